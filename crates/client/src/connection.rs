@@ -1,0 +1,256 @@
+//! HTTPS to the pinned server: TLS 1.3, HTTP/1.1, one connection at a time, addresses tried in turn.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::SendRequest;
+use hyper::header::{ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use momedo_protocol::api;
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::problem::Problem;
+use momedo_protocol::rsa_key::RsaPublicKey;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::ClientError;
+use crate::pin::PinVerifier;
+
+/// How long an address may take to answer before the next is tried.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// How long an answer may take beyond what was asked to wait for.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// Largest answer taken: an ozone page is limited to 4 MiB of envelopes.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+const EXPORTER_LABEL: &[u8] = b"EXPORTER-momedo-identity";
+const IDENTITY_LABEL: &[u8] = b"momedo identity proof v1";
+
+/// Where a server is and who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// `host:port` of each known address, the best first.
+    pub addresses: Vec<String>,
+    /// Fingerprint of the identity key.
+    pub fingerprint: Fingerprint,
+}
+
+/// A client of one server's API; connects when first used, and again when the line broke.
+pub struct Connection {
+    server: ServerAddress,
+    language: String,
+    open: Option<Open>,
+}
+
+struct Open {
+    address: String,
+    sender: SendRequest<Full<Bytes>>,
+}
+
+/// What the server answered.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What is sent along with a request.
+pub enum Payload {
+    /// Nothing.
+    None,
+    /// JSON.
+    Json(Vec<u8>),
+    /// Bytes.
+    Binary(Vec<u8>),
+}
+
+/// A TLS stream to the server whose identity is proved, or the debt of a proof.
+pub(crate) struct Dialled {
+    pub(crate) stream: TlsStream<TcpStream>,
+    pub(crate) address: String,
+    proved: bool,
+}
+
+impl Dialled {
+    /// Whether the certificate chain proved the server's identity.
+    pub(crate) fn is_proved(&self) -> bool {
+        self.proved
+    }
+}
+
+fn tls_config(server: Fingerprint) -> (ClientConfig, Arc<std::sync::atomic::AtomicBool>) {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let (verifier, proved) = PinVerifier::new(server, provider.clone());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("the provider knows TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A resumed session would skip the certificate check that `proved` stands for.
+    config.resumption = rustls::client::Resumption::disabled();
+    (config, proved)
+}
+
+async fn dial_one(address: &str, server: Fingerprint) -> Result<Dialled, ClientError> {
+    let unreachable = |reason: String| ClientError::Unreachable { addresses: address.to_owned(), reason };
+    let (config, proved) = tls_config(server);
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| unreachable("not a host name".into()))?;
+    let dialling = async {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+    };
+    let stream = tokio::time::timeout(CONNECT_TIME, dialling)
+        .await
+        .map_err(|_| unreachable("no answer in time".into()))?
+        .map_err(|error| {
+            let is_certificate = error.get_ref().is_some_and(|cause| {
+                matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
+            });
+            if is_certificate {
+                ClientError::WrongServer { address: address.to_owned() }
+            } else {
+                unreachable(error.to_string())
+            }
+        })?;
+    Ok(Dialled { stream, address: address.to_owned(), proved: proved.load(Ordering::Acquire) })
+}
+
+/// Dials the server's addresses in turn until one answers.
+pub(crate) async fn dial(server: &ServerAddress) -> Result<Dialled, ClientError> {
+    let mut last =
+        ClientError::Unreachable { addresses: String::new(), reason: "no address is known".into() };
+    for address in &server.addresses {
+        match dial_one(address, server.fingerprint).await {
+            Ok(dialled) => return Ok(dialled),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Checks a proof over a connection's exporter.
+fn check_proof(server: Fingerprint, exporter: &[u8; 32], body: &[u8]) -> bool {
+    let Ok(proof) = serde_json::from_slice::<api::IdentityProof>(body) else { return false };
+    let Ok(key) = RsaPublicKey::from_spki(&proof.identity_key.0) else { return false };
+    key.fingerprint() == server
+        && key.verify(&[IDENTITY_LABEL, exporter].concat(), &proof.signature.0).is_ok()
+}
+
+impl Open {
+    async fn new(server: &ServerAddress) -> Result<Self, ClientError> {
+        let Dialled { stream, address, proved } = dial(server).await?;
+        let exporter = stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(&[]));
+        let unreachable =
+            |error: String| ClientError::Unreachable { addresses: address.clone(), reason: error };
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| unreachable(error.to_string()))?;
+        // It ends when the sender is dropped; why is the next request's error.
+        tokio::spawn(async move { drop(connection.await) });
+        let mut open = Self { address: address.clone(), sender };
+        if !proved {
+            // The certificate is from elsewhere: the server owes a proof before it gets a code or token.
+            let exporter = exporter.map_err(|error| unreachable(error.to_string()))?;
+            let request = Request::get("/api/v1/identity").header(HOST, &address).body(Full::default());
+            let request = request.map_err(|error| ClientError::Protocol(error.to_string()))?;
+            let answer = open.exchange(request, ANSWER_TIME).await?;
+            if answer.status != StatusCode::OK || !check_proof(server.fingerprint, &exporter, &answer.body) {
+                return Err(ClientError::WrongServer { address });
+            }
+        }
+        Ok(open)
+    }
+
+    async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        time: Duration,
+    ) -> Result<Answer, ClientError> {
+        let unreachable =
+            |reason: String| ClientError::Unreachable { addresses: self.address.clone(), reason };
+        let exchange = async {
+            self.sender.ready().await.map_err(|error| error.to_string())?;
+            let answer = self.sender.send_request(request).await.map_err(|error| error.to_string())?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
+            Ok(Answer { status, body: body.map_err(|error| error.to_string())?.to_bytes() })
+        };
+        match tokio::time::timeout(time, exchange).await {
+            Ok(answer) => answer.map_err(unreachable),
+            Err(_) => Err(unreachable("no answer in time".into())),
+        }
+    }
+}
+
+impl Connection {
+    /// A client of `server`; nothing is connected yet. `language` is a tag such as `de`, for error texts.
+    pub fn new(server: ServerAddress, language: &str) -> Self {
+        Self { server, language: language.to_owned(), open: None }
+    }
+
+    /// The server.
+    pub fn server(&self) -> &ServerAddress {
+        &self.server
+    }
+
+    /// Sends one request; `wait` is how long the server was asked to hold the answer back.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`], [`ClientError::WrongServer`], or [`ClientError::Refused`] with the
+    /// server's words for every status from 400 on.
+    pub async fn request(
+        &mut self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        payload: Payload,
+        wait: Duration,
+    ) -> Result<Answer, ClientError> {
+        let mut open = match self.open.take() {
+            Some(open) if !open.sender.is_closed() => open,
+            _ => Open::new(&self.server).await?,
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header(HOST, &open.address)
+            .header(ACCEPT_LANGUAGE, &self.language);
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let (kind, body) = match payload {
+            Payload::None => (None, Vec::new()),
+            Payload::Json(body) => (Some("application/json"), body),
+            Payload::Binary(body) => (Some("application/octet-stream"), body),
+        };
+        if let Some(kind) = kind {
+            request = request.header(CONTENT_TYPE, kind);
+        }
+        let request = request
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| ClientError::Protocol(error.to_string()))?;
+        let answer = open.exchange(request, ANSWER_TIME + wait).await?;
+        self.open = Some(open);
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        match serde_json::from_slice::<Problem>(&answer.body) {
+            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+            Err(_) => Err(ClientError::Protocol(format!("status {}", answer.status))),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Whose keys are known, and what happens when they change.
+//!
+//! A key is pinned on first use. A change signed by the old key is followed; a reset without it stops
+//! sending until somebody compared the new fingerprint; an older version is refused.
+
+use momedo_protocol::api::PublishedKeys;
+use momedo_protocol::countersignature::Countersignature;
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::jws::Jws;
+use momedo_protocol::key_bundle::KeyBundle;
+use momedo_protocol::mceliece::McEliecePublicKey;
+use momedo_protocol::rsa_key::RsaPublicKey;
+
+use crate::profile::Profile;
+use crate::registration::{Progress, Step};
+use crate::session::{Session, server_information};
+use crate::{ClientError, now};
+
+/// How sure one is of a contact's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// It was taken as the server gave it the first time.
+    FirstUse,
+    /// Its fingerprint was compared with the person.
+    Compared,
+}
+
+impl Trust {
+    /// The word in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FirstUse => "first-use",
+            Self::Compared => "compared",
+        }
+    }
+}
+
+/// What is remembered of a contact.
+#[derive(Debug, Clone)]
+pub struct Contact {
+    /// How sure one is.
+    pub trust: Trust,
+    /// The newest bundle followed.
+    pub bundle: Jws,
+    /// Signature keys (SPKI DER) that were pinned before the current one.
+    pub earlier_keys: Vec<Base64Bytes>,
+    /// A bundle after a reset, waiting for somebody to compare its fingerprint.
+    pub reset: Option<Jws>,
+}
+
+/// A contact's keys that may be used now.
+#[derive(Debug, Clone)]
+pub struct KnownKeys {
+    /// The verified bundle.
+    pub bundle: KeyBundle,
+    /// How sure one is of it.
+    pub trust: Trust,
+    /// Signature keys pinned before.
+    pub earlier_keys: Vec<RsaPublicKey>,
+}
+
+/// Fetches a contact's keys, checks them and pins, follows or stops.
+///
+/// # Errors
+/// [`ClientError::KeysReset`] or [`ClientError::UntrustedKeys`] when they must not be used.
+pub async fn fetch(
+    profile: &Profile,
+    session: &mut Session,
+    id: ParticipantId,
+) -> Result<KnownKeys, ClientError> {
+    let remembered = profile.contact(id)?;
+    let known = remembered.as_ref().map(|contact| verify(id, &contact.bundle)).transpose()?;
+    let version = known.as_ref().map_or(0, |bundle| bundle.payload.version);
+    let published = session.keys(id, version).await?;
+    let bundle = check(session, id, &published).await?;
+    let contact = match (remembered, known) {
+        (None, _) | (_, None) => Contact {
+            trust: Trust::FirstUse,
+            bundle: published.bundle,
+            earlier_keys: Vec::new(),
+            reset: None,
+        },
+        (Some(contact), Some(known)) => follow(id, contact, &known, &bundle, published)?,
+    };
+    profile.set_contact(id, &contact)?;
+    if contact.reset.is_some() {
+        return Err(ClientError::KeysReset { id, fingerprint: bundle.fingerprint() });
+    }
+    known_keys(id, &contact)
+}
+
+/// The remembered keys of a contact, without asking the server.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub fn remembered(profile: &Profile, id: ParticipantId) -> Result<Option<KnownKeys>, ClientError> {
+    profile.contact(id)?.map(|contact| known_keys(id, &contact)).transpose()
+}
+
+fn known_keys(id: ParticipantId, contact: &Contact) -> Result<KnownKeys, ClientError> {
+    let earlier = contact.earlier_keys.iter().filter_map(|key| RsaPublicKey::from_spki(&key.0).ok());
+    Ok(KnownKeys {
+        bundle: verify(id, &contact.bundle)?,
+        trust: contact.trust,
+        earlier_keys: earlier.collect(),
+    })
+}
+
+fn untrusted(id: ParticipantId, reason: impl ToString) -> ClientError {
+    ClientError::UntrustedKeys { id, reason: reason.to_string() }
+}
+
+fn verify(id: ParticipantId, jws: &Jws) -> Result<KeyBundle, ClientError> {
+    KeyBundle::verify(jws).map_err(|error| untrusted(id, error))
+}
+
+/// Checks what the server says of itself about a bundle: right participant, in date, countersigned.
+async fn check(
+    session: &mut Session,
+    id: ParticipantId,
+    published: &PublishedKeys,
+) -> Result<KeyBundle, ClientError> {
+    let bundle = verify(id, &published.bundle)?;
+    if bundle.payload.id != id {
+        return Err(untrusted(id, "they are somebody else's"));
+    }
+    if bundle.payload.expires_at < now() {
+        return Err(untrusted(id, "they have expired; their owner has to come online"));
+    }
+    let information = server_information(session.connection()).await?;
+    let identity =
+        RsaPublicKey::from_spki(&information.identity_key.0).map_err(|error| untrusted(id, error))?;
+    let countersigned = Countersignature::verify(&published.countersignature, &identity)
+        .map_err(|error| untrusted(id, error))?;
+    if countersigned.id != id || countersigned.fingerprint != bundle.fingerprint() {
+        return Err(untrusted(id, "the home's signature is for other keys"));
+    }
+    Ok(bundle)
+}
+
+/// What becomes of a remembered contact when the server shows `bundle`.
+fn follow(
+    id: ParticipantId,
+    contact: Contact,
+    known: &KeyBundle,
+    bundle: &KeyBundle,
+    published: PublishedKeys,
+) -> Result<Contact, ClientError> {
+    if bundle.payload.version < known.payload.version {
+        return Err(untrusted(id, "the server shows an older version than before"));
+    }
+    if bundle.payload.version == known.payload.version && bundle.digest != known.digest {
+        return Err(untrusted(id, "the server shows two different bundles of one version"));
+    }
+    if bundle.signature_key == known.signature_key {
+        return Ok(Contact { bundle: published.bundle, reset: None, ..contact });
+    }
+    let mut current = known.signature_key.clone();
+    let mut earlier_keys = contact.earlier_keys.clone();
+    for change in &published.changes {
+        let step = verify(id, change)?;
+        if step.payload.id != id || step.is_signed_by(change, &current).is_err() {
+            break;
+        }
+        earlier_keys.push(Base64Bytes(current.spki().to_vec()));
+        current = step.signature_key;
+    }
+    if current == bundle.signature_key {
+        return Ok(Contact { bundle: published.bundle, earlier_keys, reset: None, ..contact });
+    }
+    Ok(Contact { reset: Some(published.bundle), ..contact })
+}
+
+/// Notes that somebody compared a contact's fingerprint; accepts a reset if it is the new one.
+///
+/// # Errors
+/// [`ClientError::FingerprintDiffers`], or what [`fetch`] says.
+pub async fn compare(
+    profile: &Profile,
+    session: &mut Session,
+    id: ParticipantId,
+    fingerprint: Fingerprint,
+) -> Result<(), ClientError> {
+    match fetch(profile, session, id).await {
+        Ok(_) | Err(ClientError::KeysReset { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let contact = profile.contact(id)?.ok_or_else(|| untrusted(id, "they are not known"))?;
+    let bundle = contact.reset.clone().unwrap_or(contact.bundle);
+    let actual = verify(id, &bundle)?.fingerprint();
+    if actual != fingerprint {
+        return Err(ClientError::FingerprintDiffers { id, actual });
+    }
+    profile.set_contact(id, &Contact { trust: Trust::Compared, bundle, reset: None, ..contact })
+}
+
+/// A bundle's McEliece key: from the profile, or fetched and compared with its digest.
+///
+/// # Errors
+/// As [`ClientError`] says; a key that cannot be had is never a reason for a weaker suite.
+pub async fn mceliece_key(
+    profile: &Profile,
+    session: &mut Session,
+    bundle: &KeyBundle,
+    progress: Progress<'_>,
+) -> Result<Option<McEliecePublicKey>, ClientError> {
+    let Some(digest) = bundle.payload.mceliece_key else { return Ok(None) };
+    let cached = profile.mceliece_key(&digest)?;
+    let is_cached = cached.is_some();
+    let bytes = match cached {
+        Some(bytes) => bytes,
+        None => {
+            progress(Step::FetchingKey);
+            session.mceliece_key(&digest).await?
+        }
+    };
+    let id = bundle.payload.id;
+    let key = McEliecePublicKey::from_bytes(bytes).map_err(|error| untrusted(id, error))?;
+    if key.digest() != digest {
+        return Err(untrusted(id, "the McEliece key is not the one the bundle names"));
+    }
+    if !is_cached {
+        profile.set_mceliece_key(&digest, key.bytes())?;
+    }
+    Ok(Some(key))
+}

@@ -1,0 +1,92 @@
+//! What can go wrong on a participant's side, in words the participant can act on.
+
+use std::path::PathBuf;
+
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::problem::Problem;
+
+/// Why something did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server refused, in its own words.
+    #[error("{}{}", .0.title, .0.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default())]
+    Refused(Box<Problem>),
+    /// No address of the server answers.
+    #[error("cannot reach the server at {addresses}: {reason}")]
+    Unreachable {
+        /// The addresses tried.
+        addresses: String,
+        /// What the last one said.
+        reason: String,
+    },
+    /// Somebody answers who is not the pinned server.
+    #[error("whoever answers at {address} is not this profile's server: do not go on, ask your admin")]
+    WrongServer {
+        /// The address.
+        address: String,
+    },
+    /// The server's answer is not what the protocol says.
+    #[error("the server's answer makes no sense: {0}")]
+    Protocol(String),
+    /// The profile folder cannot be used.
+    #[error("cannot use the profile {}: {reason}", .path.display())]
+    Profile {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The profile is encrypted and no passphrase was given, or a wrong one.
+    #[error("the profile is locked: give its passphrase with --passphrase-file")]
+    Locked,
+    /// A contact's keys were reset without the old keys.
+    #[error(
+        "the keys of {id} were reset: compare the new fingerprint {} with them, \
+         then run `momedo keys verify {id} FINGERPRINT`", .fingerprint.grouped()
+    )]
+    KeysReset {
+        /// The contact.
+        id: ParticipantId,
+        /// The new fingerprint.
+        fingerprint: Fingerprint,
+    },
+    /// The server offers older or unconfirmed keys of a contact.
+    #[error("the server's keys for {id} cannot be trusted: {reason}")]
+    UntrustedKeys {
+        /// The contact.
+        id: ParticipantId,
+        /// Why.
+        reason: String,
+    },
+    /// A fingerprint that was compared does not fit.
+    #[error("this is not the fingerprint of {id}: theirs is {}", .actual.grouped())]
+    FingerprintDiffers {
+        /// The contact.
+        id: ParticipantId,
+        /// The fingerprint the keys have.
+        actual: Fingerprint,
+    },
+    /// The message is too long to send.
+    #[error("the message is too long")]
+    TooLong,
+}
+
+impl ClientError {
+    /// Whether trying the same again may help: nothing was refused for good.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused(problem) => matches!(problem.status, 429 | 500 | 502 | 503 | 504),
+            _ => false,
+        }
+    }
+
+    /// The name of the server's problem, such as `stale-bundle`.
+    pub fn problem(&self) -> Option<&str> {
+        match self {
+            Self::Refused(problem) => Some(problem.name()),
+            _ => None,
+        }
+    }
+}

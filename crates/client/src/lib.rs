@@ -1,0 +1,38 @@
+//! A participant's side of momedo: profile on disk, log-in, keys, sending and receiving.
+//!
+//! The command line, the tests and the examples stand on this crate. It believes the server nothing that
+//! it can check: the server's identity is pinned from the invite link, contacts' keys are remembered, and
+//! what arrives is verified before it is shown.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`profile`] | everything a device keeps, in one SQLite file in a private folder |
+//! | [`secrets`] | a participant's private keys, made, stored and loaded |
+//! | [`connection`] | HTTPS to the pinned server |
+//! | [`session`] | log-in, and the calls of the API |
+//! | [`registration`], [`devices`] | joining, and adding or revoking devices |
+//! | [`contacts`] | whose keys are known, and what happens when they change |
+//! | [`sending`], [`receiving`], [`stream`] | messages |
+
+pub mod connection;
+pub mod contacts;
+pub mod devices;
+pub mod error;
+mod pin;
+pub mod profile;
+pub mod receiving;
+pub mod registration;
+pub mod secrets;
+pub mod sending;
+pub mod session;
+pub mod stream;
+
+pub use error::ClientError;
+
+use momedo_protocol::time::UnixMillis;
+
+/// The device's clock, in milliseconds since 1970.
+pub fn now() -> UnixMillis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

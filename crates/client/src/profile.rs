@@ -1,0 +1,380 @@
+//! Everything a device keeps, in one SQLite file in a private folder. The only module that knows SQL here.
+
+use std::path::{Path, PathBuf};
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Key, Nonce};
+use argon2::Argon2;
+use momedo_protocol::digest::{Fingerprint, Sha512Digest};
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::message_id::MessageId;
+use momedo_protocol::random;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use crate::ClientError;
+use crate::contacts::{Contact, Trust};
+
+/// The profile's schema; `user_version` 1.
+const SCHEMA: &str = "
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+    CREATE TABLE contacts (id TEXT PRIMARY KEY, trust TEXT NOT NULL, bundle TEXT NOT NULL,
+                           earlier_keys TEXT NOT NULL, reset TEXT) STRICT;
+    CREATE TABLE mceliece_keys (digest BLOB PRIMARY KEY, key BLOB NOT NULL) STRICT;
+    CREATE TABLE outbox (id TEXT PRIMARY KEY, request TEXT NOT NULL) STRICT;
+    CREATE TABLE inbox (sender TEXT NOT NULL, id TEXT NOT NULL, event TEXT, PRIMARY KEY (sender, id)) STRICT;
+    PRAGMA user_version = 1;";
+
+/// The version of [`SCHEMA`].
+const SCHEMA_VERSION: i64 = 1;
+
+/// Setting that holds the salt of an encrypted profile.
+const SALT: &str = "passphrase-salt";
+
+/// Secret that is only there to tell a right passphrase from a wrong one.
+const CHECK: &str = "check";
+
+/// A device's profile.
+pub struct Profile {
+    path: PathBuf,
+    database: Connection,
+    key: Option<Zeroizing<[u8; 32]>>,
+}
+
+impl Profile {
+    /// Makes a new profile in `path`, which may be an existing empty folder and is made private; with a
+    /// passphrase its secrets are encrypted (Argon2id, AES-256-GCM).
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`], also when there is a profile already.
+    pub fn create(path: &Path, passphrase: Option<&str>) -> Result<Self, ClientError> {
+        let failed = |reason: String| ClientError::Profile { path: path.to_owned(), reason };
+        if path.join("profile.db").exists() {
+            return Err(failed("there is a profile already; choose another folder".into()));
+        }
+        std::fs::create_dir_all(path).map_err(|error| failed(error.to_string()))?;
+        make_private(path).map_err(|error| failed(error.to_string()))?;
+        let mut profile = Self { path: path.to_owned(), database: connect(path)?, key: None };
+        profile.sql(|database| database.execute_batch(SCHEMA))?;
+        if let Some(passphrase) = passphrase {
+            let salt = random::bytes::<16>();
+            profile.set(SALT, &salt)?;
+            profile.key = Some(profile.derive(passphrase, &salt)?);
+        }
+        profile.set_secret(CHECK, b"momedo")?;
+        Ok(profile)
+    }
+
+    /// Opens the profile in `path`.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`], or [`ClientError::Locked`] when the passphrase is missing or wrong.
+    pub fn open(path: &Path, passphrase: Option<&str>) -> Result<Self, ClientError> {
+        let failed = |reason: &str| ClientError::Profile { path: path.to_owned(), reason: reason.into() };
+        if !path.join("profile.db").exists() {
+            return Err(failed("there is no profile; make one with `momedo user register`"));
+        }
+        let mut profile = Self { path: path.to_owned(), database: connect(path)?, key: None };
+        let version: i64 =
+            profile.sql(|database| database.pragma_query_value(None, "user_version", |row| row.get(0)))?;
+        if version != SCHEMA_VERSION {
+            return Err(failed("it was written by another version of momedo, or its making was cut off"));
+        }
+        if let Some(salt) = profile.get::<[u8; 16]>(SALT)? {
+            profile.key = Some(profile.derive(passphrase.ok_or(ClientError::Locked)?, &salt)?);
+        }
+        profile.secret(CHECK)?;
+        Ok(profile)
+    }
+
+    /// Removes a profile that was begun and not finished.
+    pub(crate) fn discard(self) {
+        let path = self.path.clone();
+        drop(self);
+        for name in ["profile.db", "profile.db-wal", "profile.db-shm"] {
+            // What cannot be removed is reported when somebody tries to use it.
+            let _: Result<_, _> = std::fs::remove_file(path.join(name));
+        }
+    }
+
+    fn derive(&self, passphrase: &str, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, ClientError> {
+        let mut key = Zeroizing::new([0; 32]);
+        Argon2::default()
+            .hash_password_into(passphrase.as_bytes(), salt, &mut key[..])
+            .map_err(|error| self.failed(error))?;
+        Ok(key)
+    }
+
+    fn failed(&self, reason: impl ToString) -> ClientError {
+        ClientError::Profile { path: self.path.clone(), reason: reason.to_string() }
+    }
+
+    fn sql<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ClientError> {
+        run(&self.database).map_err(|error| self.failed(error))
+    }
+
+    /// Runs `work` so that all of it is kept or none.
+    ///
+    /// # Errors
+    /// What `work` says.
+    pub fn atomically<T>(&self, work: impl FnOnce() -> Result<T, ClientError>) -> Result<T, ClientError> {
+        self.sql(|database| database.execute_batch("BEGIN IMMEDIATE"))?;
+        let result = work();
+        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        self.sql(|database| database.execute_batch(end))?;
+        result
+    }
+
+    /// A setting.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`].
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ClientError> {
+        let text: Option<String> = self.sql(|database| {
+            database
+                .query_row("SELECT value FROM settings WHERE name = ?1", [name], |row| row.get(0))
+                .optional()
+        })?;
+        text.map(|text| serde_json::from_str(&text).map_err(|error| self.failed(error))).transpose()
+    }
+
+    /// Sets a setting.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`].
+    pub fn set<T: Serialize>(&self, name: &str, value: &T) -> Result<(), ClientError> {
+        let text = serde_json::to_string(value).map_err(|error| self.failed(error))?;
+        let sql = "INSERT INTO settings VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2";
+        self.sql(|database| database.execute(sql, [name, &text]).map(drop))
+    }
+
+    /// A secret, decrypted.
+    ///
+    /// # Errors
+    /// [`ClientError::Locked`] when it cannot be decrypted or is missing.
+    pub(crate) fn secret(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+        let stored: Option<Vec<u8>> = self.sql(|database| {
+            database
+                .query_row("SELECT value FROM secrets WHERE name = ?1", [name], |row| row.get(0))
+                .optional()
+        })?;
+        let stored = stored.ok_or_else(|| self.failed(format!("the secret {name} is missing")))?;
+        let Some(key) = &self.key else { return Ok(Zeroizing::new(stored)) };
+        let (nonce, sealed) = stored.split_first_chunk::<12>().ok_or(ClientError::Locked)?;
+        let payload = Payload { msg: sealed, aad: name.as_bytes() };
+        let opened = cipher(key).decrypt(&Nonce::from(*nonce), payload).map_err(|_| ClientError::Locked)?;
+        Ok(Zeroizing::new(opened))
+    }
+
+    /// Whether there is such a secret.
+    pub(crate) fn has_secret(&self, name: &str) -> Result<bool, ClientError> {
+        self.sql(|database| {
+            database
+                .query_row("SELECT EXISTS (SELECT 1 FROM secrets WHERE name = ?1)", [name], |row| row.get(0))
+        })
+    }
+
+    /// Names of all secrets that begin with `prefix`.
+    pub(crate) fn secret_names(&self, prefix: &str) -> Result<Vec<String>, ClientError> {
+        self.sql(|database| {
+            let mut statement = database.prepare("SELECT name FROM secrets ORDER BY rowid")?;
+            let names = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+            Ok(names.into_iter().filter(|name| name.starts_with(prefix)).collect())
+        })
+    }
+
+    /// Removes a secret.
+    pub(crate) fn remove_secret(&self, name: &str) -> Result<(), ClientError> {
+        self.sql(|database| database.execute("DELETE FROM secrets WHERE name = ?1", [name]).map(drop))
+    }
+
+    /// Stores a secret, encrypted when the profile has a passphrase.
+    pub(crate) fn set_secret(&self, name: &str, value: &[u8]) -> Result<(), ClientError> {
+        let stored = match &self.key {
+            None => value.to_vec(),
+            Some(key) => {
+                let nonce = random::bytes::<12>();
+                let payload = Payload { msg: value, aad: name.as_bytes() };
+                let sealed = cipher(key)
+                    .encrypt(&Nonce::from(nonce), payload)
+                    .map_err(|_| self.failed("a secret cannot be encrypted"))?;
+                [&nonce[..], &sealed].concat()
+            }
+        };
+        let sql = "INSERT INTO secrets VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2";
+        self.sql(|database| database.execute(sql, params![name, stored]).map(drop))
+    }
+
+    /// A remembered contact.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`].
+    pub fn contact(&self, id: ParticipantId) -> Result<Option<Contact>, ClientError> {
+        type Row = (String, String, String, Option<String>);
+        let row: Option<Row> = self.sql(|database| {
+            let sql = "SELECT trust, bundle, earlier_keys, reset FROM contacts WHERE id = ?1";
+            database
+                .query_row(sql, [id.to_string()], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                })
+                .optional()
+        })?;
+        let Some((trust, bundle, earlier_keys, reset)) = row else { return Ok(None) };
+        let read = |text: &str| serde_json::from_str(text).map_err(|error| self.failed(error));
+        Ok(Some(Contact {
+            trust: if trust == Trust::Compared.name() { Trust::Compared } else { Trust::FirstUse },
+            bundle: read(&bundle)?,
+            earlier_keys: serde_json::from_str(&earlier_keys).map_err(|error| self.failed(error))?,
+            reset: reset.as_deref().map(read).transpose()?,
+        }))
+    }
+
+    /// Remembers a contact.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`].
+    pub fn set_contact(&self, id: ParticipantId, contact: &Contact) -> Result<(), ClientError> {
+        let write = |error| self.failed(error);
+        let bundle = serde_json::to_string(&contact.bundle).map_err(write)?;
+        let earlier_keys = serde_json::to_string(&contact.earlier_keys).map_err(write)?;
+        let reset = contact.reset.as_ref().map(serde_json::to_string).transpose().map_err(write)?;
+        let sql = "INSERT INTO contacts VALUES (?1, ?2, ?3, ?4, ?5)
+                   ON CONFLICT DO UPDATE SET trust = ?2, bundle = ?3, earlier_keys = ?4, reset = ?5";
+        let row = params![id.to_string(), contact.trust.name(), bundle, earlier_keys, reset];
+        self.sql(|database| database.execute(sql, row).map(drop))
+    }
+
+    /// Copies every contact and every cached McEliece key from another profile of the same participant.
+    pub(crate) fn copy_contacts(&self, from: &Profile) -> Result<(), ClientError> {
+        let ids: Vec<String> = from.sql(|database| {
+            let mut statement = database.prepare("SELECT id FROM contacts")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        })?;
+        for id in ids.iter().filter_map(|id| id.parse().ok()) {
+            if let Some(contact) = from.contact(id)? {
+                self.set_contact(id, &contact)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A cached McEliece key.
+    pub(crate) fn mceliece_key(&self, digest: &Sha512Digest) -> Result<Option<Vec<u8>>, ClientError> {
+        self.sql(|database| {
+            let sql = "SELECT key FROM mceliece_keys WHERE digest = ?1";
+            database.query_row(sql, [digest.0], |row| row.get(0)).optional()
+        })
+    }
+
+    /// Caches a McEliece key.
+    pub(crate) fn set_mceliece_key(&self, digest: &Sha512Digest, key: &[u8]) -> Result<(), ClientError> {
+        let sql = "INSERT INTO mceliece_keys VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        self.sql(|database| database.execute(sql, params![digest.0, key]).map(drop))
+    }
+
+    /// Keeps the exact bytes of a submission until it is answered.
+    pub(crate) fn put_outbox(&self, id: MessageId, request: &str) -> Result<(), ClientError> {
+        let sql = "INSERT INTO outbox VALUES (?1, ?2)";
+        self.sql(|database| database.execute(sql, [id.to_string(), request.to_owned()]).map(drop))
+    }
+
+    /// Forgets a submission.
+    pub(crate) fn remove_outbox(&self, id: MessageId) -> Result<(), ClientError> {
+        self.sql(|database| database.execute("DELETE FROM outbox WHERE id = ?1", [id.to_string()]).map(drop))
+    }
+
+    /// Submissions a killed program left unanswered, oldest first.
+    pub(crate) fn outbox(&self) -> Result<Vec<String>, ClientError> {
+        self.sql(|database| {
+            let mut statement = database.prepare("SELECT request FROM outbox ORDER BY id")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// Whether a message was taken already.
+    pub(crate) fn is_known(&self, sender: ParticipantId, id: MessageId) -> Result<bool, ClientError> {
+        self.sql(|database| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM inbox WHERE sender = ?1 AND id = ?2)";
+            database.query_row(sql, [sender.to_string(), id.to_string()], |row| row.get(0))
+        })
+    }
+
+    /// Takes a message; `event` is what is to be shown of it, if anything.
+    pub(crate) fn put_inbox(
+        &self,
+        sender: ParticipantId,
+        id: MessageId,
+        event: Option<&str>,
+    ) -> Result<(), ClientError> {
+        let sql = "INSERT INTO inbox VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        let row = params![sender.to_string(), id.to_string(), event];
+        self.sql(|database| database.execute(sql, row).map(drop))
+    }
+
+    /// What was taken and not shown yet, in the order it came.
+    pub(crate) fn unshown(&self) -> Result<Vec<(String, String, String)>, ClientError> {
+        self.sql(|database| {
+            let sql = "SELECT sender, id, event FROM inbox WHERE event IS NOT NULL ORDER BY rowid";
+            let mut statement = database.prepare(sql)?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+        })
+    }
+
+    /// Notes that a message was shown; its text is forgotten here.
+    pub(crate) fn mark_shown(&self, sender: &str, id: &str) -> Result<(), ClientError> {
+        let sql = "UPDATE inbox SET event = NULL WHERE sender = ?1 AND id = ?2";
+        self.sql(|database| database.execute(sql, [sender, id]).map(drop))
+    }
+
+    /// The participant this profile belongs to.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`], also when the registration was never finished.
+    pub fn id(&self) -> Result<ParticipantId, ClientError> {
+        self.get("id")?
+            .ok_or_else(|| self.failed("its registration was not finished; register again elsewhere"))
+    }
+
+    /// The server's addresses and fingerprint.
+    ///
+    /// # Errors
+    /// As [`Profile::id`].
+    pub fn server(&self) -> Result<crate::connection::ServerAddress, ClientError> {
+        let missing = || self.failed("its registration was not finished; register again elsewhere");
+        let addresses: Vec<String> = self.get("addresses")?.ok_or_else(missing)?;
+        let fingerprint: Fingerprint = self.get("server")?.ok_or_else(missing)?;
+        Ok(crate::connection::ServerAddress { addresses, fingerprint })
+    }
+}
+
+fn cipher(key: &[u8; 32]) -> Aes256Gcm {
+    Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
+}
+
+fn connect(path: &Path) -> Result<Connection, ClientError> {
+    let open = || -> rusqlite::Result<Connection> {
+        let database = Connection::open(path.join("profile.db"))?;
+        // Two commands on one profile wait for each other.
+        database.busy_timeout(std::time::Duration::from_secs(10))?;
+        database.pragma_update(None, "journal_mode", "WAL")?;
+        database.pragma_update(None, "synchronous", "FULL")?;
+        database.pragma_update(None, "secure_delete", true)?;
+        Ok(database)
+    };
+    open().map_err(|error| ClientError::Profile { path: path.to_owned(), reason: error.to_string() })
+}
+
+#[cfg(unix)]
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) -> std::io::Result<()> {
+    // Folders below a Windows user's own are private already.
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! Receiving: open, verify, store, show, and only then acknowledge.
+
+use std::time::Duration;
+
+use momedo_protocol::api::Delivery;
+use momedo_protocol::cursor::Cursor;
+use momedo_protocol::envelope;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::message::{KIND_KEYS, KIND_TEXT, Message};
+use momedo_protocol::message_id::MessageId;
+use momedo_protocol::seal;
+use momedo_protocol::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::ClientError;
+use crate::contacts::{self, Trust};
+use crate::devices::adopt_published_keys;
+use crate::profile::Profile;
+use crate::secrets::CarriedKeys;
+use crate::session::Session;
+
+/// Messages fetched at once.
+const PAGE: usize = 100;
+
+/// A received message as it is shown; one line of JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Received {
+    /// The sender's ID for it.
+    pub id: MessageId,
+    /// Who sent it.
+    pub from: ParticipantId,
+    /// On a copy of what another own device sent: to whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<ParticipantId>,
+    /// `text`, `unreadable`, an unknown kind as it came, or an event.
+    pub kind: String,
+    /// The text, where the kind has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// When it was written, by the sender's clock; when the server took it, if it cannot be read.
+    pub sent_at: UnixMillis,
+    /// Whether the signature fits the pinned key.
+    pub verified: bool,
+    /// `first-use` or `compared`.
+    pub trust: String,
+    /// The suite it was sealed with.
+    pub suite: u8,
+    /// Whether people wrote it; the rest is shown only when asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub event: bool,
+}
+
+/// Fetches, stores and shows everything that waits, then acknowledges; with `wait`, waits that long for
+/// the first message. Returns how many were shown.
+///
+/// `show` must have put a message where the person sees it before it returns; what it fails on is shown
+/// again next time.
+///
+/// # Errors
+/// As [`ClientError`] says, or what `show` says.
+pub async fn receive(
+    profile: &Profile,
+    session: &mut Session,
+    wait: Duration,
+    show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
+) -> Result<usize, ClientError> {
+    let mut shown = show_stored(profile, show)?;
+    adopt_published_keys(profile, session).await?;
+    let mut wait = if shown > 0 { Duration::ZERO } else { wait };
+    let mut after: Option<Cursor> = profile.get("cursor")?;
+    loop {
+        let page = session.ozone(after, PAGE, wait).await?;
+        wait = Duration::ZERO;
+        if page.messages.is_empty() {
+            return Ok(shown);
+        }
+        for delivery in &page.messages {
+            take(profile, session, delivery).await?;
+        }
+        shown += show_stored(profile, show)?;
+        // Everything is stored: only now may the server forget it.
+        profile.set("cursor", &page.cursor)?;
+        session.acknowledge(page.cursor).await?;
+        after = Some(page.cursor);
+    }
+}
+
+fn show_stored(
+    profile: &Profile,
+    show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
+) -> Result<usize, ClientError> {
+    let mut shown = 0;
+    for (sender, id, event) in profile.unshown()? {
+        let received: Received =
+            serde_json::from_str(&event).map_err(|error| ClientError::Protocol(error.to_string()))?;
+        show(&received).map_err(|error| ClientError::Protocol(format!("cannot show a message: {error}")))?;
+        profile.mark_shown(&sender, &id)?;
+        shown += 1;
+    }
+    Ok(shown)
+}
+
+/// Verifies first, then drops duplicates by sender and message ID.
+async fn take(profile: &Profile, session: &mut Session, delivery: &Delivery) -> Result<(), ClientError> {
+    let opened = open(profile, delivery)?;
+    let received = match opened {
+        Some((inner, suite)) => read(profile, session, delivery, &inner, suite).await?,
+        None => Some(unreadable(delivery)),
+    };
+    if profile.is_known(delivery.from, delivery.id)? {
+        return Ok(());
+    }
+    let event = received.map(|received| serde_json::to_string(&received)).transpose();
+    let event = event.map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.put_inbox(delivery.from, delivery.id, event.as_deref())
+}
+
+/// The signed bytes of an opened envelope, and its suite.
+type Opened = (Zeroizing<Vec<u8>>, u8);
+
+fn open(profile: &Profile, delivery: &Delivery) -> Result<Option<Opened>, ClientError> {
+    let bytes = &delivery.envelope.0;
+    let Ok(outside) = envelope::decode(bytes) else { return Ok(None) };
+    let Some(keys) = profile.private_keys(&outside.header.recipient_digest)? else { return Ok(None) };
+    Ok(seal::open(bytes, &keys).ok().map(|inner| (inner, outside.header.suite.number())))
+}
+
+fn unreadable(delivery: &Delivery) -> Received {
+    Received {
+        id: delivery.id,
+        from: delivery.from,
+        to: None,
+        kind: "unreadable".into(),
+        text: None,
+        sent_at: delivery.accepted_at,
+        verified: false,
+        trust: Trust::FirstUse.name().into(),
+        suite: delivery.envelope.0.get(1).copied().unwrap_or(0),
+        event: false,
+    }
+}
+
+async fn read(
+    profile: &Profile,
+    session: &mut Session,
+    delivery: &Delivery,
+    inner: &[u8],
+    suite: u8,
+) -> Result<Option<Received>, ClientError> {
+    let own = profile.id()?;
+    let Ok(claimed) = Message::unverified(inner) else { return Ok(Some(unreadable(delivery))) };
+    // What the server says outside must be what the sender signed inside.
+    if claimed.from != delivery.from || claimed.to != own || claimed.id != delivery.id {
+        return Ok(Some(unreadable(delivery)));
+    }
+    let (verified, trust) = if claimed.from == own {
+        let fits = Message::verify(inner, &profile.own_bundle()?.signature_key).is_ok();
+        if fits && claimed.kind == KIND_KEYS {
+            keep_keys(profile, &claimed)?;
+            adopt_published_keys(profile, session).await?;
+            return Ok(None);
+        }
+        (fits, Trust::Compared)
+    } else {
+        verify(profile, session, inner, claimed.from).await?
+    };
+    let text = if claimed.kind == KIND_TEXT { claimed.body.as_str().map(str::to_owned) } else { None };
+    Ok(Some(Received {
+        id: claimed.id,
+        from: claimed.from,
+        to: claimed.conversation,
+        kind: claimed.kind,
+        text,
+        sent_at: claimed.sent_at,
+        verified,
+        trust: trust.name().into(),
+        suite,
+        event: false,
+    }))
+}
+
+/// Whether the signature fits the sender's pinned key, fetching it on first use or after a change.
+async fn verify(
+    profile: &Profile,
+    session: &mut Session,
+    inner: &[u8],
+    from: ParticipantId,
+) -> Result<(bool, Trust), ClientError> {
+    if let Some(known) = contacts::remembered(profile, from)?
+        && Message::verify(inner, &known.bundle.signature_key).is_ok()
+    {
+        return Ok((true, known.trust));
+    }
+    match contacts::fetch(profile, session, from).await {
+        Ok(known) => {
+            let mut keys = std::iter::once(&known.bundle.signature_key).chain(&known.earlier_keys);
+            Ok((keys.any(|key| Message::verify(inner, key).is_ok()), known.trust))
+        }
+        // Keys that may not be used verify nothing, but the message is shown as what it is.
+        Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. }) => {
+            Ok((false, Trust::FirstUse))
+        }
+        Err(ClientError::Refused(problem)) if problem.status == 404 => Ok((false, Trust::FirstUse)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Keeps keys that another own device made and sealed to this one.
+fn keep_keys(profile: &Profile, message: &Message) -> Result<(), ClientError> {
+    let carried: CarriedKeys = serde_json::from_value(message.body.clone())
+        .map_err(|error| ClientError::Protocol(format!("carried keys: {error}")))?;
+    profile.store_carried_keys(&carried)
+}

@@ -1,0 +1,277 @@
+//! Joining a server with an invite link.
+
+use std::path::Path;
+use std::time::Duration;
+
+use hyper::Method;
+use momedo_protocol::api;
+use momedo_protocol::device_list::DeviceListPayload;
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::id::{DeviceId, ParticipantId};
+use momedo_protocol::invite::{InviteCode, InviteLink};
+use momedo_protocol::jws::Jws;
+use momedo_protocol::key_bundle::{KeyBundle, KeyBundlePayload};
+use momedo_protocol::limits::KEY_BUNDLE_LIFETIME_DAYS;
+use momedo_protocol::possession::PossessionContext;
+use momedo_protocol::rsa_private_key::RsaPrivateKey;
+use momedo_protocol::suite::Suite;
+
+use crate::connection::{Connection, ServerAddress};
+use crate::profile::Profile;
+use crate::secrets::{DeviceKeys, NewKeys, StoredKeys};
+use crate::session::{from_json, server_information, store_mceliece_key, to_json};
+use crate::{ClientError, now};
+
+/// What takes a while, for showing progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Keys are being made: a few seconds.
+    MakingKeys,
+    /// The McEliece key (512 KiB) is being sent.
+    SendingKey,
+    /// A contact's McEliece key (512 KiB) is being fetched.
+    FetchingKey,
+}
+
+/// Hears of every step that takes a while.
+pub type Progress<'a> = &'a (dyn Fn(Step) + Send + Sync);
+
+/// What somebody who joins chooses.
+#[derive(Debug, Clone)]
+pub struct Joining<'a> {
+    /// The invite.
+    pub invite: InviteLink,
+    /// Display name; the invite's when absent.
+    pub name: Option<&'a str>,
+    /// What this device is called.
+    pub device_name: &'a str,
+    /// Encrypts the profile's secrets.
+    pub passphrase: Option<&'a str>,
+    /// Language of error texts, a tag such as `de`.
+    pub language: &'a str,
+}
+
+/// Who somebody is after joining.
+#[derive(Debug, Clone)]
+pub struct Joined {
+    /// The ID.
+    pub id: ParticipantId,
+    /// The display name.
+    pub name: String,
+    /// The participant's fingerprint.
+    pub fingerprint: Fingerprint,
+}
+
+/// Registers with an invite and makes the profile in `path`.
+///
+/// # Errors
+/// As [`ClientError`] says; the profile then does not exist, and the invite is not used up.
+pub async fn register(
+    path: &Path,
+    joining: &Joining<'_>,
+    progress: Progress<'_>,
+) -> Result<(Profile, Joined), ClientError> {
+    let profile = Profile::create(path, joining.passphrase)?;
+    match join(&profile, joining, progress).await {
+        Ok(joined) => Ok((profile, joined)),
+        Err(error) => {
+            profile.discard();
+            Err(error)
+        }
+    }
+}
+
+/// Every key of a new participant with one device.
+pub struct ParticipantKeys {
+    /// Signs bundles, device lists and messages.
+    pub signature_key: RsaPrivateKey,
+    /// The first device's own keys.
+    pub device: DeviceKeys,
+    /// What the participant is sealed to.
+    pub encryption: NewKeys,
+}
+
+impl ParticipantKeys {
+    /// Makes all of them, on every core there is; a few seconds.
+    pub fn generate() -> Self {
+        std::thread::scope(|scope| {
+            let device = scope.spawn(DeviceKeys::generate);
+            let encryption = NewKeys::generate();
+            let signature_key = RsaPrivateKey::generate();
+            Self { signature_key, device: device.join().expect("making keys does not panic"), encryption }
+        })
+    }
+}
+
+async fn join(
+    profile: &Profile,
+    joining: &Joining<'_>,
+    progress: Progress<'_>,
+) -> Result<Joined, ClientError> {
+    let invite = &joining.invite;
+    let server = ServerAddress { addresses: vec![invite.address.clone()], fingerprint: invite.server };
+    let mut connection = Connection::new(server.clone(), joining.language);
+    server_information(&mut connection).await?;
+    let reservation = reserve(&mut connection, invite.code).await?;
+    progress(Step::MakingKeys);
+    let keys = tokio::task::spawn_blocking(ParticipantKeys::generate)
+        .await
+        .map_err(|error| ClientError::Protocol(error.to_string()))?;
+    progress(Step::SendingKey);
+    let offered = offer(&mut connection, &reservation, joining.name, joining.device_name, &keys).await?;
+    // Everything is on disk before the server makes it count.
+    let digest = keys.encryption.mceliece.digest();
+    profile.atomically(|| {
+        profile.store_signature_key(&keys.signature_key)?;
+        profile.store_device_keys(&keys.device)?;
+        profile.store_bundle_keys(&offered.bundle.digest, &StoredKeys::new(&keys.encryption.private))?;
+        profile.set_mceliece_key(&digest, keys.encryption.mceliece.bytes())?;
+        profile.set("addresses", &server.addresses)?;
+        profile.set("server", &server.fingerprint)?;
+        profile.set("name", &offered.bundle.payload.name)?;
+        profile.set("bundle", &offered.jws)?;
+        profile.set("device", &offered.device)?;
+        profile.set("id", &reservation.id)
+    })?;
+    let joined = Joined {
+        id: reservation.id,
+        name: offered.bundle.payload.name.clone(),
+        fingerprint: offered.bundle.fingerprint(),
+    };
+    prove(&mut connection, &reservation, offered).await?;
+    Ok(joined)
+}
+
+/// Asks for an ID with an invite code.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn reserve(connection: &mut Connection, code: InviteCode) -> Result<api::Reservation, ClientError> {
+    let request = to_json(&api::ReserveRequest { invite: code })?;
+    let answer = connection.request(Method::POST, "/participants", None, request, Duration::ZERO).await?;
+    from_json(&answer.body)
+}
+
+/// A first bundle that the server has seen and wants proved.
+pub struct Offered {
+    /// The signed bundle.
+    pub jws: Jws,
+    /// The bundle.
+    pub bundle: KeyBundle,
+    /// The first device.
+    pub device: DeviceId,
+    /// The answer to the server's challenge.
+    pub proof: api::ProofRequest,
+}
+
+/// Sends the McEliece key, the first bundle and the first device list.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn offer(
+    connection: &mut Connection,
+    reservation: &api::Reservation,
+    name: Option<&str>,
+    device_name: &str,
+    keys: &ParticipantKeys,
+) -> Result<Offered, ClientError> {
+    let protocol = |error: String| ClientError::Protocol(error);
+    let (id, token) = (reservation.id, &reservation.token);
+    let server = connection.server().fingerprint;
+    let digest = keys.encryption.mceliece.digest();
+    store_mceliece_key(connection, token, &digest, keys.encryption.mceliece.bytes()).await?;
+    let name = name.or(reservation.name.as_deref()).map_or_else(|| id.to_string(), str::to_owned);
+    let payload = bundle_payload(id, &name, 1, server, &keys.signature_key, &keys.encryption);
+    let jws = payload.sign(&[&keys.signature_key]);
+    let bundle = KeyBundle::verify(&jws).map_err(|error| protocol(error.to_string()))?;
+    let entry = keys.device.entry(device_name);
+    let device = entry.id();
+    let list = DeviceListPayload { id, version: 1, issued_at: now(), devices: vec![entry] };
+    let device_list = Some(list.sign(&keys.signature_key));
+    let publish = to_json(&api::PublishRequest { bundle: jws.clone(), device_list })?;
+    let path = format!("/keys/{id}");
+    let answer = connection.request(Method::PUT, &path, Some(token), publish, Duration::ZERO).await?;
+    let challenge: api::PublishChallenge = from_json(&answer.body)?;
+    let context = PossessionContext { server, id, bundle_digest: bundle.digest };
+    let answer = challenge
+        .challenge
+        .answer(&keys.encryption.private, &context)
+        .map_err(|error| protocol(error.to_string()))?;
+    let proof = api::ProofRequest {
+        challenge_id: challenge.challenge_id,
+        answer: Base64Bytes(answer.bytes().to_vec()),
+    };
+    Ok(Offered { jws, bundle, device, proof })
+}
+
+/// Proves an offered first bundle, which completes the registration.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn prove(
+    connection: &mut Connection,
+    reservation: &api::Reservation,
+    offered: Offered,
+) -> Result<api::Session, ClientError> {
+    let path = format!("/keys/{}/proof", reservation.id);
+    let proof = to_json(&offered.proof)?;
+    let answer =
+        connection.request(Method::POST, &path, Some(&reservation.token), proof, Duration::ZERO).await?;
+    let published: api::Published = from_json(&answer.body)?;
+    published.session.ok_or_else(|| ClientError::Protocol("the registration gave no session".into()))
+}
+
+/// The payload of a bundle with these keys.
+pub(crate) fn bundle_payload(
+    id: ParticipantId,
+    name: &str,
+    version: u64,
+    home: Fingerprint,
+    signature_key: &RsaPrivateKey,
+    keys: &NewKeys,
+) -> KeyBundlePayload {
+    let issued_at = now();
+    KeyBundlePayload {
+        id,
+        name: name.to_owned(),
+        homes: vec![home],
+        version,
+        issued_at,
+        expires_at: issued_at.plus_days(KEY_BUNDLE_LIFETIME_DAYS),
+        signature_key: Base64Bytes(signature_key.public().spki().to_vec()),
+        rsa_key: Base64Bytes(keys.private.rsa.public().spki().to_vec()),
+        ml_kem_key: Base64Bytes(keys.private.ml_kem.public().bytes().to_vec()),
+        mceliece_key: Some(keys.mceliece.digest()),
+        suites: Suite::ALL.to_vec(),
+    }
+}
+
+impl Profile {
+    /// Logs this profile's device in.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn log_in(&self, language: &str) -> Result<crate::session::Session, ClientError> {
+        let connection = Connection::new(self.server()?, language);
+        crate::session::Session::log_in(connection, self.device()?, &self.login_key()?).await
+    }
+
+    /// This profile's device.
+    ///
+    /// # Errors
+    /// As [`Profile::id`].
+    pub fn device(&self) -> Result<DeviceId, ClientError> {
+        self.get("device")?.ok_or_else(|| ClientError::Protocol("the profile has no device".into()))
+    }
+
+    /// The participant's own current bundle.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub fn own_bundle(&self) -> Result<KeyBundle, ClientError> {
+        let jws =
+            self.get("bundle")?.ok_or_else(|| ClientError::Protocol("the profile has no bundle".into()))?;
+        KeyBundle::verify(&jws).map_err(|error| ClientError::Protocol(error.to_string()))
+    }
+}

@@ -1,0 +1,216 @@
+//! A participant's private keys: made, stored in the profile, loaded, and carried to other devices.
+
+use momedo_protocol::device_list::DeviceEntry;
+use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::encoding::{Base64Bytes, encode_hex};
+use momedo_protocol::mceliece::{McEliecePrivateKey, McEliecePublicKey};
+use momedo_protocol::ml_kem_key::MlKemPrivateKey;
+use momedo_protocol::rsa_private_key::RsaPrivateKey;
+use momedo_protocol::seal::PrivateKeys;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::ClientError;
+use crate::profile::Profile;
+
+const SIGNATURE_KEY: &str = "signature-key";
+const LOGIN_KEY: &str = "login-key";
+const DEVICE_KEYS: &str = "device-keys";
+/// Followed by the digest of the bundle whose keys these are.
+const BUNDLE_KEYS: &str = "bundle-keys:";
+/// A signature key from another own device, followed by the digest of the bundle it will sign for.
+const CARRIED_SIGNATURE_KEY: &str = "carried-signature-key:";
+
+/// The encryption keys of one bundle, as stored and as carried to other devices.
+#[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoredKeys {
+    rsa: Base64Bytes,
+    ml_kem: Base64Bytes,
+    mceliece: Option<Base64Bytes>,
+}
+
+impl StoredKeys {
+    pub(crate) fn new(keys: &PrivateKeys) -> Self {
+        Self {
+            rsa: Base64Bytes(keys.rsa.pkcs8().to_vec()),
+            ml_kem: Base64Bytes(keys.ml_kem.seed().to_vec()),
+            mceliece: keys.mceliece.as_ref().map(|key| Base64Bytes(key.bytes().to_vec())),
+        }
+    }
+
+    pub(crate) fn load(&self) -> Result<PrivateKeys, ClientError> {
+        let damaged = || ClientError::Protocol("stored private keys are damaged".into());
+        let seed: [u8; 64] = self.ml_kem.0.as_slice().try_into().map_err(|_| damaged())?;
+        let mceliece =
+            self.mceliece.as_ref().map(|key| McEliecePrivateKey::from_bytes(Zeroizing::new(key.0.clone())));
+        Ok(PrivateKeys {
+            rsa: RsaPrivateKey::from_pkcs8(&self.rsa.0).map_err(|_| damaged())?,
+            ml_kem: MlKemPrivateKey::from_seed(Zeroizing::new(seed)),
+            mceliece: mceliece.transpose().map_err(|_| damaged())?,
+        })
+    }
+}
+
+/// What a key rotation sends to each of the participant's other devices. The bundle itself is not in it:
+/// with it the envelope would not fit the limit, and every device can fetch it.
+#[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CarriedKeys {
+    pub(crate) signature_key: Base64Bytes,
+    #[zeroize(skip)]
+    pub(crate) bundle_digest: Sha512Digest,
+    pub(crate) keys: StoredKeys,
+}
+
+/// New encryption keys with the public McEliece key, whose private half does not contain it.
+pub struct NewKeys {
+    /// The private keys.
+    pub private: PrivateKeys,
+    /// The public McEliece key.
+    pub mceliece: McEliecePublicKey,
+}
+
+impl NewKeys {
+    /// Makes encryption keys; a second or two.
+    pub fn generate() -> Self {
+        let (rsa, (mceliece_private, mceliece)) = std::thread::scope(|scope| {
+            let rsa = scope.spawn(RsaPrivateKey::generate);
+            let mceliece = McEliecePrivateKey::generate();
+            (rsa.join().expect("making an RSA key does not panic"), mceliece)
+        });
+        let private =
+            PrivateKeys { rsa, ml_kem: MlKemPrivateKey::generate(), mceliece: Some(mceliece_private) };
+        Self { private, mceliece }
+    }
+}
+
+/// A device's own keys: one to log in with, two to be sealed to.
+pub struct DeviceKeys {
+    /// Logs in.
+    pub login: RsaPrivateKey,
+    /// RSA and ML-KEM keys for what only this device may open.
+    pub private: PrivateKeys,
+}
+
+impl DeviceKeys {
+    /// Makes a device's keys; about a second.
+    pub fn generate() -> Self {
+        let (login, rsa) = std::thread::scope(|scope| {
+            let login = scope.spawn(RsaPrivateKey::generate);
+            let rsa = RsaPrivateKey::generate();
+            (login.join().expect("making an RSA key does not panic"), rsa)
+        });
+        Self { login, private: PrivateKeys { rsa, ml_kem: MlKemPrivateKey::generate(), mceliece: None } }
+    }
+
+    /// The device as the device list names it.
+    pub fn entry(&self, name: &str) -> DeviceEntry {
+        DeviceEntry {
+            name: name.to_owned(),
+            login_key: Base64Bytes(self.login.public().spki().to_vec()),
+            rsa_key: Base64Bytes(self.private.rsa.public().spki().to_vec()),
+            ml_kem_key: Base64Bytes(self.private.ml_kem.public().bytes().to_vec()),
+        }
+    }
+}
+
+impl Profile {
+    pub(crate) fn store_device_keys(&self, keys: &DeviceKeys) -> Result<(), ClientError> {
+        self.set_secret(LOGIN_KEY, keys.login.pkcs8())?;
+        self.set_secret(DEVICE_KEYS, &write(&StoredKeys::new(&keys.private)))
+    }
+
+    pub(crate) fn store_signature_key(&self, key: &RsaPrivateKey) -> Result<(), ClientError> {
+        self.set_secret(SIGNATURE_KEY, key.pkcs8())
+    }
+
+    pub(crate) fn store_bundle_keys(
+        &self,
+        digest: &Sha512Digest,
+        keys: &StoredKeys,
+    ) -> Result<(), ClientError> {
+        self.set_secret(&bundle_name(digest), &write(keys))
+    }
+
+    /// The key that signs for the participant.
+    pub(crate) fn signature_key(&self) -> Result<RsaPrivateKey, ClientError> {
+        read_rsa(&self.secret(SIGNATURE_KEY)?)
+    }
+
+    /// The key this device logs in with.
+    pub(crate) fn login_key(&self) -> Result<RsaPrivateKey, ClientError> {
+        read_rsa(&self.secret(LOGIN_KEY)?)
+    }
+
+    /// The keys that open what was sealed to the bundle (or the device) with this digest.
+    pub(crate) fn private_keys(&self, digest: &Sha512Digest) -> Result<Option<PrivateKeys>, ClientError> {
+        let name = bundle_name(digest);
+        if self.has_secret(&name)? {
+            return read(&self.secret(&name)?)?.load().map(Some);
+        }
+        let device = read(&self.secret(DEVICE_KEYS)?)?.load()?;
+        let entry = [device.rsa.public().spki(), device.ml_kem.public().bytes()].concat();
+        Ok((Sha512Digest::of(&entry) == *digest).then_some(device))
+    }
+
+    /// Keeps keys that another own device made, until their bundle is published.
+    pub(crate) fn store_carried_keys(&self, carried: &CarriedKeys) -> Result<(), ClientError> {
+        // Read it once, so that damage shows now and not when the old key is gone.
+        let key = read_rsa(&carried.signature_key.0)?;
+        carried.keys.load()?;
+        let name = format!("{CARRIED_SIGNATURE_KEY}{}", encode_hex(&carried.bundle_digest.0));
+        self.atomically(|| {
+            self.set_secret(&name, key.pkcs8())?;
+            self.store_bundle_keys(&carried.bundle_digest, &carried.keys)
+        })
+    }
+
+    /// Whether keys from another own device wait for their bundle.
+    pub(crate) fn has_carried_keys(&self) -> Result<bool, ClientError> {
+        Ok(!self.secret_names(CARRIED_SIGNATURE_KEY)?.is_empty())
+    }
+
+    /// The carried signature key of the bundle with this digest.
+    pub(crate) fn carried_signature_key(
+        &self,
+        digest: &Sha512Digest,
+    ) -> Result<Option<RsaPrivateKey>, ClientError> {
+        let name = format!("{CARRIED_SIGNATURE_KEY}{}", encode_hex(&digest.0));
+        if self.has_secret(&name)? { read_rsa(&self.secret(&name)?).map(Some) } else { Ok(None) }
+    }
+
+    /// Forgets carried signature keys, once one of them is in force.
+    pub(crate) fn forget_carried_keys(&self) -> Result<(), ClientError> {
+        for name in self.secret_names(CARRIED_SIGNATURE_KEY)? {
+            self.remove_secret(&name)?;
+        }
+        Ok(())
+    }
+
+    /// Copies the participant's keys from another profile; the device keys stay each device's own.
+    pub(crate) fn copy_participant_keys(&self, from: &Profile) -> Result<(), ClientError> {
+        self.set_secret(SIGNATURE_KEY, &from.secret(SIGNATURE_KEY)?)?;
+        for name in from.secret_names(BUNDLE_KEYS)? {
+            self.set_secret(&name, &from.secret(&name)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn bundle_name(digest: &Sha512Digest) -> String {
+    format!("{BUNDLE_KEYS}{}", encode_hex(&digest.0))
+}
+
+fn write(keys: &StoredKeys) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(serde_json::to_vec(keys).expect("byte lists always serialize"))
+}
+
+fn read(bytes: &[u8]) -> Result<StoredKeys, ClientError> {
+    serde_json::from_slice(bytes).map_err(|_| ClientError::Protocol("stored private keys are damaged".into()))
+}
+
+fn read_rsa(pkcs8: &[u8]) -> Result<RsaPrivateKey, ClientError> {
+    RsaPrivateKey::from_pkcs8(pkcs8)
+        .map_err(|_| ClientError::Protocol("stored private keys are damaged".into()))
+}

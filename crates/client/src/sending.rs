@@ -1,0 +1,181 @@
+//! Sending: seal, keep the bytes, submit, repeat exactly those until answered.
+
+use std::time::{Duration, Instant};
+
+use momedo_protocol::api::SubmitRequest;
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::key_bundle::KeyBundle;
+use momedo_protocol::mceliece::McEliecePublicKey;
+use momedo_protocol::message::{KIND_TEXT, Message};
+use momedo_protocol::message_id::MessageId;
+use momedo_protocol::rsa_private_key::RsaPrivateKey;
+use momedo_protocol::seal::{RecipientKeys, SealError, seal};
+use momedo_protocol::suite::Suite;
+
+use crate::devices::adopt_published_keys;
+use crate::profile::Profile;
+use crate::registration::Progress;
+use crate::session::Session;
+use crate::{ClientError, contacts, now};
+
+/// Pause between two tries.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Sends a text; returns once it is on the server's disk.
+///
+/// A submission that is not answered is repeated with the same bytes for at most `wait`; after an error
+/// nothing stays queued.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn send_text(
+    profile: &Profile,
+    to: ParticipantId,
+    text: &str,
+    wait: Duration,
+    language: &str,
+    progress: Progress<'_>,
+) -> Result<MessageId, ClientError> {
+    let deadline = Instant::now() + wait;
+    let mut session = log_in(profile, language, deadline).await?;
+    adopt_published_keys(profile, &mut session).await?;
+    finish_interrupted(profile, &mut session, deadline).await?;
+    loop {
+        let message = Message {
+            from: session.id,
+            to,
+            id: MessageId::new(now()),
+            sent_at: now(),
+            conversation: None,
+            kind: KIND_TEXT.into(),
+            body: text.into(),
+        };
+        let request = sealed(profile, &mut session, message, progress).await?;
+        match submit(profile, &mut session, &request, deadline).await {
+            // The keys changed while we sealed: fetch and seal again.
+            Err(error) if error.problem() == Some("stale-bundle") && Instant::now() < deadline => {}
+            result => return result.map(|()| request.id),
+        }
+    }
+}
+
+/// Logs in, trying again until `deadline` while the server cannot be reached.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn log_in(profile: &Profile, language: &str, deadline: Instant) -> Result<Session, ClientError> {
+    loop {
+        match profile.log_in(language).await {
+            Err(error) if error.is_temporary() && Instant::now() + PAUSE < deadline => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Seals a message to its recipient, and a copy to the own other devices if there are any.
+async fn sealed(
+    profile: &Profile,
+    session: &mut Session,
+    message: Message,
+    progress: Progress<'_>,
+) -> Result<SubmitRequest, ClientError> {
+    let signature_key = profile.signature_key()?;
+    let is_note_to_self = message.to == session.id;
+    let bundle = if is_note_to_self {
+        profile.own_bundle()?
+    } else {
+        contacts::fetch(profile, session, message.to).await?.bundle
+    };
+    let mceliece = contacts::mceliece_key(profile, session, &bundle, progress).await?;
+    let envelope = seal_to(&bundle, mceliece.as_ref(), &message, &signature_key)?;
+    let has_other_devices = session.devices().await?.devices.len() > 1;
+    let own_devices = if has_other_devices && !is_note_to_self {
+        let own = profile.own_bundle()?;
+        let mceliece = contacts::mceliece_key(profile, session, &own, progress).await?;
+        let copy = Message { to: session.id, conversation: Some(message.to), ..message.clone() };
+        Some(Base64Bytes(seal_to(&own, mceliece.as_ref(), &copy, &signature_key)?))
+    } else {
+        None
+    };
+    Ok(SubmitRequest {
+        id: message.id,
+        to: message.to,
+        device: None,
+        envelope: Base64Bytes(envelope),
+        own_devices,
+    })
+}
+
+/// Seals with the strongest suite the recipient accepts.
+fn seal_to(
+    bundle: &KeyBundle,
+    mceliece: Option<&McEliecePublicKey>,
+    message: &Message,
+    signature_key: &RsaPrivateKey,
+) -> Result<Vec<u8>, ClientError> {
+    let id = bundle.payload.id;
+    let refused = |reason: &str| ClientError::UntrustedKeys { id, reason: reason.into() };
+    let suite = Suite::ALL.into_iter().find(|suite| bundle.accepts(*suite));
+    let suite = suite.ok_or_else(|| refused("they accept no suite known here"))?;
+    let keys =
+        RecipientKeys::of_bundle(bundle, mceliece).ok_or_else(|| refused("the McEliece key differs"))?;
+    seal(suite, &keys, message.id, &message.sign(signature_key)).map_err(|error| match error {
+        SealError::MissingMcElieceKey => refused("the McEliece key is missing"),
+        SealError::TooLong => ClientError::TooLong,
+    })
+}
+
+/// Keeps the request's bytes, submits them until they are answered or `deadline` passes, forgets them.
+pub(crate) async fn submit(
+    profile: &Profile,
+    session: &mut Session,
+    request: &SubmitRequest,
+    deadline: Instant,
+) -> Result<(), ClientError> {
+    let text = serde_json::to_string(request).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.put_outbox(request.id, &text)?;
+    let result = repeat(profile, session, request, deadline).await;
+    profile.remove_outbox(request.id)?;
+    result
+}
+
+async fn repeat(
+    profile: &Profile,
+    session: &mut Session,
+    request: &SubmitRequest,
+    deadline: Instant,
+) -> Result<(), ClientError> {
+    loop {
+        match session.submit(request).await {
+            // The server restarted: sessions do not outlive that.
+            Err(error) if error.problem() == Some("not-logged-in") && Instant::now() < deadline => {
+                *session = log_in(profile, "en", deadline).await?;
+            }
+            Err(error) if error.is_temporary() && Instant::now() + PAUSE < deadline => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            result => return result.map(drop),
+        }
+    }
+}
+
+/// Submits again what a killed program left unanswered; the same bytes cannot arrive twice.
+async fn finish_interrupted(
+    profile: &Profile,
+    session: &mut Session,
+    deadline: Instant,
+) -> Result<(), ClientError> {
+    for text in profile.outbox()? {
+        let request: SubmitRequest =
+            serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
+        match repeat(profile, session, &request, deadline).await {
+            Err(error) if error.is_temporary() => return Err(error),
+            // Refused for good, or accepted now: nothing is left to repeat.
+            _ => profile.remove_outbox(request.id)?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! Log-in, and the calls of the API that need one.
+
+use std::time::Duration;
+
+use hyper::Method;
+use momedo_protocol::api;
+use momedo_protocol::cursor::Cursor;
+use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::id::{DeviceId, ParticipantId};
+use momedo_protocol::jws::Signer;
+use momedo_protocol::limits::MAX_OZONE_PAGE;
+use momedo_protocol::login::Login;
+use momedo_protocol::rsa_key::RsaPublicKey;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::ClientError;
+use crate::connection::{Connection, Payload};
+
+/// A connection with a bearer token.
+pub struct Session {
+    connection: Connection,
+    token: String,
+    /// The participant logged in.
+    pub id: ParticipantId,
+    /// The device logged in.
+    pub device: DeviceId,
+}
+
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Payload, ClientError> {
+    serde_json::to_vec(value).map(Payload::Json).map_err(|error| ClientError::Protocol(error.to_string()))
+}
+
+pub(crate) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(|error| ClientError::Protocol(error.to_string()))
+}
+
+/// Who the server is and what it takes, checked against its fingerprint.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn server_information(connection: &mut Connection) -> Result<api::ServerInformation, ClientError> {
+    let answer = connection.request(Method::GET, "/server", None, Payload::None, Duration::ZERO).await?;
+    let information: api::ServerInformation = from_json(&answer.body)?;
+    let key = RsaPublicKey::from_spki(&information.identity_key.0)
+        .map_err(|error| ClientError::Protocol(error.to_string()))?;
+    let pinned = connection.server().fingerprint;
+    if key.fingerprint() != pinned || information.fingerprint != pinned {
+        let address = connection.server().addresses.join(", ");
+        return Err(ClientError::WrongServer { address });
+    }
+    Ok(information)
+}
+
+impl Session {
+    /// Logs a device in.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn log_in(
+        mut connection: Connection,
+        device: DeviceId,
+        login_key: &dyn Signer,
+    ) -> Result<Self, ClientError> {
+        let request = to_json(&api::LoginChallengeRequest { device })?;
+        let answer =
+            connection.request(Method::POST, "/sessions/challenge", None, request, Duration::ZERO).await?;
+        let challenge: api::LoginChallenge = from_json(&answer.body)?;
+        let server = connection.server().fingerprint;
+        let login = Login { device, nonce: challenge.nonce, server }.sign(login_key);
+        let request = to_json(&api::LoginRequest { login })?;
+        let answer = connection.request(Method::POST, "/sessions", None, request, Duration::ZERO).await?;
+        let session: api::Session = from_json(&answer.body)?;
+        Ok(Self::with_token(connection, session))
+    }
+
+    /// Uses a session that a registration gave.
+    pub fn with_token(connection: Connection, session: api::Session) -> Self {
+        Self { connection, token: session.token, id: session.id, device: session.device }
+    }
+
+    /// The bearer token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The connection beneath.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        payload: Payload,
+    ) -> Result<T, ClientError> {
+        let answer =
+            self.connection.request(method, path, Some(&self.token), payload, Duration::ZERO).await?;
+        from_json(&answer.body)
+    }
+
+    /// A participant's current keys, with changes of the signature key after version `known`.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn keys(&mut self, id: ParticipantId, known: u64) -> Result<api::PublishedKeys, ClientError> {
+        self.call(Method::GET, &format!("/keys/{id}?known={known}"), Payload::None).await
+    }
+
+    /// A McEliece key, raw and not yet compared with its digest.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn mceliece_key(&mut self, digest: &Sha512Digest) -> Result<Vec<u8>, ClientError> {
+        let path = format!("/keys/mceliece/{digest}");
+        let answer = self
+            .connection
+            .request(Method::GET, &path, Some(&self.token), Payload::None, Duration::ZERO)
+            .await?;
+        Ok(answer.body.to_vec())
+    }
+
+    /// Stores a McEliece key.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn store_mceliece_key(&mut self, digest: &Sha512Digest, key: &[u8]) -> Result<(), ClientError> {
+        store_mceliece_key(&mut self.connection, &self.token, digest, key).await
+    }
+
+    /// Offers a bundle.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn publish(
+        &mut self,
+        request: &api::PublishRequest,
+    ) -> Result<api::PublishChallenge, ClientError> {
+        let path = format!("/keys/{}", self.id);
+        self.call(Method::PUT, &path, to_json(request)?).await
+    }
+
+    /// Proves possession of an offered bundle's keys.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn prove(&mut self, request: &api::ProofRequest) -> Result<api::Published, ClientError> {
+        let path = format!("/keys/{}/proof", self.id);
+        self.call(Method::POST, &path, to_json(request)?).await
+    }
+
+    /// The participant's own devices.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn devices(&mut self) -> Result<api::Devices, ClientError> {
+        self.call(Method::GET, "/devices", Payload::None).await
+    }
+
+    /// Publishes a device list that adds devices.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn update_devices(&mut self, request: &api::DeviceListRequest) -> Result<(), ClientError> {
+        let request = to_json(request)?;
+        self.connection
+            .request(Method::PUT, "/devices", Some(&self.token), request, Duration::ZERO)
+            .await
+            .map(drop)
+    }
+
+    /// Submits an envelope; an answer means that it is on the server's disk.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn submit(&mut self, request: &api::SubmitRequest) -> Result<api::Receipt, ClientError> {
+        self.call(Method::POST, "/messages", to_json(request)?).await
+    }
+
+    /// A page of what waits for this device.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn ozone(
+        &mut self,
+        after: Option<Cursor>,
+        limit: usize,
+        wait: Duration,
+    ) -> Result<api::OzonePage, ClientError> {
+        let limit = limit.clamp(1, MAX_OZONE_PAGE);
+        let after = after.map(|cursor| format!("&after={cursor}")).unwrap_or_default();
+        let path = format!("/ozone?limit={limit}&wait={}{after}", wait.as_secs());
+        let answer =
+            self.connection.request(Method::GET, &path, Some(&self.token), Payload::None, wait).await?;
+        from_json(&answer.body)
+    }
+
+    /// Acknowledges everything up to `cursor`.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn acknowledge(&mut self, cursor: Cursor) -> Result<(), ClientError> {
+        let request = to_json(&api::AcknowledgeRequest { cursor })?;
+        self.call::<api::Acknowledged>(Method::POST, "/ozone/ack", request).await.map(drop)
+    }
+}
+
+pub(crate) async fn store_mceliece_key(
+    connection: &mut Connection,
+    token: &str,
+    digest: &Sha512Digest,
+    key: &[u8],
+) -> Result<(), ClientError> {
+    let path = format!("/keys/mceliece/{digest}");
+    let payload = Payload::Binary(key.to_vec());
+    connection.request(Method::PUT, &path, Some(token), payload, Duration::ZERO).await.map(drop)
+}

@@ -1,0 +1,48 @@
+//! What goes over the wire between momedo programs, and how it is sealed.
+//!
+//! This crate is pure: no network, no files, no clock, no runtime. Time comes in as an argument;
+//! randomness comes from the operating system. It also compiles for `wasm32-unknown-unknown`, because
+//! the web client uses it. What may not enter: anything that only a server or only one client needs.
+//!
+//! `docs/protocol.md` says the same in prose, with the test vectors of `vectors/`.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`id`], [`message_id`], [`cursor`], [`digest`], [`encoding`] | the small values everything is named by |
+//! | [`rsa_key`], [`ml_kem_key`], [`mceliece`] | one public-key scheme each |
+//! | [`jws`] | the one signature format |
+//! | [`key_bundle`], [`device_list`], [`countersignature`], [`login`] | what is signed |
+//! | [`envelope`], [`seal`], [`message`] | one end-to-end encrypted message, from outside to inside |
+//! | [`possession`] | the proof that whoever publishes keys can open them |
+//! | [`api`], [`stream`], [`problem`] | what the HTTP API and the WebSocket carry |
+//! | [`invite`] | the link a participant joins with |
+//! | [`limits`] | every size both sides agree on |
+
+pub mod api;
+pub mod countersignature;
+pub mod cursor;
+pub mod device_list;
+pub mod digest;
+pub mod encoding;
+pub mod envelope;
+pub mod id;
+pub mod invite;
+pub mod jws;
+pub mod key_bundle;
+pub mod limits;
+pub mod login;
+pub mod mceliece;
+pub mod message;
+pub mod message_id;
+pub mod ml_kem_key;
+pub mod possession;
+pub mod problem;
+pub mod random;
+pub mod rsa_key;
+pub mod seal;
+pub mod stream;
+pub mod suite;
+pub mod time;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod rsa_private_key;

@@ -1,0 +1,54 @@
+//! Sizes both sides of the wire agree on, each with its reason.
+
+/// Largest envelope a server takes unless its settings say otherwise, in bytes.
+///
+/// A text of 4,000 characters seals to about 18 KiB; attachments travel as blobs.
+pub const DEFAULT_MAX_ENVELOPE_BYTES: usize = 64 * 1024;
+
+/// Smallest padded inner message, in bytes: short texts must not be told apart by length.
+pub const MIN_PADDED_BYTES: usize = 512;
+
+/// Largest signed document (key bundle, device list, log-in) that is parsed, in bytes.
+pub const MAX_SIGNED_DOCUMENT_BYTES: usize = 64 * 1024;
+
+/// Most devices one participant may list.
+pub const MAX_DEVICES: usize = 16;
+
+/// Most home servers one key bundle may name.
+pub const MAX_HOMES: usize = 4;
+
+/// Longest display, device or server name, in Unicode scalar values.
+pub const MAX_NAME_CHARACTERS: usize = 80;
+
+/// Smallest RSA modulus accepted, in bits (BSI TR-02102-1 asks for 3000).
+pub const MIN_RSA_BITS: usize = 3000;
+
+/// Largest RSA modulus accepted, in bits: verifying larger ones is a way to make a server busy.
+pub const MAX_RSA_BITS: usize = 4096;
+
+/// Key-bundle lifetime a client asks for, in days; it re-signs long before.
+pub const KEY_BUNDLE_LIFETIME_DAYS: u64 = 365;
+
+/// How long a superseded bundle's envelopes are still accepted, in days.
+pub const SUPERSEDED_BUNDLE_DAYS: u64 = 14;
+
+/// Most messages one ozone page holds.
+pub const MAX_OZONE_PAGE: usize = 500;
+
+/// Longest long-polling wait, in seconds; proxies commonly cut at 60.
+pub const MAX_WAIT_SECONDS: u64 = 50;
+
+/// Most unacknowledged deliveries a stream may ask for.
+pub const MAX_STREAM_WINDOW: usize = 512;
+
+/// Unacknowledged deliveries a stream gets when it asks for none.
+pub const DEFAULT_STREAM_WINDOW: usize = 64;
+
+/// Whether `name` can stand as a display, device or server name: 1 to
+/// [`MAX_NAME_CHARACTERS`] characters, none of them a control character.
+pub fn is_acceptable_name(name: &str) -> bool {
+    let length = name.chars().count();
+    (1..=MAX_NAME_CHARACTERS).contains(&length)
+        && !name.trim().is_empty()
+        && !name.chars().any(char::is_control)
+}

@@ -1,0 +1,63 @@
+//! The inner message: what the sender says, signed by the sender, seen only by the recipient.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::ParticipantId;
+use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
+use crate::message_id::MessageId;
+use crate::rsa_key::RsaPublicKey;
+use crate::time::UnixMillis;
+
+/// What is signed: the payload of a `momedo-message+jws`.
+///
+/// It names sender, recipient and message ID, so nothing can be redirected or replayed under another
+/// name; a receiver compares all three with the envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who wrote it.
+    pub from: ParticipantId,
+    /// Whose keys the envelope is sealed to; the sender's own ID on the copy for the sender's devices.
+    pub to: ParticipantId,
+    /// The message ID that also stands in the envelope.
+    pub id: MessageId,
+    /// When it was written, by the sender's clock.
+    pub sent_at: UnixMillis,
+    /// On the copy for the sender's other devices: whom the message went to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ParticipantId>,
+    /// What kind of message it is; unknown kinds are shown as such, never dropped.
+    pub kind: String,
+    /// What it says; its shape follows from `kind`.
+    pub body: serde_json::Value,
+}
+
+/// The kind of a plain text; its body is a JSON string.
+pub const KIND_TEXT: &str = "text";
+
+/// The kind that carries rotated private keys to one of the sender's own devices.
+pub const KIND_KEYS: &str = "keys";
+
+impl Message {
+    /// Signs with the sender's signature key and serializes, ready to seal.
+    pub fn sign(&self, signature_key: &dyn Signer) -> Vec<u8> {
+        write_payload(&Jws::sign(DocumentType::Message, &write_payload(self), &[signature_key]))
+    }
+
+    /// Reads who claims to have sent opened bytes, *without verifying*.
+    ///
+    /// # Errors
+    /// As [`JwsError`] says.
+    pub fn unverified(inner: &[u8]) -> Result<Self, JwsError> {
+        let jws: Jws = serde_json::from_slice(inner).map_err(|_| JwsError::Malformed)?;
+        read_payload(&jws.unverified_payload()?)
+    }
+
+    /// Verifies opened bytes with the sender's signature key.
+    ///
+    /// # Errors
+    /// As [`JwsError`] says.
+    pub fn verify(inner: &[u8], signature_key: &RsaPublicKey) -> Result<Self, JwsError> {
+        let jws: Jws = serde_json::from_slice(inner).map_err(|_| JwsError::Malformed)?;
+        read_payload(&jws.verify(DocumentType::Message, &[signature_key])?)
+    }
+}

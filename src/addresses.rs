@@ -1,0 +1,74 @@
+//! This machine's names and addresses: for certificates, and for the links people get.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::Config;
+
+/// The machine's host name, if it is one that certificates can carry.
+pub fn host_name() -> Option<String> {
+    let name = gethostname::gethostname().to_str()?.trim_end_matches('.').to_ascii_lowercase();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let acceptable = !name.is_empty() && name.len() < 200 && name.chars().all(is_plain);
+    (acceptable && name.parse::<IpAddr>().is_err()).then_some(name)
+}
+
+/// Every name the certificate carries: configured ones, the host name, its `.local` name, localhost.
+pub fn names(config: &Config) -> Vec<String> {
+    let configured = config
+        .server
+        .addresses
+        .iter()
+        .filter(|a| a.parse::<IpAddr>().is_err())
+        .map(|a| a.to_ascii_lowercase());
+    let mut names: Vec<String> = configured.collect();
+    if let Some(host) = host_name() {
+        let first = host.split('.').next().unwrap_or(&host);
+        names.push(format!("{first}.local"));
+        names.push(host);
+    }
+    names.push("localhost".into());
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Every address the certificate carries: configured ones and those of all interfaces.
+pub fn ip_addresses(config: &Config) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> =
+        config.server.addresses.iter().filter_map(|address| address.parse().ok()).collect();
+    addresses.extend(interface_addresses());
+    addresses.push(IpAddr::from([127, 0, 0, 1]));
+    addresses.push(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]));
+    addresses.sort();
+    addresses.dedup();
+    addresses
+}
+
+fn interface_addresses() -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.into_iter().map(|interface| interface.ip()).collect()
+}
+
+/// `host:port` for invite links: a listener's specific address, else what is configured, else the address
+/// of this machine in the local network, else its `.local` name.
+pub fn for_links(config: &Config, listeners: &[SocketAddr]) -> String {
+    if let Some(specific) = listeners.iter().find(|listener| !listener.ip().is_unspecified()) {
+        return specific.to_string();
+    }
+    let port = listeners.first().map_or(4710, SocketAddr::port);
+    if let Some(configured) = config.server.addresses.first() {
+        return match configured.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, port).to_string(),
+            Err(_) => format!("{configured}:{port}"),
+        };
+    }
+    let in_network = interface_addresses().into_iter().find(|ip| match ip {
+        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+        IpAddr::V6(_) => false,
+    });
+    match (in_network, host_name()) {
+        (Some(ip), _) => SocketAddr::new(ip, port).to_string(),
+        (None, Some(host)) => format!("{}.local:{port}", host.split('.').next().unwrap_or(&host)),
+        (None, None) => format!("localhost:{port}"),
+    }
+}

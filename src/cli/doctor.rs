@@ -1,0 +1,159 @@
+//! `momedo doctor`: checks what `momedo serve` would use, and says what to do about what it finds.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use momedo_protocol::time::UnixMillis;
+
+use super::{DataDir, output, serve};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::{self, ControlError};
+use crate::data_directory::{DataDirectory, DataDirectoryError};
+use crate::service::administration::{AdminRequest, AdminResponse};
+
+/// When this version was made; a clock that shows less is wrong. 2026-11-01.
+const BUILT_AFTER: UnixMillis = UnixMillis(1_793_491_200_000);
+
+/// Space a server should have before it starts, in bytes.
+const WANTED_SPACE: usize = 64 * 1024 * 1024;
+
+/// Check what a server needs.
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    #[command(flatten)]
+    data: DataDir,
+    /// Print JSON, one check per line
+    #[arg(long)]
+    json: bool,
+}
+
+struct Finding {
+    check: &'static str,
+    trouble: Option<String>,
+    note: String,
+}
+
+fn well(check: &'static str, note: impl Into<String>) -> Finding {
+    Finding { check, trouble: None, note: note.into() }
+}
+
+fn ill(check: &'static str, trouble: impl Into<String>) -> Finding {
+    Finding { check, trouble: Some(trouble.into()), note: String::new() }
+}
+
+impl Doctor {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let path = self.data.path()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let findings = runtime.block_on(examine(&path));
+        let mut troubles = 0;
+        for finding in &findings {
+            troubles += usize::from(finding.trouble.is_some());
+            let text = finding.trouble.as_deref().unwrap_or(&finding.note);
+            if self.json {
+                let ok = finding.trouble.is_none();
+                output::json(&serde_json::json!({ "check": finding.check, "ok": ok, "text": text }))?;
+            } else {
+                let mark = if finding.trouble.is_some() { "!!" } else { "ok" };
+                println!("{mark}  {:<12} {text}", finding.check);
+            }
+        }
+        anyhow::ensure!(troubles == 0, "{troubles} of {} checks found trouble", findings.len());
+        Ok(())
+    }
+}
+
+async fn examine(path: &std::path::Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let config = match serve::load_config(path, None) {
+        Ok(config) => {
+            findings.push(well("settings", "fine"));
+            config
+        }
+        Err(error) => {
+            findings.push(ill("settings", format!("{error:#}")));
+            Config::default()
+        }
+    };
+    findings.push(clock());
+    let running = match control::ask(path, &AdminRequest::Status).await {
+        Ok(AdminResponse::Status(status)) => {
+            findings.push(well("server", format!("runs, version {}", status.version)));
+            findings.push(if status.storage_full {
+                ill("disk", "full: new mail is refused; make room")
+            } else {
+                well("disk", "the server can write")
+            });
+            true
+        }
+        Ok(_) | Err(ControlError::Refused(_)) => {
+            findings.push(ill("server", "a server of another version runs here; restart it"));
+            true
+        }
+        Err(ControlError::NotRunning(_)) => false,
+    };
+    if !running {
+        findings.push(well("server", "does not run"));
+        findings.push(disk(path));
+        for address in &config.listen.addresses {
+            findings.push(port(*address));
+        }
+    }
+    findings.push(certificate(&config));
+    findings
+}
+
+fn clock() -> Finding {
+    if Clock::system().now() < BUILT_AFTER {
+        return ill("clock", "shows a time before this version was made; set it, or wait for network time");
+    }
+    well("clock", "plausible")
+}
+
+fn disk(path: &std::path::Path) -> Finding {
+    let existed = path.exists();
+    let finding = match DataDirectory::lock(path) {
+        Err(DataDirectoryError::Locked(_)) => {
+            return ill("disk", "another process has the data folder, and its socket does not answer");
+        }
+        Err(error) => return ill("disk", error.to_string()),
+        Ok(directory) => {
+            let probe = directory.path().join("momedo.probe");
+            // Written in full: that the space is there is the question.
+            let written = std::fs::write(&probe, vec![0x5a; WANTED_SPACE]);
+            let _: Result<_, _> = std::fs::remove_file(&probe);
+            match written {
+                Ok(()) => well("disk", format!("{} can be written", path.display())),
+                Err(error) => {
+                    ill("disk", format!("less than 64 MiB can be written to {}: {error}", path.display()))
+                }
+            }
+        }
+    };
+    if !existed {
+        // Looking must not leave anything behind.
+        let _: Result<_, _> = std::fs::remove_file(path.join("momedo.lock"));
+        let _: Result<_, _> = std::fs::remove_dir(path);
+    }
+    finding
+}
+
+fn port(address: SocketAddr) -> Finding {
+    match std::net::TcpListener::bind(address) {
+        Ok(_) => well("port", format!("{address} is free")),
+        Err(error) => ill("port", format!("{address} cannot be listened on: {error}")),
+    }
+}
+
+fn certificate(config: &Config) -> Finding {
+    let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) else {
+        return well("certificate", "the server's own authority issues it");
+    };
+    for file in [certificate, key] {
+        if let Err(error) = std::fs::read(file) {
+            return ill("certificate", format!("cannot read {}: {error}", file.display()));
+        }
+    }
+    well("certificate", format!("{} is readable", certificate.display()))
+}

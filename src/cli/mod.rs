@@ -1,0 +1,146 @@
+//! The command line, one file per command.
+//!
+//! With `--json`, standard output holds only JSON, one compact object per line; progress and notes go to
+//! standard error, and nothing is ever asked.
+
+mod admin;
+mod doctor;
+mod keys;
+mod output;
+mod receive;
+mod send;
+mod serve;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+/// A messenger server for schools and towns: one program, one file, end-to-end encryption.
+///
+/// Without a command it runs the server.
+#[derive(Debug, Parser)]
+#[command(name = "momedo", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Serve),
+    /// Administer the server, whether it runs or not
+    #[command(subcommand)]
+    Admin(admin::Admin),
+    /// Register, and manage your devices
+    #[command(subcommand)]
+    User(user::User),
+    /// Send a message
+    Send(send::Send),
+    /// Receive messages
+    Receive(receive::Receive),
+    /// Show and compare fingerprints
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Check what a server needs: port, disk, clock, certificate
+    Doctor(doctor::Doctor),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff): momedo man | man -l -
+    Man,
+}
+
+/// Where the server's data is.
+#[derive(Debug, Clone, Args)]
+struct DataDir {
+    /// Folder for the server's data; without it, momedo-data beside the program, or the platform's place
+    #[arg(long, env = "MOMEDO_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+}
+
+impl DataDir {
+    fn path(&self) -> anyhow::Result<PathBuf> {
+        match &self.data_dir {
+            Some(path) => Ok(path.clone()),
+            None => crate::data_directory::default_path().map_err(anyhow::Error::msg),
+        }
+    }
+}
+
+/// Whose profile a command works with.
+#[derive(Debug, Clone, Args)]
+struct ProfileArgs {
+    /// Folder with your profile
+    #[arg(long, env = "MOMEDO_PROFILE", value_name = "FOLDER")]
+    profile: PathBuf,
+    /// File with the profile's passphrase
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl ProfileArgs {
+    fn passphrase(&self) -> anyhow::Result<Option<String>> {
+        use anyhow::Context;
+        let Some(file) = &self.passphrase_file else { return Ok(None) };
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the passphrase file {}", file.display()))?;
+        let passphrase = text.trim_end_matches(['\r', '\n']);
+        anyhow::ensure!(!passphrase.is_empty(), "the passphrase file {} is empty", file.display());
+        Ok(Some(passphrase.to_owned()))
+    }
+
+    fn open(&self) -> anyhow::Result<momedo_client::profile::Profile> {
+        Ok(momedo_client::profile::Profile::open(&self.profile, self.passphrase()?.as_deref())?)
+    }
+}
+
+/// Runs the program; everything that goes wrong becomes one line on standard error.
+pub fn main() -> ExitCode {
+    // clap exits with 2 on misuse, as promised.
+    let cli = Cli::parse();
+    let result = match cli.command.unwrap_or(Command::Serve(serve::Serve::default())) {
+        Command::Serve(command) => command.run(),
+        Command::Admin(command) => command.run(),
+        Command::User(command) => command.run(),
+        Command::Send(command) => command.run(),
+        Command::Receive(command) => command.run(),
+        Command::Keys(command) => command.run(),
+        Command::Doctor(command) => command.run(),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "momedo", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(anyhow::Error::from)
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("momedo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A runtime for a client's command: one thread is plenty.
+fn client_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+/// The language error texts are asked for in, from the environment as POSIX orders it.
+fn language() -> String {
+    let value = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|value| !value.is_empty());
+    match value.as_deref().and_then(|value| value.get(..2)) {
+        Some("de") => "de".into(),
+        _ => "en".into(),
+    }
+}

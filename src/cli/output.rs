@@ -1,0 +1,29 @@
+//! What commands print: results on standard output, progress and notes on standard error.
+
+use std::io::{IsTerminal, Write};
+
+use momedo_client::registration::Step;
+use serde::Serialize;
+
+/// Prints one compact JSON object on a line of its own.
+pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
+}
+
+/// Says what takes a while, when somebody is watching.
+pub(super) fn progress(step: Step) {
+    if std::io::stderr().is_terminal() {
+        let text = match (step, super::language() == "de") {
+            (Step::MakingKeys, true) => "Schlüssel werden erzeugt, das dauert einige Sekunden …",
+            (Step::MakingKeys, false) => "making keys, this takes a few seconds …",
+            (Step::SendingKey, true) => "der große Schlüssel (512 KiB) wird gesendet …",
+            (Step::SendingKey, false) => "sending the large key (512 KiB) …",
+            (Step::FetchingKey, true) => "der große Schlüssel (512 KiB) wird geholt …",
+            (Step::FetchingKey, false) => "fetching the large key (512 KiB) …",
+        };
+        eprintln!("{text}");
+    }
+}

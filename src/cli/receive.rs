@@ -1,0 +1,95 @@
+//! `momedo receive`.
+
+use std::time::Duration;
+
+use clap::Args;
+use momedo_client::receiving::{self, Received};
+use momedo_protocol::limits::MAX_WAIT_SECONDS;
+
+use super::{ProfileArgs, client_runtime, language};
+
+/// Receive messages: prints what waits, then tells the server that it may forget it.
+#[derive(Debug, Args)]
+pub(super) struct Receive {
+    #[command(flatten)]
+    profile: ProfileArgs,
+    /// Go on until interrupted, printing messages as they come
+    #[arg(long)]
+    follow: bool,
+    /// Print events as well, such as changes of keys
+    #[arg(long)]
+    events: bool,
+    /// Print JSON, one message per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Pause before the next try while following a server that cannot be reached.
+const PAUSE: Duration = Duration::from_secs(2);
+
+impl Receive {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        client_runtime()?.block_on(async {
+            tokio::select! {
+                result = self.receive() => result,
+                // Nothing is lost: what was not acknowledged comes again.
+                _ = tokio::signal::ctrl_c() => Ok(()),
+            }
+        })
+    }
+
+    async fn receive(&self) -> anyhow::Result<()> {
+        let profile = self.profile.open()?;
+        let language = language();
+        let mut show = |received: &Received| {
+            if received.event && !self.events {
+                return Ok(());
+            }
+            print(received, self.json)
+        };
+        if !self.follow {
+            let mut session = profile.log_in(&language).await?;
+            receiving::receive(&profile, &mut session, Duration::ZERO, &mut show).await?;
+            return Ok(());
+        }
+        let wait = Duration::from_secs(MAX_WAIT_SECONDS);
+        loop {
+            let following = async {
+                let mut session = profile.log_in(&language).await?;
+                loop {
+                    receiving::receive(&profile, &mut session, wait, &mut show).await?;
+                }
+            };
+            let result: Result<std::convert::Infallible, momedo_client::ClientError> = following.await;
+            match result {
+                Err(error) if error.is_temporary() || error.problem() == Some("not-logged-in") => {
+                    tracing::debug!(%error, "trying again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+fn print(received: &Received, json: bool) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer(&mut out, received)?;
+        writeln!(out)?;
+    } else {
+        let text = received.text.as_deref().map_or_else(|| format!("[{}]", received.kind), printable);
+        let doubt = if received.verified { "" } else { " (NOT VERIFIED)" };
+        match received.to {
+            Some(to) => writeln!(out, "to {to}{doubt}: {text}")?,
+            None => writeln!(out, "{}{doubt}: {text}", received.from)?,
+        }
+    }
+    out.flush()
+}
+
+/// A message must not steer the terminal it is shown on.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}

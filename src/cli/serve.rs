@@ -1,0 +1,124 @@
+//! `momedo serve`.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use super::DataDir;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::logging::{self, LogFormat};
+use crate::{running, shutdown};
+
+/// Run the server.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    data: DataDir,
+    /// Address and port to listen on; may be given more than once; port 0 takes a free one
+    #[arg(long, env = "MOMEDO_LISTEN", value_name = "ADDRESS:PORT", value_delimiter = ',')]
+    listen: Vec<SocketAddr>,
+    /// Settings file; without it, momedo.toml in the data folder if there is one
+    #[arg(long, env = "MOMEDO_CONFIG", value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    /// How log lines look
+    #[arg(long, env = "MOMEDO_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+impl Default for Serve {
+    fn default() -> Self {
+        let data = DataDir { data_dir: std::env::var_os("MOMEDO_DATA_DIR").map(Into::into) };
+        Self { data, listen: Vec::new(), config: None, log_format: LogFormat::Text }
+    }
+}
+
+impl Serve {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        logging::start(self.log_format);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let result = runtime.block_on(self.serve());
+        // Whatever still runs has had its time.
+        runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+        result
+    }
+
+    async fn serve(self) -> anyhow::Result<()> {
+        let path = self.data.path()?;
+        let config = load_config(&path, self.config.as_deref())?;
+        let listen = if self.listen.is_empty() { config.listen.addresses.clone() } else { self.listen };
+        // Before anything is made: a port in use is the commonest trouble.
+        let listeners = running::bind(&listen).await?;
+        let opened = running::open(&path, config, Clock::system()).await?;
+        let (trigger, stop) = shutdown::channel();
+        tokio::spawn(async move {
+            signal().await;
+            tracing::info!("stopping");
+            trigger.raise();
+        });
+        opened
+            .serve(listeners, stop, |addresses| {
+                use std::io::Write;
+                let mut out = std::io::stdout().lock();
+                for address in addresses {
+                    // Nobody may be reading; the server is worth running all the same.
+                    let _: Result<_, _> = writeln!(out, "momedo ready https://{address}");
+                }
+                let _: Result<_, _> = out.flush();
+                tracing::info!(listeners = addresses.len(), "serving");
+                notify_ready();
+            })
+            .await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// The settings of a data directory.
+pub(super) fn load_config(path: &std::path::Path, file: Option<&std::path::Path>) -> anyhow::Result<Config> {
+    let beside = path.join("momedo.toml");
+    if let Some(file) = file {
+        anyhow::ensure!(file.exists(), "the settings file {} does not exist", file.display());
+    }
+    Ok(Config::load(file.unwrap_or(&beside))?)
+}
+
+/// Waits for SIGTERM, SIGINT or Ctrl-C.
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let term = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut term) => drop(term.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = term => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    let _: Result<_, _> = tokio::signal::ctrl_c().await;
+}
+
+/// Tells systemd that the server serves, and keeps its watchdog content.
+#[cfg(target_os = "linux")]
+fn notify_ready() {
+    // Outside systemd there is nobody to tell.
+    let _: Result<_, _> = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    if let Some(period) = sd_notify::watchdog_enabled() {
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(period / 2);
+            loop {
+                ticks.tick().await;
+                let _: Result<_, _> = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+            }
+        });
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn notify_ready() {}

@@ -1,0 +1,145 @@
+//! `momedo user`: registering, and managing one's devices.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use momedo_client::{devices, registration};
+use momedo_protocol::id::DeviceId;
+use momedo_protocol::invite::InviteLink;
+
+use super::{ProfileArgs, client_runtime, language, output};
+
+/// Register, and manage your devices.
+#[derive(Debug, Subcommand)]
+pub(super) enum User {
+    /// Join a server with an invite link
+    Register {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// The whole link, with everything after the #
+        #[arg(long)]
+        invite: InviteLink,
+        /// The name others see; the invite's by default
+        #[arg(long)]
+        name: Option<String>,
+        /// What this device is called
+        #[arg(long, default_value = "command line")]
+        device_name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add a device: makes a second profile that gets its own copy of every message
+    AddDevice {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// Folder for the new device's profile
+        #[arg(long, value_name = "FOLDER")]
+        new_profile: PathBuf,
+        /// What the new device is called
+        #[arg(long, default_value = "second device")]
+        device_name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List your devices
+    Devices {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// Print JSON, one device per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a lost device: it can neither read nor send any more, and all keys are made anew
+    RevokeDevice {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// The device's ID, as `momedo user devices` shows it
+        device: DeviceId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl User {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        client_runtime()?.block_on(self.act())
+    }
+
+    async fn act(self) -> anyhow::Result<()> {
+        match self {
+            Self::Register { profile, invite, name, device_name, json } => {
+                let passphrase = profile.passphrase()?;
+                let joining = registration::Joining {
+                    invite,
+                    name: name.as_deref(),
+                    device_name: &device_name,
+                    passphrase: passphrase.as_deref(),
+                    language: &language(),
+                };
+                let (_, joined) =
+                    registration::register(&profile.profile, &joining, &output::progress).await?;
+                if json {
+                    return output::json(&serde_json::json!({
+                        "id": joined.id,
+                        "name": joined.name,
+                        "fingerprint": joined.fingerprint,
+                    }));
+                }
+                println!("You are {} with the ID {}", joined.name, joined.id);
+                println!("fingerprint {}", joined.fingerprint.grouped());
+                Ok(())
+            }
+            Self::AddDevice { profile, new_profile, device_name, json } => {
+                let passphrase = profile.passphrase()?;
+                let opened = profile.open()?;
+                let (new, device) = devices::add(
+                    &opened,
+                    &new_profile,
+                    &device_name,
+                    passphrase.as_deref(),
+                    &language(),
+                    &output::progress,
+                )
+                .await?;
+                if json {
+                    return output::json(&serde_json::json!({
+                        "id": new.id()?, "device": device, "name": device_name,
+                    }));
+                }
+                println!("added the device {device_name} ({device})");
+                Ok(())
+            }
+            Self::Devices { profile, json } => {
+                let opened = profile.open()?;
+                let mut session = opened.log_in(&language()).await?;
+                devices::adopt_published_keys(&opened, &mut session).await?;
+                let (list, states) = devices::list(&opened, &mut session).await?;
+                for entry in &list.devices {
+                    let state = states.iter().find(|state| state.id == entry.id());
+                    let (waiting, online) = state.map_or((0, false), |state| (state.waiting, state.online));
+                    if json {
+                        output::json(&serde_json::json!({
+                            "device": entry.id(), "name": entry.name, "waiting": waiting, "online": online,
+                            "this": entry.id() == session.device,
+                        }))?;
+                    } else {
+                        println!("{}  {}  {waiting} waiting", entry.id(), entry.name);
+                    }
+                }
+                Ok(())
+            }
+            Self::RevokeDevice { profile, device, json } => {
+                let opened = profile.open()?;
+                devices::revoke(&opened, device, &language(), &output::progress).await?;
+                if json {
+                    return output::json(&serde_json::json!({ "device": device, "status": "revoked" }));
+                }
+                println!("revoked {device}; your keys are new, your ID is the same");
+                Ok(())
+            }
+        }
+    }
+}

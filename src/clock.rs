@@ -1,0 +1,58 @@
+//! Time, from the system or from a test.
+//!
+//! Two readings that must not be confused: [`Clock::now`] is what a clock on the wall shows and may
+//! jump; [`Clock::elapsed`] only ever grows. Expiry, rates and time-outs go by the second.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use momedo_protocol::time::UnixMillis;
+
+/// Where the server's time comes from; one cheap clone.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System(Instant),
+    Manual(Arc<AtomicU64>),
+}
+
+impl Clock {
+    /// The operating system's time.
+    pub fn system() -> Self {
+        Self(Source::System(Instant::now()))
+    }
+
+    /// A clock that stands still until [`Clock::advance`] is called; starts in 2026.
+    pub fn manual() -> Self {
+        Self(Source::Manual(Arc::default()))
+    }
+
+    /// Moves a manual clock forward; does nothing to the system's.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(elapsed) = &self.0 {
+            elapsed.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        }
+    }
+
+    /// What the clock on the wall shows.
+    pub fn now(&self) -> UnixMillis {
+        match &self.0 {
+            Source::System(_) => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+            }
+            Source::Manual(elapsed) => UnixMillis(1_790_000_000_000 + elapsed.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Time since this clock was made; never goes back.
+    pub fn elapsed(&self) -> Duration {
+        match &self.0 {
+            Source::System(start) => start.elapsed(),
+            Source::Manual(elapsed) => Duration::from_millis(elapsed.load(Ordering::SeqCst)),
+        }
+    }
+}

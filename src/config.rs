@@ -1,0 +1,246 @@
+//! Settings: typed sections, each field with default, unit and meaning; loaded and validated once.
+//!
+//! `packaging/momedo.toml` shows every one of them; a test keeps it equal to the defaults here.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::domain::ozone::Quota;
+use crate::domain::rate::Rate;
+
+/// Everything `momedo.toml` may hold. An unknown key is an error.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Who this server is.
+    pub server: ServerConfig,
+    /// Where it listens, and how much it lets in.
+    pub listen: ListenConfig,
+    /// Own certificate.
+    pub tls: TlsConfig,
+    /// What is kept, and for how long.
+    pub mail: MailConfig,
+    /// The database file.
+    pub storage: StorageConfig,
+    /// How often anybody may do anything.
+    pub rates: RatesConfig,
+}
+
+/// Who this server is.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// The name people see.
+    pub name: String,
+    /// Host names and IP addresses people use, the first one for invite links; empty: found by itself.
+    pub addresses: Vec<String>,
+}
+
+/// Where the server listens, and how much it lets in at the door.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenConfig {
+    /// Addresses with ports.
+    pub addresses: Vec<SocketAddr>,
+    /// Connections in all.
+    pub max_connections: usize,
+    /// Connections from one address; a whole school sits behind one.
+    pub max_connections_per_address: usize,
+    /// Time for a TLS handshake, in seconds.
+    pub handshake_seconds: u64,
+    /// Time for a request's header, in seconds; also how long an idle connection is kept.
+    pub header_seconds: u64,
+    /// Time for a request's body, in seconds.
+    pub body_seconds: u64,
+}
+
+/// An own certificate; without one the server's own authority issues it.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// PEM file with the certificate chain; read again when it changes.
+    pub certificate: Option<PathBuf>,
+    /// PEM file with its private key.
+    pub key: Option<PathBuf>,
+}
+
+/// What is kept, and for how long.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailConfig {
+    /// How long an envelope waits for a device, in days.
+    pub retention_days: u64,
+    /// Largest envelope, in bytes.
+    pub max_envelope_bytes: usize,
+    /// Largest queue of one device, in bytes.
+    pub max_queue_bytes: u64,
+    /// How much of a queue one sender may fill, in percent.
+    pub sender_share_percent: u64,
+}
+
+/// The database file.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageConfig {
+    /// Largest database file, in bytes; 0: as large as the disk.
+    pub max_database_bytes: u64,
+}
+
+/// How often anybody may do anything.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RatesConfig {
+    /// Submissions of one participant.
+    pub messages: Rate,
+    /// Other requests of one participant.
+    pub requests: Rate,
+    /// Requests without a session from one address; a registration takes five, a log-in two.
+    pub unauthenticated: Rate,
+    /// Failed log-ins, wrong codes and the like from one address.
+    pub failures: Rate,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { name: "momedo".into(), addresses: Vec::new() }
+    }
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        Self {
+            addresses: vec![SocketAddr::from(([0; 8], 4710))],
+            max_connections: 12_000,
+            max_connections_per_address: 4_000,
+            handshake_seconds: 10,
+            header_seconds: 30,
+            body_seconds: 120,
+        }
+    }
+}
+
+impl Default for MailConfig {
+    fn default() -> Self {
+        Self {
+            retention_days: 90,
+            max_envelope_bytes: momedo_protocol::limits::DEFAULT_MAX_ENVELOPE_BYTES,
+            max_queue_bytes: 64 * 1024 * 1024,
+            sender_share_percent: 25,
+        }
+    }
+}
+
+impl Default for RatesConfig {
+    fn default() -> Self {
+        Self {
+            messages: Rate { per_minute: 600, burst: 1200 },
+            requests: Rate { per_minute: 1200, burst: 2400 },
+            unauthenticated: Rate { per_minute: 1500, burst: 3000 },
+            failures: Rate { per_minute: 60, burst: 120 },
+        }
+    }
+}
+
+impl MailConfig {
+    /// What a device's queue holds.
+    pub fn quota(&self) -> Quota {
+        Quota {
+            queue_bytes: self.max_queue_bytes,
+            sender_bytes: self.max_queue_bytes.saturating_mul(self.sender_share_percent) / 100,
+        }
+    }
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or holds what is not a setting.
+    #[error("{}: {message}", .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        message: String,
+    },
+    /// A value that makes no sense.
+    #[error("{setting} {requirement}")]
+    Value {
+        /// Section and key.
+        setting: &'static str,
+        /// What it must be.
+        requirement: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads `path`, or takes the defaults where there is no such file.
+    ///
+    /// # Errors
+    /// As [`ConfigError`] says.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+        };
+        let config: Self = toml::from_str(&text)
+            .map_err(|error| ConfigError::Malformed { path: path.to_owned(), message: error.to_string() })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let check = |holds: bool, setting, requirement| {
+            if holds { Ok(()) } else { Err(ConfigError::Value { setting, requirement }) }
+        };
+        let acceptable_name = momedo_protocol::limits::is_acceptable_name(&self.server.name);
+        check(acceptable_name, "server.name", "needs 1 to 80 characters")?;
+        let pair = self.tls.certificate.is_some() == self.tls.key.is_some();
+        check(pair, "tls.certificate and tls.key", "come together")?;
+        check(!self.listen.addresses.is_empty(), "listen.addresses", "needs at least one address")?;
+        check((1..=3650).contains(&self.mail.retention_days), "mail.retention_days", "is 1 to 3650")?;
+        let envelope = (4096..=1024 * 1024).contains(&self.mail.max_envelope_bytes);
+        check(envelope, "mail.max_envelope_bytes", "is 4096 to 1048576")?;
+        check(
+            (1..=100).contains(&self.mail.sender_share_percent),
+            "mail.sender_share_percent",
+            "is 1 to 100",
+        )?;
+        let positive = self.listen.handshake_seconds > 0
+            && self.listen.header_seconds > 0
+            && self.listen.body_seconds > 0;
+        check(positive, "listen: time-outs", "are at least one second")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_we_ship_says_what_the_defaults_are() {
+        let shipped: Config = toml::from_str(include_str!("../packaging/momedo.toml")).unwrap();
+        assert_eq!(shipped, Config::default());
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("momedo.toml");
+        std::fs::write(&path, "[mail]\nretention_day = 3\n").unwrap();
+        let message = Config::load(&path).unwrap_err().to_string();
+        assert!(message.contains("retention_day") && message.contains("momedo.toml"), "{message}");
+        std::fs::write(&path, "[mail]\nretention_days = 0\n").unwrap();
+        assert!(Config::load(&path).unwrap_err().to_string().contains("mail.retention_days"));
+    }
+}

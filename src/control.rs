@@ -1,0 +1,146 @@
+//! The socket over which `momedo admin` talks to the running server: one JSON line in, one out.
+//!
+//! It stands in the data directory, which only its owner may enter; whoever can open it is the admin.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::service::administration::{AdminRequest, AdminResponse};
+use crate::shutdown::Shutdown;
+use crate::state::AppState;
+
+/// The server's answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Answer {
+    Done(AdminResponse),
+    Failed(String),
+}
+
+/// Why the running server could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// No server answers there.
+    #[error("no running server answers in {}", .0.display())]
+    NotRunning(PathBuf),
+    /// The server refused.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Largest request or answer, in bytes.
+#[cfg(unix)]
+const MAX_LINE: u64 = 64 * 1024;
+
+/// Serves the socket until `stop` turns true. A socket that cannot be made is logged: the server is worth
+/// running without it.
+#[cfg(unix)]
+pub async fn serve(app: AppState, directory: PathBuf, mut stop: Shutdown) {
+    let listener = match bind(&directory) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "no control socket: `momedo admin` works only while the server is stopped");
+            return;
+        }
+    };
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.requested() => break,
+        };
+        let Ok((stream, _)) = accepted else { continue };
+        let app = app.clone();
+        tokio::spawn(async move {
+            if let Err(error) = answer(&app, stream).await {
+                tracing::debug!(%error, "an admin connection ended early");
+            }
+        });
+    }
+    let _: Result<_, _> = std::fs::remove_file(crate::data_directory::control_socket(&directory));
+}
+
+/// A Unix socket's path has at most about 100 bytes; a shorter way to the same folder helps.
+#[cfg(target_os = "linux")]
+fn short_path(directory: &Path) -> std::io::Result<(PathBuf, std::fs::File)> {
+    use std::os::fd::AsRawFd;
+    let folder = std::fs::File::open(directory)?;
+    let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string());
+    Ok((crate::data_directory::control_socket(&path), folder))
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn short_path(directory: &Path) -> std::io::Result<(PathBuf, std::fs::File)> {
+    Ok((crate::data_directory::control_socket(directory), std::fs::File::open(directory)?))
+}
+
+#[cfg(unix)]
+fn bind(directory: &Path) -> std::io::Result<tokio::net::UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = crate::data_directory::control_socket(directory);
+    // We hold the lock, so whatever is there was left by a server that is gone.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let (short, _folder) = short_path(directory)?;
+    let listener = tokio::net::UnixListener::bind(short)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+#[cfg(unix)]
+async fn answer(app: &AppState, stream: tokio::net::UnixStream) -> std::io::Result<()> {
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str::<AdminRequest>(&line) {
+        Err(error) => Answer::Failed(format!("the running server does not understand: {error}")),
+        Ok(request) => match crate::service::administration::execute(app, request).await {
+            Ok(response) => Answer::Done(response),
+            Err(error) => Answer::Failed(error.to_string()),
+        },
+    };
+    let mut text = serde_json::to_vec(&answer)?;
+    text.push(b'\n');
+    write.write_all(&text).await
+}
+
+/// Asks the server that runs on `directory`.
+///
+/// # Errors
+/// [`ControlError::NotRunning`] when none answers, [`ControlError::Refused`] with its words.
+#[cfg(unix)]
+pub async fn ask(directory: &Path, request: &AdminRequest) -> Result<AdminResponse, ControlError> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let not_running = |_: std::io::Error| ControlError::NotRunning(directory.to_owned());
+    let (short, _folder) = short_path(directory).map_err(not_running)?;
+    let mut stream = tokio::net::UnixStream::connect(short).await.map_err(not_running)?;
+    let mut line = serde_json::to_vec(request).map_err(|error| ControlError::Refused(error.to_string()))?;
+    line.push(b'\n');
+    stream.write_all(&line).await.map_err(not_running)?;
+    let mut text = String::new();
+    stream.take(MAX_LINE).read_to_string(&mut text).await.map_err(not_running)?;
+    match serde_json::from_str(&text) {
+        Ok(Answer::Done(response)) => Ok(response),
+        Ok(Answer::Failed(reason)) => Err(ControlError::Refused(reason)),
+        Err(error) => Err(ControlError::Refused(error.to_string())),
+    }
+}
+
+/// The named pipe for Windows comes with its installer; until then `momedo admin` works beside a stopped
+/// server there.
+#[cfg(not(unix))]
+pub async fn serve(_: AppState, _: PathBuf, mut stop: Shutdown) {
+    stop.requested().await;
+}
+
+/// As the note at [`serve`] says.
+///
+/// # Errors
+/// Always [`ControlError::NotRunning`].
+#[cfg(not(unix))]
+pub async fn ask(directory: &Path, _: &AdminRequest) -> Result<AdminResponse, ControlError> {
+    Err(ControlError::NotRunning(directory.to_owned()))
+}

@@ -1,0 +1,111 @@
+//! The data directory: where it is, that it is private, and that one process has it.
+//!
+//! Holds `momedo.db` (everything), `momedo.lock`, `control.sock`, `momedo.reserve` and `backups/`.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// A private, locked data directory; the lock ends with this value or with the process.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirectoryError {
+    /// Another process has it.
+    #[error(
+        "another momedo is using {}: use that one, or stop it first",
+        .0.display()
+    )]
+    Locked(PathBuf),
+    /// It cannot be made, made private, or written to.
+    #[error("cannot use the data directory {}: {source}; choose a folder you may write to with --data-dir", .path.display())]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+impl DataDirectory {
+    /// Makes the directory if need be, makes it private to its owner, and locks it.
+    ///
+    /// # Errors
+    /// As [`DataDirectoryError`] says.
+    pub fn lock(path: &Path) -> Result<Self, DataDirectoryError> {
+        let unusable = |source| DataDirectoryError::Unusable { path: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(unusable)?;
+        make_private(path).map_err(unusable)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join("momedo.lock"))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DataDirectoryError::Locked(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.path.join("momedo.db")
+    }
+}
+
+/// The file whose space is given up when the disk is full.
+pub fn reserve_file(directory: &Path) -> PathBuf {
+    directory.join("momedo.reserve")
+}
+
+/// The socket `momedo admin` talks to a running server over.
+pub fn control_socket(directory: &Path) -> PathBuf {
+    directory.join("control.sock")
+}
+
+/// The platform's place for a service's or a person's data, or `momedo-data` beside the program.
+///
+/// # Errors
+/// When neither exists because the environment names no home.
+pub fn default_path() -> Result<PathBuf, String> {
+    if let Ok(program) = std::env::current_exe()
+        && let Some(beside) = program.parent().map(|folder| folder.join("momedo-data"))
+        && beside.is_dir()
+    {
+        return Ok(beside);
+    }
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let place = if cfg!(windows) {
+        variable("LOCALAPPDATA").map(|base| base.join("momedo"))
+    } else if cfg!(target_os = "macos") {
+        variable("HOME").map(|home| home.join("Library/Application Support/momedo"))
+    } else {
+        variable("XDG_DATA_HOME")
+            .or_else(|| variable("HOME").map(|home| home.join(".local/share")))
+            .map(|base| base.join("momedo"))
+    };
+    place.ok_or_else(|| "no place for the data is known here: name one with --data-dir".to_owned())
+}
+
+#[cfg(unix)]
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) -> std::io::Result<()> {
+    // On Windows the platform's place is private to its owner already.
+    Ok(())
+}

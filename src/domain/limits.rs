@@ -1,0 +1,46 @@
+//! Times and counts the server keeps to, each with its reason. What an admin may change is in
+//! [`crate::config`].
+
+use std::time::Duration;
+
+/// How long an ID stays reserved: making a McEliece key on a slow tablet takes a minute or two.
+pub const RESERVATION: Duration = Duration::from_secs(600);
+
+/// Reservations one invite may have open at once: retries after a broken line.
+pub const MAX_RESERVATIONS_PER_INVITE: u64 = 5;
+
+/// How long an invite can be used, in days: handed out on Monday, used after the holidays.
+pub const INVITE_DAYS: u64 = 30;
+
+/// How long a possession challenge can be answered.
+pub const CHALLENGE: Duration = Duration::from_secs(120);
+
+/// How long a log-in nonce can be used.
+pub const NONCE: Duration = Duration::from_secs(60);
+
+/// Nonces kept at once, 64 bytes each or so.
+pub const MAX_NONCES: usize = 50_000;
+
+/// Offered bundles kept until they are proved, a few kilobytes each.
+pub const MAX_PENDING_BUNDLES: usize = 1_000;
+
+/// A session unused for this long ends.
+pub const SESSION: Duration = Duration::from_secs(24 * 3600);
+
+/// Sessions one device may have; the oldest ends when one more begins.
+pub const MAX_SESSIONS_PER_DEVICE: usize = 8;
+
+/// McEliece keys one participant may have uploaded without using them in a bundle.
+pub const MAX_UNUSED_MCELIECE_KEYS: u64 = 3;
+
+/// Streams and long polls one device may have open.
+pub const MAX_LISTENERS_PER_DEVICE: usize = 4;
+
+/// A device not seen for this long is parked, in days.
+pub const PARK_AFTER_DAYS: u64 = 30;
+
+/// How long an accepted message is remembered after its envelope expired, in days.
+pub const RECEIPT_EXTRA_DAYS: u64 = 30;
+
+/// Largest page of envelopes read at once, in bytes.
+pub const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;

@@ -1,0 +1,5 @@
+//! The server's rules: pure, without tokio, SQLite, axum, clock or randomness of their own.
+
+pub mod limits;
+pub mod ozone;
+pub mod rate;

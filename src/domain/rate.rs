@@ -1,0 +1,80 @@
+//! Token buckets: how often somebody may do something.
+
+use std::time::Duration;
+
+/// A rate: `burst` at once, then `per_minute` as time goes by.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Refill per minute.
+    pub per_minute: u32,
+    /// Most at once.
+    pub burst: u32,
+}
+
+/// How much of a rate is left.
+#[derive(Debug, Clone, Copy)]
+pub struct Bucket {
+    tokens: f64,
+    updated: Duration,
+}
+
+impl Bucket {
+    /// A full bucket.
+    pub fn full(rate: Rate, now: Duration) -> Self {
+        Self { tokens: f64::from(rate.burst), updated: now }
+    }
+
+    fn refill(&mut self, rate: Rate, now: Duration) {
+        let passed = now.saturating_sub(self.updated).as_secs_f64();
+        self.tokens = (self.tokens + passed * f64::from(rate.per_minute) / 60.0).min(f64::from(rate.burst));
+        self.updated = now;
+    }
+
+    /// Takes one.
+    ///
+    /// # Errors
+    /// The time after which one will be there.
+    pub fn take(&mut self, rate: Rate, now: Duration) -> Result<(), Duration> {
+        self.check(rate, now)?;
+        self.tokens -= 1.0;
+        Ok(())
+    }
+
+    /// Whether one is there, without taking it.
+    ///
+    /// # Errors
+    /// As [`Bucket::take`].
+    pub fn check(&mut self, rate: Rate, now: Duration) -> Result<(), Duration> {
+        self.refill(rate, now);
+        if self.tokens >= 1.0 {
+            return Ok(());
+        }
+        let per_second = f64::from(rate.per_minute.max(1)) / 60.0;
+        Err(Duration::from_secs_f64((1.0 - self.tokens) / per_second))
+    }
+
+    /// Whether the bucket is full again, so that forgetting it changes nothing.
+    pub fn is_full(&mut self, rate: Rate, now: Duration) -> bool {
+        self.refill(rate, now);
+        self.tokens >= f64::from(rate.burst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_then_only_the_rate() {
+        let rate = Rate { per_minute: 60, burst: 3 };
+        let mut bucket = Bucket::full(rate, Duration::ZERO);
+        for _ in 0..3 {
+            assert_eq!(bucket.take(rate, Duration::ZERO), Ok(()));
+        }
+        assert_eq!(bucket.take(rate, Duration::ZERO), Err(Duration::from_secs(1)));
+        assert_eq!(bucket.take(rate, Duration::from_secs(1)), Ok(()));
+        assert!(!bucket.is_full(rate, Duration::from_secs(2)));
+        assert!(bucket.is_full(rate, Duration::from_secs(60)));
+    }
+}

@@ -1,0 +1,75 @@
+//! The one place where refusals become HTTP: status, problem details, language.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use momedo_protocol::problem::{PROBLEM_PREFIX, Problem};
+
+use super::language::Language;
+use super::problems::describe;
+use crate::service::ServiceError;
+
+/// A refusal on its way out; [`render`] gives it its language.
+#[derive(Debug)]
+pub struct ApiError(pub ServiceError);
+
+/// What handlers return.
+pub type ApiResult<T> = Result<T, ApiError>;
+
+impl<E: Into<ServiceError>> From<E> for ApiError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = describe(&self.0).status.into_response();
+        response.extensions_mut().insert(Arc::new(self.0));
+        response
+    }
+}
+
+/// The problem details of a refusal.
+pub(crate) fn problem(error: &ServiceError, language: Language) -> Problem {
+    let description = describe(error);
+    Problem {
+        kind: format!("{PROBLEM_PREFIX}{}", description.name),
+        title: match language {
+            Language::German => description.german,
+            Language::English => description.english,
+        },
+        status: description.status.as_u16(),
+        detail: description.detail,
+        retry_after: description.retry_after,
+    }
+}
+
+/// Middleware: writes the body of every refusal, in the request's language, and logs what was our fault.
+pub(crate) async fn render(request: Request, next: Next) -> Response {
+    let language = Language::of(request.headers());
+    let mut response = next.run(request).await;
+    let Some(error) = response.extensions_mut().remove::<Arc<ServiceError>>() else { return response };
+    if let ServiceError::Internal(cause) = &*error {
+        tracing::error!(%cause, "a request failed");
+    }
+    let problem = problem(&error, language);
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let mut response = (status, Body::from(body)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-language"));
+    if let Some(after) = problem.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(after));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}

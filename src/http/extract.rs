@@ -1,0 +1,165 @@
+//! Extractors: parsing and authentication, so that a handler's body is only the decision.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::header;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use super::{Connection, HttpState};
+use crate::service::key_server::Publisher;
+use crate::service::{ServiceError, registration};
+use crate::sessions::Principal;
+
+/// A request with a session; counts towards the participant's rate.
+pub(crate) struct Authenticated(pub(crate) Principal);
+
+/// A request with a session or a reservation.
+pub(crate) struct Publishing(pub(crate) Publisher);
+
+/// A request without a session; counts towards the address's rate.
+pub(crate) struct Unauthenticated(pub(crate) Connection);
+
+/// A JSON body, limited in size and time.
+pub(crate) struct Json<T>(pub(crate) T);
+
+/// A binary body, a McEliece key, limited in size and time.
+pub(crate) struct Bytes(pub(crate) bytes::Bytes);
+
+/// Path parameters, refused as problem details.
+pub(crate) struct InPath<T>(pub(crate) T);
+
+/// Query parameters, refused as problem details.
+pub(crate) struct InQuery<T>(pub(crate) T);
+
+fn connection(parts: &Parts) -> Result<Connection, ServiceError> {
+    let found = parts.extensions.get::<Connection>().cloned();
+    found.ok_or_else(|| ServiceError::Internal("a request without a connection".into()))
+}
+
+fn bearer(parts: &Parts) -> Option<&str> {
+    let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    value.strip_prefix("Bearer ").filter(|token| token.len() <= 128)
+}
+
+/// Counts a failure of the address: a wrong token is somebody guessing, or a session that ended.
+fn failed(state: &HttpState, parts: &Parts, error: ServiceError) -> ApiError {
+    if let Ok(connection) = connection(parts) {
+        let now = state.clock.elapsed();
+        if let Err(too_often) = state.rates.unauthenticated(connection.address, now) {
+            return too_often.into();
+        }
+        state.rates.failure(connection.address, now);
+    }
+    error.into()
+}
+
+impl FromRequestParts<HttpState> for Authenticated {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        let now = state.clock.elapsed();
+        let principal = bearer(parts).and_then(|token| state.sessions.authenticate(token, now));
+        match principal {
+            Some(principal) => {
+                state.rates.request(principal.participant, now)?;
+                Ok(Self(principal))
+            }
+            None => Err(failed(state, parts, ServiceError::NotLoggedIn)),
+        }
+    }
+}
+
+impl FromRequestParts<HttpState> for Publishing {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        let now = state.clock.elapsed();
+        let Some(token) = bearer(parts) else {
+            return Err(failed(state, parts, ServiceError::NotLoggedIn));
+        };
+        if let Some(principal) = state.sessions.authenticate(token, now) {
+            state.rates.request(principal.participant, now)?;
+            return Ok(Self(Publisher::Participant(principal)));
+        }
+        state.rates.unauthenticated(connection(parts)?.address, now)?;
+        match registration::reservation(state, token).await {
+            Ok(reservation) => Ok(Self(Publisher::Registering(reservation))),
+            Err(error) => Err(failed(state, parts, error)),
+        }
+    }
+}
+
+impl FromRequestParts<HttpState> for Unauthenticated {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        let connection = connection(parts)?;
+        state.rates.unauthenticated(connection.address, state.clock.elapsed())?;
+        Ok(Self(connection))
+    }
+}
+
+impl Unauthenticated {
+    /// Counts a refusal as a failure of the address.
+    pub(crate) fn count<T>(&self, state: &HttpState, result: Result<T, ServiceError>) -> Result<T, ApiError> {
+        result.map_err(|error| {
+            state.rates.failure(self.0.address, state.clock.elapsed());
+            error.into()
+        })
+    }
+}
+
+async fn body(request: Request, state: &HttpState, limit: usize) -> Result<bytes::Bytes, ApiError> {
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if declared.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > limit as u64) {
+        return Err(ServiceError::BodyTooLarge { limit }.into());
+    }
+    let time = Duration::from_secs(state.config.listen.body_seconds);
+    match tokio::time::timeout(time, axum::body::to_bytes(request.into_body(), limit)).await {
+        Err(_) => Err(ServiceError::BodyTooSlow.into()),
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => {
+            let cause = std::error::Error::source(&error);
+            if cause.is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
+                return Err(ServiceError::BodyTooLarge { limit }.into());
+            }
+            Err(ServiceError::Malformed(error.to_string()).into())
+        }
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<HttpState> for Json<T> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, ApiError> {
+        let bytes = body(request, state, super::max_body_bytes(state)).await?;
+        let value = serde_json::from_slice(&bytes);
+        value.map(Self).map_err(|error| ServiceError::Malformed(error.to_string()).into())
+    }
+}
+
+impl FromRequest<HttpState> for Bytes {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, ApiError> {
+        body(request, state, momedo_protocol::mceliece::PUBLIC_KEY_BYTES).await.map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Send> FromRequestParts<HttpState> for InPath<T> {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(value)) => Ok(Self(value)),
+            Err(rejection) => Err(ServiceError::Malformed(rejection.body_text()).into()),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> FromRequestParts<HttpState> for InQuery<T> {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(ServiceError::Malformed(rejection.body_text()).into()),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `GET /i` and `GET /`: what a browser shows somebody who opened an invite link. Uses no code up: the
+//! code is in the fragment and never reaches the server.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::HttpState;
+use super::extract::Unauthenticated;
+use super::language::Language;
+
+/// The page's only style and script are its own, named by their digests.
+const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
+
+#[derive(Template)]
+#[template(path = "invite.html")]
+struct InvitePage<'a> {
+    language: &'static str,
+    german: bool,
+    server: &'a str,
+    fingerprint: String,
+}
+
+/// Explains how to join, in the browser's language.
+pub(crate) async fn invite(
+    State(state): State<HttpState>,
+    _: Unauthenticated,
+    headers: HeaderMap,
+) -> Response {
+    let language = Language::of(&headers);
+    let page = InvitePage {
+        language: language.tag(),
+        german: language == Language::German,
+        server: &state.config.server.name,
+        fingerprint: state.fingerprint.grouped(),
+    };
+    match page.render() {
+        Ok(html) => {
+            let headers = [
+                (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+                (header::CONTENT_LANGUAGE, language.tag()),
+                (header::CONTENT_SECURITY_POLICY, POLICY),
+                (header::VARY, "accept-language"),
+            ];
+            (headers, html).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "the invite page cannot be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Somebody typed the server's address.
+pub(crate) async fn home() -> Redirect {
+    Redirect::temporary("/i")
+}
+
+/// The style sheet of the pages without log-in.
+pub(crate) async fn style() -> impl IntoResponse {
+    let headers =
+        [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
+    (headers, include_str!("../../web-admin/static/public.css"))
+}

@@ -1,0 +1,125 @@
+//! The public HTTP API under `/api/v1`, and the few pages a browser may see without logging in.
+//!
+//! Handlers extract, call one use case and convert; rules live in `service`.
+
+mod devices;
+pub mod error;
+mod extract;
+mod health;
+mod invite_page;
+mod keys;
+mod language;
+mod messages;
+mod ozone;
+pub mod plain;
+mod problems;
+mod registration;
+mod server_information;
+mod sessions;
+mod stream;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderValue, Response, header};
+use axum::routing::get;
+use momedo_protocol::limits::MAX_SIGNED_DOCUMENT_BYTES;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::server::Occupied;
+use crate::shutdown::Shutdown;
+use crate::state::{App, AppState};
+use crate::tls::door::Exporter;
+
+/// What a handler may know of the connection its request came over.
+#[derive(Clone)]
+pub struct Connection {
+    /// The peer's address.
+    pub address: IpAddr,
+    /// Keying material for identity proofs.
+    pub exporter: Exporter,
+    /// Held by whatever outlives the request, a WebSocket for example.
+    pub occupied: Arc<Occupied>,
+}
+
+/// Handlers' state: the app, and the stop signal for what would otherwise go on.
+#[derive(Clone)]
+pub(crate) struct HttpState {
+    app: AppState,
+    stop: Shutdown,
+}
+
+impl std::ops::Deref for HttpState {
+    type Target = App;
+    fn deref(&self) -> &App {
+        &self.app
+    }
+}
+
+/// Largest JSON body: a signed bundle with its device list, or an envelope with its copy, in base64url.
+fn max_body_bytes(app: &App) -> usize {
+    (MAX_SIGNED_DOCUMENT_BYTES * 2).max(app.config.mail.max_envelope_bytes * 2) * 4 / 3 + 4096
+}
+
+fn api_routes() -> OpenApiRouter<HttpState> {
+    OpenApiRouter::new()
+        .routes(routes!(server_information::server))
+        .routes(routes!(server_information::identity))
+        .routes(routes!(registration::reserve))
+        .routes(routes!(keys::fetch, keys::publish))
+        .routes(routes!(keys::prove))
+        .routes(routes!(keys::fetch_mceliece, keys::store_mceliece))
+        .routes(routes!(sessions::challenge))
+        .routes(routes!(sessions::log_in))
+        .routes(routes!(messages::submit))
+        .routes(routes!(ozone::fetch))
+        .routes(routes!(ozone::acknowledge))
+        .routes(routes!(devices::list, devices::update))
+        .routes(routes!(stream::open))
+}
+
+/// The whole HTTP service.
+pub fn router(app: AppState, stop: Shutdown) -> Router {
+    let (api, mut description) = api_routes().split_for_parts();
+    description.info = utoipa::openapi::InfoBuilder::new()
+        .title("momedo client API")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("What docs/protocol.md explains in prose."))
+        .license(Some(utoipa::openapi::License::new("BSD-3-Clause")))
+        .build();
+    description.servers = Some(vec![utoipa::openapi::Server::new("/api/v1")]);
+    let description = serde_json::to_string(&description).unwrap_or_default();
+    Router::new()
+        .nest("/api/v1", api)
+        .route(
+            "/api/v1/openapi.json",
+            get(move || async move { ([(header::CONTENT_TYPE, "application/json")], description) }),
+        )
+        .route("/healthz", get(health::health))
+        .route("/i", get(invite_page::invite))
+        .route("/", get(invite_page::home))
+        .route("/static/public.css", get(invite_page::style))
+        .fallback(|| async { error::ApiError(crate::service::ServiceError::NoSuchPath) })
+        .method_not_allowed_fallback(|| async { error::ApiError(crate::service::ServiceError::WrongMethod) })
+        // Inside the headers: turns refusals into problem details in the request's language.
+        .layer(axum::middleware::from_fn(error::render))
+        // Outermost, so that errors carry them too.
+        .layer(axum::middleware::map_response(security_headers))
+        .with_state(HttpState { app, stop })
+}
+
+/// Headers every answer carries: nothing is guessed, framed, cached or referred to by accident.
+async fn security_headers<B>(mut response: Response<B>) -> Response<B> {
+    let headers = response.headers_mut();
+    let mut default = |name, value| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    default(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    default(header::X_FRAME_OPTIONS, "DENY");
+    default(header::REFERRER_POLICY, "no-referrer");
+    default(header::CACHE_CONTROL, "no-store");
+    default(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    response
+}

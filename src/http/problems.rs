@@ -1,0 +1,293 @@
+//! What every refusal is called, its status, and its sentence in English and German.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use crate::service::ServiceError;
+
+pub(crate) struct Description {
+    pub(crate) status: StatusCode,
+    pub(crate) name: &'static str,
+    pub(crate) english: String,
+    pub(crate) german: String,
+    pub(crate) detail: Option<String>,
+    pub(crate) retry_after: Option<u64>,
+}
+
+fn plain(status: StatusCode, name: &'static str, english: &str, german: &str) -> Description {
+    Description {
+        status,
+        name,
+        english: english.into(),
+        german: german.into(),
+        detail: None,
+        retry_after: None,
+    }
+}
+
+impl Description {
+    fn detail(mut self, detail: impl ToString) -> Self {
+        self.detail = Some(detail.to_string());
+        self
+    }
+
+    fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after.as_secs().max(1));
+        self
+    }
+}
+
+pub(crate) fn describe(error: &ServiceError) -> Description {
+    use ServiceError as E;
+    use StatusCode as S;
+    match error {
+        E::NotLoggedIn => plain(
+            S::UNAUTHORIZED,
+            "not-logged-in",
+            "Please log in first; a session may have ended.",
+            "Bitte zuerst anmelden; die Sitzung ist vielleicht abgelaufen.",
+        ),
+        E::LoginRefused => plain(
+            S::FORBIDDEN,
+            "login-refused",
+            "The log-in was refused: start again with a new challenge and this device's own key.",
+            "Die Anmeldung wurde abgelehnt: bitte mit neuer Anfrage und dem Schlüssel dieses Geräts wiederholen.",
+        ),
+        E::DeviceRevoked => plain(
+            S::FORBIDDEN,
+            "device-revoked",
+            "This device was removed from its owner's list. Add it again from another device.",
+            "Dieses Gerät wurde von der Geräteliste entfernt. Bitte von einem anderen Gerät aus neu hinzufügen.",
+        ),
+        E::Disabled => plain(
+            S::FORBIDDEN,
+            "participant-disabled",
+            "An admin of this server has disabled this participant. Please ask there.",
+            "Dieses Konto wurde von der Verwaltung gesperrt. Bitte dort nachfragen.",
+        ),
+        E::NotYours => plain(
+            S::FORBIDDEN,
+            "not-yours",
+            "These keys or devices belong to somebody else.",
+            "Diese Schlüssel oder Geräte gehören jemand anderem.",
+        ),
+        E::UnknownParticipant => plain(
+            S::NOT_FOUND,
+            "unknown-participant",
+            "Nobody has this ID here. Please check it letter by letter.",
+            "Diese ID gibt es hier nicht. Bitte Zeichen für Zeichen prüfen.",
+        ),
+        E::UnknownInvite => plain(
+            S::NOT_FOUND,
+            "unknown-invite",
+            "This invite is unknown here. Copy the whole link, or ask for a new invite.",
+            "Diese Einladung ist hier unbekannt. Bitte den ganzen Link kopieren oder um eine neue bitten.",
+        ),
+        E::InviteExpired => plain(
+            S::GONE,
+            "invite-expired",
+            "This invite has expired. Please ask for a new one.",
+            "Diese Einladung ist abgelaufen. Bitte um eine neue bitten.",
+        ),
+        E::InviteUsed => plain(
+            S::CONFLICT,
+            "invite-used",
+            "Somebody has already registered with this invite. Please ask for a new one.",
+            "Mit dieser Einladung hat sich schon jemand angemeldet. Bitte um eine neue bitten.",
+        ),
+        E::ReservationEnded => plain(
+            S::UNAUTHORIZED,
+            "reservation-ended",
+            "The registration took too long. Start again with the same invite.",
+            "Die Registrierung hat zu lange gedauert. Bitte mit derselben Einladung neu beginnen.",
+        ),
+        E::Bundle(cause) => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "bundle-refused",
+            "The key bundle is not acceptable.",
+            "Das Schlüsselbündel ist so nicht zulässig.",
+        )
+        .detail(cause),
+        E::DeviceList(cause) => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "device-list-refused",
+            "The device list is not acceptable.",
+            "Die Geräteliste ist so nicht zulässig.",
+        )
+        .detail(cause),
+        E::KeyRule(cause) => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "keys-refused",
+            "These keys or devices are not acceptable here.",
+            "Diese Schlüssel oder Geräte sind hier nicht zulässig.",
+        )
+        .detail(cause),
+        E::RevokingNeedsNewKeys => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "revoking-needs-new-keys",
+            "A device can only be removed together with new keys: publish a bundle in which every key is new.",
+            "Ein Gerät lässt sich nur zusammen mit neuen Schlüsseln entfernen: bitte ein Bündel mit lauter neuen Schlüsseln veröffentlichen.",
+        ),
+        E::McElieceLength => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "mceliece-length",
+            "A Classic McEliece 460896f key has exactly 524160 bytes.",
+            "Ein Classic-McEliece-460896f-Schlüssel hat genau 524160 Bytes.",
+        ),
+        E::McElieceDigest => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "mceliece-digest",
+            "The key does not have the digest it was sent under; send it again.",
+            "Der Schlüssel passt nicht zu seiner Prüfsumme; bitte erneut senden.",
+        ),
+        E::UnknownMcElieceKey => plain(
+            S::NOT_FOUND,
+            "unknown-mceliece-key",
+            "No McEliece key with this digest is stored here; store it first.",
+            "Ein McEliece-Schlüssel mit dieser Prüfsumme ist hier nicht gespeichert; bitte zuerst speichern.",
+        ),
+        E::WrongProof => plain(
+            S::FORBIDDEN,
+            "wrong-proof",
+            "The answer shows that not every published key can be opened. Make new keys and publish again.",
+            "Die Antwort zeigt, dass sich nicht jeder Schlüssel öffnen lässt. Bitte neue Schlüssel erzeugen und veröffentlichen.",
+        ),
+        E::ChallengeGone => plain(
+            S::CONFLICT,
+            "challenge-gone",
+            "This challenge is over. Offer the key bundle again.",
+            "Diese Prüfung ist vorbei. Bitte das Schlüsselbündel erneut anbieten.",
+        ),
+        E::EnvelopeTooLarge { limit } => plain(
+            S::PAYLOAD_TOO_LARGE,
+            "envelope-too-large",
+            "The message is too long for this server; send it in parts or as a file.",
+            "Die Nachricht ist für diesen Server zu lang; bitte in Teilen oder als Datei senden.",
+        )
+        .detail(format!("limit: {limit} bytes")),
+        E::Envelope(momedo_protocol::envelope::EnvelopeError::UnknownSuite(suite)) => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "unknown-suite",
+            "The message is sealed with a suite this server does not know; update the server or the app.",
+            "Die Nachricht ist mit einem hier unbekannten Verfahren verschlüsselt; bitte Server oder App aktualisieren.",
+        )
+        .detail(suite),
+        E::Envelope(cause) => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "envelope-malformed",
+            "This is not a sealed message.",
+            "Das ist keine verschlüsselte Nachricht.",
+        )
+        .detail(cause),
+        E::MessageIdMismatch => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "message-id-mismatch",
+            "The message ID beside the envelope differs from the one inside.",
+            "Die Kennung neben der Nachricht ist eine andere als die darin.",
+        ),
+        E::StaleBundle => plain(
+            S::CONFLICT,
+            "stale-bundle",
+            "The message is sealed to keys the recipient no longer uses. Fetch the keys and seal again.",
+            "Die Nachricht ist mit Schlüsseln verschlüsselt, die nicht mehr gelten. Bitte Schlüssel holen und neu verschlüsseln.",
+        ),
+        E::MessageConflict => plain(
+            S::CONFLICT,
+            "message-conflict",
+            "Another message was already sent under this ID. Use a new ID.",
+            "Unter dieser Kennung wurde schon eine andere Nachricht gesendet. Bitte eine neue Kennung verwenden.",
+        ),
+        E::OzoneFull => plain(
+            S::INSUFFICIENT_STORAGE,
+            "ozone-full",
+            "The recipient's mailbox is full. It empties when they next come online.",
+            "Das Postfach ist voll. Es leert sich, wenn die Person wieder online ist.",
+        )
+        .retry_after(Duration::from_secs(3600)),
+        E::SenderShareFull => plain(
+            S::INSUFFICIENT_STORAGE,
+            "sender-share-full",
+            "Too much from you waits in the recipient's mailbox. Wait until they have read it.",
+            "Im Postfach wartet schon zu viel von Ihnen. Bitte warten, bis es abgeholt ist.",
+        )
+        .retry_after(Duration::from_secs(3600)),
+        E::OtherEpoch => plain(
+            S::CONFLICT,
+            "other-epoch",
+            "The server was restored from a backup. Start reading from the beginning; drop what you have.",
+            "Der Server wurde aus einer Sicherung wiederhergestellt. Bitte von vorn lesen und Doppeltes verwerfen.",
+        ),
+        E::NotHandedOut => plain(
+            S::CONFLICT,
+            "not-handed-out",
+            "This acknowledges what was not handed out yet. Fetch first, then acknowledge.",
+            "Bestätigt wurde etwas noch nicht Ausgeliefertes. Bitte erst abholen, dann bestätigen.",
+        ),
+        E::TooManyListeners => plain(
+            S::TOO_MANY_REQUESTS,
+            "too-many-listeners",
+            "This device is connected too often already. Close a connection first.",
+            "Dieses Gerät ist schon zu oft verbunden. Bitte zuerst eine Verbindung schließen.",
+        ),
+        E::TooOften(after) => plain(
+            S::TOO_MANY_REQUESTS,
+            "too-often",
+            "That was too often. Please wait a moment.",
+            "Das war zu oft. Bitte einen Moment warten.",
+        )
+        .retry_after(*after + Duration::from_millis(999)),
+        E::Malformed(cause) => plain(
+            S::BAD_REQUEST,
+            "malformed",
+            "The request cannot be understood.",
+            "Die Anfrage ist unverständlich.",
+        )
+        .detail(cause),
+        E::BodyTooLarge { limit } => plain(
+            S::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "The request is too large.",
+            "Die Anfrage ist zu groß.",
+        )
+        .detail(format!("limit: {limit} bytes")),
+        E::BodyTooSlow => plain(
+            S::REQUEST_TIMEOUT,
+            "body-too-slow",
+            "The request did not arrive in time. Please try again on a better line.",
+            "Die Anfrage kam nicht rechtzeitig an. Bitte mit besserer Verbindung erneut versuchen.",
+        ),
+        E::NoSuchPath => plain(
+            S::NOT_FOUND,
+            "no-such-path",
+            "There is nothing at this address.",
+            "Unter dieser Adresse gibt es nichts.",
+        ),
+        E::WrongMethod => plain(
+            S::METHOD_NOT_ALLOWED,
+            "wrong-method",
+            "This address does not take that method.",
+            "Diese Adresse versteht diese Methode nicht.",
+        ),
+        E::StorageFull => plain(
+            S::INSUFFICIENT_STORAGE,
+            "storage-full",
+            "The server's disk is full, so it takes no new messages. Its admin has to make room.",
+            "Der Speicher des Servers ist voll, er nimmt keine neuen Nachrichten an. Die Verwaltung muss Platz schaffen.",
+        )
+        .retry_after(Duration::from_secs(300)),
+        E::Busy => plain(
+            S::SERVICE_UNAVAILABLE,
+            "busy",
+            "The server is very busy. Please try again in a moment.",
+            "Der Server ist gerade sehr beschäftigt. Bitte gleich noch einmal versuchen.",
+        )
+        .retry_after(Duration::from_secs(1)),
+        E::Internal(_) => plain(
+            S::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something went wrong on the server. Its admin finds the reason in the log.",
+            "Auf dem Server ist etwas schiefgegangen. Die Verwaltung findet den Grund im Protokoll.",
+        ),
+    }
+}

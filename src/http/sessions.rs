@@ -1,0 +1,39 @@
+//! Log-in under `/sessions`.
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::StatusCode;
+use momedo_protocol::api;
+use momedo_protocol::problem::Problem;
+
+use super::HttpState;
+use super::error::ApiResult;
+use super::extract::{Json, Unauthenticated};
+use crate::service::login;
+
+/// Draws a nonce for a device to sign.
+#[utoipa::path(post, path = "/sessions/challenge", request_body = api::LoginChallengeRequest, responses(
+    (status = 200, body = api::LoginChallenge),
+    (status = "4XX", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn challenge(
+    State(state): State<HttpState>,
+    _: Unauthenticated,
+    Json(request): Json<api::LoginChallengeRequest>,
+) -> ApiResult<Answer<api::LoginChallenge>> {
+    Ok(Answer(login::challenge(&state, request.device)?))
+}
+
+/// Begins a session.
+#[utoipa::path(post, path = "/sessions", request_body = api::LoginRequest, responses(
+    (status = 201, body = api::Session),
+    (status = "4XX", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn log_in(
+    State(state): State<HttpState>,
+    client: Unauthenticated,
+    Json(request): Json<api::LoginRequest>,
+) -> ApiResult<(StatusCode, Answer<api::Session>)> {
+    let session = client.count(&state, login::log_in(&state, request.login).await)?;
+    Ok((StatusCode::CREATED, Answer(session)))
+}

@@ -1,0 +1,355 @@
+//! The WebSocket `momedo.v1`: submissions in, deliveries out, one task per stream.
+//!
+//! Flow control: at most a window of deliveries is unacknowledged; what comes beyond stays in the ozone
+//! and is read from there when there is room again. The task reads no further than
+//! [`MAX_PENDING_SUBMISSIONS`] unanswered submissions.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{FromRequestParts, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::response::Response;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{SinkExt, StreamExt};
+use momedo_protocol::cursor::Cursor;
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::limits::{DEFAULT_STREAM_WINDOW, MAX_STREAM_WINDOW};
+use momedo_protocol::message_id::MessageId;
+use momedo_protocol::problem::Problem;
+use momedo_protocol::stream::{ClientFrame, MAX_PENDING_SUBMISSIONS, SUBPROTOCOL, ServerFrame};
+use serde::Deserialize;
+
+use super::error::{ApiError, ApiResult, problem};
+use super::extract::{Authenticated, InQuery};
+use super::language::Language;
+use super::{Connection, HttpState};
+use crate::hub::Listening;
+use crate::service::{ServiceError, delivery, devices, ozone};
+use crate::sessions::Principal;
+use crate::store::StoredEnvelope;
+
+/// How often a silent client is asked whether it is still there; after two unanswered times it is not.
+const KEEP_ALIVE: Duration = Duration::from_secs(45);
+
+/// How long one frame may take to be sent: a client that takes nothing for so long is gone.
+const SEND_TIME: Duration = Duration::from_secs(30);
+
+/// Deliveries read from the store at once.
+const READ_AHEAD: usize = 64;
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StreamQuery {
+    /// Deliver what comes after this place; absent: from the oldest.
+    after: Option<Cursor>,
+    /// Deliveries that may be unacknowledged, 1 to 512; 64 when absent.
+    window: Option<usize>,
+}
+
+/// The upgrade, refused as problem details when the request is no WebSocket handshake.
+pub(crate) struct Upgrade(WebSocketUpgrade);
+
+impl FromRequestParts<HttpState> for Upgrade {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> ApiResult<Self> {
+        let upgrade = WebSocketUpgrade::from_request_parts(parts, state).await;
+        upgrade.map(Self).map_err(|rejection| ServiceError::Malformed(rejection.body_text()).into())
+    }
+}
+
+/// Opens the stream (WebSocket subprotocol `momedo.v1`); docs/protocol.md lists its frames.
+#[utoipa::path(get, path = "/stream", params(StreamQuery), responses(
+    (status = 101, description = "The connection is a WebSocket now."),
+    (status = "4XX", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn open(
+    State(state): State<HttpState>,
+    Authenticated(principal): Authenticated,
+    axum::Extension(connection): axum::Extension<Connection>,
+    InQuery(query): InQuery<StreamQuery>,
+    headers: HeaderMap,
+    Upgrade(upgrade): Upgrade,
+) -> ApiResult<Response> {
+    let listening = state
+        .app
+        .hub
+        .listen(principal.participant, principal.device)
+        .ok_or(ServiceError::TooManyListeners)?;
+    let after = ozone::start(&state, query.after);
+    let stream = Stream {
+        language: Language::of(&headers),
+        window: query.window.unwrap_or(DEFAULT_STREAM_WINDOW).clamp(1, MAX_STREAM_WINDOW) as u64,
+        sent: after,
+        acknowledged: after,
+        // What waits already is in no inbox.
+        behind: true,
+        state: state.clone(),
+        principal,
+        listening,
+    };
+    let max_frame = super::max_body_bytes(&state);
+    Ok(upgrade
+        .protocols([SUBPROTOCOL])
+        // Small buffers: thousands of idle streams cost memory by them.
+        .read_buffer_size(4096)
+        .write_buffer_size(16 * 1024)
+        .max_frame_size(max_frame)
+        .max_message_size(max_frame)
+        .on_upgrade(move |socket| async move {
+            // The connection counts until the stream ends.
+            let _connection = connection;
+            Box::pin(stream.run(socket)).await;
+        }))
+}
+
+struct Stream {
+    state: HttpState,
+    principal: Principal,
+    listening: Listening,
+    language: Language,
+    window: u64,
+    sent: u64,
+    acknowledged: u64,
+    behind: bool,
+}
+
+/// What a submission or an acknowledgement came to.
+enum Outcome {
+    Submitted { id: MessageId, to: ParticipantId, result: Result<(), ServiceError> },
+    Acknowledged(Result<(), ServiceError>),
+}
+
+/// The stream is over.
+struct Ended;
+
+impl From<axum::Error> for Ended {
+    fn from(_: axum::Error) -> Self {
+        Self
+    }
+}
+
+impl Stream {
+    async fn run(mut self, mut socket: WebSocket) {
+        if self.exchange(&mut socket).await.is_err() {
+            // The client is gone; what it did not acknowledge waits in the ozone.
+            return;
+        }
+        let frame = CloseFrame { code: close_code::AWAY, reason: "the server is stopping".into() };
+        let _: Result<_, _> = socket.send(Message::Close(Some(frame))).await;
+    }
+
+    /// Ends well only when the server stops or the device was revoked.
+    async fn exchange(&mut self, socket: &mut WebSocket) -> Result<(), Ended> {
+        self.greet(socket).await?;
+        let mut pending = FuturesUnordered::new();
+        let mut submissions = 0;
+        let mut acknowledging = false;
+        let mut to_acknowledge = None;
+        let mut keep_alive = tokio::time::interval(KEEP_ALIVE);
+        keep_alive.reset();
+        let mut silent = 0;
+        let mut stop = self.state.stop.clone();
+        loop {
+            self.deliver(socket).await?;
+            if let Some(cursor) = to_acknowledge.take_if(|_| !acknowledging) {
+                acknowledging = true;
+                pending.push(self.acknowledge(cursor));
+            }
+            flush(socket).await?;
+            tokio::select! {
+                biased;
+                () = stop.requested() => return Ok(()),
+                Some(outcome) = pending.next(), if !pending.is_empty() => {
+                    let mut next = Some(outcome);
+                    // Whatever is ready goes out in one write.
+                    while let Some(outcome) = next {
+                        match &outcome {
+                            Outcome::Submitted { .. } => submissions -= 1,
+                            Outcome::Acknowledged(_) => acknowledging = false,
+                        }
+                        self.answer(socket, outcome).await?;
+                        next = futures_util::FutureExt::now_or_never(pending.next()).flatten();
+                    }
+                }
+                () = self.listening.changed() => {
+                    if self.listening.is_closed() {
+                        return Ok(());
+                    }
+                    if self.listening.take_presence_change() {
+                        self.presence(socket).await?;
+                    }
+                }
+                received = socket.recv(), if submissions < MAX_PENDING_SUBMISSIONS => {
+                    silent = 0;
+                    let mut next = received;
+                    loop {
+                        match next.ok_or(Ended)?? {
+                            Message::Text(text) => match serde_json::from_str(&text) {
+                                Ok(ClientFrame::Send(request)) => {
+                                    submissions += 1;
+                                    pending.push(self.submit(request));
+                                }
+                                Ok(ClientFrame::Ack { cursor }) => {
+                                    self.acknowledged = self.acknowledged.max(cursor.sequence.min(self.sent));
+                                    to_acknowledge = Some(cursor);
+                                }
+                                Err(error) => {
+                                    self.refuse(socket, &ServiceError::Malformed(error.to_string())).await?;
+                                }
+                            },
+                            Message::Close(_) => return Err(Ended),
+                            Message::Binary(_) => {
+                                let error = ServiceError::Malformed("frames are JSON text".into());
+                                self.refuse(socket, &error).await?;
+                            }
+                            Message::Ping(_) | Message::Pong(_) => {}
+                        }
+                        if submissions >= MAX_PENDING_SUBMISSIONS {
+                            break;
+                        }
+                        // Frames that arrived together are submitted together, and share a commit.
+                        match futures_util::FutureExt::now_or_never(socket.recv()) {
+                            Some(more) => next = more,
+                            None => break,
+                        }
+                    }
+                }
+                _ = keep_alive.tick() => {
+                    silent += 1;
+                    if silent > 2 {
+                        return Err(Ended);
+                    }
+                    send(socket, Message::Ping(bytes::Bytes::new())).await?;
+                }
+            }
+        }
+    }
+
+    async fn greet(&mut self, socket: &mut WebSocket) -> Result<(), Ended> {
+        let state = ozone::queue_state(&self.state, self.principal).await.map_err(|_| Ended)?;
+        self.sent = self.sent.max(state.last_removed);
+        self.acknowledged = self.sent;
+        if state.missed > 0 {
+            self.frame(socket, &ServerFrame::Missed { count: state.missed }).await?;
+        }
+        self.presence(socket).await
+    }
+
+    async fn presence(&self, socket: &mut WebSocket) -> Result<(), Ended> {
+        let devices = devices::list(&self.state, self.principal).await.map_err(|_| Ended)?.devices;
+        self.frame(socket, &ServerFrame::Presence { devices }).await
+    }
+
+    /// Sends what there is room for: from the inbox while that follows on, else from the store.
+    async fn deliver(&mut self, socket: &mut WebSocket) -> Result<(), Ended> {
+        loop {
+            let room = self.window.saturating_sub(self.sent.saturating_sub(self.acknowledged));
+            if room == 0 {
+                return Ok(());
+            }
+            if !self.behind {
+                match self.listening.take() {
+                    Some(delivered) if delivered.sequence <= self.sent => continue,
+                    Some(delivered) if delivered.sequence == self.sent + 1 => {
+                        self.hand_out(socket, delivered.sequence, &delivered.envelope).await?;
+                        continue;
+                    }
+                    // Something did not fit the inbox, or expired: the store knows.
+                    Some(_) => self.behind = true,
+                    None if self.listening.newest() > self.sent => self.behind = true,
+                    None => return Ok(()),
+                }
+            }
+            let newest = self.listening.newest();
+            let limit = usize::try_from(room).unwrap_or(READ_AHEAD).min(READ_AHEAD);
+            let page =
+                ozone::read_on(&self.state, self.principal, self.sent, limit).await.map_err(|_| Ended)?;
+            if page.len() < limit {
+                self.behind = false;
+            }
+            if page.is_empty() {
+                // What was newer is gone already: acknowledged by another connection, or expired.
+                self.sent = self.sent.max(newest);
+            }
+            for waiting in page {
+                self.hand_out(socket, waiting.sequence, &waiting.envelope).await?;
+            }
+        }
+    }
+
+    async fn hand_out(
+        &mut self,
+        socket: &mut WebSocket,
+        sequence: u64,
+        envelope: &StoredEnvelope,
+    ) -> Result<(), Ended> {
+        self.sent = sequence;
+        self.state.hub.hand_out(self.principal.device, sequence);
+        let frame = ServerFrame::Deliver {
+            cursor: Cursor { epoch: self.state.store.epoch(), sequence },
+            from: envelope.sender,
+            id: envelope.message_id,
+            accepted_at: envelope.accepted_at,
+            envelope: Base64Bytes(envelope.bytes.clone()),
+        };
+        self.frame(socket, &frame).await
+    }
+
+    fn submit(
+        &self,
+        request: momedo_protocol::api::SubmitRequest,
+    ) -> futures_util::future::BoxFuture<'static, Outcome> {
+        let (app, principal) = (self.state.app.clone(), self.principal);
+        let (id, to) = (request.id, request.to);
+        Box::pin(async move {
+            let result = delivery::submit(&app, principal, request).await.map(drop);
+            Outcome::Submitted { id, to, result }
+        })
+    }
+
+    fn acknowledge(&self, cursor: Cursor) -> futures_util::future::BoxFuture<'static, Outcome> {
+        let (app, principal) = (self.state.app.clone(), self.principal);
+        Box::pin(
+            async move { Outcome::Acknowledged(ozone::acknowledge(&app, principal, cursor).await.map(drop)) },
+        )
+    }
+
+    async fn answer(&self, socket: &mut WebSocket, outcome: Outcome) -> Result<(), Ended> {
+        match outcome {
+            Outcome::Submitted { id, to, result: Ok(()) } => {
+                self.frame(socket, &ServerFrame::Accepted { id, to }).await
+            }
+            Outcome::Submitted { id, to, result: Err(error) } => {
+                let problem = problem(&error, self.language);
+                self.frame(socket, &ServerFrame::Refused { id, to, problem }).await
+            }
+            Outcome::Acknowledged(Ok(())) => Ok(()),
+            Outcome::Acknowledged(Err(error)) => self.refuse(socket, &error).await,
+        }
+    }
+
+    async fn refuse(&self, socket: &mut WebSocket, error: &ServiceError) -> Result<(), Ended> {
+        self.frame(socket, &ServerFrame::Problem { problem: problem(error, self.language) }).await
+    }
+
+    async fn frame(&self, socket: &mut WebSocket, frame: &ServerFrame) -> Result<(), Ended> {
+        let text = serde_json::to_string(frame).map_err(|_| Ended)?;
+        // Fed, not sent: the loop flushes once for everything that is ready.
+        within(socket.feed(Message::Text(text.into()))).await
+    }
+}
+
+async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Ended> {
+    within(socket.send(message)).await
+}
+
+async fn flush(socket: &mut WebSocket) -> Result<(), Ended> {
+    within(socket.flush()).await
+}
+
+async fn within(sending: impl Future<Output = Result<(), axum::Error>>) -> Result<(), Ended> {
+    tokio::time::timeout(SEND_TIME, sending).await.map_err(|_| Ended)?.map_err(Ended::from)
+}

@@ -1,0 +1,38 @@
+//! momedo: a messenger server for schools and towns, in one program and one file.
+//!
+//! | module | responsible for |
+//! |---|---|
+//! | [`cli`] | the command line, one file per command |
+//! | [`server`], [`tls`] | accept, recognise the protocol, serve, drain |
+//! | [`http`] | the public API, one of the doors |
+//! | [`control`] | the socket for `momedo admin`, another door |
+//! | [`service`] | the use cases behind all doors |
+//! | [`state`] | what a use case may need |
+//! | [`store`] | SQLite, and nothing else knows it |
+//! | [`hub`], [`sessions`], [`rates`] | who is connected, logged in, and how often: in memory |
+//! | [`domain`] | rules without I/O |
+//! | [`config`], [`clock`], [`addresses`], [`data_directory`] | the surroundings |
+//!
+//! Arrows go one way: `cli → server, tasks → http, control → service → state → store, hub → domain →
+//! momedo-protocol`.
+
+pub mod addresses;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod data_directory;
+pub mod domain;
+pub mod http;
+pub mod hub;
+pub mod logging;
+pub mod rates;
+pub mod running;
+pub mod server;
+pub mod service;
+pub mod sessions;
+pub mod shutdown;
+pub mod state;
+pub mod store;
+pub mod tasks;
+pub mod tls;

@@ -1,0 +1,163 @@
+//! Puts a server together from a data directory, and runs it: what `momedo serve`, `momedo admin` and
+//! tests share.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::data_directory::{DataDirectory, DataDirectoryError};
+use crate::hub::Hub;
+use crate::service::{ServiceError, administration};
+use crate::shutdown::Shutdown;
+use crate::state::{App, AppState};
+use crate::store::{Store, StoreError, StoreOptions};
+use crate::tls::{AuthorityError, Certificates, CertificatesError, Identity, Names};
+use crate::{addresses, control, server, tasks};
+
+/// Where the server's keys and certificates are stored.
+const IDENTITY: &str = "identity";
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory is locked or unusable.
+    #[error(transparent)]
+    Directory(#[from] DataDirectoryError),
+    /// The settings make no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The identity or a certificate cannot be made.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
+    /// A use case failed during the start.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; is another server running there?")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+/// A data directory that is open, with everything but the listeners.
+pub struct Opened {
+    /// The use cases' state.
+    pub app: AppState,
+    /// Certificates in force.
+    pub certificates: Arc<Certificates>,
+    directory: DataDirectory,
+}
+
+/// Opens a data directory: locks it, opens or makes the database, makes or renews the certificates.
+///
+/// Blocks; making an identity at the first start takes a second or two.
+///
+/// # Errors
+/// As [`StartError`] says.
+pub async fn open(path: &Path, config: Config, clock: Clock) -> Result<Opened, StartError> {
+    let directory = DataDirectory::lock(path)?;
+    let hub = Arc::new(Hub::default());
+    let listening = hub.clone();
+    let options = StoreOptions {
+        max_database_bytes: Some(config.storage.max_database_bytes).filter(|bytes| *bytes > 0),
+        ..StoreOptions::default()
+    };
+    let store = Store::open(
+        directory.path(),
+        clock.clone(),
+        &options,
+        Box::new(move |batch| listening.delivered(batch)),
+    )?;
+    let names = Names { dns: addresses::names(&config), ip: addresses::ip_addresses(&config) };
+    let identity = identity(&store, &names, &clock).await?;
+    let certificates = Arc::new(Certificates::new(&identity, &config.tls)?);
+    let app = App::new(config, store, hub, clock, identity.key()?);
+    Ok(Opened { app, certificates, directory })
+}
+
+/// Reads the stored identity, or makes one; renews the leaf where names or dates ask for it.
+async fn identity(store: &Store, names: &Names, clock: &Clock) -> Result<Identity, StartError> {
+    let stored = store.read(|tx| tx.setting(IDENTITY)).await?;
+    let (identity, changed) = match stored {
+        Some(bytes) => {
+            let mut identity: Identity =
+                serde_json::from_slice(&bytes).map_err(|_| AuthorityError::Damaged)?;
+            let changed = identity.renew(names, clock.now())?;
+            (identity, changed)
+        }
+        None => {
+            tracing::info!("first start: making this server's identity");
+            (Identity::generate(names, clock.now())?, true)
+        }
+    };
+    if changed {
+        let bytes = serde_json::to_vec(&identity).map_err(|_| AuthorityError::Damaged)?;
+        store.write(move |tx| tx.set_setting(IDENTITY, &bytes)).await?;
+    }
+    Ok(identity)
+}
+
+/// Renews the leaf of a running server if a new date window or new addresses ask for it.
+///
+/// # Errors
+/// As [`StartError`] says.
+pub async fn renew_certificate(app: &App, certificates: &Certificates) -> Result<(), StartError> {
+    let names = Names { dns: addresses::names(&app.config), ip: addresses::ip_addresses(&app.config) };
+    let identity = identity(&app.store, &names, &app.clock).await?;
+    Ok(certificates.exchange(&identity)?)
+}
+
+/// Binds the addresses to serve on; port 0 takes a free one.
+///
+/// # Errors
+/// [`StartError::Listen`].
+pub async fn bind(listen: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
+    for address in listen {
+        let failed = |source| StartError::Listen { address: *address, source };
+        listeners.push(TcpListener::bind(address).await.map_err(failed)?);
+    }
+    Ok(listeners)
+}
+
+impl Opened {
+    /// Serves on `listeners` until `stop` turns true, then finishes writes and closes the database.
+    ///
+    /// `ready` is called with the bound addresses as soon as connections are taken.
+    ///
+    /// # Errors
+    /// As [`StartError`] says, before anything is served.
+    pub async fn serve(
+        self,
+        listeners: Vec<TcpListener>,
+        stop: Shutdown,
+        ready: impl FnOnce(&[SocketAddr]),
+    ) -> Result<(), StartError> {
+        let bound: Vec<SocketAddr> =
+            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let link_address = addresses::for_links(&self.app.config, &bound);
+        administration::remember_link_address(&self.app, link_address).await?;
+        let control =
+            tokio::spawn(control::serve(self.app.clone(), self.directory.path().to_owned(), stop.clone()));
+        let mut tasks = tasks::spawn(&self.app, &self.certificates, &stop);
+        ready(&bound);
+        server::run(self.app.clone(), self.certificates.clone(), listeners, stop).await;
+        let _: Result<_, _> = control.await;
+        while tasks.join_next().await.is_some() {}
+        self.app.store.close().await;
+        Ok(())
+    }
+}

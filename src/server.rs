@@ -1,0 +1,248 @@
+//! Accept, limit, recognise the protocol, serve, drain.
+//!
+//! `run` receives its listeners and its stop signal, so the program and a test start the same code.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::Request;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tower_service::Service;
+
+use crate::http::{self, Connection, plain};
+use crate::rates::network;
+use crate::shutdown::Shutdown;
+use crate::state::AppState;
+use crate::tls::Certificates;
+use crate::tls::door::{self, FirstByte, Recognised};
+
+/// How long connections may go on after the stop signal; the rest of the five seconds is the store's.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Pause after an accept failed, for example for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Largest header of an HTTP/1.1 request, in bytes.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+
+struct Door {
+    app: AppState,
+    certificates: Arc<Certificates>,
+    router: Router,
+    free: Arc<Semaphore>,
+    per_address: Mutex<HashMap<IpAddr, usize>>,
+    stop: Shutdown,
+}
+
+/// What a connection occupies until its last part, a WebSocket perhaps, has ended.
+pub struct Occupied {
+    _permit: OwnedSemaphorePermit,
+    _counted: Counted,
+    _alive: mpsc::Sender<std::convert::Infallible>,
+}
+
+/// Serves until `stop` turns true, then drains.
+pub async fn run(
+    app: AppState,
+    certificates: Arc<Certificates>,
+    listeners: Vec<TcpListener>,
+    stop: Shutdown,
+) {
+    let door = Arc::new(Door {
+        router: http::router(app.clone(), stop.clone()),
+        free: Arc::new(Semaphore::new(app.config.listen.max_connections)),
+        per_address: Mutex::default(),
+        certificates,
+        app,
+        stop,
+    });
+    // Closed when the last connection is gone.
+    let (alive, mut all_gone) = mpsc::channel(1);
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(door.clone(), listener, alive.clone()));
+    }
+    drop(alive);
+    while accepting.join_next().await.is_some() {}
+    if tokio::time::timeout(DRAIN, all_gone.recv()).await.is_err() {
+        tracing::info!("some connections did not end in time and were cut");
+    }
+}
+
+async fn accept(door: Arc<Door>, listener: TcpListener, alive: mpsc::Sender<std::convert::Infallible>) {
+    let mut stop = door.stop.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.requested() => break,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let address = peer.ip().to_canonical();
+        // Beyond the limits the connection is closed at once; queueing it would only hide the trouble.
+        let Ok(permit) = door.free.clone().try_acquire_owned() else {
+            tracing::warn!("all connections are in use: one was refused");
+            continue;
+        };
+        let Some(counted) = Counted::new(&door, address) else {
+            tracing::warn!("one address has too many connections: one was refused");
+            continue;
+        };
+        let occupied = Arc::new(Occupied { _permit: permit, _counted: counted, _alive: alive.clone() });
+        let door = door.clone();
+        tokio::spawn(async move {
+            if let Err(error) = serve(&door, stream, address, occupied).await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+    }
+}
+
+/// One connection in the count of its address.
+struct Counted {
+    door: Arc<Door>,
+    address: IpAddr,
+}
+
+impl Counted {
+    fn new(door: &Arc<Door>, address: IpAddr) -> Option<Self> {
+        let address = network(address);
+        let mut counts = door.per_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if *count >= door.app.config.listen.max_connections_per_address {
+            return None;
+        }
+        *count += 1;
+        Some(Self { door: door.clone(), address })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self.door.per_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
+async fn serve(
+    door: &Door,
+    stream: TcpStream,
+    address: IpAddr,
+    occupied: Arc<Occupied>,
+) -> std::io::Result<()> {
+    // Small frames must not wait for each other.
+    stream.set_nodelay(true)?;
+    let handshake = Duration::from_secs(door.app.config.listen.handshake_seconds);
+    let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+    match tokio::time::timeout(handshake, door::first_byte(&stream)).await.map_err(late)?? {
+        FirstByte::Garbage => return Ok(()),
+        FirstByte::PlainHttp => {
+            return tokio::time::timeout(handshake, redirect(stream)).await.map_err(late)?;
+        }
+        FirstByte::Tls => {}
+    }
+    match door::recognise(stream, &door.certificates, handshake).await? {
+        Recognised::Http2(stream, exporter) => {
+            let connection = Connection { address, exporter, occupied };
+            let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            builder
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(64)
+                .max_header_list_size(MAX_HEADER_BYTES as u32)
+                .keep_alive_interval(Duration::from_secs(60))
+                .keep_alive_timeout(Duration::from_secs(20));
+            let served =
+                builder.serve_connection(TokioIo::new(stream), service(door.router.clone(), connection));
+            let mut served = std::pin::pin!(served);
+            let mut stop = door.stop.clone();
+            let result = tokio::select! {
+                result = served.as_mut() => result,
+                () = stop.requested() => {
+                    served.as_mut().graceful_shutdown();
+                    served.await
+                }
+            };
+            result.map_err(std::io::Error::other)
+        }
+        Recognised::Http1(stream, exporter) => {
+            let connection = Connection { address, exporter, occupied };
+            let mut builder = hyper::server::conn::http1::Builder::new();
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_secs(door.app.config.listen.header_seconds))
+                .max_buf_size(MAX_HEADER_BYTES);
+            let served = builder
+                .serve_connection(TokioIo::new(stream), service(door.router.clone(), connection))
+                .with_upgrades();
+            let mut served = std::pin::pin!(served);
+            let mut stop = door.stop.clone();
+            let result = tokio::select! {
+                result = served.as_mut() => result,
+                () = stop.requested() => {
+                    served.as_mut().graceful_shutdown();
+                    served.await
+                }
+            };
+            result.map_err(std::io::Error::other)
+        }
+        Recognised::Smoke => {
+            tracing::debug!("a Smoke client connected; the gateway is not there yet");
+            Ok(())
+        }
+        Recognised::Neighbour => {
+            tracing::debug!("a neighbour connected; federation is not there yet");
+            Ok(())
+        }
+    }
+}
+
+/// Answers every request of one connection through the router.
+fn service(
+    router: Router,
+    connection: Connection,
+) -> impl hyper::service::Service<
+    Request<hyper::body::Incoming>,
+    Response = axum::response::Response,
+    Error = std::convert::Infallible,
+    Future = impl Future<Output = Result<axum::response::Response, std::convert::Infallible>> + Send,
+> + use<> {
+    hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(connection.clone());
+        router.clone().call(request)
+    })
+}
+
+/// Tells a browser that speaks plain HTTP where the server really is.
+async fn redirect(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut head = vec![0; 4096];
+    let mut read = 0;
+    while read < head.len() && !head[..read].windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut head[read..]).await? {
+            0 => break,
+            count => read += count,
+        }
+    }
+    let local = stream.local_addr()?;
+    stream.write_all(plain::redirect(&head[..read], local).as_bytes()).await?;
+    stream.shutdown().await
+}

@@ -1,0 +1,160 @@
+//! Why a use case was refused: one kind per thing the caller can do about it.
+
+use std::time::Duration;
+
+use momedo_protocol::device_list::DeviceListError;
+use momedo_protocol::envelope::EnvelopeError;
+use momedo_protocol::key_bundle::KeyBundleError;
+
+use crate::rates::TooOften;
+use crate::store::StoreError;
+
+/// Why a use case was refused.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ServiceError {
+    /// No session, or one that ended: log in.
+    #[error("not logged in")]
+    NotLoggedIn,
+    /// The signature, the nonce or the device does not fit: log in anew.
+    #[error("log-in refused")]
+    LoginRefused,
+    /// The device was taken off the participant's list.
+    #[error("the device is revoked")]
+    DeviceRevoked,
+    /// The participant is disabled by an admin.
+    #[error("the participant is disabled")]
+    Disabled,
+    /// These are another participant's keys or devices.
+    #[error("not yours")]
+    NotYours,
+    /// Nobody has this ID here.
+    #[error("unknown participant")]
+    UnknownParticipant,
+    /// No such invite.
+    #[error("unknown invite")]
+    UnknownInvite,
+    /// The invite is too old.
+    #[error("the invite expired")]
+    InviteExpired,
+    /// Somebody registered with the invite.
+    #[error("the invite is used up")]
+    InviteUsed,
+    /// The reservation is over, or never was.
+    #[error("the reservation ended")]
+    ReservationEnded,
+    /// The bundle itself is not acceptable.
+    #[error("key bundle: {0}")]
+    Bundle(#[from] KeyBundleError),
+    /// The device list itself is not acceptable.
+    #[error("device list: {0}")]
+    DeviceList(#[from] DeviceListError),
+    /// A rule about bundles or lists that only the server can check.
+    #[error("{0}")]
+    KeyRule(&'static str),
+    /// A device is being removed without new keys.
+    #[error("revoking needs new keys")]
+    RevokingNeedsNewKeys,
+    /// A McEliece key of wrong length.
+    #[error("wrong McEliece key length")]
+    McElieceLength,
+    /// A McEliece key that is not what its name says.
+    #[error("wrong McEliece key digest")]
+    McElieceDigest,
+    /// No McEliece key with this digest.
+    #[error("unknown McEliece key")]
+    UnknownMcElieceKey,
+    /// The possession challenge was answered wrongly: a key cannot be opened.
+    #[error("wrong proof")]
+    WrongProof,
+    /// The possession challenge is over, or never was.
+    #[error("unknown challenge")]
+    ChallengeGone,
+    /// Larger than this server takes.
+    #[error("envelope over {limit} bytes")]
+    EnvelopeTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// Not an envelope, or of an unknown suite.
+    #[error("envelope: {0}")]
+    Envelope(#[from] EnvelopeError),
+    /// The message ID outside is not the one inside.
+    #[error("message ids differ")]
+    MessageIdMismatch,
+    /// Sealed to keys the recipient does not use any more, or never had.
+    #[error("stale bundle")]
+    StaleBundle,
+    /// The same message ID with other bytes.
+    #[error("message conflict")]
+    MessageConflict,
+    /// Every device queue of the recipient is full.
+    #[error("ozone full")]
+    OzoneFull,
+    /// The sender's share of every device queue of the recipient is full.
+    #[error("sender share full")]
+    SenderShareFull,
+    /// The cursor is from another life of the store.
+    #[error("other epoch")]
+    OtherEpoch,
+    /// The cursor lies beyond what was handed out.
+    #[error("not handed out")]
+    NotHandedOut,
+    /// The device listens too often already.
+    #[error("too many listeners")]
+    TooManyListeners,
+    /// Too often; later.
+    #[error("too often")]
+    TooOften(Duration),
+    /// The request cannot be read.
+    #[error("{0}")]
+    Malformed(String),
+    /// The body is larger than this call takes.
+    #[error("body over {limit} bytes")]
+    BodyTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The body did not come in time.
+    #[error("body too slow")]
+    BodyTooSlow,
+    /// Nothing is at this path.
+    #[error("no such path")]
+    NoSuchPath,
+    /// The path does not know this method.
+    #[error("wrong method")]
+    WrongMethod,
+    /// The disk is full.
+    #[error("storage full")]
+    StorageFull,
+    /// Too much waits; later.
+    #[error("busy")]
+    Busy,
+    /// Not the caller's fault.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::StorageFull,
+            StoreError::Busy | StoreError::Closed => Self::Busy,
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+impl From<TooOften> for ServiceError {
+    fn from(TooOften(after): TooOften) -> Self {
+        Self::TooOften(after)
+    }
+}
+
+/// Runs work that computes for a while off the async threads.
+pub(crate) async fn compute<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
+) -> Result<T, ServiceError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(ServiceError::Internal(format!("a computation ended early: {error}"))))
+}

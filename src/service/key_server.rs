@@ -1,0 +1,380 @@
+//! The key server: it believes nothing.
+//!
+//! A bundle is taken only when its signature, sizes and version are right *and* its owner has shown that
+//! every encryption key in it can be opened.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use momedo_protocol::api;
+use momedo_protocol::countersignature::Countersignature;
+use momedo_protocol::device_list::DeviceListPayload;
+use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::encoding::encode_hex;
+use momedo_protocol::id::{DeviceId, ParticipantId};
+use momedo_protocol::jws::Jws;
+use momedo_protocol::key_bundle::{KeyBundle, KeyBundleError};
+use momedo_protocol::mceliece::McEliecePublicKey;
+use momedo_protocol::possession::{PossessionAnswer, PossessionChallenge, PossessionContext};
+use momedo_protocol::random;
+use momedo_protocol::seal::RecipientKeys;
+use momedo_protocol::suite::Suite;
+
+use super::error::compute;
+use super::{ServiceError, devices};
+use crate::domain::limits::{CHALLENGE, MAX_PENDING_BUNDLES, MAX_UNUSED_MCELIECE_KEYS, SESSION};
+use crate::sessions::Principal;
+use crate::state::App;
+use crate::store::{BundleRow, ParticipantState, ReadTx, ReservationRow};
+
+/// Who publishes keys: somebody who is registering, or a participant.
+#[derive(Debug, Clone)]
+pub enum Publisher {
+    /// Holds a reservation.
+    Registering(ReservationRow),
+    /// Is logged in.
+    Participant(Principal),
+}
+
+impl Publisher {
+    /// Whose keys the publisher may publish.
+    pub fn participant(&self) -> ParticipantId {
+        match self {
+            Self::Registering(reservation) => reservation.participant,
+            Self::Participant(principal) => principal.participant,
+        }
+    }
+}
+
+/// A bundle that waits for its proof of possession.
+struct PendingBundle {
+    challenge_id: String,
+    answer: PossessionAnswer,
+    offered: Duration,
+    bundle: KeyBundle,
+    jws: Jws,
+    device_list: Option<(Jws, DeviceListPayload)>,
+    changes_signature_key: bool,
+}
+
+/// Bundles offered and not proved yet, at most one per participant.
+#[derive(Default)]
+pub struct PendingBundles(Mutex<HashMap<ParticipantId, PendingBundle>>);
+
+impl PendingBundles {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ParticipantId, PendingBundle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, id: ParticipantId, pending: PendingBundle, now: Duration) -> Result<(), ServiceError> {
+        let mut all = self.lock();
+        if all.len() >= MAX_PENDING_BUNDLES {
+            all.retain(|_, other| now.saturating_sub(other.offered) <= CHALLENGE);
+            if all.len() >= MAX_PENDING_BUNDLES {
+                return Err(ServiceError::Busy);
+            }
+        }
+        all.insert(id, pending);
+        Ok(())
+    }
+
+    /// One answer per challenge: a wrong one ends it.
+    fn take(&self, id: ParticipantId, challenge_id: &str, now: Duration) -> Option<PendingBundle> {
+        let mut all = self.lock();
+        let pending = all.get(&id)?;
+        if pending.challenge_id != challenge_id {
+            return None;
+        }
+        all.remove(&id).filter(|pending| now.saturating_sub(pending.offered) <= CHALLENGE)
+    }
+}
+
+/// Stores a McEliece key under its digest, for a bundle that will name it.
+///
+/// # Errors
+/// [`ServiceError::McElieceLength`], [`ServiceError::McElieceDigest`], or [`ServiceError::TooOften`] when
+/// too many stored ones are unused.
+pub async fn store_mceliece_key(
+    app: &App,
+    uploader: ParticipantId,
+    digest: Sha512Digest,
+    bytes: Vec<u8>,
+) -> Result<api::StoredKey, ServiceError> {
+    let key = compute(move || {
+        let key = McEliecePublicKey::from_bytes(bytes).map_err(|_| ServiceError::McElieceLength)?;
+        if key.digest() == digest { Ok(key) } else { Err(ServiceError::McElieceDigest) }
+    })
+    .await?;
+    app.store
+        .write(move |tx| {
+            if tx.count_unused_mceliece_keys(uploader)? >= MAX_UNUSED_MCELIECE_KEYS {
+                return Err(ServiceError::TooOften(Duration::from_secs(3600)));
+            }
+            tx.insert_mceliece_key(&digest, uploader, key.bytes())?;
+            Ok(api::StoredKey { digest })
+        })
+        .await
+}
+
+/// A stored McEliece key (524,160 bytes).
+///
+/// # Errors
+/// [`ServiceError::UnknownMcElieceKey`].
+pub async fn mceliece_key(app: &App, digest: Sha512Digest) -> Result<Vec<u8>, ServiceError> {
+    app.store.read(move |tx| tx.find_mceliece_key(&digest)?.ok_or(ServiceError::UnknownMcElieceKey)).await
+}
+
+/// A participant's current keys, with the signature-key changes after version `known`.
+///
+/// # Errors
+/// [`ServiceError::UnknownParticipant`].
+pub async fn keys(app: &App, id: ParticipantId, known: u64) -> Result<api::PublishedKeys, ServiceError> {
+    let (row, changes) = app
+        .store
+        .read(move |tx| {
+            let participant = tx.find_participant(id)?.ok_or(ServiceError::UnknownParticipant)?;
+            if participant.state == ParticipantState::Erased {
+                return Err(ServiceError::UnknownParticipant);
+            }
+            let row = tx.current_bundle(id)?.ok_or(ServiceError::UnknownParticipant)?;
+            Ok((row, tx.signature_key_changes(id, known)?))
+        })
+        .await?;
+    Ok(api::PublishedKeys {
+        bundle: stored_jws(&row.bundle)?,
+        countersignature: stored_jws(&row.countersignature)?,
+        changes: changes.iter().map(|text| stored_jws(text)).collect::<Result<_, _>>()?,
+    })
+}
+
+pub(super) fn stored_jws(text: &str) -> Result<Jws, ServiceError> {
+    serde_json::from_str(text).map_err(|_| ServiceError::Internal("a stored document is damaged".into()))
+}
+
+pub(super) fn jws_text(jws: &Jws) -> Result<String, ServiceError> {
+    serde_json::to_string(jws).map_err(|error| ServiceError::Internal(error.to_string()))
+}
+
+/// Checks an offered bundle and asks for a proof that its keys can be opened.
+///
+/// # Errors
+/// [`ServiceError::NotYours`], [`ServiceError::Bundle`], [`ServiceError::DeviceList`],
+/// [`ServiceError::KeyRule`], [`ServiceError::RevokingNeedsNewKeys`] or
+/// [`ServiceError::UnknownMcElieceKey`].
+pub async fn offer(
+    app: &App,
+    id: ParticipantId,
+    publisher: &Publisher,
+    request: api::PublishRequest,
+) -> Result<api::PublishChallenge, ServiceError> {
+    if publisher.participant() != id {
+        return Err(ServiceError::NotYours);
+    }
+    let is_new = matches!(publisher, Publisher::Registering(_));
+    let context = app.store.read(move |tx| Context::read(tx, id)).await?;
+    let server = app.fingerprint;
+    let checked = compute(move || check(id, is_new, &context, request, server)).await?;
+    let (bundle, jws, device_list, changes_signature_key) = checked;
+    let mceliece = match bundle.payload.mceliece_key {
+        Some(digest) => Some(mceliece_key(app, digest).await?),
+        None => None,
+    };
+    let (challenge, answer, bundle) = compute(move || {
+        let mceliece = mceliece
+            .map(McEliecePublicKey::from_bytes)
+            .transpose()
+            .map_err(|_| ServiceError::McElieceLength)?;
+        let suite = if mceliece.is_some() { Suite::Full } else { Suite::Small };
+        let keys =
+            RecipientKeys::of_bundle(&bundle, mceliece.as_ref()).ok_or(ServiceError::McElieceDigest)?;
+        let context = PossessionContext { server, id, bundle_digest: bundle.digest };
+        let (challenge, answer) = PossessionChallenge::make(suite, &keys, &context)
+            .map_err(|_| ServiceError::UnknownMcElieceKey)?;
+        Ok((challenge, answer, bundle))
+    })
+    .await?;
+    let challenge_id = encode_hex(&random::bytes::<16>());
+    let now = app.clock.elapsed();
+    let pending = PendingBundle {
+        challenge_id: challenge_id.clone(),
+        answer,
+        offered: now,
+        bundle,
+        jws,
+        device_list,
+        changes_signature_key,
+    };
+    app.pending_bundles.put(id, pending, now)?;
+    Ok(api::PublishChallenge { challenge_id, challenge, expires_in: CHALLENGE.as_secs() })
+}
+
+/// What the store knows before a bundle is offered.
+struct Context {
+    current: Option<BundleRow>,
+    key_reset_allowed: bool,
+    device_list_version: u64,
+    devices: Vec<DeviceId>,
+}
+
+impl Context {
+    fn read(tx: &ReadTx<'_>, id: ParticipantId) -> Result<Self, ServiceError> {
+        Ok(Self {
+            current: tx.current_bundle(id)?,
+            key_reset_allowed: tx.find_participant(id)?.is_some_and(|row| row.key_reset_allowed),
+            device_list_version: tx.device_list(id)?.map_or(0, |(version, _)| version),
+            devices: tx.list_devices(id)?.into_iter().map(|device| device.id).collect(),
+        })
+    }
+}
+
+type Checked = (KeyBundle, Jws, Option<(Jws, DeviceListPayload)>, bool);
+
+fn check(
+    id: ParticipantId,
+    is_new: bool,
+    context: &Context,
+    request: api::PublishRequest,
+    server: momedo_protocol::digest::Fingerprint,
+) -> Result<Checked, ServiceError> {
+    let bundle = KeyBundle::verify(&request.bundle)?;
+    if bundle.payload.id != id {
+        return Err(ServiceError::KeyRule("the key bundle is for another participant"));
+    }
+    if !bundle.payload.homes.contains(&server) {
+        return Err(ServiceError::KeyRule("the key bundle does not name this server as a home"));
+    }
+    let previous = match &context.current {
+        Some(row) => Some(KeyBundle::verify(&stored_jws(&row.bundle)?)?),
+        None => None,
+    };
+    let changes_signature_key = match &previous {
+        None if !is_new => return Err(ServiceError::UnknownParticipant),
+        None => {
+            if bundle.payload.version != 1 {
+                return Err(KeyBundleError::Version { expected: 1 }.into());
+            }
+            if request.bundle.signature_count() != 1 {
+                return Err(ServiceError::KeyRule("the first key bundle has one signature"));
+            }
+            false
+        }
+        Some(previous) => {
+            let changes = bundle.signature_key != previous.signature_key;
+            match bundle.may_follow(&request.bundle, previous) {
+                Err(KeyBundleError::NotSignedByOldKey)
+                    if context.key_reset_allowed && request.bundle.signature_count() == 1 => {}
+                other => other?,
+            }
+            changes
+        }
+    };
+    let device_list = match request.device_list {
+        None if is_new || changes_signature_key => {
+            return Err(ServiceError::KeyRule("a new signature key needs a device list signed with it"));
+        }
+        None => None,
+        Some(jws) => {
+            let list = DeviceListPayload::verify(&jws, &bundle.signature_key)?;
+            devices::check_follows(&list, id, context.device_list_version)?;
+            let revokes = context.devices.iter().any(|id| list.devices.iter().all(|entry| entry.id() != *id));
+            if revokes && !previous.as_ref().is_some_and(|previous| renews_every_key(&bundle, previous)) {
+                return Err(ServiceError::RevokingNeedsNewKeys);
+            }
+            Some((jws, list))
+        }
+    };
+    Ok((bundle, request.bundle, device_list, changes_signature_key))
+}
+
+/// A revoked device has every old private key, so each must be replaced.
+fn renews_every_key(bundle: &KeyBundle, previous: &KeyBundle) -> bool {
+    bundle.signature_key != previous.signature_key
+        && bundle.rsa_key != previous.rsa_key
+        && bundle.ml_kem_key != previous.ml_kem_key
+        && (bundle.payload.mceliece_key.is_none()
+            || bundle.payload.mceliece_key != previous.payload.mceliece_key)
+}
+
+/// Publishes an offered bundle if the proof is right; completes a registration.
+///
+/// # Errors
+/// [`ServiceError::ChallengeGone`], [`ServiceError::WrongProof`], [`ServiceError::InviteUsed`], or
+/// [`ServiceError::Bundle`] when another device published meanwhile.
+pub async fn prove(
+    app: &App,
+    id: ParticipantId,
+    publisher: &Publisher,
+    request: api::ProofRequest,
+) -> Result<api::Published, ServiceError> {
+    if publisher.participant() != id {
+        return Err(ServiceError::NotYours);
+    }
+    let now = app.clock.elapsed();
+    let pending =
+        app.pending_bundles.take(id, &request.challenge_id, now).ok_or(ServiceError::ChallengeGone)?;
+    if !pending.answer.matches(&request.answer.0) {
+        return Err(ServiceError::WrongProof);
+    }
+    let countersignature = countersign(app, &pending.bundle);
+    let row = BundleRow {
+        version: pending.bundle.payload.version,
+        digest: pending.bundle.digest,
+        mceliece: pending.bundle.payload.mceliece_key,
+        changes_signature_key: pending.changes_signature_key,
+        countersignature: jws_text(&countersignature)?,
+        bundle: jws_text(&pending.jws)?,
+    };
+    let version = row.version;
+    let first_device =
+        pending.device_list.as_ref().and_then(|(_, list)| list.devices.first()).map(|d| d.id());
+    let registration = match publisher {
+        Publisher::Registering(reservation) => Some(reservation.invite),
+        Publisher::Participant(_) => None,
+    };
+    let created_at = app.clock.now();
+    let revoked = app
+        .store
+        .write(move |tx| {
+            let name = &pending.bundle.payload.name;
+            if let Some(invite) = registration {
+                tx.insert_participant(id, name, created_at)?;
+                if !tx.spend_invite(&invite, id)? {
+                    return Err(ServiceError::InviteUsed);
+                }
+            }
+            let current = tx.current_bundle(id)?.map_or(0, |row| row.version);
+            if row.version != current + 1 {
+                return Err(KeyBundleError::Version { expected: current + 1 }.into());
+            }
+            tx.insert_bundle(id, &row)?;
+            tx.update_participant_after_publishing(id, name)?;
+            match &pending.device_list {
+                Some((jws, list)) => devices::apply(tx, id, jws, list),
+                None => Ok(Vec::new()),
+            }
+        })
+        .await?;
+    devices::end(app, id, &revoked);
+    let session = match (publisher, first_device) {
+        (Publisher::Registering(_), Some(device)) => Some(api::Session {
+            id,
+            device,
+            token: app.sessions.begin(Principal { participant: id, device }, app.clock.elapsed()),
+            expires_in: SESSION.as_secs(),
+        }),
+        _ => None,
+    };
+    Ok(api::Published { id, version, countersignature, session })
+}
+
+/// One signature with the identity key, 1 to 2 ms; rare enough to make in place.
+fn countersign(app: &App, bundle: &KeyBundle) -> Jws {
+    Countersignature {
+        id: bundle.payload.id,
+        fingerprint: bundle.fingerprint(),
+        home: app.fingerprint,
+        expires_at: bundle.payload.expires_at,
+    }
+    .sign(&app.identity)
+}

@@ -1,0 +1,67 @@
+//! Log-in: a nonce, signed by the device's log-in key, becomes a session. Trusts the nonce, not the time.
+
+use momedo_protocol::api;
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::id::DeviceId;
+use momedo_protocol::jws::Jws;
+use momedo_protocol::login::Login;
+use momedo_protocol::rsa_key::RsaPublicKey;
+
+use super::ServiceError;
+use super::error::compute;
+use crate::domain::limits::{NONCE, SESSION};
+use crate::sessions::Principal;
+use crate::state::App;
+use crate::store::ParticipantState;
+
+/// How old "last seen" may get before a log-in writes it anew: a day, for the SD card's sake.
+const SEEN_RESOLUTION_MILLIS: u64 = 86_400_000;
+
+/// Draws a nonce. The same answer comes for devices nobody knows, so that nobody can ask who exists.
+///
+/// # Errors
+/// [`ServiceError::Busy`] when too many nonces wait.
+pub fn challenge(app: &App, device: DeviceId) -> Result<api::LoginChallenge, ServiceError> {
+    let nonce = app.sessions.draw_nonce(device, app.clock.elapsed()).ok_or(ServiceError::Busy)?;
+    Ok(api::LoginChallenge { nonce: Base64Bytes(nonce.to_vec()), expires_in: NONCE.as_secs() })
+}
+
+/// Begins a session for the device that signed its nonce.
+///
+/// # Errors
+/// [`ServiceError::LoginRefused`] for whatever does not fit, [`ServiceError::DeviceRevoked`] or
+/// [`ServiceError::Disabled`] for a right signature that is not welcome any more.
+pub async fn log_in(app: &App, jws: Jws) -> Result<api::Session, ServiceError> {
+    let claimed = Login::unverified(&jws).map_err(|_| ServiceError::LoginRefused)?;
+    let known_nonce = app.sessions.use_nonce(&claimed.nonce.0, claimed.device, app.clock.elapsed());
+    if !known_nonce || claimed.server != app.fingerprint {
+        return Err(ServiceError::LoginRefused);
+    }
+    let (device, state) = app
+        .store
+        .read(move |tx| {
+            let device = tx.find_device(claimed.device)?.ok_or(ServiceError::LoginRefused)?;
+            let participant = tx.find_participant(device.participant)?.ok_or(ServiceError::LoginRefused)?;
+            Ok::<_, ServiceError>((device, participant.state))
+        })
+        .await?;
+    let login_key = device.login_key.clone();
+    compute(move || {
+        let key = RsaPublicKey::from_spki(&login_key).map_err(|_| ServiceError::LoginRefused)?;
+        Login::verify(&jws, &key).map(drop).map_err(|_| ServiceError::LoginRefused)
+    })
+    .await?;
+    if device.revoked {
+        return Err(ServiceError::DeviceRevoked);
+    }
+    if state != ParticipantState::Active {
+        return Err(ServiceError::Disabled);
+    }
+    if device.parked || app.store.tick().0 - device.seen.0.min(app.store.tick().0) > SEEN_RESOLUTION_MILLIS {
+        let id = device.id;
+        app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.mark_device_seen(id)?)).await?;
+    }
+    let principal = Principal { participant: device.participant, device: device.id };
+    let token = app.sessions.begin(principal, app.clock.elapsed());
+    Ok(api::Session { id: device.participant, device: device.id, token, expires_in: SESSION.as_secs() })
+}

@@ -1,0 +1,155 @@
+//! Fetching and acknowledging: a device's own queue, and nobody else's.
+
+use std::time::Duration;
+
+use momedo_protocol::api;
+use momedo_protocol::cursor::Cursor;
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::limits::{MAX_OZONE_PAGE, SUPERSEDED_BUNDLE_DAYS};
+
+use super::ServiceError;
+use crate::domain::limits::MAX_PAGE_BYTES;
+use crate::domain::ozone::AcknowledgementError;
+use crate::sessions::Principal;
+use crate::state::App;
+use crate::store::ozones::Waiting;
+
+impl From<AcknowledgementError> for ServiceError {
+    fn from(error: AcknowledgementError) -> Self {
+        match error {
+            AcknowledgementError::OtherEpoch => Self::OtherEpoch,
+            AcknowledgementError::NotHandedOut => Self::NotHandedOut,
+        }
+    }
+}
+
+/// Where a device's reading starts: after its cursor, or at the beginning when that is from another life
+/// of the store.
+pub fn start(app: &App, after: Option<Cursor>) -> u64 {
+    after.filter(|cursor| cursor.epoch == app.store.epoch()).map_or(0, |cursor| cursor.sequence)
+}
+
+/// A page of what waits for the device; with `wait`, an empty answer is held back until something arrives
+/// or the time is up.
+///
+/// # Errors
+/// [`ServiceError::TooManyListeners`], or as [`ServiceError`] says.
+pub async fn page(
+    app: &App,
+    principal: Principal,
+    after: Option<Cursor>,
+    limit: usize,
+    wait: Duration,
+) -> Result<api::OzonePage, ServiceError> {
+    let limit = limit.clamp(1, MAX_OZONE_PAGE);
+    let first = read_page(app, principal, after, limit).await?;
+    if !first.messages.is_empty() || wait.is_zero() {
+        return Ok(first);
+    }
+    let listening =
+        app.hub.listen(principal.participant, principal.device).ok_or(ServiceError::TooManyListeners)?;
+    let deadline = tokio::time::Instant::now() + wait;
+    loop {
+        // What arrived between the first look and the listening is found by this one.
+        let page = read_page(app, principal, after, limit).await?;
+        if !page.messages.is_empty() || listening.is_closed() {
+            return Ok(page);
+        }
+        if tokio::time::timeout_at(deadline, listening.changed()).await.is_err() {
+            return Ok(page);
+        }
+    }
+}
+
+async fn read_page(
+    app: &App,
+    principal: Principal,
+    after: Option<Cursor>,
+    limit: usize,
+) -> Result<api::OzonePage, ServiceError> {
+    let (participant, device) = (principal.participant, principal.device);
+    let after = start(app, after);
+    let (waiting, state, oldest_bundle_version) = app
+        .store
+        .read(move |tx| {
+            let waiting = tx.waiting(device, after, limit, MAX_PAGE_BYTES)?;
+            let since = tx.tick().minus_days(SUPERSEDED_BUNDLE_DAYS);
+            Ok::<_, ServiceError>((
+                waiting,
+                tx.queue_state(device)?,
+                tx.oldest_bundle_in_use(participant, since)?,
+            ))
+        })
+        .await?;
+    let epoch = app.store.epoch();
+    let last = waiting.last().map_or(after.max(state.last_removed), |last| last.sequence);
+    app.hub.hand_out(device, last);
+    let delivery = |Waiting { sequence, envelope }| api::Delivery {
+        cursor: Cursor { epoch, sequence },
+        from: envelope.sender,
+        id: envelope.message_id,
+        accepted_at: envelope.accepted_at,
+        envelope: Base64Bytes(envelope.bytes),
+    };
+    Ok(api::OzonePage {
+        messages: waiting.into_iter().map(delivery).collect(),
+        cursor: Cursor { epoch, sequence: last },
+        missed: state.missed,
+        oldest_bundle_version,
+    })
+}
+
+/// Deliveries after `after`, for a stream that has room for `limit` of them.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn read_on(
+    app: &App,
+    principal: Principal,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Waiting>, ServiceError> {
+    let device = principal.device;
+    app.store.read(move |tx| Ok(tx.waiting(device, after, limit, MAX_PAGE_BYTES)?)).await
+}
+
+/// What a stream tells at its start: how much was missed, and up to where the queue was emptied before.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn queue_state(
+    app: &App,
+    principal: Principal,
+) -> Result<crate::store::ozones::QueueState, ServiceError> {
+    let device = principal.device;
+    app.store.read(move |tx| Ok(tx.queue_state(device)?)).await
+}
+
+/// Empties the device's queue up to the cursor.
+///
+/// # Errors
+/// [`ServiceError::OtherEpoch`] or [`ServiceError::NotHandedOut`].
+pub async fn acknowledge(
+    app: &App,
+    principal: Principal,
+    cursor: Cursor,
+) -> Result<api::Acknowledged, ServiceError> {
+    check(app, principal, cursor)?;
+    let device = principal.device;
+    app.store
+        .write_freeing(move |tx| {
+            tx.acknowledge(device, cursor.sequence)?;
+            Ok(api::Acknowledged { cursor })
+        })
+        .await
+}
+
+fn check(app: &App, principal: Principal, cursor: Cursor) -> Result<(), AcknowledgementError> {
+    if cursor.epoch != app.store.epoch() {
+        return Err(AcknowledgementError::OtherEpoch);
+    }
+    if cursor.sequence > app.hub.handed_out(principal.device) {
+        return Err(AcknowledgementError::NotHandedOut);
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! What the background loops do: expiry, parking, forgetting. All of it goes by served time.
+
+use super::ServiceError;
+use crate::domain::limits::{PARK_AFTER_DAYS, RECEIPT_EXTRA_DAYS};
+use crate::state::App;
+use crate::store::Tick;
+use momedo_protocol::limits::SUPERSEDED_BUNDLE_DAYS;
+
+/// Rows of the message memory looked at in one transaction.
+const FORGET_STEP: u32 = 5_000;
+
+/// Removes what waited longer than the retention, parks devices nobody saw for a month, and forgets what
+/// may be forgotten. Returns how many envelopes expired.
+///
+/// # Errors
+/// As [`ServiceError`] says; the next round tries again.
+pub async fn expire(app: &App) -> Result<u64, ServiceError> {
+    let now = app.store.tick();
+    let retention = app.config.mail.retention_days;
+    // Before one retention has passed nothing can be that old, and tick 0 would match nothing anyway.
+    let expired = if let Some(before) = now.0.checked_sub(Tick(0).plus_days(retention).0).map(Tick) {
+        expire_before(app, before).await?
+    } else {
+        0
+    };
+    if let Some(since) = now.0.checked_sub(Tick(0).plus_days(PARK_AFTER_DAYS).0).map(Tick) {
+        let parked = app.store.read(move |tx| tx.unseen_devices(since)).await?;
+        for device in parked {
+            app.store
+                .write_freeing(move |tx| {
+                    tx.drop_queue(device)?;
+                    Ok::<_, ServiceError>(tx.park_device(device)?)
+                })
+                .await?;
+        }
+    }
+    forget_messages(app, now.minus_days(retention + RECEIPT_EXTRA_DAYS)).await?;
+    let (hour_ago, superseded) =
+        (Tick(now.0.saturating_sub(3_600_000)), now.minus_days(SUPERSEDED_BUNDLE_DAYS));
+    app.store
+        .write_freeing(move |tx| {
+            tx.delete_ended_reservations()?;
+            tx.delete_unused_mceliece_keys(hour_ago, superseded)?;
+            Ok::<_, ServiceError>(tx.store_served_time()?)
+        })
+        .await?;
+    app.sessions.sweep(app.clock.elapsed());
+    Ok(expired)
+}
+
+async fn expire_before(app: &App, before: Tick) -> Result<u64, ServiceError> {
+    let devices = app
+        .store
+        .write_freeing(move |tx| Ok::<_, ServiceError>(tx.devices_with_mail_before(before)?))
+        .await?;
+    let mut expired = 0;
+    for device in devices {
+        expired +=
+            app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.expire(device, before)?)).await?;
+    }
+    Ok(expired)
+}
+
+async fn forget_messages(app: &App, before: Tick) -> Result<(), ServiceError> {
+    if before == Tick(0) {
+        return Ok(());
+    }
+    let mut from = [0; 16];
+    loop {
+        let step = app
+            .store
+            .write_freeing(move |tx| Ok::<_, ServiceError>(tx.forget_messages(before, from, FORGET_STEP)?))
+            .await?;
+        match step {
+            Some(next) if next != from => from = next,
+            _ => return Ok(()),
+        }
+    }
+}

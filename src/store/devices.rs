@@ -1,0 +1,148 @@
+//! The `devices` table.
+
+use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::id::{DeviceId, ParticipantId};
+use rusqlite::OptionalExtension;
+
+use super::{ReadTx, StoreError, Tick, WriteTx, column};
+
+/// A device as stored.
+#[derive(Debug, Clone)]
+pub struct DeviceRow {
+    /// Its ID.
+    pub id: DeviceId,
+    /// Whose it is.
+    pub participant: ParticipantId,
+    /// Names its encryption keys in envelopes.
+    pub key_digest: Sha512Digest,
+    /// Its log-in key (SPKI DER).
+    pub login_key: Vec<u8>,
+    /// Whether the participant took it off the list.
+    pub revoked: bool,
+    /// Whether its queue was dropped because it was not seen for a month.
+    pub parked: bool,
+    /// When it last logged in or acknowledged, to the day.
+    pub seen: Tick,
+}
+
+const COLUMNS: &str = "id, participant, key_digest, login_key, revoked, parked, seen_tick";
+
+fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeviceRow> {
+    Ok(DeviceRow {
+        id: column::device(row, 0)?,
+        participant: column::participant(row, 1)?,
+        key_digest: column::digest(row, 2)?,
+        login_key: row.get(3)?,
+        revoked: row.get(4)?,
+        parked: row.get(5)?,
+        seen: Tick(row.get(6)?),
+    })
+}
+
+impl ReadTx<'_> {
+    /// The device with this ID, revoked ones included.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn find_device(&self, id: DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM devices WHERE id = ?1");
+        Ok(self.connection.prepare_cached(&sql)?.query_row([id.number()], from_row).optional()?)
+    }
+
+    /// A participant's devices that are not revoked.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn list_devices(&self, participant: ParticipantId) -> Result<Vec<DeviceRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM devices WHERE participant = ?1 AND NOT revoked ORDER BY id");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map([participant.number()], from_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The devices an envelope for `participant` goes to: neither revoked nor parked.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn receiving_devices(&self, participant: ParticipantId) -> Result<Vec<DeviceId>, StoreError> {
+        let sql = "SELECT id FROM devices WHERE participant = ?1 AND NOT revoked AND NOT parked";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([participant.number()], |row| column::device(row, 0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many devices are not revoked.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn count_devices(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM devices WHERE NOT revoked";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
+    /// Devices not seen since `since` and not parked yet.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn unseen_devices(&self, since: Tick) -> Result<Vec<DeviceId>, StoreError> {
+        let sql = "SELECT id FROM devices WHERE NOT revoked AND NOT parked AND seen_tick < ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([since.0], |row| column::device(row, 0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl WriteTx<'_> {
+    /// Adds a listed device, or takes over its new encryption keys.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn upsert_device(
+        &self,
+        id: DeviceId,
+        participant: ParticipantId,
+        key_digest: &Sha512Digest,
+        login_key: &[u8],
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO devices (id, participant, key_digest, login_key, seen_tick)
+                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET key_digest = ?3",
+            )?
+            .execute((id.number(), participant.number(), key_digest.0, login_key, self.tick().0))?;
+        Ok(())
+    }
+
+    /// Marks a device as revoked; its row stays, so that its key is never listed again.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn revoke_device(&self, id: DeviceId) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("UPDATE devices SET revoked = 1 WHERE id = ?1")?
+            .execute([id.number()])?;
+        Ok(())
+    }
+
+    /// Notes that a device was seen, and that it is parked no longer.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn mark_device_seen(&self, id: DeviceId) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("UPDATE devices SET seen_tick = ?2, parked = 0 WHERE id = ?1")?
+            .execute((id.number(), self.tick().0))?;
+        Ok(())
+    }
+
+    /// Parks a device: nothing is kept for it until it is seen again.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn park_device(&self, id: DeviceId) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("UPDATE devices SET parked = 1 WHERE id = ?1")?
+            .execute([id.number()])?;
+        Ok(())
+    }
+}

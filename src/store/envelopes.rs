@@ -1,0 +1,149 @@
+//! The `bodies` and `receipts` tables: what was accepted, once, and the memory that makes it idempotent.
+
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::message_id::MessageId;
+use momedo_protocol::time::UnixMillis;
+use rusqlite::OptionalExtension;
+
+use super::{ReadTx, StoreError, Tick, WriteTx};
+
+/// An envelope to be kept.
+#[derive(Debug, Clone)]
+pub struct NewEnvelope {
+    /// Who sent it.
+    pub sender: ParticipantId,
+    /// The sender's ID for it.
+    pub message_id: MessageId,
+    /// When the server took it.
+    pub accepted_at: UnixMillis,
+    /// The own bundle version it is sealed to; 0 for device keys.
+    pub bundle_version: u32,
+    /// The envelope.
+    pub bytes: Vec<u8>,
+}
+
+/// A kept envelope, as it is handed out.
+#[derive(Debug, Clone)]
+pub struct StoredEnvelope {
+    /// Who sent it.
+    pub sender: ParticipantId,
+    /// The sender's ID for it.
+    pub message_id: MessageId,
+    /// When the server took it.
+    pub accepted_at: UnixMillis,
+    /// The envelope.
+    pub bytes: Vec<u8>,
+}
+
+/// What the memory of accepted messages says about one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Never seen; it is remembered now.
+    New,
+    /// Accepted before with the same bytes.
+    Same,
+    /// Accepted before with other bytes.
+    Different,
+}
+
+impl ReadTx<'_> {
+    /// Envelopes waiting, and their bytes; each counted once however many devices it waits for.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn count_envelopes(&self) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT count(*), coalesce(sum(length(envelope)), 0) FROM bodies";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+}
+
+impl WriteTx<'_> {
+    /// Remembers a message, or says how it was remembered before. `digest` stands for its bytes.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn remember_message(
+        &self,
+        message_id: MessageId,
+        sender: ParticipantId,
+        recipient: ParticipantId,
+        digest: &[u8; 16],
+    ) -> Result<Known, StoreError> {
+        let inserted = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO receipts (message_id, sender, recipient, digest, accepted_tick)
+                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+            )?
+            .execute((message_id.0, sender.number(), recipient.number(), digest, self.tick().0))?;
+        if inserted == 1 {
+            return Ok(Known::New);
+        }
+        let known: Option<[u8; 16]> = self
+            .connection
+            .prepare_cached(
+                "SELECT digest FROM receipts WHERE message_id = ?1 AND sender = ?2 AND recipient = ?3",
+            )?
+            .query_row((message_id.0, sender.number(), recipient.number()), |row| row.get(0))
+            .optional()?;
+        Ok(if known.as_ref() == Some(digest) { Known::Same } else { Known::Different })
+    }
+
+    /// Forgets messages accepted before `before`, at most `limit` after `from`; returns where to go on.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn forget_messages(
+        &self,
+        before: Tick,
+        from: [u8; 16],
+        limit: u32,
+    ) -> Result<Option<[u8; 16]>, StoreError> {
+        let last: Option<[u8; 16]> = self
+            .connection
+            .prepare_cached(
+                "SELECT message_id FROM receipts WHERE message_id >= ?1 ORDER BY message_id LIMIT 1 OFFSET ?2",
+            )?
+            .query_row((from, limit), |row| row.get(0))
+            .optional()?;
+        self.connection
+            .prepare_cached(
+                "DELETE FROM receipts WHERE message_id >= ?1 AND message_id <= coalesce(?2, message_id)
+                 AND accepted_tick < ?3",
+            )?
+            .execute((from, last, before.0))?;
+        Ok(last)
+    }
+
+    /// Keeps an envelope for `remaining` deliveries and returns its body's number.
+    pub(super) fn insert_body(&self, envelope: &NewEnvelope, remaining: usize) -> Result<i64, StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO bodies (remaining, sender, message_id, accepted_at, envelope)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((
+                remaining as u64,
+                envelope.sender.number(),
+                envelope.message_id.0,
+                envelope.accepted_at.0,
+                &envelope.bytes,
+            ))?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// Takes one delivery off a body; the last one deletes it.
+    pub(super) fn release_body(&self, body: i64) -> Result<(), StoreError> {
+        let deleted = self
+            .connection
+            .prepare_cached("DELETE FROM bodies WHERE id = ?1 AND remaining = 1")?
+            .execute([body])?;
+        if deleted == 0 {
+            self.connection
+                .prepare_cached("UPDATE bodies SET remaining = remaining - 1 WHERE id = ?1")?
+                .execute([body])?;
+        }
+        Ok(())
+    }
+}

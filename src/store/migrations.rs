@@ -1,0 +1,100 @@
+//! Schema versions: numbered, forward-only, each in one transaction with its `user_version`.
+//!
+//! Append a file, never edit one that shipped: databases in schools already ran it.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::StoreError;
+use super::open::pragma;
+
+/// Every step, oldest first; step `n` leads to `user_version` `n`.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+
+/// The schema this program writes.
+pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// Refuses a database made by a newer program, before anything is written to it.
+pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let found = version(connection)?;
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
+    }
+    Ok(())
+}
+
+/// Brings the database up to date, after copying an existing one into `backups/`.
+pub(super) fn run(connection: &mut Connection, path: &Path, is_new: bool) -> Result<(), StoreError> {
+    apply(connection, path, is_new, MIGRATIONS)
+}
+
+fn apply(
+    connection: &mut Connection,
+    path: &Path,
+    is_new: bool,
+    migrations: &[&str],
+) -> Result<(), StoreError> {
+    let from = version(connection)?;
+    if !is_new && (from as usize) < migrations.len() {
+        copy_before(connection, path, from)?;
+    }
+    for (number, step) in (1u32..).zip(migrations).skip(from as usize) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn version(connection: &Connection) -> Result<u32, StoreError> {
+    Ok(u32::try_from(pragma(connection, "user_version")?).unwrap_or(u32::MAX))
+}
+
+/// Writes a consistent copy named after the version it still has.
+fn copy_before(connection: &Connection, path: &Path, from: u32) -> Result<(), StoreError> {
+    let folder = path.with_file_name("backups");
+    let copy = folder.join(format!("before-schema-{}.db", from + 1));
+    let failed = |error: std::io::Error| {
+        StoreError::Sqlite(format!("cannot write the backup copy {}: {error}", copy.display()))
+    };
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    if copy.exists() {
+        std::fs::remove_file(&copy).map_err(failed)?;
+    }
+    connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_database_is_copied_before_it_is_migrated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("momedo.db");
+        let mut connection = Connection::open(&path).unwrap();
+        apply(&mut connection, &path, true, &["CREATE TABLE one (a INTEGER)"]).unwrap();
+        assert!(!folder.path().join("backups").exists());
+        let steps = ["CREATE TABLE one (a INTEGER)", "CREATE TABLE two (b INTEGER)"];
+        apply(&mut connection, &path, false, &steps).unwrap();
+        assert_eq!(version(&connection).unwrap(), 2);
+        connection.execute("INSERT INTO two VALUES (1)", []).unwrap();
+        let copy = Connection::open(folder.path().join("backups/before-schema-2.db")).unwrap();
+        assert_eq!(version(&copy).unwrap(), 1);
+        assert!(copy.execute("INSERT INTO two VALUES (1)", []).is_err());
+    }
+
+    #[test]
+    fn a_failing_step_leaves_the_database_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("momedo.db");
+        let mut connection = Connection::open(&path).unwrap();
+        let steps = ["CREATE TABLE one (a INTEGER)", "CREATE TABLE two (b INTEGER); NONSENSE"];
+        assert!(apply(&mut connection, &path, true, &steps).is_err());
+        assert_eq!(version(&connection).unwrap(), 1);
+        assert!(connection.execute("INSERT INTO two VALUES (1)", []).is_err());
+    }
+}

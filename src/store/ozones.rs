@@ -1,0 +1,336 @@
+//! The `deliveries` and `queues` tables: one queue per device.
+//!
+//! Sequence numbers of a queue rise by one per delivery and are never given twice: the next one follows
+//! the highest that waits or was ever removed.
+
+use std::collections::HashMap;
+
+use momedo_protocol::id::{DeviceId, ParticipantId};
+use momedo_protocol::time::UnixMillis;
+use rusqlite::OptionalExtension;
+
+use super::{Delivered, NewEnvelope, ReadTx, StoreError, StoredEnvelope, Tick, WriteTx, column};
+use crate::domain::ozone::{QueueFull, Quota};
+
+/// Queues whose totals are kept in memory; beyond that all are forgotten and read again when needed.
+const MAX_CACHED_QUEUES: usize = 50_000;
+
+/// What a queue holds, counted.
+#[derive(Debug, Clone, Default)]
+pub struct QueueTotals {
+    next_sequence: u64,
+    bytes: u64,
+    by_sender: HashMap<u64, u64>,
+}
+
+/// Queue totals in the writer's memory, so that a quota check costs no read. Only the writer thread has
+/// it; whatever a failed job touched is forgotten.
+#[derive(Debug, Default)]
+pub struct Queues {
+    totals: HashMap<u64, QueueTotals>,
+    touched: Vec<u64>,
+}
+
+impl Queues {
+    /// Forgets everything: the transaction failed.
+    pub(super) fn forget(&mut self) {
+        self.totals.clear();
+        self.touched.clear();
+    }
+
+    pub(super) fn start_job(&mut self) {
+        self.touched.clear();
+        if self.totals.len() > MAX_CACHED_QUEUES {
+            self.totals.clear();
+        }
+    }
+
+    pub(super) fn undo_job(&mut self) {
+        for device in self.touched.drain(..) {
+            self.totals.remove(&device);
+        }
+    }
+}
+
+/// What became of an envelope at each device of a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Appended {
+    /// Queues that took it.
+    pub taken: usize,
+    /// The last reason a queue did not.
+    pub full: Option<QueueFull>,
+}
+
+/// One delivery that waits.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// Its place in the queue.
+    pub sequence: u64,
+    /// What was delivered.
+    pub envelope: StoredEnvelope,
+}
+
+/// What is outside the deliveries of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QueueState {
+    /// The highest sequence number that was acknowledged, expired or dropped.
+    pub last_removed: u64,
+    /// Envelopes not kept for this device since it last acknowledged.
+    pub missed: u64,
+}
+
+impl ReadTx<'_> {
+    /// Deliveries after `after`, oldest first: at most `limit` and about `max_bytes`, at least one.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn waiting(
+        &self,
+        device: DeviceId,
+        after: u64,
+        limit: usize,
+        max_bytes: u64,
+    ) -> Result<Vec<Waiting>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT d.sequence, b.sender, b.message_id, b.accepted_at, b.envelope
+             FROM deliveries d JOIN bodies b ON b.id = d.body
+             WHERE d.device = ?1 AND d.sequence > ?2 ORDER BY d.sequence LIMIT ?3",
+        )?;
+        let mut rows = statement.query((device.number(), after, limit as u64))?;
+        let (mut page, mut bytes) = (Vec::new(), 0u64);
+        while let Some(row) = rows.next()? {
+            let envelope = StoredEnvelope {
+                sender: column::participant(row, 1)?,
+                message_id: column::message_id(row, 2)?,
+                accepted_at: UnixMillis(row.get(3)?),
+                bytes: row.get(4)?,
+            };
+            bytes += envelope.bytes.len() as u64;
+            if bytes > max_bytes && !page.is_empty() {
+                break;
+            }
+            page.push(Waiting { sequence: row.get(0)?, envelope });
+        }
+        Ok(page)
+    }
+
+    /// A queue's state outside its deliveries.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn queue_state(&self, device: DeviceId) -> Result<QueueState, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT last_removed, missed FROM queues WHERE device = ?1")?;
+        let row = statement.query_row([device.number()], |row| {
+            Ok(QueueState { last_removed: row.get(0)?, missed: row.get(1)? })
+        });
+        Ok(row.optional()?.unwrap_or_default())
+    }
+
+    /// How many deliveries wait for a device.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn count_waiting(&self, device: DeviceId) -> Result<u64, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT count(*) FROM deliveries WHERE device = ?1")?;
+        Ok(statement.query_row([device.number()], |row| row.get(0))?)
+    }
+
+    fn queue_totals(&self, device: DeviceId) -> Result<QueueTotals, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sender, sum(size), max(sequence) FROM deliveries WHERE device = ?1 GROUP BY sender",
+        )?;
+        let mut rows = statement.query([device.number()])?;
+        let mut totals = QueueTotals::default();
+        let mut last = self.queue_state(device)?.last_removed;
+        while let Some(row) = rows.next()? {
+            let bytes: u64 = row.get(1)?;
+            totals.bytes += bytes;
+            totals.by_sender.insert(row.get(0)?, bytes);
+            last = last.max(row.get(2)?);
+        }
+        totals.next_sequence = last + 1;
+        Ok(totals)
+    }
+}
+
+impl WriteTx<'_> {
+    fn totals(&mut self, device: DeviceId) -> Result<&mut QueueTotals, StoreError> {
+        let number = device.number();
+        self.queues.touched.push(number);
+        if !self.queues.totals.contains_key(&number) {
+            let totals = self.read.queue_totals(device)?;
+            self.queues.totals.insert(number, totals);
+        }
+        self.queues.totals.get_mut(&number).ok_or(StoreError::Closed)
+    }
+
+    /// Keeps `envelope` once and puts it into the queue of each device that has room; a device that has
+    /// none is told later that it missed something, provided some other device took it.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn append(
+        &mut self,
+        recipient: ParticipantId,
+        devices: &[DeviceId],
+        quota: &Quota,
+        envelope: NewEnvelope,
+    ) -> Result<Appended, StoreError> {
+        let size = envelope.bytes.len() as u64;
+        let sender = envelope.sender.number();
+        let mut appended = Appended::default();
+        let (mut takers, mut full) = (Vec::with_capacity(devices.len()), Vec::new());
+        for device in devices {
+            let totals = self.totals(*device)?;
+            let from_sender = totals.by_sender.get(&sender).copied().unwrap_or(0);
+            match quota.admit(totals.bytes, from_sender, size) {
+                Ok(()) => takers.push(*device),
+                Err(reason) => {
+                    appended.full = Some(reason);
+                    full.push(*device);
+                }
+            }
+        }
+        if takers.is_empty() {
+            return Ok(appended);
+        }
+        appended.taken = takers.len();
+        let body = self.insert_body(&envelope, takers.len())?;
+        let tick = self.tick();
+        let stored = std::sync::Arc::new(StoredEnvelope {
+            sender: envelope.sender,
+            message_id: envelope.message_id,
+            accepted_at: envelope.accepted_at,
+            bytes: envelope.bytes,
+        });
+        for device in takers {
+            let totals = self.totals(device)?;
+            let sequence = totals.next_sequence;
+            totals.next_sequence += 1;
+            totals.bytes += size;
+            *totals.by_sender.entry(sender).or_default() += size;
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO deliveries (device, sequence, body, sender, size, bundle_version, accepted_tick)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute((device.number(), sequence, body, sender, size, envelope.bundle_version, tick.0))?;
+            self.delivered.push(Delivered {
+                participant: recipient.number(),
+                device: device.number(),
+                sequence,
+                envelope: stored.clone(),
+            });
+        }
+        for device in full {
+            self.note_missed(device, 1)?;
+        }
+        Ok(appended)
+    }
+
+    /// Removes everything up to `sequence` from a device's queue.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn acknowledge(&mut self, device: DeviceId, sequence: u64) -> Result<(), StoreError> {
+        let last = self.totals(device)?.next_sequence - 1;
+        self.remove(device, "sequence <= ?2", sequence)?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO queues (device, last_removed) VALUES (?1, ?2)
+                 ON CONFLICT (device) DO UPDATE SET last_removed = max(last_removed, ?2), missed = 0",
+            )?
+            .execute((device.number(), sequence.min(last)))?;
+        Ok(())
+    }
+
+    /// Removes what a device's queue accepted before `before`; returns how many that were.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn expire(&mut self, device: DeviceId, before: Tick) -> Result<u64, StoreError> {
+        let removed = self.remove(device, "accepted_tick < ?2", before.0)?;
+        self.note_missed(device, removed)?;
+        Ok(removed)
+    }
+
+    /// Empties a device's queue; returns how many envelopes that were.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn drop_queue(&mut self, device: DeviceId) -> Result<u64, StoreError> {
+        let removed = self.remove(device, "sequence <= ?2", i64::MAX as u64)?;
+        self.note_missed(device, removed)?;
+        Ok(removed)
+    }
+
+    /// Devices whose queue has something accepted before `before`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn devices_with_mail_before(&self, before: Tick) -> Result<Vec<DeviceId>, StoreError> {
+        // The first delivery of a queue is its oldest, so one look per device is enough.
+        let sql = "SELECT devices.id FROM devices WHERE (
+                       SELECT accepted_tick FROM deliveries WHERE device = devices.id
+                       ORDER BY sequence LIMIT 1) < ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([before.0], |row| column::device(row, 0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Counts envelopes that were not kept for a device.
+    fn note_missed(&mut self, device: DeviceId, count: u64) -> Result<(), StoreError> {
+        if count > 0 {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO queues (device, last_removed, missed) VALUES (?1, 0, ?2)
+                     ON CONFLICT (device) DO UPDATE SET missed = missed + ?2",
+                )?
+                .execute((device.number(), count))?;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, device: DeviceId, condition: &str, bound: u64) -> Result<u64, StoreError> {
+        let sql = format!(
+            "DELETE FROM deliveries WHERE device = ?1 AND {condition} RETURNING sequence, body, sender, size"
+        );
+        let mut removed = Vec::new();
+        {
+            let mut statement = self.read.connection.prepare_cached(&sql)?;
+            let mut rows = statement.query((device.number(), bound))?;
+            while let Some(row) = rows.next()? {
+                removed.push((
+                    row.get::<_, u64>(0)?,
+                    row.get::<_, i64>(1)?,
+                    row.get::<_, u64>(2)?,
+                    row.get::<_, u64>(3)?,
+                ));
+            }
+        }
+        let totals = self.totals(device)?;
+        for (_, _, sender, size) in &removed {
+            totals.bytes = totals.bytes.saturating_sub(*size);
+            if let Some(bytes) = totals.by_sender.get_mut(sender) {
+                *bytes = bytes.saturating_sub(*size);
+                if *bytes == 0 {
+                    totals.by_sender.remove(sender);
+                }
+            }
+        }
+        for (_, body, _, _) in &removed {
+            self.release_body(*body)?;
+        }
+        if let Some(last) = removed.iter().map(|(sequence, ..)| *sequence).max() {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO queues (device, last_removed) VALUES (?1, ?2)
+                     ON CONFLICT (device) DO UPDATE SET last_removed = max(last_removed, ?2)",
+                )?
+                .execute((device.number(), last))?;
+        }
+        Ok(removed.len() as u64)
+    }
+}

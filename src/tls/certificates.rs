@@ -1,0 +1,163 @@
+//! Which certificate a connection gets, and exchanging it while the server runs.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::Identity;
+use crate::config::TlsConfig;
+
+/// Why certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificatesError {
+    /// A file of an own certificate cannot be read.
+    #[error("cannot read the certificate or key in {0}: PEM files are expected")]
+    Unreadable(String),
+    /// Certificate and key do not fit, or are of an unknown kind.
+    #[error("cannot use the certificate: {0}")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// The two TLS configurations, and the certificate that can be exchanged.
+pub struct Certificates {
+    /// For clients with ALPN `h2` or `http/1.1`.
+    pub web: Arc<ServerConfig>,
+    /// For clients without ALPN.
+    pub fixed: Arc<ServerConfig>,
+    leaf: Arc<Exchangeable>,
+    own: Option<OwnCertificate>,
+}
+
+struct OwnCertificate {
+    config: TlsConfig,
+    read: std::sync::Mutex<Option<(SystemTime, SystemTime)>>,
+}
+
+#[derive(Debug)]
+struct Exchangeable(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Exchangeable {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    // Feature `prefer-post-quantum` puts X25519MLKEM768 first.
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<CertifiedKey, rustls::Error> {
+    CertifiedKey::from_der(chain, key, &provider())
+}
+
+fn certified_pkcs8(
+    (chain, key): (Vec<CertificateDer<'static>>, Vec<u8>),
+) -> Result<CertifiedKey, rustls::Error> {
+    certified(chain, PrivatePkcs8KeyDer::from(key).into())
+}
+
+fn server_config(leaf: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(leaf);
+    // One ticket is enough for the next connection and halves what is kept for it.
+    config.send_tls13_tickets = 1;
+    // The identity proof is bound to the TLS exporter, which TLS 1.2 makes unique only with this.
+    config.require_ems = true;
+    Ok(config)
+}
+
+impl Certificates {
+    /// Takes the configured own certificate, or the one the server's own authority issued.
+    ///
+    /// # Errors
+    /// As [`CertificatesError`] says.
+    pub fn new(identity: &Identity, config: &TlsConfig) -> Result<Self, CertificatesError> {
+        let own = config
+            .certificate
+            .is_some()
+            .then(|| OwnCertificate { config: config.clone(), read: std::sync::Mutex::default() });
+        let leaf = match &own {
+            Some(own) => own.read()?,
+            None => certified_pkcs8(identity.leaf())?,
+        };
+        let leaf = Arc::new(Exchangeable(RwLock::new(Arc::new(leaf))));
+        let mut web = server_config(leaf.clone())?;
+        web.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let fixed = Exchangeable(RwLock::new(Arc::new(certified_pkcs8(identity.fixed())?)));
+        let mut fixed = server_config(Arc::new(fixed))?;
+        // Smoke on older Androids may lack the extension; it proves nothing by the exporter.
+        fixed.require_ems = false;
+        Ok(Self { web: Arc::new(web), fixed: Arc::new(fixed), leaf, own })
+    }
+
+    /// Whether an own certificate is configured.
+    pub fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// Puts a newly issued leaf into force, unless an own certificate is configured.
+    ///
+    /// # Errors
+    /// [`CertificatesError::Unusable`].
+    pub fn exchange(&self, identity: &Identity) -> Result<(), CertificatesError> {
+        if self.own.is_none() {
+            self.put(certified_pkcs8(identity.leaf())?);
+        }
+        Ok(())
+    }
+
+    /// Reads an own certificate again if its files changed; true when it did. Blocks on file I/O.
+    ///
+    /// # Errors
+    /// As [`CertificatesError`] says; the last good certificate stays in force.
+    pub fn reload_if_changed(&self) -> Result<bool, CertificatesError> {
+        let Some(own) = &self.own else { return Ok(false) };
+        let before = *own.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if before == own.modified() {
+            return Ok(false);
+        }
+        self.put(own.read()?);
+        Ok(true)
+    }
+
+    fn put(&self, key: CertifiedKey) {
+        *self.leaf.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
+    }
+}
+
+impl OwnCertificate {
+    fn modified(&self) -> Option<(SystemTime, SystemTime)> {
+        let of = |path: Option<&Path>| std::fs::metadata(path?).and_then(|file| file.modified()).ok();
+        Some((of(self.config.certificate.as_deref())?, of(self.config.key.as_deref())?))
+    }
+
+    fn read(&self) -> Result<CertifiedKey, CertificatesError> {
+        let modified = self.modified();
+        let name = |path: Option<&Path>| path.map(|p| p.display().to_string()).unwrap_or_default();
+        let (certificate, key) = (self.config.certificate.as_deref(), self.config.key.as_deref());
+        let chain: Vec<_> = certificate
+            .and_then(|path| CertificateDer::pem_file_iter(path).ok())
+            .and_then(|certificates| certificates.collect::<Result<_, _>>().ok())
+            .filter(|chain: &Vec<_>| !chain.is_empty())
+            .ok_or_else(|| CertificatesError::Unreadable(name(certificate)))?;
+        let private = key
+            .and_then(|path| PrivateKeyDer::from_pem_file(path).ok())
+            .ok_or_else(|| CertificatesError::Unreadable(name(key)))?;
+        let certified = certified(chain, private)?;
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = modified;
+        Ok(certified)
+    }
+}

@@ -1,0 +1,177 @@
+//! Recognises who knocks: the TLS client hello chooses the certificate, and without ALPN the first bytes
+//! tell HTTP from Smoke.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::Certificates;
+
+/// ALPN of the federation link.
+pub const NEIGHBOUR_ALPN: &[u8] = b"momedo-neighbour/1";
+
+/// What a Smoke client's first frame begins with: a request line without a path, which HTTP never has.
+const SMOKE_GREETING: &[u8] = b"POST HTTP/1.1\r\n";
+
+/// Smoke clients may wait for the server to speak; browsers and scripts never do.
+const SILENCE_MEANS_SMOKE: Duration = Duration::from_secs(5);
+
+/// The label of the TLS exporter that identity proofs sign.
+const EXPORTER_LABEL: &[u8] = b"EXPORTER-momedo-identity";
+
+/// What the first byte of a connection says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstByte {
+    /// A TLS handshake record.
+    Tls,
+    /// A letter: plain HTTP on the TLS port.
+    PlainHttp,
+    /// Anything else, or nothing.
+    Garbage,
+}
+
+/// Looks at the first byte without taking it.
+///
+/// # Errors
+/// What the socket says.
+pub async fn first_byte(stream: &TcpStream) -> io::Result<FirstByte> {
+    let mut byte = [0];
+    Ok(match stream.peek(&mut byte).await? {
+        1 if byte[0] == 0x16 => FirstByte::Tls,
+        1 if byte[0].is_ascii_uppercase() => FirstByte::PlainHttp,
+        _ => FirstByte::Garbage,
+    })
+}
+
+/// A connection whose protocol is known.
+pub enum Recognised {
+    /// HTTP/2.
+    Http2(TlsStream<TcpStream>, Exporter),
+    /// HTTP/1.1, from a browser, a native client or a script.
+    Http1(Prefixed<TlsStream<TcpStream>>, Exporter),
+    /// A Smoke or Spot-On client.
+    Smoke,
+    /// A neighbour server.
+    Neighbour,
+}
+
+/// 32 bytes of keying material that only the two ends of this connection know.
+pub type Exporter = Option<[u8; 32]>;
+
+/// Shakes hands and recognises the protocol. The caller bounds the time of the handshake; reading the first
+/// bytes after it is bounded here.
+///
+/// # Errors
+/// What TLS or the socket says.
+pub async fn recognise(
+    stream: TcpStream,
+    certificates: &Certificates,
+    handshake: Duration,
+) -> io::Result<Recognised> {
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+    let start = tokio::time::timeout(handshake, acceptor).await.map_err(late)??;
+    let protocols: Option<Vec<Vec<u8>>> =
+        start.client_hello().alpn().map(|protocols| protocols.map(<[u8]>::to_vec).collect());
+    let config = match &protocols {
+        Some(protocols) if protocols.iter().any(|protocol| protocol == NEIGHBOUR_ALPN) => {
+            return Ok(Recognised::Neighbour);
+        }
+        Some(_) => certificates.web.clone(),
+        None => certificates.fixed.clone(),
+    };
+    let mut tls = tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
+    let exporter = exporter(&tls);
+    if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+        return Ok(Recognised::Http2(tls, exporter));
+    }
+    if protocols.is_some() {
+        return Ok(Recognised::Http1(Prefixed::new(Vec::new(), tls), exporter));
+    }
+    match tokio::time::timeout(SILENCE_MEANS_SMOKE, greeting(&mut tls)).await {
+        Err(_) => Ok(Recognised::Smoke),
+        Ok(read) => {
+            let read = read?;
+            if read.starts_with(SMOKE_GREETING) {
+                Ok(Recognised::Smoke)
+            } else {
+                Ok(Recognised::Http1(Prefixed::new(read, tls), exporter))
+            }
+        }
+    }
+}
+
+/// Reads until it is clear whether the greeting is Smoke's.
+async fn greeting(tls: &mut TlsStream<TcpStream>) -> io::Result<Vec<u8>> {
+    let mut read = Vec::new();
+    while read.len() < SMOKE_GREETING.len() && SMOKE_GREETING.starts_with(&read) {
+        let mut buffer = [0; 64];
+        let count = tls.read(&mut buffer).await?;
+        if count == 0 {
+            break;
+        }
+        read.extend_from_slice(&buffer[..count]);
+    }
+    Ok(read)
+}
+
+fn exporter(tls: &TlsStream<TcpStream>) -> Exporter {
+    tls.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(&[])).ok()
+}
+
+/// A stream some of whose bytes were read already.
+pub struct Prefixed<S> {
+    prefix: Vec<u8>,
+    taken: usize,
+    stream: S,
+}
+
+impl<S> Prefixed<S> {
+    fn new(prefix: Vec<u8>, stream: S) -> Self {
+        Self { prefix, taken: 0, stream }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.taken < self.prefix.len() {
+            let count = buffer.remaining().min(self.prefix.len() - self.taken);
+            buffer.put_slice(&self.prefix[self.taken..self.taken + count]);
+            self.taken += count;
+            if self.taken == self.prefix.len() {
+                self.prefix = Vec::new();
+                self.taken = 0;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
