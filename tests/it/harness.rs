@@ -1,0 +1,304 @@
+//! Starts the real program, and speaks to it as a participant with stored keys.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use momedo_client::connection::{Connection, ServerAddress};
+use momedo_client::registration::{self, ParticipantKeys};
+use momedo_client::secrets::{DeviceKeys, NewKeys};
+use momedo_client::session::Session;
+use momedo_protocol::api;
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::envelope::{self, Ciphertexts, Header};
+use momedo_protocol::invite::InviteLink;
+use momedo_protocol::key_bundle::KeyBundle;
+use momedo_protocol::mceliece::{McEliecePrivateKey, McEliecePublicKey};
+use momedo_protocol::message_id::MessageId;
+use momedo_protocol::ml_kem_key::MlKemPrivateKey;
+use momedo_protocol::random;
+use momedo_protocol::rsa_private_key::RsaPrivateKey;
+use momedo_protocol::seal::PrivateKeys;
+use momedo_protocol::suite::Suite;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up; far more than it ever takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server with its data directory; killed when dropped.
+pub(crate) struct Server {
+    process: Option<Child>,
+    pub(crate) folder: TempDir,
+    pub(crate) address: String,
+    /// Error lines in the log are part of the test.
+    pub(crate) expects_errors: bool,
+}
+
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_momedo"));
+    // What the tester's own environment says must not matter.
+    for name in ["MOMEDO_DATA_DIR", "MOMEDO_LISTEN", "MOMEDO_CONFIG", "MOMEDO_PROFILE", "MOMEDO_LOG"] {
+        command.env_remove(name);
+    }
+    command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    command
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts with these settings.
+    pub(crate) fn start_with(settings: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        std::fs::write(folder.path().join("data/momedo.toml"), settings).unwrap();
+        let mut server = Self { process: None, folder, address: "127.0.0.1:0".into(), expects_errors: false };
+        server.launch();
+        server
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn profile(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts the program on the same data and, after the first time, the same port.
+    pub(crate) fn launch(&mut self) {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("server.log"))
+            .unwrap();
+        let mut process = program()
+            .args(["serve", "--listen", &self.address, "--data-dir"])
+            .arg(self.data())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("momedo ready https://");
+        let Some(address) = address else {
+            let _: Result<_, _> = process.wait();
+            panic!("the server did not start: {line:?}\n{}", self.log());
+        };
+        self.address = address.to_owned();
+        self.process = Some(process);
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) fn terminate(&mut self) -> (ExitStatus, Duration) {
+        let mut process = self.process.take().unwrap();
+        let start = Instant::now();
+        let sent = Command::new("kill").arg(process.id().to_string()).status().unwrap();
+        assert!(sent.success());
+        (process.wait().unwrap(), start.elapsed())
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        program().args(arguments).current_dir(self.folder.path()).output().unwrap()
+    }
+
+    /// Runs a command that must succeed, and reads its lines of JSON.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
+        let output = self.run(arguments);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{arguments:?} failed: {err}");
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Runs a command that must fail with exit code 1, and returns what it says.
+    pub(crate) fn failure(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stdout));
+        text(&output.stderr)
+    }
+
+    pub(crate) fn invite(&self) -> InviteLink {
+        let invite = self.json(&["admin", "invite", "--data-dir", "data", "--json"]).remove(0);
+        invite["link"].as_str().unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn status(&self) -> serde_json::Value {
+        self.json(&["admin", "status", "--data-dir", "data", "--json"]).remove(0)
+    }
+
+    /// A connection without a session.
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::new(self.server_address(), "en")
+    }
+
+    pub(crate) fn server_address(&self) -> ServerAddress {
+        let fingerprint = self.status()["fingerprint"].as_str().unwrap().parse().unwrap();
+        ServerAddress { addresses: vec![self.address.clone()], fingerprint }
+    }
+
+    /// Registers somebody with stored keys; `number` tells people of one server apart.
+    pub(crate) async fn register(&self, number: usize) -> Person {
+        let invite = self.invite();
+        let server = ServerAddress { addresses: vec![invite.address.clone()], fingerprint: invite.server };
+        let mut connection = Connection::new(server, "en");
+        let reservation = registration::reserve(&mut connection, invite.code).await.unwrap();
+        let keys = stored_keys(number);
+        let offered =
+            registration::offer(&mut connection, &reservation, Some("Test"), "test", &keys).await.unwrap();
+        let bundle = offered.bundle.clone();
+        let session = registration::prove(&mut connection, &reservation, offered).await.unwrap();
+        Person { session: Session::with_token(connection, session), bundle, keys }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _: Result<_, _> = process.kill();
+            let _: Result<_, _> = process.wait();
+        }
+        let log = self.log();
+        if std::thread::panicking() {
+            eprintln!("--- server log\n{log}---");
+            return;
+        }
+        assert!(!log.contains("panicked"), "a task panicked:\n{log}");
+        assert!(self.expects_errors || !log.contains("ERROR"), "an error was logged:\n{log}");
+    }
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A registered participant with a session of its only device.
+pub(crate) struct Person {
+    pub(crate) session: Session,
+    pub(crate) bundle: KeyBundle,
+    pub(crate) keys: ParticipantKeys,
+}
+
+impl Person {
+    pub(crate) fn id(&self) -> momedo_protocol::id::ParticipantId {
+        self.bundle.payload.id
+    }
+
+    /// Logs the same device in anew, for example after a restart.
+    pub(crate) async fn log_in(&mut self, server: &Server) {
+        let device = self.session.device;
+        self.session = Session::log_in(server.connect(), device, &self.keys.device.login).await.unwrap();
+    }
+
+    /// Submits an opaque envelope of about `size` bytes.
+    pub(crate) async fn submit(
+        &mut self,
+        to: &KeyBundle,
+        size: usize,
+    ) -> Result<api::Receipt, momedo_client::ClientError> {
+        let request = request(to, size);
+        self.session.submit(&request).await
+    }
+
+    /// Everything that waits, without acknowledging.
+    pub(crate) async fn waiting(&mut self) -> api::OzonePage {
+        self.session.ozone(None, 500, Duration::ZERO).await.unwrap()
+    }
+}
+
+/// A submission whose envelope is sealed to nobody: right outside, random inside.
+pub(crate) fn request(to: &KeyBundle, size: usize) -> api::SubmitRequest {
+    let id = MessageId::new(momedo_client::now());
+    api::SubmitRequest {
+        id,
+        to: to.payload.id,
+        device: None,
+        envelope: Base64Bytes(opaque_envelope(to, id, size)),
+        own_devices: None,
+    }
+}
+
+/// An envelope with `size` random bytes where the sealed part would be; `size` is a power of two.
+pub(crate) fn opaque_envelope(to: &KeyBundle, id: MessageId, size: usize) -> Vec<u8> {
+    let header = Header {
+        suite: Suite::Small,
+        message_id: id,
+        recipient_version: u32::try_from(to.payload.version).unwrap(),
+        recipient_digest: to.digest,
+    };
+    let (ml_kem, rsa) = (random::bytes::<1088>(), random::bytes::<384>());
+    let mut bytes =
+        envelope::encode_header(&header, &Ciphertexts { mceliece: None, ml_kem: &ml_kem, rsa: &rsa });
+    let mut sealed = vec![0; size + envelope::TAG_BYTES];
+    random::fill(&mut sealed);
+    bytes.extend_from_slice(&sealed);
+    bytes
+}
+
+/// Stored RSA-3072 keys, for tests alone: making one takes up to a second.
+pub(crate) fn rsa_key(index: usize) -> RsaPrivateKey {
+    static KEYS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    let keys = KEYS.get_or_init(|| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rsa_keys.pem");
+        PrivatePkcs8KeyDer::pem_file_iter(path)
+            .unwrap()
+            .map(|key| key.unwrap().secret_pkcs8_der().to_vec())
+            .collect()
+    });
+    RsaPrivateKey::from_pkcs8(&keys[index]).unwrap()
+}
+
+/// One McEliece key pair for everybody in this process.
+pub(crate) fn mceliece_key() -> (McEliecePrivateKey, McEliecePublicKey) {
+    static KEY: OnceLock<(McEliecePrivateKey, McEliecePublicKey)> = OnceLock::new();
+    KEY.get_or_init(McEliecePrivateKey::generate).clone()
+}
+
+/// A participant's keys from the stored ones: key 0 encrypts for all, 1 to 3 sign, the rest log in.
+pub(crate) fn stored_keys(number: usize) -> ParticipantKeys {
+    let (private, mceliece) = mceliece_key();
+    ParticipantKeys {
+        signature_key: rsa_key(1 + number % 3),
+        device: device_keys(number),
+        encryption: NewKeys {
+            private: PrivateKeys {
+                rsa: rsa_key(0),
+                ml_kem: MlKemPrivateKey::generate(),
+                mceliece: Some(private),
+            },
+            mceliece,
+        },
+    }
+}
+
+/// A device's keys from the stored ones; `number` is below 8.
+pub(crate) fn device_keys(number: usize) -> DeviceKeys {
+    DeviceKeys {
+        login: rsa_key(4 + number),
+        private: PrivateKeys { rsa: rsa_key(0), ml_kem: MlKemPrivateKey::generate(), mceliece: None },
+    }
+}
+
+/// The name of the problem a call was refused with.
+pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, momedo_client::ClientError>) -> String {
+    let error = result.expect_err("this must be refused");
+    error.problem().map(str::to_owned).unwrap_or_else(|| panic!("no problem details: {error}"))
+}

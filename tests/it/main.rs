@@ -1,0 +1,7 @@
+//! Black-box tests: the real program on a free port with a temporary data directory, over real TLS.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod harness;
+
+mod crash;
+mod tour;
