@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header;
 use axum::http::request::Parts;
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
@@ -24,6 +26,9 @@ pub(crate) struct Unauthenticated(pub(crate) Connection);
 
 /// A JSON body, limited in size and time.
 pub(crate) struct Json<T>(pub(crate) T);
+
+/// A small JSON body, for requests without a session.
+pub(crate) struct SmallJson<T>(pub(crate) T);
 
 /// A binary body, a McEliece key, limited in size and time.
 pub(crate) struct Bytes(pub(crate) bytes::Bytes);
@@ -109,22 +114,48 @@ impl Unauthenticated {
     }
 }
 
+/// How much of a body that is too large is read all the same, so that its sender hears the answer instead
+/// of a broken line.
+const DRAINED_BYTES: usize = 1024 * 1024;
+
+/// Largest body without a session, in bytes: a signed log-in has about 2 KiB.
+const SMALL_BODY_BYTES: usize = 16 * 1024;
+
 async fn body(request: Request, state: &HttpState, limit: usize) -> Result<bytes::Bytes, ApiError> {
-    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if declared.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > limit as u64) {
-        return Err(ServiceError::BodyTooLarge { limit }.into());
-    }
     let time = Duration::from_secs(state.config.listen.body_seconds);
-    match tokio::time::timeout(time, axum::body::to_bytes(request.into_body(), limit)).await {
-        Err(_) => Err(ServiceError::BodyTooSlow.into()),
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => {
-            let cause = std::error::Error::source(&error);
-            if cause.is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
-                return Err(ServiceError::BodyTooLarge { limit }.into());
+    let read = tokio::time::timeout(time, read_body(request.into_body(), limit)).await;
+    Ok(read.unwrap_or(Err(ServiceError::BodyTooSlow))?)
+}
+
+async fn read_body(mut body: Body, limit: usize) -> Result<bytes::Bytes, ServiceError> {
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if expected > limit.saturating_add(DRAINED_BYTES) {
+        return Err(ServiceError::BodyTooLarge { limit });
+    }
+    let mut read = bytes::BytesMut::with_capacity(expected.min(limit));
+    let mut beyond = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ServiceError::Malformed(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if beyond == 0 && read.len() + data.len() <= limit {
+            read.extend_from_slice(&data);
+        } else {
+            read = bytes::BytesMut::new();
+            beyond += data.len().max(1);
+            if beyond > DRAINED_BYTES {
+                break;
             }
-            Err(ServiceError::Malformed(error.to_string()).into())
         }
+    }
+    if beyond > 0 { Err(ServiceError::BodyTooLarge { limit }) } else { Ok(read.freeze()) }
+}
+
+impl<T: DeserializeOwned> FromRequest<HttpState> for SmallJson<T> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, ApiError> {
+        let bytes = body(request, state, SMALL_BODY_BYTES).await?;
+        let value = serde_json::from_slice(&bytes);
+        value.map(Self).map_err(|error| ServiceError::Malformed(error.to_string()).into())
     }
 }
 

@@ -8,7 +8,7 @@ use momedo_protocol::problem::Problem;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{Json, Unauthenticated};
+use super::extract::{SmallJson, Unauthenticated};
 use crate::service::login;
 
 /// Draws a nonce for a device to sign.
@@ -19,7 +19,7 @@ use crate::service::login;
 pub(crate) async fn challenge(
     State(state): State<HttpState>,
     _: Unauthenticated,
-    Json(request): Json<api::LoginChallengeRequest>,
+    SmallJson(request): SmallJson<api::LoginChallengeRequest>,
 ) -> ApiResult<Answer<api::LoginChallenge>> {
     Ok(Answer(login::challenge(&state, request.device)?))
 }
@@ -32,7 +32,7 @@ pub(crate) async fn challenge(
 pub(crate) async fn log_in(
     State(state): State<HttpState>,
     client: Unauthenticated,
-    Json(request): Json<api::LoginRequest>,
+    SmallJson(request): SmallJson<api::LoginRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::Session>)> {
     let session = client.count(&state, login::log_in(&state, request.login).await)?;
     Ok((StatusCode::CREATED, Answer(session)))

@@ -193,8 +193,15 @@ impl Stream {
                                     pending.push(self.submit(request));
                                 }
                                 Ok(ClientFrame::Ack { cursor }) => {
-                                    self.acknowledged = self.acknowledged.max(cursor.sequence.min(self.sent));
-                                    to_acknowledge = Some(cursor);
+                                    match ozone::check_acknowledgement(&self.state, self.principal, cursor) {
+                                        Ok(()) => {
+                                            self.acknowledged = self.acknowledged.max(cursor.sequence);
+                                            // Of several that wait, the furthest stands for all.
+                                            let furthest = Cursor { sequence: self.acknowledged, ..cursor };
+                                            to_acknowledge = Some(furthest);
+                                        }
+                                        Err(error) => self.refuse(socket, &error.into()).await?,
+                                    }
                                 }
                                 Err(error) => {
                                     self.refuse(socket, &ServiceError::Malformed(error.to_string())).await?;

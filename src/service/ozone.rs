@@ -134,7 +134,7 @@ pub async fn acknowledge(
     principal: Principal,
     cursor: Cursor,
 ) -> Result<api::Acknowledged, ServiceError> {
-    check(app, principal, cursor)?;
+    check_acknowledgement(app, principal, cursor)?;
     let device = principal.device;
     app.store
         .write_freeing(move |tx| {
@@ -144,7 +144,15 @@ pub async fn acknowledge(
         .await
 }
 
-fn check(app: &App, principal: Principal, cursor: Cursor) -> Result<(), AcknowledgementError> {
+/// Checks a cursor before it empties anything.
+///
+/// # Errors
+/// As [`AcknowledgementError`] says.
+pub fn check_acknowledgement(
+    app: &App,
+    principal: Principal,
+    cursor: Cursor,
+) -> Result<(), AcknowledgementError> {
     if cursor.epoch != app.store.epoch() {
         return Err(AcknowledgementError::OtherEpoch);
     }

@@ -4,4 +4,9 @@
 mod harness;
 
 mod crash;
+mod delivery;
+mod login;
+mod raw;
+mod registration;
+mod stream;
 mod tour;

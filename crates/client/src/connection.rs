@@ -220,10 +220,54 @@ impl Connection {
         payload: Payload,
         wait: Duration,
     ) -> Result<Answer, ClientError> {
-        let mut open = match self.open.take() {
-            Some(open) if !open.sender.is_closed() => open,
-            _ => Open::new(&self.server).await?,
+        let answer = match self.open.take() {
+            Some(mut open) if !open.sender.is_closed() => {
+                match self.exchange(&mut open, &method, path, token, &payload, wait).await {
+                    Ok(answer) => {
+                        self.open = Some(open);
+                        answer
+                    }
+                    // A line that broke while it was idle; every call but a proof may be made twice.
+                    Err(ClientError::Unreachable { .. }) if !path.ends_with("/proof") => {
+                        self.request_anew(&method, path, token, &payload, wait).await?
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            _ => self.request_anew(&method, path, token, &payload, wait).await?,
         };
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        match serde_json::from_slice::<Problem>(&answer.body) {
+            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+            Err(_) => Err(ClientError::Protocol(format!("status {}", answer.status))),
+        }
+    }
+
+    async fn request_anew(
+        &mut self,
+        method: &Method,
+        path: &str,
+        token: Option<&str>,
+        payload: &Payload,
+        wait: Duration,
+    ) -> Result<Answer, ClientError> {
+        let mut open = Open::new(&self.server).await?;
+        let answer = self.exchange(&mut open, method, path, token, payload, wait).await?;
+        self.open = Some(open);
+        Ok(answer)
+    }
+
+    async fn exchange(
+        &self,
+        open: &mut Open,
+        method: &Method,
+        path: &str,
+        token: Option<&str>,
+        payload: &Payload,
+        wait: Duration,
+    ) -> Result<Answer, ClientError> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/v1{path}"))
@@ -233,24 +277,16 @@ impl Connection {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
         let (kind, body) = match payload {
-            Payload::None => (None, Vec::new()),
-            Payload::Json(body) => (Some("application/json"), body),
-            Payload::Binary(body) => (Some("application/octet-stream"), body),
+            Payload::None => (None, &[][..]),
+            Payload::Json(body) => (Some("application/json"), body.as_slice()),
+            Payload::Binary(body) => (Some("application/octet-stream"), body.as_slice()),
         };
         if let Some(kind) = kind {
             request = request.header(CONTENT_TYPE, kind);
         }
         let request = request
-            .body(Full::new(Bytes::from(body)))
+            .body(Full::new(Bytes::copy_from_slice(body)))
             .map_err(|error| ClientError::Protocol(error.to_string()))?;
-        let answer = open.exchange(request, ANSWER_TIME + wait).await?;
-        self.open = Some(open);
-        if answer.status.is_success() {
-            return Ok(answer);
-        }
-        match serde_json::from_slice::<Problem>(&answer.body) {
-            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
-            Err(_) => Err(ClientError::Protocol(format!("status {}", answer.status))),
-        }
+        open.exchange(request, ANSWER_TIME + wait).await
     }
 }

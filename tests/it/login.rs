@@ -1,0 +1,89 @@
+//! Log-in and sessions: who gets in, and for how long.
+
+use momedo_client::connection::Payload;
+use momedo_client::session::Session;
+use momedo_protocol::api;
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::id::DeviceId;
+use momedo_protocol::login::Login;
+
+use crate::harness::{Server, refused, rsa_key};
+use crate::raw::Raw;
+
+async fn challenge(raw: &mut Raw, device: DeviceId) -> api::LoginChallenge {
+    let body = serde_json::to_vec(&api::LoginChallengeRequest { device }).unwrap();
+    let answer = raw.call("POST", "/sessions/challenge", None, Payload::Json(body)).await.unwrap();
+    serde_json::from_value(answer).unwrap()
+}
+
+async fn log_in(
+    raw: &mut Raw,
+    login: momedo_protocol::jws::Jws,
+) -> Result<serde_json::Value, momedo_client::ClientError> {
+    let body = serde_json::to_vec(&api::LoginRequest { login }).unwrap();
+    raw.call("POST", "/sessions", None, Payload::Json(body)).await
+}
+
+#[tokio::test]
+async fn a_replayed_log_in_is_refused() {
+    let server = Server::start();
+    let ada = server.register(0).await;
+    let mut raw = Raw::new(&server);
+    let device = ada.session.device;
+    let nonce = challenge(&mut raw, device).await.nonce;
+    let login =
+        Login { device, nonce, server: raw.connection.server().fingerprint }.sign(&ada.keys.device.login);
+    log_in(&mut raw, login.clone()).await.unwrap();
+    assert_eq!(refused(log_in(&mut raw, login).await), "login-refused");
+}
+
+#[tokio::test]
+async fn a_log_in_with_another_key_nonce_device_or_server_is_refused() {
+    let server = Server::start();
+    let (ada, ben) = (server.register(0).await, server.register(1).await);
+    let mut raw = Raw::new(&server);
+    let device = ada.session.device;
+    let fingerprint = raw.connection.server().fingerprint;
+    let nonce = challenge(&mut raw, device).await.nonce;
+    let login = Login { device, nonce, server: fingerprint };
+    assert_eq!(refused(log_in(&mut raw, login.sign(&rsa_key(11))).await), "login-refused");
+    // Somebody else's nonce.
+    let nonce = challenge(&mut raw, ben.session.device).await.nonce;
+    let login = Login { nonce, ..login };
+    assert_eq!(refused(log_in(&mut raw, login.sign(&ada.keys.device.login)).await), "login-refused");
+    // Meant for another server.
+    let nonce = challenge(&mut raw, device).await.nonce;
+    let login = Login { nonce, server: Fingerprint([3; 32]), device };
+    assert_eq!(refused(log_in(&mut raw, login.sign(&ada.keys.device.login)).await), "login-refused");
+    // A device nobody has gets a nonce like any other.
+    let unknown = DeviceId::of_login_key(b"nobody");
+    let nonce = challenge(&mut raw, unknown).await.nonce;
+    let login = Login { nonce, server: fingerprint, device: unknown };
+    assert_eq!(refused(log_in(&mut raw, login.sign(&ada.keys.device.login)).await), "login-refused");
+}
+
+#[tokio::test]
+async fn calls_without_a_session_are_refused_and_guessing_is_slowed_down() {
+    let server = Server::start_with("[rates]\nfailures = { per_minute = 1, burst = 5 }\n");
+    let mut raw = Raw::new(&server);
+    let mut names = Vec::new();
+    for guess in 0..8 {
+        let token = format!("guess{guess}");
+        names.push(refused(raw.call("GET", "/ozone", Some(&token), Payload::None).await));
+    }
+    assert_eq!(names[..5], ["not-logged-in"; 5]);
+    assert_eq!(names[5..], ["too-often"; 3]);
+}
+
+#[tokio::test]
+async fn sessions_end_with_a_restart_and_the_device_logs_in_anew() {
+    let mut server = Server::start();
+    let mut ada = server.register(0).await;
+    ada.waiting().await;
+    server.kill();
+    server.launch();
+    assert_eq!(refused(ada.session.devices().await), "not-logged-in");
+    let mut again =
+        Session::log_in(server.connect(), ada.session.device, &ada.keys.device.login).await.unwrap();
+    assert_eq!(again.devices().await.unwrap().devices.len(), 1);
+}
