@@ -2,6 +2,7 @@
 //!
 //! `packaging/momedo.toml` shows every one of them; a test keeps it equal to the defaults here.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,8 @@ pub struct ListenConfig {
     pub max_connections: usize,
     /// Connections from one address; a whole school sits behind one.
     pub max_connections_per_address: usize,
+    /// Streams and long polls one device may have open.
+    pub max_streams_per_device: usize,
     /// Time for a TLS handshake, in seconds.
     pub handshake_seconds: u64,
     /// Time for a request's header, in seconds; also how long an idle connection is kept.
@@ -114,6 +117,7 @@ impl Default for ListenConfig {
             addresses: vec![SocketAddr::from(([0; 8], 4710))],
             max_connections: 12_000,
             max_connections_per_address: 4_000,
+            max_streams_per_device: 4,
             handshake_seconds: 10,
             header_seconds: 30,
             body_seconds: 120,
@@ -190,7 +194,10 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            // Below a file there is no file either; the data directory says what is wrong there.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(Self::default());
+            }
             Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
         };
         let config: Self = toml::from_str(&text)

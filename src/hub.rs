@@ -10,15 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use tokio::sync::Notify;
 
-use crate::domain::limits::MAX_LISTENERS_PER_DEVICE;
 use crate::store::Delivered;
 
 /// Deliveries one listener may have in memory.
 const INBOX: usize = 64;
 
 /// Everybody who is connected.
-#[derive(Default)]
 pub struct Hub {
+    max_listeners: usize,
     listeners: Mutex<HashMap<u64, Vec<Arc<Inbox>>>>,
     /// Highest sequence number handed out per device, in this run.
     handed_out: Mutex<HashMap<u64, u64>>,
@@ -47,6 +46,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Hub {
+    /// A hub where each device may listen `max_listeners` times at once.
+    pub fn new(max_listeners: usize) -> Self {
+        Self { max_listeners, listeners: Mutex::default(), handed_out: Mutex::default() }
+    }
+
     /// Hands committed deliveries to whoever listens; called by the store's writer.
     pub fn delivered(&self, batch: Vec<Delivered>) {
         let listeners = lock(&self.listeners);
@@ -71,7 +75,7 @@ impl Hub {
         let participant = participant.number();
         let mut listeners = lock(&self.listeners);
         let inboxes = listeners.entry(participant).or_default();
-        if inboxes.iter().filter(|other| other.device == inbox.device).count() >= MAX_LISTENERS_PER_DEVICE {
+        if inboxes.iter().filter(|other| other.device == inbox.device).count() >= self.max_listeners {
             return None;
         }
         inboxes.iter().for_each(|other| other.presence());

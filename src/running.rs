@@ -69,7 +69,7 @@ pub struct Opened {
 /// As [`StartError`] says.
 pub async fn open(path: &Path, config: Config, clock: Clock) -> Result<Opened, StartError> {
     let directory = DataDirectory::lock(path)?;
-    let hub = Arc::new(Hub::default());
+    let hub = Arc::new(Hub::new(config.listen.max_streams_per_device));
     let listening = hub.clone();
     let options = StoreOptions {
         max_database_bytes: Some(config.storage.max_database_bytes).filter(|bytes| *bytes > 0),

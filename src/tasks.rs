@@ -13,8 +13,11 @@ use crate::tls::Certificates;
 /// How often expiry runs.
 const UPKEEP: Duration = Duration::from_secs(600);
 
-/// How often a full disk and changed certificate files are looked at.
+/// How often changed certificate files are looked at.
 const WATCH: Duration = Duration::from_secs(20);
+
+/// How soon a full disk is tried again, and how seldom in the end: each try may write up to the reserve.
+const FULL_DISK: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(600));
 
 /// How often the certificate's dates and this machine's addresses are looked at.
 const RENEWAL: Duration = Duration::from_secs(3600);
@@ -42,26 +45,22 @@ pub fn spawn(app: &AppState, certificates: &Arc<Certificates>, stop: &Shutdown) 
             }
         }
     }));
-    let (watching, certificates) = (app.clone(), certificates.clone());
+    let watched = certificates.clone();
     tasks.spawn(every(WATCH, stop.clone(), move || {
-        let (app, certificates) = (watching.clone(), certificates.clone());
+        let certificates = watched.clone();
         async move {
             // File I/O does not belong on async threads.
-            let looked = tokio::task::spawn_blocking(move || {
-                if app.store.is_full() {
-                    app.store.regain_reserve();
-                }
-                match certificates.reload_if_changed() {
-                    Ok(true) => tracing::info!("the certificate files changed and are in force"),
-                    Ok(false) => {}
-                    Err(error) => tracing::error!(%error, "the changed certificate cannot be used"),
-                }
+            let looked = tokio::task::spawn_blocking(move || match certificates.reload_if_changed() {
+                Ok(true) => tracing::info!("the certificate files changed and are in force"),
+                Ok(false) => {}
+                Err(error) => tracing::error!(%error, "the changed certificate cannot be used"),
             });
             if let Err(error) = looked.await {
                 tracing::error!(%error, "a background look ended early");
             }
         }
     }));
+    tasks.spawn(watch_full_disk(app.clone(), stop.clone()));
     tasks
 }
 
@@ -72,6 +71,30 @@ async fn every<F: Future<Output = ()>>(period: Duration, mut stop: Shutdown, mut
         tokio::select! {
             _ = ticks.tick() => work().await,
             () = stop.requested() => return,
+        }
+    }
+}
+
+/// Ends a full disk's being full once the reserve fits again, asking ever more seldom.
+async fn watch_full_disk(app: AppState, mut stop: Shutdown) {
+    let (first, last) = FULL_DISK;
+    let mut pause = first;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.requested() => return,
+        }
+        if !app.store.is_full() {
+            pause = first;
+            continue;
+        }
+        pause = (pause * 2).min(last);
+        let store = app.store.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || store.regain_reserve()).await {
+            tracing::error!(%error, "a background look ended early");
+        }
+        if !app.store.is_full() {
+            tracing::info!("there is room again: new mail is taken");
         }
     }
 }

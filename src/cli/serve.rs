@@ -44,6 +44,10 @@ impl Serve {
     }
 
     async fn serve(self) -> anyhow::Result<()> {
+        // The usual soft limit of 1,024 files is less than one school's connections.
+        if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+            tracing::warn!(%error, "the limit of open files cannot be raised");
+        }
         let path = self.data.path()?;
         let config = load_config(&path, self.config.as_deref())?;
         let listen = if self.listen.is_empty() { config.listen.addresses.clone() } else { self.listen };

@@ -33,9 +33,6 @@ pub const MAX_SESSIONS_PER_DEVICE: usize = 8;
 /// McEliece keys one participant may have uploaded without using them in a bundle.
 pub const MAX_UNUSED_MCELIECE_KEYS: u64 = 3;
 
-/// Streams and long polls one device may have open.
-pub const MAX_LISTENERS_PER_DEVICE: usize = 4;
-
 /// A device not seen for this long is parked, in days.
 pub const PARK_AFTER_DAYS: u64 = 30;
 

@@ -5,8 +5,12 @@ mod harness;
 
 mod crash;
 mod delivery;
+mod door;
+mod expiry;
 mod login;
+mod openapi;
 mod raw;
 mod registration;
+mod start;
 mod stream;
 mod tour;

@@ -1,0 +1,159 @@
+//! Starting: what a server says when it cannot, and that nothing is lost by it.
+
+use std::process::Stdio;
+
+use crate::harness::{PATIENCE, Server, program, request, text};
+
+/// Starts a server that must not start, and returns what it says.
+fn fails_to_start(data: &std::path::Path, more: &[&str]) -> String {
+    let output = program()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(data)
+        .args(more)
+        .stdout(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    assert!(output.stdout.is_empty());
+    let said = text(&output.stderr);
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+#[test]
+fn a_locked_data_directory_is_left_to_the_server_that_has_it() {
+    let server = Server::start();
+    let said = fails_to_start(&server.data(), &[]);
+    assert!(said.contains("another momedo is using") && said.contains("stop it first"), "{said}");
+    assert_eq!(server.status()["participants"], 0);
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let said = fails_to_start(&file.join("data"), &[]);
+    assert!(said.contains("cannot use the data directory") && said.contains("--data-dir"), "{said}");
+}
+
+#[test]
+fn a_database_from_a_newer_version_is_refused_untouched() {
+    let mut server = Server::start();
+    assert_eq!(server.terminate().0.code(), Some(0));
+    let path = server.data().join("momedo.db");
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.pragma_update(None, "user_version", 99).unwrap();
+    database.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
+    drop(database);
+    let before = std::fs::read(&path).unwrap();
+    let said = fails_to_start(&server.data(), &[]);
+    assert!(said.contains("newer momedo") && said.contains("nothing was changed"), "{said}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("momedo.db");
+    std::fs::write(&path, "dear diary ".repeat(1000)).unwrap();
+    let said = fails_to_start(folder.path(), &[]);
+    assert!(said.contains("damaged") || said.contains("not a momedo database"), "{said}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "dear diary ".repeat(1000));
+}
+
+#[test]
+fn settings_that_make_no_sense_stop_the_start_with_their_name() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("momedo.toml"), "[mail]\nretention_dais = 3\n").unwrap();
+    assert!(fails_to_start(folder.path(), &[]).contains("retention_dais"));
+    std::fs::write(folder.path().join("momedo.toml"), "[tls]\ncertificate = 'x.pem'\n").unwrap();
+    assert!(fails_to_start(folder.path(), &[]).contains("come together"));
+    std::fs::write(folder.path().join("momedo.toml"), "[tls]\ncertificate = 'x.pem'\nkey = 'y.pem'\n")
+        .unwrap();
+    assert!(fails_to_start(folder.path(), &[]).contains("x.pem"));
+    assert!(fails_to_start(folder.path(), &["--config", "/nowhere.toml"]).contains("/nowhere.toml"));
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let output = program()
+        .args(["serve", "--listen", &server.address, "--data-dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains(&server.address), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_data_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start();
+    let mode = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(server.data()), 0o700);
+    for file in ["momedo.db", "momedo.db-wal", "control.sock"] {
+        assert_eq!(mode(server.data().join(file)), 0o600, "{file}");
+    }
+}
+
+#[test]
+fn the_doctor_finds_what_is_wrong_and_what_is_well() {
+    let mut server = Server::start();
+    assert!(server.run(&["doctor", "--data-dir", "data"]).status.success());
+    let lines = server.json(&["doctor", "--data-dir", "data", "--json"]);
+    assert!(lines.iter().all(|line| line["ok"] == true), "{lines:?}");
+    server.kill();
+    std::fs::write(server.data().join("momedo.toml"), "[mail]\nx = 1\n").unwrap();
+    let said = text(&server.run(&["doctor", "--data-dir", "data"]).stdout);
+    assert!(said.contains("!!  settings"), "{said}");
+}
+
+#[test]
+fn an_admin_password_is_set_with_and_without_a_running_server() {
+    let mut server = Server::start();
+    let reset = ["admin", "reset-password", "--data-dir", "data", "--json"];
+    let made = server.json(&reset).remove(0);
+    assert!(made["password"].as_str().unwrap().len() >= 20, "{made}");
+    std::fs::write(server.profile("short"), "kurz\n").unwrap();
+    let short = server.failure(&[&reset[..], &["--password-file", "short"]].concat());
+    assert!(short.contains("10 characters"), "{short}");
+    server.kill();
+    std::fs::write(server.profile("long"), "lang genug fuer alle\n").unwrap();
+    let set = server.json(&[&reset[..], &["--password-file", "long"]].concat()).remove(0);
+    assert!(set["password"].is_null());
+}
+
+#[tokio::test]
+async fn on_a_full_disk_new_mail_is_refused_and_acknowledging_makes_room() {
+    // The first start needs about 100 KiB, each participant 520 KiB for the McEliece key they share.
+    let mut server = Server::start_with("[storage]\nmax_database_bytes = 1200000\n");
+    server.expects_errors = true;
+    let (mut ada, mut ben) = (server.register(0).await, server.register(1).await);
+    let mut accepted = Vec::new();
+    let refusal = loop {
+        let request = request(&ben.bundle, 4096);
+        match ada.session.submit(&request).await {
+            Ok(receipt) => accepted.push(receipt.id),
+            Err(error) => break error,
+        }
+        assert!(accepted.len() < 1000, "the disk never filled up");
+    };
+    let momedo_client::ClientError::Refused(problem) = refusal else { panic!("{refusal}") };
+    assert_eq!((problem.name(), problem.status), ("storage-full", 507));
+    assert!(accepted.len() > 5, "{}", accepted.len());
+    // Nothing of what was accepted is lost, and it can be fetched and acknowledged.
+    let page = ben.waiting().await;
+    let got: Vec<_> = page.messages.iter().map(|delivery| delivery.id).collect();
+    assert_eq!(got, accepted);
+    ben.session.acknowledge(page.cursor).await.unwrap();
+    // The server notices by itself that there is room again.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while let Err(error) = ada.submit(&ben.bundle, 4096).await {
+        assert_eq!(error.problem(), Some("storage-full"), "{error}");
+        assert!(std::time::Instant::now() < deadline, "there is room, but nothing is taken");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
