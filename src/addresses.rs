@@ -32,11 +32,13 @@ pub fn names(config: &Config) -> Vec<String> {
     names
 }
 
-/// Every address the certificate carries: configured ones and those of all interfaces.
+/// Every address the certificate carries: configured ones, and those of all interfaces but public IPv6
+/// ones, which change every day for privacy and would need a new certificate each time.
 pub fn ip_addresses(config: &Config) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> =
         config.server.addresses.iter().filter_map(|address| address.parse().ok()).collect();
-    addresses.extend(interface_addresses());
+    let lasting = |ip: &IpAddr| ip.is_ipv4() || crate::tls::is_private(*ip);
+    addresses.extend(interface_addresses().into_iter().filter(lasting));
     addresses.push(IpAddr::from([127, 0, 0, 1]));
     addresses.push(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]));
     addresses.sort();

@@ -99,6 +99,8 @@ pub struct RatesConfig {
     pub messages: Rate,
     /// Other requests of one participant.
     pub requests: Rate,
+    /// Key bundles and McEliece keys one participant offers: each may stay on the disk for months.
+    pub publications: Rate,
     /// Requests without a session from one address; a registration takes five, a log-in two.
     pub unauthenticated: Rate,
     /// Failed log-ins, wrong codes and the like from one address.
@@ -141,6 +143,7 @@ impl Default for RatesConfig {
         Self {
             messages: Rate { per_minute: 600, burst: 1200 },
             requests: Rate { per_minute: 1200, burst: 2400 },
+            publications: Rate { per_minute: 1, burst: 30 },
             unauthenticated: Rate { per_minute: 1500, burst: 3000 },
             failures: Rate { per_minute: 60, burst: 120 },
         }

@@ -62,8 +62,8 @@ impl Hub {
         }
     }
 
-    /// Listens for a device; `None` when it listens too often already.
-    pub fn listen(self: &Arc<Self>, participant: ParticipantId, device: DeviceId) -> Option<Listening> {
+    /// Listens for a device; the oldest of too many listeners of one device is closed.
+    pub fn listen(self: &Arc<Self>, participant: ParticipantId, device: DeviceId) -> Listening {
         let inbox = Arc::new(Inbox {
             device: device.number(),
             queue: Mutex::default(),
@@ -75,12 +75,16 @@ impl Hub {
         let participant = participant.number();
         let mut listeners = lock(&self.listeners);
         let inboxes = listeners.entry(participant).or_default();
-        if inboxes.iter().filter(|other| other.device == inbox.device).count() >= self.max_listeners {
-            return None;
+        let own = || inboxes.iter().filter(|other| other.device == inbox.device && !other.is_closed());
+        if own().count() >= self.max_listeners
+            && let Some(oldest) = own().next()
+        {
+            // Most likely a line that broke without a word, on a phone that changed networks.
+            oldest.close();
         }
         inboxes.iter().for_each(|other| other.presence());
         inboxes.push(inbox.clone());
-        Some(Listening { hub: self.clone(), participant, inbox })
+        Listening { hub: self.clone(), participant, inbox }
     }
 
     /// Whether a stream or long poll of the device is open.
@@ -99,8 +103,7 @@ impl Hub {
     pub fn disconnect(&self, participant: ParticipantId, device: DeviceId) {
         if let Some(inboxes) = lock(&self.listeners).get(&participant.number()) {
             for inbox in inboxes.iter().filter(|inbox| inbox.device == device.number()) {
-                inbox.closed.store(true, Ordering::Release);
-                inbox.wake.notify_one();
+                inbox.close();
             }
         }
     }
@@ -130,6 +133,15 @@ impl Inbox {
         self.wake.notify_one();
     }
 
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     fn presence(&self) {
         self.presence_changed.store(true, Ordering::Release);
         self.wake.notify_one();
@@ -154,7 +166,7 @@ impl Listening {
 
     /// Whether the device was revoked.
     pub fn is_closed(&self) -> bool {
-        self.inbox.closed.load(Ordering::Acquire)
+        self.inbox.is_closed()
     }
 
     /// Waits until something happens.

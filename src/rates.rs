@@ -18,6 +18,7 @@ const MAX_BUCKETS: usize = 100_000;
 pub struct Rates {
     messages: Limit<ParticipantId>,
     requests: Limit<ParticipantId>,
+    publications: Limit<ParticipantId>,
     unauthenticated: Limit<IpAddr>,
     failures: Limit<IpAddr>,
 }
@@ -63,6 +64,7 @@ impl Rates {
         Self {
             messages: Limit::new(config.messages),
             requests: Limit::new(config.requests),
+            publications: Limit::new(config.publications),
             unauthenticated: Limit::new(config.unauthenticated),
             failures: Limit::new(config.failures),
         }
@@ -84,14 +86,28 @@ impl Rates {
         self.requests.take(participant, now)
     }
 
-    /// Counts a request without a session, and refuses addresses that failed too often.
+    /// Counts a request without a session.
     ///
     /// # Errors
     /// [`TooOften`].
     pub fn unauthenticated(&self, address: IpAddr, now: Duration) -> Result<(), TooOften> {
-        let address = network(address);
-        self.failures.check(address, now)?;
-        self.unauthenticated.take(address, now)
+        self.unauthenticated.take(network(address), now)
+    }
+
+    /// Refuses addresses that failed too often.
+    ///
+    /// # Errors
+    /// [`TooOften`].
+    pub fn may_fail(&self, address: IpAddr, now: Duration) -> Result<(), TooOften> {
+        self.failures.check(network(address), now)
+    }
+
+    /// Counts a publication of keys.
+    ///
+    /// # Errors
+    /// [`TooOften`].
+    pub fn publication(&self, participant: ParticipantId, now: Duration) -> Result<(), TooOften> {
+        self.publications.take(participant, now)
     }
 
     /// Counts a failure.

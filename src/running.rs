@@ -128,7 +128,22 @@ pub async fn bind(listen: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError>
     let mut listeners = Vec::new();
     for address in listen {
         let failed = |source| StartError::Listen { address: *address, source };
-        listeners.push(TcpListener::bind(address).await.map_err(failed)?);
+        let everywhere_v4 = SocketAddr::from(([0; 4], address.port()));
+        let is_everywhere_v6 = address.is_ipv6() && address.ip().is_unspecified();
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                // Windows gives "every address" to IPv6 alone.
+                if cfg!(windows) && is_everywhere_v6 && address.port() != 0 {
+                    listeners.push(TcpListener::bind(everywhere_v4).await.map_err(failed)?);
+                }
+                listeners.push(listener);
+            }
+            // A machine with IPv6 switched off.
+            Err(source) if is_everywhere_v6 && source.kind() != std::io::ErrorKind::AddrInUse => {
+                listeners.push(TcpListener::bind(everywhere_v4).await.map_err(|_| failed(source))?);
+            }
+            Err(source) => return Err(failed(source)),
+        }
     }
     Ok(listeners)
 }

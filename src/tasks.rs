@@ -69,7 +69,12 @@ async fn every<F: Future<Output = ()>>(period: Duration, mut stop: Shutdown, mut
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => work().await,
+            _ = ticks.tick() => {}
+            () = stop.requested() => return,
+        }
+        tokio::select! {
+            () = work() => {}
+            // What is half done is done again next time; the store finishes its own part.
             () = stop.requested() => return,
         }
     }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use momedo_protocol::time::UnixMillis;
 
 use super::{DataDir, output, serve};
 use crate::clock::Clock;
@@ -11,9 +10,6 @@ use crate::config::Config;
 use crate::control::{self, ControlError};
 use crate::data_directory::{DataDirectory, DataDirectoryError};
 use crate::service::administration::{AdminRequest, AdminResponse};
-
-/// When this version was made; a clock that shows less is wrong. 2026-11-01.
-const BUILT_AFTER: UnixMillis = UnixMillis(1_793_491_200_000);
 
 /// Space a server should have before it starts, in bytes.
 const WANTED_SPACE: usize = 64 * 1024 * 1024;
@@ -105,7 +101,7 @@ async fn examine(path: &std::path::Path) -> Vec<Finding> {
 }
 
 fn clock() -> Finding {
-    if Clock::system().now() < BUILT_AFTER {
+    if Clock::system().now() < crate::tls::MADE_AFTER {
         return ill("clock", "shows a time before this version was made; set it, or wait for network time");
     }
     well("clock", "plausible")

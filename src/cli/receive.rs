@@ -79,7 +79,8 @@ fn print(received: &Received, json: bool) -> std::io::Result<()> {
         serde_json::to_writer(&mut out, received)?;
         writeln!(out)?;
     } else {
-        let text = received.text.as_deref().map_or_else(|| format!("[{}]", received.kind), printable);
+        let text =
+            received.text.as_deref().map_or_else(|| format!("[{}]", printable(&received.kind)), printable);
         let doubt = if received.verified { "" } else { " (NOT VERIFIED)" };
         match received.to {
             Some(to) => writeln!(out, "to {to}{doubt}: {text}")?,
@@ -89,7 +90,9 @@ fn print(received: &Received, json: bool) -> std::io::Result<()> {
     out.flush()
 }
 
-/// A message must not steer the terminal it is shown on.
+/// A message must not steer the terminal it is shown on, nor look like a message of somebody else: lines
+/// after the first are indented.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+    let safe = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    text.chars().map(safe).collect::<String>().replace('\n', "\n    ")
 }

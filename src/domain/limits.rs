@@ -40,4 +40,4 @@ pub const PARK_AFTER_DAYS: u64 = 30;
 pub const RECEIPT_EXTRA_DAYS: u64 = 30;
 
 /// Largest page of envelopes read at once, in bytes.
-pub const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;
+pub const MAX_PAGE_BYTES: u64 = 512 * 1024;

@@ -49,16 +49,12 @@ fn bearer(parts: &Parts) -> Option<&str> {
     value.strip_prefix("Bearer ").filter(|token| token.len() <= 128)
 }
 
-/// Counts a failure of the address: a wrong token is somebody guessing, or a session that ended.
+/// Refuses a token. It counts as unauthenticated work only: 256 bits cannot be guessed, and after a restart
+/// every client of a school comes with a token that ended.
 fn failed(state: &HttpState, parts: &Parts, error: ServiceError) -> ApiError {
-    if let Ok(connection) = connection(parts) {
-        let now = state.clock.elapsed();
-        if let Err(too_often) = state.rates.unauthenticated(connection.address, now) {
-            return too_often.into();
-        }
-        state.rates.failure(connection.address, now);
-    }
-    error.into()
+    let counted = connection(parts)
+        .and_then(|connection| Ok(state.rates.unauthenticated(connection.address, state.clock.elapsed())?));
+    ApiError(counted.err().unwrap_or(error))
 }
 
 impl FromRequestParts<HttpState> for Authenticated {
@@ -105,18 +101,19 @@ impl FromRequestParts<HttpState> for Unauthenticated {
 }
 
 impl Unauthenticated {
-    /// Counts a refusal as a failure of the address.
+    /// Counts a refusal that may be somebody guessing as a failure of the address.
     pub(crate) fn count<T>(&self, state: &HttpState, result: Result<T, ServiceError>) -> Result<T, ApiError> {
-        result.map_err(|error| {
+        if let Err(ServiceError::UnknownInvite | ServiceError::LoginRefused) = &result {
             state.rates.failure(self.0.address, state.clock.elapsed());
-            error.into()
-        })
+        }
+        Ok(result?)
+    }
+
+    /// Refuses addresses that failed too often, before a guess is looked at.
+    pub(crate) fn may_guess(&self, state: &HttpState) -> Result<(), ApiError> {
+        Ok(state.rates.may_fail(self.0.address, state.clock.elapsed())?)
     }
 }
-
-/// How much of a body that is too large is read all the same, so that its sender hears the answer instead
-/// of a broken line.
-const DRAINED_BYTES: usize = 1024 * 1024;
 
 /// Largest body without a session, in bytes: a signed log-in has about 2 KiB.
 const SMALL_BODY_BYTES: usize = 16 * 1024;
@@ -129,25 +126,19 @@ async fn body(request: Request, state: &HttpState, limit: usize) -> Result<bytes
 
 async fn read_body(mut body: Body, limit: usize) -> Result<bytes::Bytes, ServiceError> {
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if expected > limit.saturating_add(DRAINED_BYTES) {
+    if expected > limit {
         return Err(ServiceError::BodyTooLarge { limit });
     }
-    let mut read = bytes::BytesMut::with_capacity(expected.min(limit));
-    let mut beyond = 0;
+    let mut read = bytes::BytesMut::with_capacity(expected);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| ServiceError::Malformed(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
-        if beyond == 0 && read.len() + data.len() <= limit {
-            read.extend_from_slice(&data);
-        } else {
-            read = bytes::BytesMut::new();
-            beyond += data.len().max(1);
-            if beyond > DRAINED_BYTES {
-                break;
-            }
+        if read.len() + data.len() > limit {
+            return Err(ServiceError::BodyTooLarge { limit });
         }
+        read.extend_from_slice(&data);
     }
-    if beyond > 0 { Err(ServiceError::BodyTooLarge { limit }) } else { Ok(read.freeze()) }
+    Ok(read.freeze())
 }
 
 impl<T: DeserializeOwned> FromRequest<HttpState> for SmallJson<T> {

@@ -34,7 +34,7 @@ pub(crate) async fn fetch(
     InPath(id): InPath<ParticipantId>,
     InQuery(query): InQuery<Known>,
 ) -> ApiResult<Answer<api::PublishedKeys>> {
-    Ok(Answer(key_server::keys(&state, id, query.known).await?))
+    Ok(Answer(key_server::keys(&state, id, query.known.min(u64::from(u32::MAX))).await?))
 }
 
 /// Offers a key bundle; the answer is a question that only the holder of its keys can answer.

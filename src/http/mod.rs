@@ -3,6 +3,7 @@
 //! Handlers extract, call one use case and convert; rules live in `service`.
 
 mod devices;
+mod drain;
 pub mod error;
 mod extract;
 mod health;
@@ -103,6 +104,8 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/static/public.css", get(invite_page::style))
         .fallback(|| async { error::ApiError(crate::service::ServiceError::NoSuchPath) })
         .method_not_allowed_fallback(|| async { error::ApiError(crate::service::ServiceError::WrongMethod) })
+        // Innermost: a refusal must not leave the line broken.
+        .layer(axum::middleware::from_fn(drain::refused))
         // Inside the headers: turns refusals into problem details in the request's language.
         .layer(axum::middleware::from_fn(error::render))
         // Outermost, so that errors carry them too.

@@ -224,12 +224,6 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "This acknowledges what was not handed out yet. Fetch first, then acknowledge.",
             "Bestätigt wurde etwas noch nicht Ausgeliefertes. Bitte erst abholen, dann bestätigen.",
         ),
-        E::TooManyListeners => plain(
-            S::TOO_MANY_REQUESTS,
-            "too-many-listeners",
-            "This device is connected too often already. Close a connection first.",
-            "Dieses Gerät ist schon zu oft verbunden. Bitte zuerst eine Verbindung schließen.",
-        ),
         E::TooOften(after) => plain(
             S::TOO_MANY_REQUESTS,
             "too-often",

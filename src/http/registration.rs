@@ -21,6 +21,7 @@ pub(crate) async fn reserve(
     client: Unauthenticated,
     SmallJson(request): SmallJson<api::ReserveRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::Reservation>)> {
+    client.may_guess(&state)?;
     let reserved = client.count(&state, registration::reserve(&state, request.invite).await)?;
     Ok((StatusCode::CREATED, Answer(reserved)))
 }

@@ -34,6 +34,7 @@ pub(crate) async fn log_in(
     client: Unauthenticated,
     SmallJson(request): SmallJson<api::LoginRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::Session>)> {
+    client.may_guess(&state)?;
     let session = client.count(&state, login::log_in(&state, request.login).await)?;
     Ok((StatusCode::CREATED, Answer(session)))
 }

@@ -27,7 +27,7 @@ use super::extract::{Authenticated, InQuery};
 use super::language::Language;
 use super::{Connection, HttpState};
 use crate::hub::Listening;
-use crate::service::{ServiceError, delivery, devices, ozone};
+use crate::service::{ServiceError, delivery, devices, login, ozone};
 use crate::sessions::Principal;
 use crate::store::StoredEnvelope;
 
@@ -73,11 +73,9 @@ pub(crate) async fn open(
     headers: HeaderMap,
     Upgrade(upgrade): Upgrade,
 ) -> ApiResult<Response> {
-    let listening = state
-        .app
-        .hub
-        .listen(principal.participant, principal.device)
-        .ok_or(ServiceError::TooManyListeners)?;
+    let listening = state.app.hub.listen(principal.participant, principal.device);
+    // Revoking closes the listeners it finds; one that began meanwhile is found here.
+    login::require_not_revoked(&state, principal.device).await?;
     let after = ozone::start(&state, query.after);
     let stream = Stream {
         language: Language::of(&headers),
@@ -122,7 +120,14 @@ enum Outcome {
     Acknowledged(Result<(), ServiceError>),
 }
 
-/// The stream is over.
+/// Why the server ends a stream.
+enum End {
+    Stopping,
+    /// The device was revoked, or has newer streams than it may have at once.
+    Closed,
+}
+
+/// The client ended the stream, or its line broke.
 struct Ended;
 
 impl From<axum::Error> for Ended {
@@ -133,16 +138,18 @@ impl From<axum::Error> for Ended {
 
 impl Stream {
     async fn run(mut self, mut socket: WebSocket) {
-        if self.exchange(&mut socket).await.is_err() {
+        let (code, reason) = match self.exchange(&mut socket).await {
             // The client is gone; what it did not acknowledge waits in the ozone.
-            return;
-        }
-        let frame = CloseFrame { code: close_code::AWAY, reason: "the server is stopping".into() };
+            Err(Ended) => return,
+            Ok(End::Stopping) => (close_code::AWAY, "the server is stopping"),
+            Ok(End::Closed) => (close_code::POLICY, "revoked, or connected elsewhere too often"),
+        };
+        let frame = CloseFrame { code, reason: reason.into() };
         let _: Result<_, _> = socket.send(Message::Close(Some(frame))).await;
     }
 
-    /// Ends well only when the server stops or the device was revoked.
-    async fn exchange(&mut self, socket: &mut WebSocket) -> Result<(), Ended> {
+    /// Goes on until the client is gone or the server has a reason to end the stream.
+    async fn exchange(&mut self, socket: &mut WebSocket) -> Result<End, Ended> {
         self.greet(socket).await?;
         let mut pending = FuturesUnordered::new();
         let mut submissions = 0;
@@ -161,7 +168,7 @@ impl Stream {
             flush(socket).await?;
             tokio::select! {
                 biased;
-                () = stop.requested() => return Ok(()),
+                () = stop.requested() => return Ok(End::Stopping),
                 Some(outcome) = pending.next(), if !pending.is_empty() => {
                     let mut next = Some(outcome);
                     // Whatever is ready goes out in one write.
@@ -176,7 +183,7 @@ impl Stream {
                 }
                 () = self.listening.changed() => {
                     if self.listening.is_closed() {
-                        return Ok(());
+                        return Ok(End::Closed);
                     }
                     if self.listening.take_presence_change() {
                         self.presence(socket).await?;
@@ -278,8 +285,11 @@ impl Stream {
                 self.behind = false;
             }
             if page.is_empty() {
-                // What was newer is gone already: acknowledged by another connection, or expired.
-                self.sent = self.sent.max(newest);
+                // What was newer is gone already, acknowledged by another connection or expired, and
+                // nobody will acknowledge it here.
+                let gone = newest.saturating_sub(self.sent);
+                self.sent += gone;
+                self.acknowledged += gone;
             }
             for waiting in page {
                 self.hand_out(socket, waiting.sequence, &waiting.envelope).await?;

@@ -80,6 +80,8 @@ struct Submission {
 impl Submission {
     fn store(self, tx: &mut WriteTx<'_>) -> Result<(), ServiceError> {
         let sender = self.sender.participant;
+        // A session may have begun in the very moment its device was revoked.
+        require_active(tx, self.sender)?;
         match tx.remember_message(self.id, sender, self.to, &self.digest)? {
             Known::Same => return Ok(()),
             Known::Different => return Err(ServiceError::MessageConflict),
@@ -116,6 +118,17 @@ impl Submission {
             tx.append(sender, &others, &self.quota, kept(copy, header.recipient_version))?;
         }
         Ok(())
+    }
+}
+
+fn require_active(tx: &WriteTx<'_>, sender: Principal) -> Result<(), ServiceError> {
+    let device = tx.find_device(sender.device)?.ok_or(ServiceError::NotLoggedIn)?;
+    if device.revoked || device.participant != sender.participant {
+        return Err(ServiceError::DeviceRevoked);
+    }
+    match tx.find_participant(sender.participant)?.map(|row| row.state) {
+        Some(ParticipantState::Active) => Ok(()),
+        _ => Err(ServiceError::Disabled),
     }
 }
 

@@ -99,9 +99,6 @@ pub enum ServiceError {
     /// The cursor lies beyond what was handed out.
     #[error("not handed out")]
     NotHandedOut,
-    /// The device listens too often already.
-    #[error("too many listeners")]
-    TooManyListeners,
     /// Too often; later.
     #[error("too often")]
     TooOften(Duration),

@@ -101,6 +101,7 @@ pub async fn store_mceliece_key(
     digest: Sha512Digest,
     bytes: Vec<u8>,
 ) -> Result<api::StoredKey, ServiceError> {
+    app.rates.publication(uploader, app.clock.elapsed())?;
     let key = compute(move || {
         let key = McEliecePublicKey::from_bytes(bytes).map_err(|_| ServiceError::McElieceLength)?;
         if key.digest() == digest { Ok(key) } else { Err(ServiceError::McElieceDigest) }
@@ -171,6 +172,7 @@ pub async fn offer(
     if publisher.participant() != id {
         return Err(ServiceError::NotYours);
     }
+    app.rates.publication(id, app.clock.elapsed())?;
     let is_new = matches!(publisher, Publisher::Registering(_));
     let context = app.store.read(move |tx| Context::read(tx, id)).await?;
     let server = app.fingerprint;
@@ -342,6 +344,12 @@ pub async fn prove(
                 if !tx.spend_invite(&invite, id)? {
                     return Err(ServiceError::InviteUsed);
                 }
+            }
+            // Upkeep may have removed a key that was stored long before and unused until now.
+            if let Some(digest) = &row.mceliece
+                && !tx.touch_mceliece_key(digest)?
+            {
+                return Err(ServiceError::UnknownMcElieceKey);
             }
             let current = tx.current_bundle(id)?.map_or(0, |row| row.version);
             if row.version != current + 1 {

@@ -63,5 +63,20 @@ pub async fn log_in(app: &App, jws: Jws) -> Result<api::Session, ServiceError> {
     }
     let principal = Principal { participant: device.participant, device: device.id };
     let token = app.sessions.begin(principal, app.clock.elapsed());
+    // Revoking ends the sessions it finds; one that began meanwhile is found here.
+    require_not_revoked(app, device.id).await?;
     Ok(api::Session { id: device.participant, device: device.id, token, expires_in: SESSION.as_secs() })
+}
+
+/// Ends every session of a device that is revoked by now.
+///
+/// # Errors
+/// [`ServiceError::DeviceRevoked`].
+pub async fn require_not_revoked(app: &App, device: DeviceId) -> Result<(), ServiceError> {
+    let row = app.store.read(move |tx| tx.find_device(device)).await?;
+    if row.is_none_or(|row| row.revoked) {
+        app.sessions.end_device(device);
+        return Err(ServiceError::DeviceRevoked);
+    }
+    Ok(())
 }

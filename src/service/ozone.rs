@@ -33,7 +33,7 @@ pub fn start(app: &App, after: Option<Cursor>) -> u64 {
 /// or the time is up.
 ///
 /// # Errors
-/// [`ServiceError::TooManyListeners`], or as [`ServiceError`] says.
+/// As [`ServiceError`] says.
 pub async fn page(
     app: &App,
     principal: Principal,
@@ -46,8 +46,7 @@ pub async fn page(
     if !first.messages.is_empty() || wait.is_zero() {
         return Ok(first);
     }
-    let listening =
-        app.hub.listen(principal.participant, principal.device).ok_or(ServiceError::TooManyListeners)?;
+    let listening = app.hub.listen(principal.participant, principal.device);
     let deadline = tokio::time::Instant::now() + wait;
     loop {
         // What arrived between the first look and the listening is found by this one.
@@ -82,8 +81,12 @@ async fn read_page(
         })
         .await?;
     let epoch = app.store.epoch();
-    let last = waiting.last().map_or(after.max(state.last_removed), |last| last.sequence);
-    app.hub.hand_out(device, last);
+    // Only what exists counts as handed out, whatever place the client asked from.
+    if let Some(last) = waiting.last() {
+        app.hub.hand_out(device, last.sequence);
+    }
+    let nothing_new = state.last_removed.max(after.min(app.hub.handed_out(device)));
+    let last = waiting.last().map_or(nothing_new, |last| last.sequence);
     let delivery = |Waiting { sequence, envelope }| api::Delivery {
         cursor: Cursor { epoch, sequence },
         from: envelope.sender,

@@ -26,10 +26,16 @@ pub async fn expire(app: &App) -> Result<u64, ServiceError> {
     if let Some(since) = now.0.checked_sub(Tick(0).plus_days(PARK_AFTER_DAYS).0).map(Tick) {
         let parked = app.store.read(move |tx| tx.unseen_devices(since)).await?;
         for device in parked {
+            let online = app.hub.is_online(device.participant, device.id);
             app.store
                 .write_freeing(move |tx| {
-                    tx.drop_queue(device)?;
-                    Ok::<_, ServiceError>(tx.park_device(device)?)
+                    // A stream that is open for weeks needs no log-in and may have nothing to acknowledge.
+                    let result = if online {
+                        tx.mark_device_seen(device.id)
+                    } else {
+                        tx.park_device(device.id, since)
+                    };
+                    Ok::<_, ServiceError>(result?)
                 })
                 .await?;
         }

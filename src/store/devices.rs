@@ -80,14 +80,31 @@ impl ReadTx<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
-    /// Devices not seen since `since` and not parked yet.
+    /// Devices not seen since `since` and not parked yet, whose owner has another device that was seen
+    /// later: nobody's last device is parked, or a long holiday would cost accepted mail.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn unseen_devices(&self, since: Tick) -> Result<Vec<DeviceId>, StoreError> {
-        let sql = "SELECT id FROM devices WHERE NOT revoked AND NOT parked AND seen_tick < ?1";
+    pub fn unseen_devices(&self, since: Tick) -> Result<Vec<DeviceRow>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM devices d WHERE NOT revoked AND NOT parked AND seen_tick < ?1
+             AND EXISTS (SELECT 1 FROM devices other WHERE other.participant = d.participant
+                         AND NOT other.revoked AND NOT other.parked
+                         AND (other.seen_tick, other.id) > (d.seen_tick, d.id))"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map([since.0], from_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// A participant's parked devices.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn parked_devices(&self, participant: ParticipantId) -> Result<Vec<DeviceId>, StoreError> {
+        let sql = "SELECT id FROM devices WHERE participant = ?1 AND NOT revoked AND parked";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map([since.0], |row| column::device(row, 0))?;
+        let rows = statement.query_map([participant.number()], |row| column::device(row, 0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
@@ -135,14 +152,31 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Parks a device: nothing is kept for it until it is seen again.
+    /// As [`WriteTx::mark_device_seen`], but written only when the last note is more than a day old: an
+    /// SD card need not hear of every acknowledgement.
+    pub(super) fn refresh_device_seen(&self, id: DeviceId) -> Result<(), StoreError> {
+        let now = self.tick();
+        self.connection
+            .prepare_cached(
+                "UPDATE devices SET seen_tick = ?2, parked = 0 WHERE id = ?1 AND (parked OR seen_tick < ?3)",
+            )?
+            .execute((id.number(), now.0, now.minus_days(1).0))?;
+        Ok(())
+    }
+
+    /// Parks a device not seen since `since`: its queue is dropped, and nothing is kept for it until it is
+    /// seen again. A device that was seen meanwhile is left alone.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn park_device(&self, id: DeviceId) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("UPDATE devices SET parked = 1 WHERE id = ?1")?
-            .execute([id.number()])?;
+    pub fn park_device(&mut self, id: DeviceId, since: Tick) -> Result<(), StoreError> {
+        let parked = self
+            .connection
+            .prepare_cached("UPDATE devices SET parked = 1 WHERE id = ?1 AND NOT parked AND seen_tick < ?2")?
+            .execute((id.number(), since.0))?;
+        if parked == 1 {
+            self.drop_queue(id)?;
+        }
         Ok(())
     }
 }

@@ -185,10 +185,22 @@ impl WriteTx<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO mceliece_keys (digest, uploader, stored_tick, key) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (digest) DO NOTHING",
+                 ON CONFLICT (digest) DO UPDATE SET stored_tick = ?3",
             )?
             .execute((digest.0, uploader.number(), self.tick().0, key))?;
         Ok(())
+    }
+
+    /// Notes that a McEliece key is being used; false when it is not stored.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn touch_mceliece_key(&self, digest: &Sha512Digest) -> Result<bool, StoreError> {
+        let touched = self
+            .connection
+            .prepare_cached("UPDATE mceliece_keys SET stored_tick = ?2 WHERE digest = ?1")?
+            .execute((digest.0, self.tick().0))?;
+        Ok(touched == 1)
     }
 
     /// Deletes McEliece keys uploaded before `before` that only bundles superseded before `superseded`

@@ -227,6 +227,9 @@ impl WriteTx<'_> {
         for device in full {
             self.note_missed(device, 1)?;
         }
+        for device in self.parked_devices(recipient)? {
+            self.note_missed(device, 1)?;
+        }
         Ok(appended)
     }
 
@@ -243,7 +246,7 @@ impl WriteTx<'_> {
                  ON CONFLICT (device) DO UPDATE SET last_removed = max(last_removed, ?2), missed = 0",
             )?
             .execute((device.number(), sequence.min(last)))?;
-        Ok(())
+        self.refresh_device_seen(device)
     }
 
     /// Removes what a device's queue accepted before `before`; returns how many that were.
@@ -297,6 +300,8 @@ impl WriteTx<'_> {
         let sql = format!(
             "DELETE FROM deliveries WHERE device = ?1 AND {condition} RETURNING sequence, body, sender, size"
         );
+        // Before anything is deleted: totals read afterwards would not know the removed sequence numbers.
+        self.totals(device)?;
         let mut removed = Vec::new();
         {
             let mut statement = self.read.connection.prepare_cached(&sql)?;

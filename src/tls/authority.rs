@@ -19,6 +19,9 @@ const LEAF_DAYS: i64 = 800;
 /// wrong changes nothing.
 const LEAF_STEP_DAYS: i64 = 365;
 
+/// No clock that is right shows less: 2026-11-01.
+pub const MADE_AFTER: UnixMillis = UnixMillis(1_793_491_200_000);
+
 /// Why certificates cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
@@ -75,6 +78,21 @@ pub struct Names {
     pub ip: Vec<IpAddr>,
 }
 
+impl Names {
+    /// These and those, so that what an earlier certificate was issued for stays permitted.
+    fn united(&self, other: &Names) -> Names {
+        let mut both = Names {
+            dns: self.dns.iter().chain(&other.dns).cloned().collect(),
+            ip: self.ip.iter().chain(&other.ip).copied().collect(),
+        };
+        both.dns.sort();
+        both.dns.dedup();
+        both.ip.sort();
+        both.ip.dedup();
+        both
+    }
+}
+
 /// Which step of the date grid a leaf belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LeafWindow(i64);
@@ -85,9 +103,10 @@ fn origin() -> OffsetDateTime {
 }
 
 impl LeafWindow {
-    /// The newest window that began at least 30 days ago, so that clients whose clock lags accept it too.
+    /// The newest window that began at least 30 days ago, so that clients whose clock lags accept it too. A
+    /// clock before this program was made is wrong and counts as that day.
     pub fn at(now: UnixMillis) -> Self {
-        let millis = i64::try_from(now.0).unwrap_or(i64::MAX);
+        let millis = i64::try_from(now.0.max(MADE_AFTER.0)).unwrap_or(i64::MAX);
         let days = (millis / 1000 - origin().unix_timestamp()) / 86_400 - 30;
         // 500 years: beyond it the clock is wrong, and dates would not fit certificates.
         Self((days / LEAF_STEP_DAYS).clamp(0, 500))
@@ -139,13 +158,13 @@ impl Identity {
         RsaPrivateKey::from_pkcs8(&self.authority_key).map_err(|_| AuthorityError::Damaged)
     }
 
-    /// Issues a new leaf with the same key if names changed or a new date window began; a clock that went
-    /// back changes nothing. True when something changed, so that it must be stored.
+    /// Issues a new leaf with the same key if names changed or another date window is the clock's; a clock
+    /// that was wrong for a while does no lasting harm. True when something changed, so that it must be stored.
     ///
     /// # Errors
     /// As [`AuthorityError`] says.
     pub fn renew(&mut self, names: &Names, now: UnixMillis) -> Result<bool, AuthorityError> {
-        let window = LeafWindow::at(now).max(self.leaf_window);
+        let window = LeafWindow::at(now);
         if self.leaf_names == *names && self.leaf_window == window {
             return Ok(false);
         }
@@ -154,7 +173,7 @@ impl Identity {
         if !covered {
             // Same key, so the same identity; only devices that installed the certificate see a new one.
             tracing::info!("this server has new names: its authority's certificate is issued anew");
-            self.permitted = names.clone();
+            self.permitted = self.permitted.united(names);
             self.issue_authority()?;
         }
         self.issue_leaf(names, window)?;
@@ -248,7 +267,8 @@ const PRIVATE_NETWORKS: [(IpAddr, u8); 9] = [
     (v6(0xfe80), 10),
 ];
 
-fn is_private(address: IpAddr) -> bool {
+/// Whether an address is loopback, private, shared or link-local.
+pub(crate) fn is_private(address: IpAddr) -> bool {
     let bits = |ip: IpAddr| match ip {
         IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
         IpAddr::V6(v6) => v6.to_bits(),
@@ -286,14 +306,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_follow_the_calendar_and_never_go_back() {
+    fn windows_follow_the_calendar_and_begin_with_this_program() {
         let at = |days: i64| {
             let seconds = origin().unix_timestamp() + days * 86_400;
             LeafWindow::at(UnixMillis(u64::try_from(seconds * 1000).unwrap()))
         };
-        assert_eq!(LeafWindow::at(UnixMillis(0)), LeafWindow(0));
-        assert_eq!(at(394), LeafWindow(0));
-        assert_eq!(at(395), LeafWindow(1));
+        assert_eq!(LeafWindow::at(UnixMillis(0)), LeafWindow::at(MADE_AFTER));
+        assert_eq!(at(759), LeafWindow(1));
+        assert_eq!(at(760), LeafWindow(2));
         // A leaf is renewed more than a year before it ends.
         const { assert!(LEAF_DAYS - (LEAF_STEP_DAYS + 30) > 365) };
         assert_eq!(LeafWindow::at(UnixMillis(u64::MAX)), LeafWindow(500));

@@ -12,5 +12,6 @@ mod authority;
 mod certificates;
 pub mod door;
 
-pub use authority::{AuthorityError, Identity, LeafWindow, Names};
+pub(crate) use authority::is_private;
+pub use authority::{AuthorityError, Identity, LeafWindow, MADE_AFTER, Names};
 pub use certificates::{Certificates, CertificatesError};

@@ -178,3 +178,49 @@ async fn a_failed_job_undoes_itself_and_nobody_elses_and_the_counting_stays_righ
     assert_eq!(page.iter().map(|waiting| waiting.sequence).collect::<Vec<_>>(), [1, 2]);
     app.store.close().await;
 }
+
+#[tokio::test]
+async fn no_sequence_number_is_given_twice_when_a_whole_queue_expired_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ada, ben) = (ParticipantId::random(), ParticipantId::random());
+    let opened = running::open(folder.path(), Config::default(), Clock::manual()).await.unwrap();
+    add(&opened.app, ada, &["ada"]).await;
+    add(&opened.app, ben, &["phone"]).await;
+    for _ in 0..3 {
+        deliver(&opened.app, ada, ben, "phone").await;
+    }
+    opened.app.store.close().await;
+    drop(opened);
+    // The writer of this run has not counted the queue yet when everything in it expires.
+    let clock = Clock::manual();
+    let opened = running::open(folder.path(), Config::default(), clock.clone()).await.unwrap();
+    clock.advance(DAY * 91);
+    mark_seen(&opened.app, "phone").await;
+    assert_eq!(upkeep::expire(&opened.app).await.unwrap(), 3);
+    deliver(&opened.app, ada, ben, "phone").await;
+    let page = opened.app.store.read(move |tx| tx.waiting(device("phone"), 0, 10, 1 << 20)).await.unwrap();
+    assert_eq!(page.iter().map(|waiting| waiting.sequence).collect::<Vec<_>>(), [4]);
+    opened.app.store.close().await;
+}
+
+#[tokio::test]
+async fn the_last_device_of_a_participant_is_never_parked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ada, ben) = (ParticipantId::random(), ParticipantId::random());
+    let clock = Clock::manual();
+    let opened = running::open(folder.path(), Config::default(), clock.clone()).await.unwrap();
+    let app = &opened.app;
+    add(app, ada, &["ada"]).await;
+    add(app, ben, &["phone", "tablet"]).await;
+    deliver(app, ada, ben, "phone").await;
+    deliver(app, ada, ben, "tablet").await;
+    // Six weeks of holidays without any device: one of the two keeps its mail.
+    clock.advance(DAY * 42);
+    upkeep::expire(app).await.unwrap();
+    let receiving = app.store.read(move |tx| tx.receiving_devices(ben)).await.unwrap();
+    assert_eq!(receiving.len(), 1);
+    assert_eq!(app.store.read(move |tx| tx.count_waiting(receiving[0])).await.unwrap(), 1);
+    upkeep::expire(app).await.unwrap();
+    assert_eq!(app.store.read(move |tx| tx.receiving_devices(ben)).await.unwrap().len(), 1);
+    app.store.close().await;
+}

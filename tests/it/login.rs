@@ -63,16 +63,32 @@ async fn a_log_in_with_another_key_nonce_device_or_server_is_refused() {
 }
 
 #[tokio::test]
-async fn calls_without_a_session_are_refused_and_guessing_is_slowed_down() {
+async fn guessing_invites_is_slowed_down_and_keeps_nobody_with_a_session_out() {
     let server = Server::start_with("[rates]\nfailures = { per_minute = 1, burst = 5 }\n");
-    let mut raw = Raw::new(&server);
+    let mut ada = server.register(0).await;
     let mut names = Vec::new();
-    for guess in 0..8 {
-        let token = format!("guess{guess}");
-        names.push(refused(raw.call("GET", "/ozone", Some(&token), Payload::None).await));
+    for _ in 0..8 {
+        let mut connection = server.connect();
+        let guess = momedo_protocol::invite::InviteCode::random();
+        names.push(refused(momedo_client::registration::reserve(&mut connection, guess).await));
     }
-    assert_eq!(names[..5], ["not-logged-in"; 5]);
+    assert_eq!(names[..5], ["unknown-invite"; 5]);
     assert_eq!(names[5..], ["too-often"; 3]);
+    ada.waiting().await;
+}
+
+#[tokio::test]
+async fn tokens_that_ended_keep_nobody_from_logging_in() {
+    let server = Server::start_with("[rates]\nfailures = { per_minute = 1, burst = 5 }\n");
+    let ada = server.register(0).await;
+    let mut raw = Raw::new(&server);
+    // A whole school's clients after a restart.
+    for number in 0..50 {
+        let token = format!("ended{number}");
+        let answer = raw.call("GET", "/ozone", Some(&token), Payload::None).await;
+        assert_eq!(refused(answer), "not-logged-in");
+    }
+    Session::log_in(server.connect(), ada.session.device, &ada.keys.device.login).await.unwrap();
 }
 
 #[tokio::test]

@@ -173,7 +173,8 @@ pub async fn revoke(
     let challenge = session.publish(&publish).await?;
     let context = PossessionContext { server: home, id: session.id, bundle_digest: bundle.digest };
     let answer = challenge.challenge.answer(&keys.private, &context).map_err(protocol)?;
-    profile.store_bundle_keys(&bundle.digest, &StoredKeys::new(&keys.private))?;
+    // On disk before the server makes them count: should the answer get lost, the next command adopts them.
+    profile.store_carried_keys(&carried)?;
     session
         .prove(&api::ProofRequest {
             challenge_id: challenge.challenge_id,
@@ -183,7 +184,8 @@ pub async fn revoke(
     profile.atomically(|| {
         profile.store_signature_key(&new_signature_key)?;
         profile.set_mceliece_key(&digest, keys.mceliece.bytes())?;
-        profile.set("bundle", &jws)
+        profile.set("bundle", &jws)?;
+        profile.forget_carried_keys()
     })
 }
 

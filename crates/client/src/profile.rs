@@ -295,22 +295,22 @@ impl Profile {
     }
 
     /// Whether a message was taken already.
-    pub(crate) fn is_known(&self, sender: ParticipantId, id: MessageId) -> Result<bool, ClientError> {
+    pub(crate) fn is_known(&self, sender: &str, id: MessageId) -> Result<bool, ClientError> {
         self.sql(|database| {
             let sql = "SELECT EXISTS (SELECT 1 FROM inbox WHERE sender = ?1 AND id = ?2)";
-            database.query_row(sql, [sender.to_string(), id.to_string()], |row| row.get(0))
+            database.query_row(sql, [sender, &id.to_string()], |row| row.get(0))
         })
     }
 
     /// Takes a message; `event` is what is to be shown of it, if anything.
     pub(crate) fn put_inbox(
         &self,
-        sender: ParticipantId,
+        sender: &str,
         id: MessageId,
         event: Option<&str>,
     ) -> Result<(), ClientError> {
         let sql = "INSERT INTO inbox VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        let row = params![sender.to_string(), id.to_string(), event];
+        let row = params![sender, id.to_string(), event];
         self.sql(|database| database.execute(sql, row).map(drop))
     }
 

@@ -79,9 +79,10 @@ pub async fn receive(
             take(profile, session, delivery).await?;
         }
         shown += show_stored(profile, show)?;
-        // Everything is stored: only now may the server forget it.
-        profile.set("cursor", &page.cursor)?;
+        // Everything is stored: only now may the server forget it. The cursor follows last, or a
+        // program killed in between would never acknowledge this page.
         session.acknowledge(page.cursor).await?;
+        profile.set("cursor", &page.cursor)?;
         after = Some(page.cursor);
     }
 }
@@ -108,12 +109,15 @@ async fn take(profile: &Profile, session: &mut Session, delivery: &Delivery) -> 
         Some((inner, suite)) => read(profile, session, delivery, &inner, suite).await?,
         None => Some(unreadable(delivery)),
     };
-    if profile.is_known(delivery.from, delivery.id)? {
+    // Only what was verified stands for its ID: something forged must not keep the true message out.
+    let verified = received.as_ref().is_none_or(|received| received.verified);
+    let sender = if verified { delivery.from.to_string() } else { format!("unverified {}", delivery.from) };
+    if profile.is_known(&sender, delivery.id)? {
         return Ok(());
     }
     let event = received.map(|received| serde_json::to_string(&received)).transpose();
     let event = event.map_err(|error| ClientError::Protocol(error.to_string()))?;
-    profile.put_inbox(delivery.from, delivery.id, event.as_deref())
+    profile.put_inbox(&sender, delivery.id, event.as_deref())
 }
 
 /// The signed bytes of an opened envelope, and its suite.
@@ -155,9 +159,11 @@ async fn read(
         return Ok(Some(unreadable(delivery)));
     }
     let (verified, trust) = if claimed.from == own {
-        let fits = Message::verify(inner, &profile.own_bundle()?.signature_key).is_ok();
-        if fits && claimed.kind == KIND_KEYS {
-            keep_keys(profile, &claimed)?;
+        // Of several changes made while this device was away, each is signed with the key before.
+        let mut keys = profile.carried_signature_keys()?;
+        keys.push(profile.own_bundle()?.signature_key);
+        let fits = keys.iter().any(|key| Message::verify(inner, key).is_ok());
+        if fits && claimed.kind == KIND_KEYS && keep_keys(profile, &claimed)? {
             adopt_published_keys(profile, session).await?;
             return Ok(None);
         }
@@ -169,7 +175,8 @@ async fn read(
     Ok(Some(Received {
         id: claimed.id,
         from: claimed.from,
-        to: claimed.conversation,
+        // Only an own device can say that it wrote to somebody else.
+        to: claimed.conversation.filter(|_| claimed.from == own),
         kind: claimed.kind,
         text,
         sent_at: claimed.sent_at,
@@ -206,9 +213,12 @@ async fn verify(
     }
 }
 
-/// Keeps keys that another own device made and sealed to this one.
-fn keep_keys(profile: &Profile, message: &Message) -> Result<(), ClientError> {
-    let carried: CarriedKeys = serde_json::from_value(message.body.clone())
-        .map_err(|error| ClientError::Protocol(format!("carried keys: {error}")))?;
-    profile.store_carried_keys(&carried)
+/// Keeps keys that another own device made and sealed to this one; false when they cannot be read, for
+/// example because a newer version wrote them.
+fn keep_keys(profile: &Profile, message: &Message) -> Result<bool, ClientError> {
+    let Ok(carried) = serde_json::from_value::<CarriedKeys>(message.body.clone()) else { return Ok(false) };
+    if !carried.is_readable() {
+        return Ok(false);
+    }
+    profile.store_carried_keys(&carried).map(|()| true)
 }

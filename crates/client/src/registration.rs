@@ -1,7 +1,7 @@
 //! Joining a server with an invite link.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Method;
 use momedo_protocol::api;
@@ -21,7 +21,10 @@ use crate::connection::{Connection, ServerAddress};
 use crate::profile::Profile;
 use crate::secrets::{DeviceKeys, NewKeys, StoredKeys};
 use crate::session::{from_json, server_information, store_mceliece_key, to_json};
-use crate::{ClientError, now};
+use crate::{ClientError, now, sending};
+
+/// How long to try to find out whether a registration whose answer was lost took place.
+const ANSWER_LOST: Duration = Duration::from_secs(10);
 
 /// What takes a while, for showing progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +78,22 @@ pub async fn register(
     let profile = Profile::create(path, joining.passphrase)?;
     match join(&profile, joining, progress).await {
         Ok(joined) => Ok((profile, joined)),
+        // Perhaps only the last answer was lost: who can log in is registered.
+        Err(error) if error.is_temporary() && profile.id().is_ok() => {
+            let bundle = profile.own_bundle()?;
+            match sending::log_in(&profile, joining.language, Instant::now() + ANSWER_LOST).await {
+                Ok(_) => {
+                    let (id, name) = (bundle.payload.id, bundle.payload.name.clone());
+                    Ok((profile, Joined { id, name, fingerprint: bundle.fingerprint() }))
+                }
+                // Nobody knows; the keys are kept, and the next command finds out.
+                Err(unclear) if unclear.is_temporary() => Err(error),
+                Err(_) => {
+                    profile.discard();
+                    Err(error)
+                }
+            }
+        }
         Err(error) => {
             profile.discard();
             Err(error)

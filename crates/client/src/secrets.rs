@@ -5,6 +5,7 @@ use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::encoding::{Base64Bytes, encode_hex};
 use momedo_protocol::mceliece::{McEliecePrivateKey, McEliecePublicKey};
 use momedo_protocol::ml_kem_key::MlKemPrivateKey;
+use momedo_protocol::rsa_key::RsaPublicKey;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::seal::PrivateKeys;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,13 @@ pub(crate) struct CarriedKeys {
     #[zeroize(skip)]
     pub(crate) bundle_digest: Sha512Digest,
     pub(crate) keys: StoredKeys,
+}
+
+impl CarriedKeys {
+    /// Whether every key in it can be used.
+    pub(crate) fn is_readable(&self) -> bool {
+        read_rsa(&self.signature_key.0).is_ok() && self.keys.load().is_ok()
+    }
 }
 
 /// New encryption keys with the public McEliece key, whose private half does not contain it.
@@ -169,6 +177,12 @@ impl Profile {
     /// Whether keys from another own device wait for their bundle.
     pub(crate) fn has_carried_keys(&self) -> Result<bool, ClientError> {
         Ok(!self.secret_names(CARRIED_SIGNATURE_KEY)?.is_empty())
+    }
+
+    /// The public halves of every carried signature key.
+    pub(crate) fn carried_signature_keys(&self) -> Result<Vec<RsaPublicKey>, ClientError> {
+        let names = self.secret_names(CARRIED_SIGNATURE_KEY)?;
+        names.iter().map(|name| Ok(read_rsa(&self.secret(name)?)?.public().clone())).collect()
     }
 
     /// The carried signature key of the bundle with this digest.

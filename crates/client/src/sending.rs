@@ -6,6 +6,7 @@ use momedo_protocol::api::SubmitRequest;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
+use momedo_protocol::limits::MAX_SIGNED_DOCUMENT_BYTES;
 use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::message::{KIND_TEXT, Message};
 use momedo_protocol::message_id::MessageId;
@@ -18,6 +19,9 @@ use crate::profile::Profile;
 use crate::registration::Progress;
 use crate::session::Session;
 use crate::{ClientError, contacts, now};
+
+/// Longest text, in bytes; leaves room for the rest of the signed message.
+const MAX_TEXT_BYTES: usize = MAX_SIGNED_DOCUMENT_BYTES / 2;
 
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -37,6 +41,10 @@ pub async fn send_text(
     language: &str,
     progress: Progress<'_>,
 ) -> Result<MessageId, ClientError> {
+    // A receiver parses no larger document, whatever envelope a server would take.
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(ClientError::TooLong);
+    }
     let deadline = Instant::now() + wait;
     let mut session = log_in(profile, language, deadline).await?;
     adopt_published_keys(profile, &mut session).await?;
@@ -53,8 +61,11 @@ pub async fn send_text(
         };
         let request = sealed(profile, &mut session, message, progress).await?;
         match submit(profile, &mut session, &request, deadline).await {
-            // The keys changed while we sealed: fetch and seal again.
-            Err(error) if error.problem() == Some("stale-bundle") && Instant::now() < deadline => {}
+            // The keys changed while we sealed, the recipient's or the own ones: fetch and seal again.
+            Err(error) if error.problem() == Some("stale-bundle") && Instant::now() + PAUSE < deadline => {
+                tokio::time::sleep(PAUSE).await;
+                adopt_published_keys(profile, &mut session).await?;
+            }
             result => return result.map(|()| request.id),
         }
     }
@@ -172,9 +183,13 @@ async fn finish_interrupted(
         let request: SubmitRequest =
             serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
         match repeat(profile, session, &request, deadline).await {
-            Err(error) if error.is_temporary() => return Err(error),
-            // Refused for good, or accepted now: nothing is left to repeat.
-            _ => profile.remove_outbox(request.id)?,
+            Err(ClientError::Refused(problem)) if problem.status != 507 => {
+                // Refused for good; a message that is not said to be refused would be lost without a word.
+                profile.remove_outbox(request.id)?;
+                return Err(ClientError::Refused(problem));
+            }
+            Err(error) => return Err(error),
+            Ok(()) => profile.remove_outbox(request.id)?,
         }
     }
     Ok(())

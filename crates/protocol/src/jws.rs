@@ -11,7 +11,7 @@ use crate::limits::MAX_SIGNED_DOCUMENT_BYTES;
 use crate::rsa_key::RsaPublicKey;
 
 /// Something that signs with `PS512`: a private key in memory, or one in a key store.
-pub trait Signer {
+pub trait Signer: Send + Sync {
     /// Signs `message` with RSASSA-PSS, SHA-512, MGF1-SHA-512, 64-byte salt.
     fn sign(&self, message: &[u8]) -> Vec<u8>;
 }
@@ -118,7 +118,7 @@ impl Jws {
     /// # Errors
     /// [`JwsError::Malformed`].
     pub fn unverified_payload(&self) -> Result<Vec<u8>, JwsError> {
-        if self.payload.len() > MAX_SIGNED_DOCUMENT_BYTES * 2 {
+        if self.payload.len() > MAX_SIGNED_DOCUMENT_BYTES.div_ceil(3) * 4 {
             return Err(JwsError::Malformed);
         }
         decode_base64(&self.payload).ok_or(JwsError::Malformed)

@@ -6,7 +6,7 @@ use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::Base64Bytes;
 use crate::id::ParticipantId;
 use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
-use crate::limits::{MAX_HOMES, is_acceptable_name};
+use crate::limits::{MAX_BUNDLE_PAYLOAD_BYTES, MAX_HOMES, is_acceptable_name};
 use crate::ml_kem_key::{MlKemError, MlKemPublicKey};
 use crate::rsa_key::{RsaKeyError, RsaPublicKey};
 use crate::suite::Suite;
@@ -98,7 +98,11 @@ impl KeyBundle {
     /// # Errors
     /// As [`KeyBundleError`] says.
     pub fn verify(jws: &Jws) -> Result<Self, KeyBundleError> {
-        let payload: KeyBundlePayload = read_payload(&jws.unverified_payload()?)?;
+        let unverified = jws.unverified_payload()?;
+        if unverified.len() > MAX_BUNDLE_PAYLOAD_BYTES {
+            return Err(JwsError::Malformed.into());
+        }
+        let payload: KeyBundlePayload = read_payload(&unverified)?;
         let signature_key = RsaPublicKey::from_spki(&payload.signature_key.0)?;
         // The first signature must be the bundle's own; a second one is the predecessor's to check.
         let has_predecessor_signature = match jws.signature_count() {

@@ -11,6 +11,9 @@ pub const MIN_PADDED_BYTES: usize = 512;
 /// Largest signed document (key bundle, device list, log-in) that is parsed, in bytes.
 pub const MAX_SIGNED_DOCUMENT_BYTES: usize = 64 * 1024;
 
+/// Largest payload of a key bundle, in bytes: with keys of 4096 bits it has about 4 KiB.
+pub const MAX_BUNDLE_PAYLOAD_BYTES: usize = 8 * 1024;
+
 /// Most devices one participant may list.
 pub const MAX_DEVICES: usize = 16;
 

@@ -1,0 +1,49 @@
+//! The load tool: drives a real server over TLS and prints one line of JSON per figure.
+//!
+//! `cargo bench --bench load -- --help` lists the figures. The server is this workspace's own release
+//! build with a temporary data directory on loopback; rate limits are raised, which the first line says.
+#![allow(clippy::unwrap_used, reason = "a tool for developers: a failure is its result")]
+
+mod figures;
+mod keys;
+mod people;
+mod subject;
+
+use serde_json::json;
+
+/// One figure: its name, what it is, and how it is taken.
+type Figure = (&'static str, &'static str, fn(&tokio::runtime::Runtime));
+
+const FIGURES: [Figure; 9] = [
+    ("start", "start-up time, and memory of an idle server", figures::start),
+    ("live", "live 1:1, 50 pairs, window 4: messages/s and server CPU", figures::live),
+    ("latency", "live 1:1, one pair, window 1: p50 and p99", figures::latency),
+    ("store", "store to offline recipients: messages/s", figures::store),
+    ("drain", "drain what waits: messages/s", figures::drain),
+    ("fan-out", "one sender to 30 and 1,000 online recipients: time to the last", figures::fan_out),
+    ("login", "log-ins/s and server CPU per log-in", figures::log_in),
+    ("idle", "memory per idle authenticated stream (10,000; IDLE_STREAMS changes that)", figures::idle),
+    ("disk", "bytes written to disk per envelope, stored and acknowledged", figures::disk),
+];
+
+fn main() {
+    // Cargo passes `--bench`; what remains are names of figures.
+    let names: Vec<String> = std::env::args().skip(1).filter(|name| name != "--bench").collect();
+    if names.iter().any(|name| name == "--help") {
+        println!("cargo bench --bench load -- [FIGURE]...");
+        FIGURES.iter().for_each(|(name, what, _)| println!("  {name:<8} {what}"));
+        return;
+    }
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    println!(
+        "{}",
+        json!({ "note": "rate limits, streams per device and connections per address are raised",
+                "envelope_bytes": people::ENVELOPE_BYTES, "settings": subject::SETTINGS })
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    for (name, _, take) in FIGURES {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            take(&runtime);
+        }
+    }
+}

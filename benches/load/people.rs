@@ -1,0 +1,101 @@
+//! Participants of the load: registered through the API, with envelopes prepared before timing.
+
+use momedo_client::connection::Connection;
+use momedo_client::registration::{self, ParticipantKeys};
+use momedo_client::secrets::{DeviceKeys, NewKeys};
+use momedo_client::session::Session;
+use momedo_client::stream::Stream;
+use momedo_protocol::api::SubmitRequest;
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::envelope::{Ciphertexts, Header, TAG_BYTES, encode_header};
+use momedo_protocol::key_bundle::KeyBundle;
+use momedo_protocol::mceliece::McEliecePrivateKey;
+use momedo_protocol::message_id::MessageId;
+use momedo_protocol::ml_kem_key::MlKemPrivateKey;
+use momedo_protocol::random;
+use momedo_protocol::rsa_private_key::RsaPrivateKey;
+use momedo_protocol::seal::PrivateKeys;
+use momedo_protocol::stream::ClientFrame;
+use momedo_protocol::suite::Suite;
+
+use crate::keys::keys;
+use crate::subject::Subject;
+
+/// A registered participant with one device.
+pub(crate) struct Person {
+    pub(crate) bundle: KeyBundle,
+    pub(crate) session: Session,
+    pub(crate) login_key: RsaPrivateKey,
+}
+
+fn copy(key: &RsaPrivateKey) -> RsaPrivateKey {
+    RsaPrivateKey::from_pkcs8(key.pkcs8()).unwrap()
+}
+
+/// Registers `count` people; they share encryption and signature keys, which nobody here looks at.
+pub(crate) async fn register(subject: &Subject, count: usize) -> Vec<Person> {
+    let mut stored = keys(count + 2);
+    let (encryption_key, signature_key) = (stored.remove(0), stored.remove(0));
+    let (mceliece_private, mceliece) = McEliecePrivateKey::generate();
+    let mut people = Vec::with_capacity(count);
+    for login_key in stored {
+        let mut connection = Connection::new(subject.address.clone(), "en");
+        let reservation = registration::reserve(&mut connection, subject.invite().code).await.unwrap();
+        let private = |mceliece| PrivateKeys {
+            rsa: copy(&encryption_key),
+            ml_kem: MlKemPrivateKey::generate(),
+            mceliece,
+        };
+        let keys = ParticipantKeys {
+            signature_key: copy(&signature_key),
+            device: DeviceKeys { login: copy(&login_key), private: private(None) },
+            encryption: NewKeys {
+                private: private(Some(mceliece_private.clone())),
+                mceliece: mceliece.clone(),
+            },
+        };
+        let offered = registration::offer(&mut connection, &reservation, None, "load", &keys).await.unwrap();
+        let bundle = offered.bundle.clone();
+        let session = registration::prove(&mut connection, &reservation, offered).await.unwrap();
+        people.push(Person { bundle, session: Session::with_token(connection, session), login_key });
+    }
+    people
+}
+
+impl Person {
+    pub(crate) async fn stream(&self, subject: &Subject, window: usize) -> Stream {
+        Stream::open(&subject.address, self.session.token(), None, window).await.unwrap()
+    }
+
+    pub(crate) async fn log_in(&mut self, subject: &Subject) {
+        let connection = Connection::new(subject.address.clone(), "en");
+        self.session = Session::log_in(connection, self.session.device, &self.login_key).await.unwrap();
+    }
+}
+
+/// Size of the opaque envelopes: the smallest there can be for keys of 3072 bits, suite 2 with 512 padded
+/// bytes. An envelope of 1 KiB, which the goals speak of, does not exist.
+pub(crate) const ENVELOPE_BYTES: usize = 86 + 2 + 1088 + 2 + 384 + 512 + TAG_BYTES;
+
+/// The text of a `send` frame with an opaque envelope to `to`.
+pub(crate) fn send_frame(to: &KeyBundle) -> String {
+    let id = MessageId::new(momedo_client::now());
+    let header = Header {
+        suite: Suite::Small,
+        message_id: id,
+        recipient_version: u32::try_from(to.payload.version).unwrap(),
+        recipient_digest: to.digest,
+    };
+    let (ml_kem, rsa) = (random::bytes::<1088>(), random::bytes::<384>());
+    let mut envelope = encode_header(&header, &Ciphertexts { mceliece: None, ml_kem: &ml_kem, rsa: &rsa });
+    envelope.extend_from_slice(&random::bytes::<{ 512 + TAG_BYTES }>());
+    assert_eq!(envelope.len(), ENVELOPE_BYTES);
+    let request = SubmitRequest {
+        id,
+        to: to.payload.id,
+        device: None,
+        envelope: Base64Bytes(envelope),
+        own_devices: None,
+    };
+    serde_json::to_string(&ClientFrame::Send(request)).unwrap()
+}

@@ -1,0 +1,127 @@
+//! The server under load: started, watched from outside through `/proc`, stopped.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use momedo_client::connection::ServerAddress;
+use momedo_protocol::invite::InviteLink;
+use tempfile::TempDir;
+
+/// A load is not a pupil.
+pub(crate) const SETTINGS: &str = "[rates]
+messages = { per_minute = 100000000, burst = 100000000 }
+requests = { per_minute = 100000000, burst = 100000000 }
+unauthenticated = { per_minute = 100000000, burst = 100000000 }
+failures = { per_minute = 100000000, burst = 100000000 }
+[listen]
+max_connections = 30000
+max_connections_per_address = 30000
+max_streams_per_device = 30000
+[mail]
+max_queue_bytes = 1000000000
+sender_share_percent = 100
+";
+
+/// A running server; killed when dropped.
+pub(crate) struct Subject {
+    process: Child,
+    folder: TempDir,
+    pub(crate) address: ServerAddress,
+    /// From the start of the process to its "ready" line.
+    pub(crate) ready_after: Duration,
+}
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_momedo"))
+}
+
+impl Subject {
+    pub(crate) fn start() -> Self {
+        // On a disk, not in memory: an fsync has to cost what it costs.
+        let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let folder = tempfile::tempdir_in(target).unwrap();
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        std::fs::write(folder.path().join("data/momedo.toml"), SETTINGS).unwrap();
+        Self::launch(folder)
+    }
+
+    fn launch(folder: TempDir) -> Self {
+        let log = std::fs::File::create(folder.path().join("server.log")).unwrap();
+        let start = Instant::now();
+        let mut process = program()
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path().join("data"))
+            .env("MOMEDO_LOG", "warn")
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready_after = start.elapsed();
+        let address =
+            line.trim().strip_prefix("momedo ready https://").expect("the server starts").to_owned();
+        let invite = invite(&folder);
+        let address = ServerAddress { addresses: vec![address], fingerprint: invite.server };
+        Self { process, folder, address, ready_after }
+    }
+
+    /// Stops the server and starts it again on the same data.
+    pub(crate) fn restart(mut self) -> Self {
+        let _: Result<_, _> = Command::new("kill").arg(self.process.id().to_string()).status();
+        self.process.wait().unwrap();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        drop(self);
+        Self::launch(folder)
+    }
+
+    pub(crate) fn invite(&self) -> InviteLink {
+        invite(&self.folder)
+    }
+
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).unwrap()
+    }
+
+    /// CPU time the server has used, user and system.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = self.proc("stat");
+        // After the program's name, which may hold spaces; fields 14 and 15 in ticks of 10 ms.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = self.proc("status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Bytes the server caused to be written to the disk.
+    pub(crate) fn written(&self) -> u64 {
+        let io = self.proc("io");
+        let line = io.lines().find(|line| line.starts_with("write_bytes:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+fn invite(folder: &TempDir) -> InviteLink {
+    let output = program()
+        .args(["admin", "invite", "--json", "--data-dir"])
+        .arg(folder.path().join("data"))
+        .output()
+        .unwrap();
+    let invite: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    invite["link"].as_str().unwrap().parse().unwrap()
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        let _: Result<_, _> = self.process.kill();
+        let _: Result<_, _> = self.process.wait();
+    }
+}
