@@ -1,8 +1,8 @@
 //! `momedo keys`: fingerprints, one's own and contacts'.
 
 use clap::Subcommand;
-use momedo_client::contacts;
 use momedo_client::devices::adopt_published_keys;
+use momedo_client::{contacts, rotation};
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
@@ -18,6 +18,14 @@ pub(super) enum Keys {
         profile: ProfileArgs,
         /// A contact's ID; yours when absent
         id: Option<ParticipantId>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make new encryption keys now; otherwise that happens by itself every 90 days
+    Rotate {
+        #[command(flatten)]
+        profile: ProfileArgs,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -55,6 +63,13 @@ impl Keys {
                     _ => (opened.own_bundle()?, "own"),
                 };
                 show(&bundle, trust, json)
+            }
+            Self::Rotate { profile, json } => {
+                let opened = profile.open()?;
+                let mut session = opened.log_in(&language()).await?;
+                adopt_published_keys(&opened, &mut session).await?;
+                rotation::rotate(&opened, &mut session, &output::progress).await?;
+                show(&opened.own_bundle()?, "own", json)
             }
             Self::Verify { profile, id, fingerprint, json } => {
                 let fingerprint: Fingerprint = fingerprint

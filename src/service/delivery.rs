@@ -1,7 +1,9 @@
 //! Submission: an envelope comes in, is checked from outside, and is on disk before the answer.
 
+use std::sync::Arc;
+
 use momedo_protocol::api;
-use momedo_protocol::digest::sha256;
+use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::envelope::{self, Header};
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::limits::SUPERSEDED_BUNDLE_DAYS;
@@ -11,7 +13,7 @@ use super::ServiceError;
 use crate::domain::ozone::{QueueFull, Quota};
 use crate::sessions::Principal;
 use crate::state::App;
-use crate::store::{Appended, BundleStanding, Known, NewEnvelope, ParticipantState, WriteTx};
+use crate::store::{Appended, BundleStanding, DirectoryEntry, Known, NewEnvelope, ParticipantState, WriteTx};
 
 /// Accepts a sealed envelope for a participant's ozone; the answer means that it is on disk.
 ///
@@ -61,8 +63,9 @@ fn digest(request: &api::SubmitRequest) -> [u8; 16] {
     input.extend_from_slice(&(request.envelope.0.len() as u64).to_be_bytes());
     input.extend_from_slice(&request.envelope.0);
     input.extend_from_slice(own);
-    let [digest @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = sha256(&input);
-    digest
+    // SHA-512 is the faster one where the processor has no instructions for either.
+    let Sha512Digest(digest) = Sha512Digest::of(&input);
+    *digest.first_chunk().expect("64 bytes begin with 16")
 }
 
 struct Submission {
@@ -81,7 +84,7 @@ impl Submission {
     fn store(self, tx: &mut WriteTx<'_>) -> Result<(), ServiceError> {
         let sender = self.sender.participant;
         // A session may have begun in the very moment its device was revoked.
-        require_active(tx, self.sender)?;
+        let own = active_sender(tx, self.sender)?;
         match tx.remember_message(self.id, sender, self.to, &self.digest)? {
             Known::Same => return Ok(()),
             Known::Different => return Err(ServiceError::MessageConflict),
@@ -95,25 +98,38 @@ impl Submission {
             bytes,
         };
         let (header, bytes) = self.envelope;
-        let (devices, bundle_version) = match self.device {
+        // A message to oneself is for one's other devices.
+        let others =
+            || own.receiving.iter().copied().filter(|device| *device != self.sender.device).collect();
+        match self.device {
+            Some(device) => {
+                let device = own_device(tx, self.sender, self.to, device, &header)?;
+                require_taken(tx.append(self.to, &[device], &self.quota, kept(bytes, 0))?)?;
+            }
+            None if self.to == sender => {
+                check_bundle(tx, sender, &own, &header)?;
+                let others: Vec<_> = others();
+                if !others.is_empty() {
+                    let envelope = kept(bytes, header.recipient_version);
+                    require_taken(tx.append(sender, &others, &self.quota, envelope)?)?;
+                }
+            }
             None => {
-                let recipient = tx.find_participant(self.to)?.ok_or(ServiceError::UnknownParticipant)?;
+                let recipient = tx.directory_entry(self.to)?.ok_or(ServiceError::UnknownParticipant)?;
                 if recipient.state != ParticipantState::Active {
                     return Err(ServiceError::UnknownParticipant);
                 }
-                check_bundle(tx, self.to, &header)?;
-                (tx.receiving_devices(self.to)?, header.recipient_version)
+                check_bundle(tx, self.to, &recipient, &header)?;
+                let envelope = kept(bytes, header.recipient_version);
+                require_taken(tx.append(self.to, &recipient.receiving, &self.quota, envelope)?)?;
+                for device in &recipient.parked {
+                    tx.note_missed(*device, 1)?;
+                }
             }
-            Some(device) => (vec![own_device(tx, self.sender, self.to, device, &header)?], 0),
-        };
-        // A message to oneself is for one's other devices.
-        let devices: Vec<_> = devices.into_iter().filter(|device| *device != self.sender.device).collect();
-        if !devices.is_empty() || self.to != sender {
-            require_taken(tx.append(self.to, &devices, &self.quota, kept(bytes, bundle_version))?)?;
         }
         if let Some((header, copy)) = self.own_devices {
-            check_bundle(tx, sender, &header)?;
-            let others = others(tx, self.sender)?;
+            check_bundle(tx, sender, &own, &header)?;
+            let others: Vec<_> = others();
             // A full queue of an own forgotten device must not keep anybody from sending.
             tx.append(sender, &others, &self.quota, kept(copy, header.recipient_version))?;
         }
@@ -121,15 +137,13 @@ impl Submission {
     }
 }
 
-fn require_active(tx: &WriteTx<'_>, sender: Principal) -> Result<(), ServiceError> {
-    let device = tx.find_device(sender.device)?.ok_or(ServiceError::NotLoggedIn)?;
-    if device.revoked || device.participant != sender.participant {
+/// The sender's own entry, if the device may still send.
+fn active_sender(tx: &mut WriteTx<'_>, sender: Principal) -> Result<Arc<DirectoryEntry>, ServiceError> {
+    let own = tx.directory_entry(sender.participant)?.ok_or(ServiceError::NotLoggedIn)?;
+    if !own.has_device(sender.device) {
         return Err(ServiceError::DeviceRevoked);
     }
-    match tx.find_participant(sender.participant)?.map(|row| row.state) {
-        Some(ParticipantState::Active) => Ok(()),
-        _ => Err(ServiceError::Disabled),
-    }
+    if own.state == ParticipantState::Active { Ok(own) } else { Err(ServiceError::Disabled) }
 }
 
 fn require_taken(appended: Appended) -> Result<(), ServiceError> {
@@ -141,13 +155,17 @@ fn require_taken(appended: Appended) -> Result<(), ServiceError> {
     }
 }
 
-fn others(tx: &WriteTx<'_>, sender: Principal) -> Result<Vec<DeviceId>, ServiceError> {
-    let devices = tx.receiving_devices(sender.participant)?;
-    Ok(devices.into_iter().filter(|device| *device != sender.device).collect())
-}
-
 /// Checks that the keys sealed to are the recipient's, and not superseded for too long.
-fn check_bundle(tx: &WriteTx<'_>, recipient: ParticipantId, header: &Header) -> Result<(), ServiceError> {
+fn check_bundle(
+    tx: &WriteTx<'_>,
+    recipient: ParticipantId,
+    entry: &DirectoryEntry,
+    header: &Header,
+) -> Result<(), ServiceError> {
+    let sealed_to = (u64::from(header.recipient_version), header.recipient_digest);
+    if entry.current_bundle == Some(sealed_to) {
+        return Ok(());
+    }
     match tx.bundle_standing(recipient, header.recipient_version, &header.recipient_digest)? {
         BundleStanding::Current => Ok(()),
         BundleStanding::Superseded(since) if since.plus_days(SUPERSEDED_BUNDLE_DAYS) > tx.tick() => Ok(()),

@@ -96,17 +96,6 @@ impl ReadTx<'_> {
         let rows = statement.query_map([since.0], from_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
-
-    /// A participant's parked devices.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn parked_devices(&self, participant: ParticipantId) -> Result<Vec<DeviceId>, StoreError> {
-        let sql = "SELECT id FROM devices WHERE participant = ?1 AND NOT revoked AND parked";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map([participant.number()], |row| column::device(row, 0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
 }
 
 impl WriteTx<'_> {
@@ -115,12 +104,13 @@ impl WriteTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn upsert_device(
-        &self,
+        &mut self,
         id: DeviceId,
         participant: ParticipantId,
         key_digest: &Sha512Digest,
         login_key: &[u8],
     ) -> Result<(), StoreError> {
+        self.directory.forget();
         self.connection
             .prepare_cached(
                 "INSERT INTO devices (id, participant, key_digest, login_key, seen_tick)
@@ -134,7 +124,8 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn revoke_device(&self, id: DeviceId) -> Result<(), StoreError> {
+    pub fn revoke_device(&mut self, id: DeviceId) -> Result<(), StoreError> {
+        self.directory.forget();
         self.connection
             .prepare_cached("UPDATE devices SET revoked = 1 WHERE id = ?1")?
             .execute([id.number()])?;
@@ -145,7 +136,8 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn mark_device_seen(&self, id: DeviceId) -> Result<(), StoreError> {
+    pub fn mark_device_seen(&mut self, id: DeviceId) -> Result<(), StoreError> {
+        self.directory.forget();
         self.connection
             .prepare_cached("UPDATE devices SET seen_tick = ?2, parked = 0 WHERE id = ?1")?
             .execute((id.number(), self.tick().0))?;
@@ -154,13 +146,17 @@ impl WriteTx<'_> {
 
     /// As [`WriteTx::mark_device_seen`], but written only when the last note is more than a day old: an
     /// SD card need not hear of every acknowledgement.
-    pub(super) fn refresh_device_seen(&self, id: DeviceId) -> Result<(), StoreError> {
+    pub(super) fn refresh_device_seen(&mut self, id: DeviceId) -> Result<(), StoreError> {
         let now = self.tick();
-        self.connection
+        let refreshed = self
+            .connection
             .prepare_cached(
                 "UPDATE devices SET seen_tick = ?2, parked = 0 WHERE id = ?1 AND (parked OR seen_tick < ?3)",
             )?
             .execute((id.number(), now.0, now.minus_days(1).0))?;
+        if refreshed > 0 {
+            self.directory.forget();
+        }
         Ok(())
     }
 
@@ -175,6 +171,7 @@ impl WriteTx<'_> {
             .prepare_cached("UPDATE devices SET parked = 1 WHERE id = ?1 AND NOT parked AND seen_tick < ?2")?
             .execute((id.number(), since.0))?;
         if parked == 1 {
+            self.directory.forget();
             self.drop_queue(id)?;
         }
         Ok(())

@@ -147,7 +147,8 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn insert_bundle(&self, id: ParticipantId, row: &BundleRow) -> Result<(), StoreError> {
+    pub fn insert_bundle(&mut self, id: ParticipantId, row: &BundleRow) -> Result<(), StoreError> {
+        self.directory.forget();
         self.connection
             .prepare_cached(
                 "UPDATE key_bundles SET superseded_tick = ?2

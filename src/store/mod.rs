@@ -18,6 +18,7 @@
 mod admin_accounts;
 mod column;
 mod devices;
+mod directory;
 mod envelopes;
 mod invites;
 mod keys;
@@ -37,6 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use momedo_protocol::cursor::StoreEpoch;
 
 pub use devices::DeviceRow;
+pub use directory::DirectoryEntry;
 pub use envelopes::{Known, NewEnvelope, StoredEnvelope};
 pub use invites::{InviteRow, ReservationRow};
 pub use keys::{BundleRow, BundleStanding};
@@ -184,6 +186,7 @@ pub struct ReadTx<'a> {
 pub struct WriteTx<'a> {
     read: ReadTx<'a>,
     queues: &'a mut ozones::Queues,
+    directory: &'a mut directory::Directory,
     delivered: &'a mut Vec<Delivered>,
 }
 

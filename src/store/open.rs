@@ -17,7 +17,9 @@ const STATEMENTS: usize = 96;
 pub(super) fn writer(path: &Path, options: &StoreOptions) -> Result<Connection, StoreError> {
     let is_new = !path.exists() || std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
     create_private(path)?;
-    let mut connection = Connection::open(path)?;
+    // Only the writer thread uses it, so it needs no lock of its own.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     if is_new {
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;

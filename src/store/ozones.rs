@@ -227,9 +227,6 @@ impl WriteTx<'_> {
         for device in full {
             self.note_missed(device, 1)?;
         }
-        for device in self.parked_devices(recipient)? {
-            self.note_missed(device, 1)?;
-        }
         Ok(appended)
     }
 
@@ -284,7 +281,10 @@ impl WriteTx<'_> {
     }
 
     /// Counts envelopes that were not kept for a device.
-    fn note_missed(&mut self, device: DeviceId, count: u64) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn note_missed(&mut self, device: DeviceId, count: u64) -> Result<(), StoreError> {
         if count > 0 {
             self.connection
                 .prepare_cached(

@@ -73,11 +73,12 @@ impl WriteTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn insert_participant(
-        &self,
+        &mut self,
         id: ParticipantId,
         name: &str,
         created_at: UnixMillis,
     ) -> Result<(), StoreError> {
+        self.directory.forget();
         self.connection
             .prepare_cached(
                 "INSERT INTO participants (id, name, role, state, created_at)

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use momedo_protocol::cursor::StoreEpoch;
 
+use super::directory::Directory;
 use super::ozones::Queues;
 use super::{Delivered, DeliveryListener, ReadTx, StoreError, Ticks, WriteTx, settings};
 use crate::data_directory::reserve_file;
@@ -79,14 +80,21 @@ pub(super) struct Writer {
     pub(super) listener: DeliveryListener,
 }
 
+/// What the writer keeps in memory of its own tables.
+#[derive(Default)]
+struct Memory {
+    queues: Queues,
+    directory: Directory,
+}
+
 pub(super) fn spawn(mut writer: Writer, mut jobs: mpsc::Receiver<Job>) -> Result<JoinHandle<()>, StoreError> {
     std::thread::Builder::new()
         .name("store-writer".into())
         .spawn(move || {
-            let mut queues = Queues::default();
+            let mut memory = Memory::default();
             let mut batch = Vec::with_capacity(MAX_BATCH);
             while jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-                if writer.commit(batch.drain(..), &mut queues) {
+                if writer.commit(batch.drain(..), &mut memory) {
                     break;
                 }
             }
@@ -98,17 +106,18 @@ pub(super) fn spawn(mut writer: Writer, mut jobs: mpsc::Receiver<Job>) -> Result
 
 impl Writer {
     /// Applies one batch and answers its callers; true when the writer is to end.
-    fn commit(&mut self, batch: impl Iterator<Item = Job>, queues: &mut Queues) -> bool {
+    fn commit(&mut self, batch: impl Iterator<Item = Job>, memory: &mut Memory) -> bool {
         let mut replies = Vec::new();
         let mut delivered = Vec::new();
         let mut ends = false;
-        let result = self.apply(batch, queues, &mut replies, &mut delivered, &mut ends);
+        let result = self.apply(batch, memory, &mut replies, &mut delivered, &mut ends);
         let result = result.and_then(|()| Ok(self.connection.execute_batch("COMMIT")?));
         if let Err(error) = &result {
             if !self.connection.is_autocommit() {
                 let _: Result<_, _> = self.connection.execute_batch("ROLLBACK");
             }
-            queues.forget();
+            memory.queues.forget();
+            memory.directory.forget();
             self.failed(error);
         } else {
             (self.listener)(delivered);
@@ -122,7 +131,7 @@ impl Writer {
     fn apply(
         &self,
         batch: impl Iterator<Item = Job>,
-        queues: &mut Queues,
+        memory: &mut Memory,
         replies: &mut Vec<Reply>,
         delivered: &mut Vec<Delivered>,
         ends: &mut bool,
@@ -149,8 +158,10 @@ impl Writer {
                 continue;
             }
             let read = ReadTx { connection: &self.connection, ticks: &self.ticks, epoch: self.epoch };
-            queues.start_job();
-            let (keep, reply) = (job.work)(Ok(&mut WriteTx { read, queues, delivered }));
+            memory.queues.start_job();
+            let Memory { queues, directory } = memory;
+            let mut tx = WriteTx { read, queues, directory, delivered };
+            let (keep, reply) = (job.work)(Ok(&mut tx));
             replies.push(reply);
             if self.connection.is_autocommit() {
                 // SQLite rolled the whole transaction back: a full disk, or worse.
@@ -159,7 +170,8 @@ impl Writer {
             }
             if !keep {
                 delivered.truncate(before);
-                queues.undo_job();
+                memory.queues.undo_job();
+                memory.directory.forget();
                 if let Err(error) = run("ROLLBACK TO job") {
                     failed = Some(error);
                     continue;

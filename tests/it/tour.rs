@@ -110,6 +110,32 @@ fn a_lost_device_is_revoked_and_the_others_go_on_with_new_keys() {
 }
 
 #[test]
+fn new_encryption_keys_reach_the_other_devices_and_old_mail_still_opens() {
+    let server = Server::start();
+    let ada = register(&server, "Ada");
+    let ben = register(&server, "Ben");
+    server.json(&["user", "add-device", "--profile", "ben", "--new-profile", "tablet", "--json"]);
+    let send = |text| server.json(&["send", "--profile", "ada", "--to", field(&ben, "id"), text, "--json"]);
+    send("vor dem Wechsel");
+    for version in [2, 3] {
+        // Twice, while the tablet is away.
+        let rotated = server.json(&["keys", "rotate", "--profile", "ben", "--json"]).remove(0);
+        assert_eq!(rotated["version"], version);
+        assert_eq!(rotated["fingerprint"], ben["fingerprint"]);
+    }
+    send("nach dem Wechsel");
+    for profile in ["ben", "tablet"] {
+        let got = server.json(&["receive", "--profile", profile, "--json"]);
+        let texts: Vec<&str> = got.iter().map(|message| field(message, "text")).collect();
+        assert_eq!(texts, ["vor dem Wechsel", "nach dem Wechsel"], "{profile}");
+        assert!(got.iter().all(|message| message["verified"] == true && message["suite"] == 1));
+    }
+    // The tablet signs with what it was given.
+    server.json(&["send", "--profile", "tablet", "--to", field(&ada, "id"), "vom Tablet", "--json"]);
+    assert_eq!(server.json(&["receive", "--profile", "ada", "--json"])[0]["verified"], true);
+}
+
+#[test]
 fn a_profile_with_a_passphrase_opens_only_with_it() {
     let server = Server::start();
     std::fs::write(server.profile("right"), "correct horse battery\n").unwrap();

@@ -10,7 +10,7 @@
 //! | [`secrets`] | a participant's private keys, made, stored and loaded |
 //! | [`connection`] | HTTPS to the pinned server |
 //! | [`session`] | log-in, and the calls of the API |
-//! | [`registration`], [`devices`] | joining, and adding or revoking devices |
+//! | [`registration`], [`devices`], [`rotation`] | joining, adding or revoking devices, new keys |
 //! | [`contacts`] | whose keys are known, and what happens when they change |
 //! | [`sending`], [`receiving`], [`stream`] | messages |
 
@@ -22,6 +22,7 @@ mod pin;
 pub mod profile;
 pub mod receiving;
 pub mod registration;
+pub mod rotation;
 pub mod secrets;
 pub mod sending;
 pub mod session;

@@ -17,6 +17,7 @@ use crate::ClientError;
 use crate::contacts::{self, Trust};
 use crate::devices::adopt_published_keys;
 use crate::profile::Profile;
+use crate::rotation::rotate_if_due;
 use crate::secrets::CarriedKeys;
 use crate::session::Session;
 
@@ -67,6 +68,8 @@ pub async fn receive(
 ) -> Result<usize, ClientError> {
     let mut shown = show_stored(profile, show)?;
     adopt_published_keys(profile, session).await?;
+    // Keys that could not be renewed today are renewed another day; mail is worth more.
+    drop(rotate_if_due(profile, session, &|_| {}).await);
     let mut wait = if shown > 0 { Duration::ZERO } else { wait };
     let mut after: Option<Cursor> = profile.get("cursor")?;
     loop {

@@ -34,7 +34,7 @@ pub struct Header {
     pub suite: Suite,
     /// The sender's ID for this message.
     pub message_id: MessageId,
-    /// Version of the recipient's key bundle (or device list, for device keys).
+    /// Version of the recipient's key bundle; 0 for device keys.
     pub recipient_version: u32,
     /// Digest of the recipient's key bundle (or device keys).
     pub recipient_digest: Sha512Digest,

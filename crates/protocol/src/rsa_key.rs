@@ -1,13 +1,12 @@
 //! RSA public keys: what makes one acceptable, verifying with them and encrypting to them.
 //!
-//! Only public-key work happens here, with the `rsa` crate; see [`crate::rsa_private_key`] for the rest
-//! and for why.
+//! Only public-key work happens here: parsing and encrypting with the `rsa` crate, verifying with it on
+//! wasm32 and with aws-lc-rs elsewhere. See `rsa_private_key` for the rest.
 
 use rsa::pkcs8::{DecodePublicKey, EncodePublicKey};
-use rsa::sha2::{Sha256, Sha512};
-use rsa::signature::Verifier;
+use rsa::sha2::Sha256;
 use rsa::traits::PublicKeyParts;
-use rsa::{BigUint, Oaep, pss};
+use rsa::{BigUint, Oaep};
 
 use crate::digest::Fingerprint;
 use crate::limits::{MAX_RSA_BITS, MIN_RSA_BITS};
@@ -82,10 +81,7 @@ impl RsaPublicKey {
     /// # Errors
     /// [`SignatureError`] when it does not fit.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
-        let signature = pss::Signature::try_from(signature).map_err(|_| SignatureError)?;
-        pss::VerifyingKey::<Sha512>::new(self.key.clone())
-            .verify(message, &signature)
-            .map_err(|_| SignatureError)
+        verify_pss(self, message, signature)
     }
 
     /// Encrypts 32 bytes with RSA-OAEP (SHA-256, MGF1-SHA-256, empty label); as long as the modulus.
@@ -99,6 +95,24 @@ impl RsaPublicKey {
     pub fn modulus_bytes(&self) -> usize {
         self.key.size()
     }
+}
+
+/// With aws-lc-rs, which takes a tenth of the time: a log-in is little else.
+#[cfg(not(target_arch = "wasm32"))]
+fn verify_pss(key: &RsaPublicKey, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+    use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA512, UnparsedPublicKey};
+    UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA512, &key.spki)
+        .verify(message, signature)
+        .map_err(|_| SignatureError)
+}
+
+#[cfg(target_arch = "wasm32")]
+fn verify_pss(key: &RsaPublicKey, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+    use rsa::signature::Verifier;
+    let signature = rsa::pss::Signature::try_from(signature).map_err(|_| SignatureError)?;
+    rsa::pss::VerifyingKey::<rsa::sha2::Sha512>::new(key.key.clone())
+        .verify(message, &signature)
+        .map_err(|_| SignatureError)
 }
 
 impl std::fmt::Debug for RsaPublicKey {

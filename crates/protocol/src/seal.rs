@@ -45,7 +45,7 @@ pub struct SharedSecrets {
 /// The public keys to seal to, and how envelopes name them.
 #[derive(Debug, Clone, Copy)]
 pub struct RecipientKeys<'a> {
-    /// Version of the key bundle, or of the device list for device keys.
+    /// Version of the key bundle; 0 for device keys.
     pub version: u32,
     /// Digest of the key bundle, or of the device's keys.
     pub digest: Sha512Digest,

@@ -1,0 +1,198 @@
+//! New keys for a participant: made on one device, carried to the others, proved to the server.
+//!
+//! Encryption keys are renewed every 90 days and the McEliece key every year, by whichever device notices
+//! first; revoking a device renews everything.
+
+use std::time::{Duration, Instant};
+
+use momedo_protocol::api;
+use momedo_protocol::device_list::{DeviceEntry, DeviceListPayload};
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::jws::Signer;
+use momedo_protocol::key_bundle::KeyBundle;
+use momedo_protocol::mceliece::McEliecePublicKey;
+use momedo_protocol::message::{KIND_KEYS, Message};
+use momedo_protocol::message_id::MessageId;
+use momedo_protocol::ml_kem_key::{MlKemPrivateKey, MlKemPublicKey};
+use momedo_protocol::possession::PossessionContext;
+use momedo_protocol::rsa_key::RsaPublicKey;
+use momedo_protocol::rsa_private_key::RsaPrivateKey;
+use momedo_protocol::seal::{PrivateKeys, RecipientKeys, seal};
+use momedo_protocol::suite::Suite;
+
+use crate::profile::Profile;
+use crate::registration::{Progress, Step, bundle_payload};
+use crate::secrets::{CarriedKeys, NewKeys, StoredKeys};
+use crate::sending::submit;
+use crate::session::Session;
+use crate::{ClientError, devices, now};
+
+/// How long the sealed keys for another device may take to be submitted.
+const CARRY_TIME: Duration = Duration::from_secs(10);
+
+/// How old encryption keys get, in days.
+const ENCRYPTION_KEY_DAYS: u64 = 90;
+
+/// How old a McEliece key gets, in days.
+const MCELIECE_KEY_DAYS: u64 = 365;
+
+/// Setting with the time the McEliece key was made.
+const MCELIECE_MADE_AT: &str = "mceliece-made-at";
+
+fn protocol(error: impl ToString) -> ClientError {
+    ClientError::Protocol(error.to_string())
+}
+
+/// What is to be published.
+pub(crate) struct Replacement {
+    /// A new signature key, if it changes.
+    pub(crate) signature_key: Option<RsaPrivateKey>,
+    /// The encryption keys.
+    pub(crate) keys: NewKeys,
+    /// The next device list, if it changes; it is signed here.
+    pub(crate) device_list: Option<DeviceListPayload>,
+}
+
+/// Renews the encryption keys if they are due. Another device may be doing the same; then its keys come with
+/// the next messages.
+///
+/// # Errors
+/// As [`ClientError`] says; the old keys go on working.
+pub async fn rotate_if_due(
+    profile: &Profile,
+    session: &mut Session,
+    progress: Progress<'_>,
+) -> Result<(), ClientError> {
+    let bundle = profile.own_bundle()?;
+    if now() < bundle.payload.issued_at.plus_days(ENCRYPTION_KEY_DAYS) {
+        return Ok(());
+    }
+    rotate(profile, session, progress).await
+}
+
+/// Renews the encryption keys now.
+///
+/// # Errors
+/// As [`rotate_if_due`].
+pub async fn rotate(
+    profile: &Profile,
+    session: &mut Session,
+    progress: Progress<'_>,
+) -> Result<(), ClientError> {
+    progress(Step::MakingKeys);
+    let bundle = profile.own_bundle()?;
+    let (list, _) = devices::list(profile, session).await?;
+    let made_at = profile.get(MCELIECE_MADE_AT)?.unwrap_or(bundle.payload.issued_at);
+    let current = profile.private_keys(&bundle.digest)?.and_then(|keys| keys.mceliece);
+    let public =
+        bundle.payload.mceliece_key.map(|digest| profile.mceliece_key(&digest)).transpose()?.flatten();
+    let kept = current.zip(public).filter(|_| now() < made_at.plus_days(MCELIECE_KEY_DAYS));
+    let keys = tokio::task::spawn_blocking(move || match kept {
+        None => Ok(NewKeys::generate()),
+        Some((mceliece_private, mceliece)) => Ok(NewKeys {
+            private: PrivateKeys {
+                rsa: RsaPrivateKey::generate(),
+                ml_kem: MlKemPrivateKey::generate(),
+                mceliece: Some(mceliece_private),
+            },
+            mceliece: McEliecePublicKey::from_bytes(mceliece).map_err(protocol)?,
+        }),
+    })
+    .await
+    .map_err(protocol)??;
+    let replacement = Replacement { signature_key: None, keys, device_list: None };
+    publish(profile, session, &list.devices, replacement, progress).await
+}
+
+/// Carries new keys to `devices`, publishes their bundle and puts it into force here.
+pub(crate) async fn publish(
+    profile: &Profile,
+    session: &mut Session,
+    devices: &[DeviceEntry],
+    replacement: Replacement,
+    progress: Progress<'_>,
+) -> Result<(), ClientError> {
+    let Replacement { signature_key: new_signature_key, keys, device_list } = replacement;
+    let old_signature_key = profile.signature_key()?;
+    let signature_key = new_signature_key.as_ref().unwrap_or(&old_signature_key);
+    let old = profile.own_bundle()?;
+    let home = profile.server()?.fingerprint;
+    let version = old.payload.version + 1;
+    let payload = bundle_payload(session.id, &old.payload.name, version, home, signature_key, &keys);
+    let signers: &[&dyn Signer] = match &new_signature_key {
+        Some(new) => &[new, &old_signature_key],
+        None => &[&old_signature_key],
+    };
+    let jws = payload.sign(signers);
+    let bundle = KeyBundle::verify(&jws).map_err(protocol)?;
+    let digest = keys.mceliece.digest();
+    let has_new_mceliece_key = old.payload.mceliece_key != Some(digest);
+    if has_new_mceliece_key {
+        progress(Step::SendingKey);
+        session.store_mceliece_key(&digest, keys.mceliece.bytes()).await?;
+    }
+
+    // The other devices get the keys first: should this fail halfway, they know keys nobody uses.
+    let carried = CarriedKeys {
+        signature_key: Base64Bytes(signature_key.pkcs8().to_vec()),
+        bundle_digest: bundle.digest,
+        keys: StoredKeys::new(&keys.private),
+    };
+    let own = session.device;
+    for entry in devices.iter().filter(|entry| entry.id() != own) {
+        carry(profile, session, entry, &carried, &old_signature_key).await?;
+    }
+    let device_list = device_list.map(|list| list.sign(signature_key));
+    let challenge = session.publish(&api::PublishRequest { bundle: jws.clone(), device_list }).await?;
+    let context = PossessionContext { server: home, id: session.id, bundle_digest: bundle.digest };
+    let answer = challenge.challenge.answer(&keys.private, &context).map_err(protocol)?;
+    // On disk before the server makes them count: should the answer get lost, the next command adopts them.
+    profile.store_carried_keys(&carried)?;
+    let proof = api::ProofRequest {
+        challenge_id: challenge.challenge_id,
+        answer: Base64Bytes(answer.bytes().to_vec()),
+    };
+    session.prove(&proof).await?;
+    profile.atomically(|| {
+        profile.store_signature_key(signature_key)?;
+        if has_new_mceliece_key {
+            profile.set_mceliece_key(&digest, keys.mceliece.bytes())?;
+            profile.set(MCELIECE_MADE_AT, &now())?;
+        }
+        profile.set("bundle", &jws)?;
+        profile.forget_carried_keys()
+    })
+}
+
+/// Sends new keys to one of the own devices, sealed to that device's keys alone.
+async fn carry(
+    profile: &Profile,
+    session: &mut Session,
+    entry: &DeviceEntry,
+    carried: &CarriedKeys,
+    signature_key: &RsaPrivateKey,
+) -> Result<(), ClientError> {
+    let rsa = RsaPublicKey::from_spki(&entry.rsa_key.0).map_err(protocol)?;
+    let ml_kem = MlKemPublicKey::from_bytes(&entry.ml_kem_key.0).map_err(protocol)?;
+    // Device keys are named by their digest alone.
+    let keys =
+        RecipientKeys { version: 0, digest: entry.key_digest(), rsa: &rsa, ml_kem: &ml_kem, mceliece: None };
+    let message = Message {
+        from: session.id,
+        to: session.id,
+        id: MessageId::new(now()),
+        sent_at: now(),
+        conversation: None,
+        kind: KIND_KEYS.into(),
+        body: serde_json::to_value(carried).map_err(protocol)?,
+    };
+    let envelope = seal(Suite::Small, &keys, message.id, &message.sign(signature_key)).map_err(protocol)?;
+    let request = api::SubmitRequest {
+        id: message.id,
+        to: session.id,
+        device: Some(entry.id()),
+        envelope: Base64Bytes(envelope),
+        own_devices: None,
+    };
+    submit(profile, session, &request, Instant::now() + CARRY_TIME).await
+}
