@@ -13,7 +13,7 @@ use super::language::Language;
 use super::problems::describe;
 use crate::service::ServiceError;
 
-/// A refusal on its way out; [`render`] gives it its language.
+/// A refusal on its way out; a middleware gives it its language.
 #[derive(Debug)]
 pub struct ApiError(pub ServiceError);
 

@@ -84,6 +84,7 @@ pub(crate) async fn open(
         acknowledged: after,
         // What waits already is in no inbox.
         behind: true,
+        to_acknowledge: None,
         state: state.clone(),
         principal,
         listening,
@@ -112,6 +113,8 @@ struct Stream {
     sent: u64,
     acknowledged: u64,
     behind: bool,
+    /// An acknowledgement that was received and is not being written yet.
+    to_acknowledge: Option<Cursor>,
 }
 
 /// What a submission or an acknowledgement came to.
@@ -138,7 +141,14 @@ impl From<axum::Error> for Ended {
 
 impl Stream {
     async fn run(mut self, mut socket: WebSocket) {
-        let (code, reason) = match self.exchange(&mut socket).await {
+        let ended = self.exchange(&mut socket).await;
+        if let Some(cursor) = self.to_acknowledge.take() {
+            // A client may acknowledge and leave at once.
+            if let Err(error) = ozone::acknowledge(&self.state, self.principal, cursor).await {
+                tracing::debug!(%error, "a last acknowledgement was not written");
+            }
+        }
+        let (code, reason) = match ended {
             // The client is gone; what it did not acknowledge waits in the ozone.
             Err(Ended) => return,
             Ok(End::Stopping) => (close_code::AWAY, "the server is stopping"),
@@ -154,14 +164,13 @@ impl Stream {
         let mut pending = FuturesUnordered::new();
         let mut submissions = 0;
         let mut acknowledging = false;
-        let mut to_acknowledge = None;
         let mut keep_alive = tokio::time::interval(KEEP_ALIVE);
         keep_alive.reset();
         let mut silent = 0;
         let mut stop = self.state.stop.clone();
         loop {
             self.deliver(socket).await?;
-            if let Some(cursor) = to_acknowledge.take_if(|_| !acknowledging) {
+            if let Some(cursor) = self.to_acknowledge.take_if(|_| !acknowledging) {
                 acknowledging = true;
                 pending.push(self.acknowledge(cursor));
             }
@@ -205,7 +214,7 @@ impl Stream {
                                             self.acknowledged = self.acknowledged.max(cursor.sequence);
                                             // Of several that wait, the furthest stands for all.
                                             let furthest = Cursor { sequence: self.acknowledged, ..cursor };
-                                            to_acknowledge = Some(furthest);
+                                            self.to_acknowledge = Some(furthest);
                                         }
                                         Err(error) => self.refuse(socket, &error.into()).await?,
                                     }

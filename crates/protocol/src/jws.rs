@@ -19,9 +19,9 @@ pub trait Signer: Send + Sync {
 /// Which kind of document a signature is for; stands in the protected header as `typ`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DocumentType {
-    /// A [`crate::key_bundle::KeyBundle`].
+    /// A [`crate::key_bundle::KeyBundlePayload`].
     KeyBundle,
-    /// A [`crate::device_list::DeviceList`].
+    /// A [`crate::device_list::DeviceListPayload`].
     DeviceList,
     /// A [`crate::countersignature::Countersignature`].
     Countersignature,
