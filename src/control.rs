@@ -33,17 +33,25 @@ pub enum ControlError {
 #[cfg(unix)]
 const MAX_LINE: u64 = 64 * 1024;
 
-/// Serves the socket until `stop` turns true. A socket that cannot be made is logged: the server is worth
-/// running without it.
+/// The socket, listening.
 #[cfg(unix)]
-pub async fn serve(app: AppState, directory: PathBuf, mut stop: Shutdown) {
-    let listener = match bind(&directory) {
-        Ok(listener) => listener,
-        Err(error) => {
+pub struct Control(tokio::net::UnixListener);
+
+/// Makes the socket. One that cannot be made is logged: the server is worth running without it.
+#[cfg(unix)]
+pub fn listen(directory: &Path) -> Option<Control> {
+    bind(directory)
+        .inspect_err(|error| {
             tracing::error!(%error, "no control socket: `momedo admin` works only while the server is stopped");
-            return;
-        }
-    };
+        })
+        .ok()
+        .map(Control)
+}
+
+/// Serves the socket until `stop` is raised, then removes it.
+#[cfg(unix)]
+pub async fn serve(app: AppState, control: Option<Control>, directory: PathBuf, mut stop: Shutdown) {
+    let Some(Control(listener)) = control else { return };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -132,11 +140,21 @@ pub async fn ask(directory: &Path, request: &AdminRequest) -> Result<AdminRespon
 /// The named pipe for Windows comes with its installer; until then `momedo admin` works beside a stopped
 /// server there.
 #[cfg(not(unix))]
-pub async fn serve(_: AppState, _: PathBuf, mut stop: Shutdown) {
+pub struct Control;
+
+/// As the note at [`Control`] says.
+#[cfg(not(unix))]
+pub fn listen(_: &Path) -> Option<Control> {
+    None
+}
+
+/// As the note at [`Control`] says.
+#[cfg(not(unix))]
+pub async fn serve(_: AppState, _: Option<Control>, _: PathBuf, mut stop: Shutdown) {
     stop.requested().await;
 }
 
-/// As the note at [`serve`] says.
+/// As the note at [`Control`] says.
 ///
 /// # Errors
 /// Always [`ControlError::NotRunning`].

@@ -165,8 +165,10 @@ impl Opened {
             listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let link_address = addresses::for_links(&self.app.config, &bound);
         administration::remember_link_address(&self.app, link_address).await?;
-        let control =
-            tokio::spawn(control::serve(self.app.clone(), self.directory.path().to_owned(), stop.clone()));
+        // Before anybody is told that the server is ready.
+        let socket = control::listen(self.directory.path());
+        let directory = self.directory.path().to_owned();
+        let control = tokio::spawn(control::serve(self.app.clone(), socket, directory, stop.clone()));
         let mut tasks = tasks::spawn(&self.app, &self.certificates, &stop);
         ready(&bound);
         server::run(self.app.clone(), self.certificates.clone(), listeners, stop).await;
