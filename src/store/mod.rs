@@ -85,7 +85,7 @@ pub type DeliveryListener = Box<dyn Fn(Vec<Delivered>) + Send>;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// No room on the disk, or the configured size is reached.
-    #[error("the disk is full")]
+    #[error("the disk is full: make room, then try again")]
     Full,
     /// More jobs wait than the queue holds.
     #[error("the store is busy")]

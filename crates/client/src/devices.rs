@@ -51,7 +51,7 @@ pub async fn adopt_published_keys(profile: &Profile, session: &mut Session) -> R
     }
     profile.atomically(|| {
         profile.store_signature_key(&key)?;
-        profile.set("bundle", &published.bundle)?;
+        profile.set_own_bundle(&bundle, &published.bundle)?;
         profile.forget_carried_keys()
     })
 }

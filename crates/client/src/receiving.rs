@@ -76,6 +76,7 @@ pub async fn receive(
         let page = session.ozone(after, PAGE, wait).await?;
         wait = Duration::ZERO;
         if page.messages.is_empty() {
+            profile.erase_keys_before(page.oldest_bundle_version)?;
             return Ok(shown);
         }
         for delivery in &page.messages {

@@ -149,7 +149,7 @@ async fn join(
         profile.set("addresses", &server.addresses)?;
         profile.set("server", &server.fingerprint)?;
         profile.set("name", &offered.bundle.payload.name)?;
-        profile.set("bundle", &offered.jws)?;
+        profile.set_own_bundle(&offered.bundle, &offered.jws)?;
         profile.set("device", &offered.device)?;
         profile.set("id", &reservation.id)
     })?;

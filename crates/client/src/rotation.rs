@@ -159,7 +159,7 @@ pub(crate) async fn publish(
             profile.set_mceliece_key(&digest, keys.mceliece.bytes())?;
             profile.set(MCELIECE_MADE_AT, &now())?;
         }
-        profile.set("bundle", &jws)?;
+        profile.set_own_bundle(&bundle, &jws)?;
         profile.forget_carried_keys()
     })
 }

@@ -3,6 +3,8 @@
 use momedo_protocol::device_list::DeviceEntry;
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::encoding::{Base64Bytes, encode_hex};
+use momedo_protocol::jws::Jws;
+use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::{McEliecePrivateKey, McEliecePublicKey};
 use momedo_protocol::ml_kem_key::MlKemPrivateKey;
 use momedo_protocol::rsa_key::RsaPublicKey;
@@ -19,6 +21,8 @@ const LOGIN_KEY: &str = "login-key";
 const DEVICE_KEYS: &str = "device-keys";
 /// Followed by the digest of the bundle whose keys these are.
 const BUNDLE_KEYS: &str = "bundle-keys:";
+/// Setting with the versions and digests of bundles whose keys are here.
+const BUNDLE_VERSIONS: &str = "bundle-versions";
 /// A signature key from another own device, followed by the digest of the bundle it will sign for.
 const CARRIED_SIGNATURE_KEY: &str = "carried-signature-key:";
 
@@ -151,6 +155,35 @@ impl Profile {
         read_rsa(&self.secret(LOGIN_KEY)?)
     }
 
+    /// Puts a bundle into force: it is the own one from now on, and its keys are known by its version.
+    pub(crate) fn set_own_bundle(&self, bundle: &KeyBundle, jws: &Jws) -> Result<(), ClientError> {
+        let mut versions = self.bundle_versions()?;
+        versions.push((bundle.payload.version, bundle.digest));
+        self.set(BUNDLE_VERSIONS, &versions)?;
+        self.set("bundle", jws)
+    }
+
+    fn bundle_versions(&self) -> Result<Vec<(u64, Sha512Digest)>, ClientError> {
+        Ok(self.get(BUNDLE_VERSIONS)?.unwrap_or_default())
+    }
+
+    /// Erases private keys of bundles older than `oldest`, for which the home says that nothing can arrive
+    /// any more. That is the forward secrecy there is.
+    pub(crate) fn erase_keys_before(&self, oldest: u64) -> Result<(), ClientError> {
+        let current = self.own_bundle()?.payload.version;
+        let (old, kept): (Vec<_>, Vec<_>) =
+            self.bundle_versions()?.into_iter().partition(|(version, _)| *version < oldest.min(current));
+        if old.is_empty() {
+            return Ok(());
+        }
+        self.atomically(|| {
+            for (_, digest) in &old {
+                self.remove_secret(&bundle_name(digest))?;
+            }
+            self.set(BUNDLE_VERSIONS, &kept)
+        })
+    }
+
     /// The keys that open what was sealed to the bundle (or the device) with this digest.
     pub(crate) fn private_keys(&self, digest: &Sha512Digest) -> Result<Option<PrivateKeys>, ClientError> {
         let name = bundle_name(digest);
@@ -205,6 +238,7 @@ impl Profile {
     /// Copies the participant's keys from another profile; the device keys stay each device's own.
     pub(crate) fn copy_participant_keys(&self, from: &Profile) -> Result<(), ClientError> {
         self.set_secret(SIGNATURE_KEY, &from.secret(SIGNATURE_KEY)?)?;
+        self.set(BUNDLE_VERSIONS, &from.bundle_versions()?)?;
         for name in from.secret_names(BUNDLE_KEYS)? {
             self.set_secret(&name, &from.secret(&name)?)?;
         }
@@ -227,4 +261,40 @@ fn read(bytes: &[u8]) -> Result<StoredKeys, ClientError> {
 fn read_rsa(pkcs8: &[u8]) -> Result<RsaPrivateKey, ClientError> {
     RsaPrivateKey::from_pkcs8(pkcs8)
         .map_err(|_| ClientError::Protocol("stored private keys are damaged".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use momedo_protocol::digest::Fingerprint;
+    use momedo_protocol::id::ParticipantId;
+
+    use super::*;
+    use crate::registration::bundle_payload;
+
+    #[test]
+    fn only_keys_nothing_can_arrive_for_are_erased() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = Profile::create(folder.path(), Some("a passphrase")).unwrap();
+        let (keys, signature_key) = (NewKeys::generate(), RsaPrivateKey::generate());
+        let id = ParticipantId::random();
+        let digests: Vec<_> = (1..=3)
+            .map(|version| {
+                let payload = bundle_payload(id, "Ada", version, Fingerprint([1; 32]), &signature_key, &keys);
+                let jws = payload.sign(&[&signature_key]);
+                let bundle = KeyBundle::verify(&jws).unwrap();
+                profile.store_bundle_keys(&bundle.digest, &StoredKeys::new(&keys.private)).unwrap();
+                profile.set_own_bundle(&bundle, &jws).unwrap();
+                bundle.digest
+            })
+            .collect();
+        let kept =
+            || digests.iter().map(|d| profile.has_secret(&bundle_name(d)).unwrap()).collect::<Vec<_>>();
+        profile.erase_keys_before(0).unwrap();
+        assert_eq!(kept(), [true, true, true]);
+        profile.erase_keys_before(2).unwrap();
+        assert_eq!(kept(), [false, true, true]);
+        // Whatever a server says, the current keys stay.
+        profile.erase_keys_before(99).unwrap();
+        assert_eq!(kept(), [false, false, true]);
+    }
 }
