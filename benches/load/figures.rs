@@ -296,13 +296,13 @@ pub(crate) fn idle(runtime: &Runtime) {
     let subject = Subject::start();
     runtime.block_on(async {
         let count: usize = std::env::var("IDLE_STREAMS").map_or(10_000, |text| text.parse().unwrap());
-        let people = register(&subject, 1).await;
+        // Spread over many people: one participant's devices are told of each other.
+        let people = register(&subject, 1_000.min(count)).await;
         let before = subject.resident();
         let mut streams = Vec::new();
-        for _ in 0..count {
-            let mut stream = people[0].stream(&subject, 64).await;
-            // The greeting has arrived: the stream is up on both sides. Presence frames to all others of
-            // one participant would be this test's own load, so each is read as it comes.
+        for person in people.iter().cycle().take(count) {
+            let mut stream = person.stream(&subject, 64).await;
+            // The greeting has arrived: the stream is up on both sides.
             loop {
                 if let Some(ServerFrame::Presence { .. }) = stream.next().await.unwrap() {
                     break;
