@@ -212,9 +212,11 @@ impl Stream {
                                     match ozone::check_acknowledgement(&self.state, self.principal, cursor) {
                                         Ok(()) => {
                                             self.acknowledged = self.acknowledged.max(cursor.sequence);
-                                            // Of several that wait, the furthest stands for all.
-                                            let furthest = Cursor { sequence: self.acknowledged, ..cursor };
-                                            self.to_acknowledge = Some(furthest);
+                                            // Of several that wait, the furthest stands for all; never
+                                            // further than the client itself said.
+                                            let waiting = self.to_acknowledge.map_or(0, |c| c.sequence);
+                                            let sequence = cursor.sequence.max(waiting);
+                                            self.to_acknowledge = Some(Cursor { sequence, ..cursor });
                                         }
                                         Err(error) => self.refuse(socket, &error.into()).await?,
                                     }
