@@ -181,6 +181,17 @@ fn a_message_that_cannot_be_sent_leaves_nothing_queued() {
 }
 
 #[test]
+fn a_server_that_takes_connections_and_never_answers_holds_nobody_longer_than_asked() {
+    let mut server = Server::start();
+    let ada = register(&server, "Ada");
+    server.kill();
+    let _silent = std::net::TcpListener::bind(&server.address).unwrap();
+    let send = ["send", "--profile", "ada", "--to", field(&ada, "id"), "--wait", "1", "hallo", "--json"];
+    let said = server.failure(&send);
+    assert!(said.contains("no answer in the time to wait"), "{said}");
+}
+
+#[test]
 fn misuse_exits_with_two_and_says_how_it_is_done() {
     let server = Server::start();
     for arguments in

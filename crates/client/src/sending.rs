@@ -45,7 +45,8 @@ pub async fn send_text(
     if text.len() > MAX_TEXT_BYTES {
         return Err(ClientError::TooLong);
     }
-    let deadline = Instant::now() + wait;
+    // One honest try takes a moment, whatever was asked for.
+    let deadline = Instant::now() + wait.max(Duration::from_secs(1));
     let mut session = log_in(profile, language, deadline).await?;
     adopt_published_keys(profile, &mut session).await?;
     finish_interrupted(profile, &mut session, deadline).await?;
@@ -77,13 +78,26 @@ pub async fn send_text(
 /// As [`ClientError`] says.
 pub async fn log_in(profile: &Profile, language: &str, deadline: Instant) -> Result<Session, ClientError> {
     loop {
-        match profile.log_in(language).await {
+        match by(deadline, profile.log_in(language)).await {
             Err(error) if error.is_temporary() && Instant::now() + PAUSE < deadline => {
                 tokio::time::sleep(PAUSE).await;
             }
             result => return result,
         }
     }
+}
+
+/// Bounds one try, so that a server that takes connections and does not answer holds nobody longer than
+/// they chose to wait.
+async fn by<T>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    let late = || ClientError::Unreachable {
+        addresses: "its address".into(),
+        reason: "no answer in the time to wait".into(),
+    };
+    tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Seals a message to its recipient, and a copy to the own other devices if there are any.
@@ -160,7 +174,7 @@ async fn repeat(
     deadline: Instant,
 ) -> Result<(), ClientError> {
     loop {
-        match session.submit(request).await {
+        match by(deadline, session.submit(request)).await {
             // The server restarted: sessions do not outlive that.
             Err(error) if error.problem() == Some("not-logged-in") && Instant::now() < deadline => {
                 *session = log_in(profile, "en", deadline).await?;
