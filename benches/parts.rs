@@ -109,9 +109,11 @@ async fn submissions(concurrency: usize) {
                     bundle_version: 1,
                     bytes: vec![7; 1024],
                 };
-                let write = store.write(move |tx| {
+                let write = store.write_decided(move |tx| {
                     tx.remember_message(envelope.message_id, ada, ben, &[1; 16])?;
-                    Ok::<_, ServiceError>(tx.append(ben, &[device], &quota, envelope)?)
+                    let takers = tx.takers([device], &quota, ada, envelope.bytes.len())?;
+                    tx.append(ben, &takers, envelope)?;
+                    Ok::<_, ServiceError>(())
                 });
                 write.await.unwrap();
                 count += 1;

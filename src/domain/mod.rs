@@ -3,3 +3,4 @@
 pub mod limits;
 pub mod ozone;
 pub mod rate;
+pub mod receipt;

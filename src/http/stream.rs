@@ -14,12 +14,13 @@ use axum::response::Response;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{SinkExt, StreamExt};
 use momedo_protocol::cursor::Cursor;
-use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::limits::{DEFAULT_STREAM_WINDOW, MAX_STREAM_WINDOW};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::problem::Problem;
-use momedo_protocol::stream::{ClientFrame, MAX_PENDING_SUBMISSIONS, SUBPROTOCOL, ServerFrame};
+use momedo_protocol::stream::{
+    ClientFrame, MAX_PENDING_SUBMISSIONS, SUBPROTOCOL, ServerFrame, deliver_frame,
+};
 use serde::Deserialize;
 
 use super::error::{ApiError, ApiResult, problem};
@@ -316,14 +317,9 @@ impl Stream {
     ) -> Result<(), Ended> {
         self.sent = sequence;
         self.state.hub.hand_out(self.principal.device, sequence);
-        let frame = ServerFrame::Deliver {
-            cursor: Cursor { epoch: self.state.store.epoch(), sequence },
-            from: envelope.sender,
-            id: envelope.message_id,
-            accepted_at: envelope.accepted_at,
-            envelope: Base64Bytes(envelope.bytes.clone()),
-        };
-        self.frame(socket, &frame).await
+        let cursor = Cursor { epoch: self.state.store.epoch(), sequence };
+        let StoredEnvelope { sender, message_id, accepted_at, bytes } = envelope;
+        self.text(socket, deliver_frame(cursor, *sender, *message_id, *accepted_at, bytes)).await
     }
 
     fn submit(
@@ -364,7 +360,10 @@ impl Stream {
     }
 
     async fn frame(&self, socket: &mut WebSocket, frame: &ServerFrame) -> Result<(), Ended> {
-        let text = serde_json::to_string(frame).map_err(|_| Ended)?;
+        self.text(socket, serde_json::to_string(frame).map_err(|_| Ended)?).await
+    }
+
+    async fn text(&self, socket: &mut WebSocket, text: String) -> Result<(), Ended> {
         // Fed, not sent: the loop flushes once for everything that is ready.
         within(socket.feed(Message::Text(text.into()))).await
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use momedo_protocol::api;
-use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::envelope::{self, Header};
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::limits::SUPERSEDED_BUNDLE_DAYS;
@@ -13,7 +12,7 @@ use super::ServiceError;
 use crate::domain::ozone::{QueueFull, Quota};
 use crate::sessions::Principal;
 use crate::state::App;
-use crate::store::{Appended, BundleStanding, DirectoryEntry, Known, NewEnvelope, ParticipantState, WriteTx};
+use crate::store::{BundleStanding, DirectoryEntry, Known, NewEnvelope, ParticipantState, Takers, WriteTx};
 
 /// Accepts a sealed envelope for a participant's ozone; the answer means that it is on disk.
 ///
@@ -32,7 +31,7 @@ pub async fn submit(
     let own_header =
         request.own_devices.as_ref().map(|copy| check_envelope(&copy.0, request.id, limit)).transpose()?;
     let submission = Submission {
-        digest: digest(&request),
+        digest: app.store.receipt_key().digest(&request),
         sender,
         id: request.id,
         to: request.to,
@@ -42,7 +41,7 @@ pub async fn submit(
         envelope: (header, request.envelope.0),
         own_devices: own_header.zip(request.own_devices.map(|copy| copy.0)),
     };
-    app.store.write(move |tx| submission.store(tx)).await?;
+    app.store.write_decided(move |tx| submission.store(tx)).await?;
     Ok(api::Receipt { id: request.id, status: api::ReceiptStatus::Accepted })
 }
 
@@ -52,20 +51,6 @@ fn check_envelope(bytes: &[u8], id: MessageId, limit: usize) -> Result<Header, S
     }
     let header = envelope::decode(bytes)?.header;
     if header.message_id == id { Ok(header) } else { Err(ServiceError::MessageIdMismatch) }
-}
-
-/// Stands for everything a repetition must repeat.
-fn digest(request: &api::SubmitRequest) -> [u8; 16] {
-    let own = request.own_devices.as_ref().map_or(&[][..], |copy| &copy.0);
-    let device = request.device.map_or(u64::MAX, DeviceId::number);
-    let mut input = Vec::with_capacity(16 + request.envelope.0.len() + own.len());
-    input.extend_from_slice(&device.to_be_bytes());
-    input.extend_from_slice(&(request.envelope.0.len() as u64).to_be_bytes());
-    input.extend_from_slice(&request.envelope.0);
-    input.extend_from_slice(own);
-    // SHA-512 is the faster one where the processor has no instructions for either.
-    let Sha512Digest(digest) = Sha512Digest::of(&input);
-    *digest.first_chunk().expect("64 bytes begin with 16")
 }
 
 struct Submission {
@@ -80,60 +65,98 @@ struct Submission {
     own_devices: Option<(Header, Vec<u8>)>,
 }
 
+/// What is kept for whom once it is decided that a submission is taken.
+struct Decision {
+    takers: Takers,
+    /// Of the bundle sealed to; 0 for device keys.
+    bundle_version: u32,
+    /// Devices that are parked and hear later that they missed something.
+    parked: Vec<DeviceId>,
+    /// The sender's other devices, with the version of the own bundle.
+    own: Option<(Takers, u32)>,
+}
+
 impl Submission {
+    /// Decides everything before it writes anything.
     fn store(self, tx: &mut WriteTx<'_>) -> Result<(), ServiceError> {
-        let sender = self.sender.participant;
+        let (id, sender, to) = (self.id, self.sender.participant, self.to);
         // A session may have begun in the very moment its device was revoked.
         let own = active_sender(tx, self.sender)?;
-        match tx.remember_message(self.id, sender, self.to, &self.digest)? {
+        let decision = match self.decide(tx, &own) {
+            Ok(decision) => decision,
+            // What was accepted stays accepted, even if it would be refused by now.
+            Err(refusal) => {
+                return match tx.known_message(id, sender, to, &self.digest)? {
+                    Known::New => Err(refusal),
+                    Known::Same => Ok(()),
+                    Known::Different => Err(ServiceError::MessageConflict),
+                };
+            }
+        };
+        match tx.remember_message(id, sender, to, &self.digest)? {
             Known::Same => return Ok(()),
             Known::Different => return Err(ServiceError::MessageConflict),
             Known::New => {}
         }
+        let accepted_at = self.accepted_at;
         let kept = |bytes, bundle_version| NewEnvelope {
             sender,
-            message_id: self.id,
-            accepted_at: self.accepted_at,
+            message_id: id,
+            accepted_at,
             bundle_version,
             bytes,
         };
-        let (header, bytes) = self.envelope;
+        tx.append(to, &decision.takers, kept(self.envelope.1, decision.bundle_version))?;
+        for device in decision.parked {
+            tx.note_missed(device, 1)?;
+        }
+        if let Some(((takers, version), (_, copy))) = decision.own.zip(self.own_devices) {
+            tx.append(sender, &takers, kept(copy, version))?;
+        }
+        Ok(())
+    }
+
+    fn decide(&self, tx: &mut WriteTx<'_>, own: &DirectoryEntry) -> Result<Decision, ServiceError> {
+        let sender = self.sender.participant;
+        let (header, bytes) = &self.envelope;
         // A message to oneself is for one's other devices.
-        let others =
-            || own.receiving.iter().copied().filter(|device| *device != self.sender.device).collect();
-        match self.device {
+        let others = || own.receiving.iter().copied().filter(|device| *device != self.sender.device);
+        let takers = |tx: &mut WriteTx<'_>, devices: &mut dyn Iterator<Item = DeviceId>, size: usize| {
+            tx.takers(devices, &self.quota, sender, size)
+        };
+        let mut decision = match self.device {
             Some(device) => {
-                let device = own_device(tx, self.sender, self.to, device, &header)?;
-                require_taken(tx.append(self.to, &[device], &self.quota, kept(bytes, 0))?)?;
+                let device = own_device(tx, self.sender, self.to, device, header)?;
+                let takers = takers(tx, &mut std::iter::once(device), bytes.len())?;
+                require_taken(&takers)?;
+                Decision { takers, bundle_version: 0, parked: Vec::new(), own: None }
             }
             None if self.to == sender => {
-                check_bundle(tx, sender, &own, &header)?;
-                let others: Vec<_> = others();
-                if !others.is_empty() {
-                    let envelope = kept(bytes, header.recipient_version);
-                    require_taken(tx.append(sender, &others, &self.quota, envelope)?)?;
+                check_bundle(tx, sender, own, header)?;
+                let takers = takers(tx, &mut others(), bytes.len())?;
+                if others().next().is_some() {
+                    require_taken(&takers)?;
                 }
+                Decision { takers, bundle_version: header.recipient_version, parked: Vec::new(), own: None }
             }
             None => {
                 let recipient = tx.directory_entry(self.to)?.ok_or(ServiceError::UnknownParticipant)?;
                 if recipient.state != ParticipantState::Active {
                     return Err(ServiceError::UnknownParticipant);
                 }
-                check_bundle(tx, self.to, &recipient, &header)?;
-                let envelope = kept(bytes, header.recipient_version);
-                require_taken(tx.append(self.to, &recipient.receiving, &self.quota, envelope)?)?;
-                for device in &recipient.parked {
-                    tx.note_missed(*device, 1)?;
-                }
+                check_bundle(tx, self.to, &recipient, header)?;
+                let takers = takers(tx, &mut recipient.receiving.iter().copied(), bytes.len())?;
+                require_taken(&takers)?;
+                let parked = recipient.parked.clone();
+                Decision { takers, bundle_version: header.recipient_version, parked, own: None }
             }
-        }
-        if let Some((header, copy)) = self.own_devices {
-            check_bundle(tx, sender, &own, &header)?;
-            let others: Vec<_> = others();
+        };
+        if let Some((header, copy)) = &self.own_devices {
+            check_bundle(tx, sender, own, header)?;
             // A full queue of an own forgotten device must not keep anybody from sending.
-            tx.append(sender, &others, &self.quota, kept(copy, header.recipient_version))?;
+            decision.own = Some((takers(tx, &mut others(), copy.len())?, header.recipient_version));
         }
-        Ok(())
+        Ok(decision)
     }
 }
 
@@ -146,12 +169,12 @@ fn active_sender(tx: &mut WriteTx<'_>, sender: Principal) -> Result<Arc<Director
     if own.state == ParticipantState::Active { Ok(own) } else { Err(ServiceError::Disabled) }
 }
 
-fn require_taken(appended: Appended) -> Result<(), ServiceError> {
-    match (appended.taken, appended.full) {
-        (0, Some(QueueFull::SenderShare)) => Err(ServiceError::SenderShareFull),
+fn require_taken(takers: &Takers) -> Result<(), ServiceError> {
+    match takers.reason {
+        _ if !takers.taking.is_empty() => Ok(()),
+        Some(QueueFull::SenderShare) => Err(ServiceError::SenderShareFull),
         // Without any device that is not parked there is nowhere to keep it.
-        (0, _) => Err(ServiceError::OzoneFull),
-        _ => Ok(()),
+        _ => Err(ServiceError::OzoneFull),
     }
 }
 

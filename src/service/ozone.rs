@@ -140,7 +140,7 @@ pub async fn acknowledge(
     check_acknowledgement(app, principal, cursor)?;
     let device = principal.device;
     app.store
-        .write_freeing(move |tx| {
+        .write_freeing_decided(move |tx| {
             tx.acknowledge(device, cursor.sequence)?;
             Ok(api::Acknowledged { cursor })
         })

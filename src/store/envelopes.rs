@@ -38,7 +38,7 @@ pub struct StoredEnvelope {
 /// What the memory of accepted messages says about one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
-    /// Never seen; it is remembered now.
+    /// Never seen before.
     New,
     /// Accepted before with the same bytes.
     Same,
@@ -80,6 +80,20 @@ impl WriteTx<'_> {
         if inserted == 1 {
             return Ok(Known::New);
         }
+        self.known_message(message_id, sender, recipient, digest)
+    }
+
+    /// How a message is remembered, without remembering it. `digest` stands for its bytes.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn known_message(
+        &self,
+        message_id: MessageId,
+        sender: ParticipantId,
+        recipient: ParticipantId,
+        digest: &[u8; 16],
+    ) -> Result<Known, StoreError> {
         let known: Option<[u8; 16]> = self
             .connection
             .prepare_cached(
@@ -87,7 +101,11 @@ impl WriteTx<'_> {
             )?
             .query_row((message_id.0, sender.number(), recipient.number()), |row| row.get(0))
             .optional()?;
-        Ok(if known.as_ref() == Some(digest) { Known::Same } else { Known::Different })
+        Ok(match known {
+            None => Known::New,
+            Some(known) if known == *digest => Known::Same,
+            Some(_) => Known::Different,
+        })
     }
 
     /// Forgets messages accepted before `before`, at most `limit` after `from`; returns where to go on.

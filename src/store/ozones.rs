@@ -52,13 +52,15 @@ impl Queues {
     }
 }
 
-/// What became of an envelope at each device of a recipient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Appended {
-    /// Queues that took it.
-    pub taken: usize,
-    /// The last reason a queue did not.
-    pub full: Option<QueueFull>,
+/// Who would take an envelope of a certain size from a certain sender.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Takers {
+    /// Devices whose queue has room.
+    pub taking: Vec<DeviceId>,
+    /// Devices whose queue has none.
+    pub full: Vec<DeviceId>,
+    /// The last reason a queue has none.
+    pub reason: Option<QueueFull>,
 }
 
 /// One delivery that waits.
@@ -166,38 +168,49 @@ impl WriteTx<'_> {
         self.queues.totals.get_mut(&number).ok_or(StoreError::Closed)
     }
 
-    /// Keeps `envelope` once and puts it into the queue of each device that has room; a device that has
-    /// none is told later that it missed something, provided some other device took it.
+    /// Which of `devices` have room for `size` bytes more from `sender`. Writes nothing.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn takers(
+        &mut self,
+        devices: impl IntoIterator<Item = DeviceId>,
+        quota: &Quota,
+        sender: ParticipantId,
+        size: usize,
+    ) -> Result<Takers, StoreError> {
+        let mut takers = Takers::default();
+        for device in devices {
+            let totals = self.totals(device)?;
+            let from_sender = totals.by_sender.get(&sender.number()).copied().unwrap_or(0);
+            match quota.admit(totals.bytes, from_sender, size as u64) {
+                Ok(()) => takers.taking.push(device),
+                Err(reason) => {
+                    takers.reason = Some(reason);
+                    takers.full.push(device);
+                }
+            }
+        }
+        Ok(takers)
+    }
+
+    /// Keeps `envelope` once and puts it into the queue of each device that takes it; one that is full is
+    /// told later that it missed something, provided some other device took it.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn append(
         &mut self,
         recipient: ParticipantId,
-        devices: &[DeviceId],
-        quota: &Quota,
+        takers: &Takers,
         envelope: NewEnvelope,
-    ) -> Result<Appended, StoreError> {
+    ) -> Result<(), StoreError> {
+        if takers.taking.is_empty() {
+            return Ok(());
+        }
         let size = envelope.bytes.len() as u64;
         let sender = envelope.sender.number();
-        let mut appended = Appended::default();
-        let (mut takers, mut full) = (Vec::with_capacity(devices.len()), Vec::new());
-        for device in devices {
-            let totals = self.totals(*device)?;
-            let from_sender = totals.by_sender.get(&sender).copied().unwrap_or(0);
-            match quota.admit(totals.bytes, from_sender, size) {
-                Ok(()) => takers.push(*device),
-                Err(reason) => {
-                    appended.full = Some(reason);
-                    full.push(*device);
-                }
-            }
-        }
-        if takers.is_empty() {
-            return Ok(appended);
-        }
-        appended.taken = takers.len();
-        let body = self.insert_body(&envelope, takers.len())?;
+        let body = self.insert_body(&envelope, takers.taking.len())?;
         let tick = self.tick();
         let stored = std::sync::Arc::new(StoredEnvelope {
             sender: envelope.sender,
@@ -205,7 +218,7 @@ impl WriteTx<'_> {
             accepted_at: envelope.accepted_at,
             bytes: envelope.bytes,
         });
-        for device in takers {
+        for device in takers.taking.iter().copied() {
             let totals = self.totals(device)?;
             let sequence = totals.next_sequence;
             totals.next_sequence += 1;
@@ -224,10 +237,10 @@ impl WriteTx<'_> {
                 envelope: stored.clone(),
             });
         }
-        for device in full {
+        for device in takers.full.iter().copied() {
             self.note_missed(device, 1)?;
         }
-        Ok(appended)
+        Ok(())
     }
 
     /// Removes everything up to `sequence` from a device's queue.

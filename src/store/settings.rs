@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{ReadTx, StoreError, WriteTx};
 
 const EPOCH: &str = "store-epoch";
+const RECEIPT_KEY: &str = "receipt-key";
 const SERVED_MILLIS: &str = "served-millis";
 
 /// Reads the store's epoch, drawing one for a new store.
@@ -17,6 +18,16 @@ pub(super) fn epoch(connection: &Connection) -> Result<StoreEpoch, StoreError> {
     let epoch = StoreEpoch::random();
     put(connection, EPOCH, &epoch.number().to_be_bytes())?;
     Ok(epoch)
+}
+
+/// Reads the key that submissions are remembered under, drawing one for a new store.
+pub(super) fn receipt_key(connection: &Connection) -> Result<[u8; 32], StoreError> {
+    if let Some(key) = get(connection, RECEIPT_KEY)?.and_then(|bytes| bytes.try_into().ok()) {
+        return Ok(key);
+    }
+    let key = momedo_protocol::random::bytes();
+    put(connection, RECEIPT_KEY, &key)?;
+    Ok(key)
 }
 
 pub(super) fn served_millis(connection: &Connection) -> Result<u64, StoreError> {

@@ -1,7 +1,7 @@
 //! The writer thread: group commit without a timer.
 //!
-//! Everything that waits is applied in one transaction, each job in its own savepoint; callers are
-//! answered, and the hub hears, only after the commit.
+//! Everything that waits is applied in one transaction, each job in its own savepoint unless it checks
+//! before it writes; callers are answered, and the hub hears, only after the commit.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +33,15 @@ pub(super) enum Effect {
     Ends,
 }
 
+/// How a job that fails is undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Undo {
+    /// By a savepoint around it.
+    Savepoint,
+    /// It wrote nothing before it failed. Should it have, the whole batch fails.
+    NothingWritten,
+}
+
 type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Runs the job, unless it is told why it cannot; says whether its effects stay, and how to answer once
 /// that is on disk.
@@ -40,12 +49,14 @@ type Work = Box<dyn FnOnce(Result<&mut WriteTx<'_>, StoreError>) -> (bool, Reply
 
 pub(super) struct Job {
     effect: Effect,
+    undo: Undo,
     work: Work,
 }
 
 impl Job {
     pub(super) fn new<T, E>(
         effect: Effect,
+        undo: Undo,
         work: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, E>>)
     where
@@ -63,11 +74,11 @@ impl Job {
             });
             (keep, reply)
         });
-        (Self { effect, work }, receiver)
+        (Self { effect, undo, work }, receiver)
     }
 
     pub(super) fn last() -> (Self, oneshot::Receiver<Result<(), StoreError>>) {
-        Self::new(Effect::Ends, |tx| settings::store_served_millis(tx))
+        Self::new(Effect::Ends, Undo::Savepoint, |tx| settings::store_served_millis(tx))
     }
 }
 
@@ -152,11 +163,13 @@ impl Writer {
                 continue;
             }
             let before = delivered.len();
-            if let Err(error) = run("SAVEPOINT job") {
+            let savepoint = job.undo == Undo::Savepoint;
+            if savepoint && let Err(error) = run("SAVEPOINT job") {
                 failed = Some(error.clone());
                 replies.push((job.work)(Err(error)).1);
                 continue;
             }
+            let changes = self.connection.total_changes();
             let read = ReadTx { connection: &self.connection, ticks: &self.ticks, epoch: self.epoch };
             memory.queues.start_job();
             let Memory { queues, directory } = memory;
@@ -166,6 +179,12 @@ impl Writer {
             if self.connection.is_autocommit() {
                 // SQLite rolled the whole transaction back: a full disk, or worse.
                 failed = Some(StoreError::Full);
+                continue;
+            }
+            if !savepoint {
+                if !keep && self.connection.total_changes() != changes {
+                    failed = Some(self.half_written());
+                }
                 continue;
             }
             if !keep {
@@ -182,6 +201,14 @@ impl Writer {
         failed.map_or(Ok(()), Err)
     }
 
+    fn half_written(&self) -> StoreError {
+        let pragma = |name| super::open::pragma(&self.connection, name);
+        match (pragma("page_count"), pragma("max_page_count")) {
+            (Ok(pages), Ok(limit)) if pages >= limit => StoreError::Full,
+            _ => StoreError::HalfWritten,
+        }
+    }
+
     fn failed(&self, error: &StoreError) {
         match error {
             StoreError::Full => {
@@ -191,6 +218,8 @@ impl Writer {
                     let _: Result<_, _> = std::fs::remove_file(reserve_file(&self.directory));
                 }
             }
+            // Rolled back and told so; most likely the disk filled up under it, and the next batch will say.
+            StoreError::HalfWritten => tracing::error!(%error, "a batch was rolled back"),
             error => {
                 tracing::error!(%error, "a commit failed; stopping, so that nobody is told a lie");
                 std::process::exit(1);

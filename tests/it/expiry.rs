@@ -7,7 +7,7 @@ use momedo::config::Config;
 use momedo::domain::ozone::Quota;
 use momedo::running;
 use momedo::service::{ServiceError, upkeep};
-use momedo::store::NewEnvelope;
+use momedo::store::{NewEnvelope, WriteTx};
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::message_id::MessageId;
@@ -42,7 +42,10 @@ async fn deliver(app: &momedo::state::App, from: ParticipantId, to: ParticipantI
         bytes: vec![7; 1000],
     };
     app.store
-        .write(move |tx| Ok::<_, ServiceError>(tx.append(to, &[device(name)], &QUOTA, envelope)?))
+        .write(move |tx| {
+            let takers = tx.takers([device(name)], &QUOTA, envelope.sender, envelope.bytes.len())?;
+            Ok::<_, ServiceError>(tx.append(to, &takers, envelope)?)
+        })
         .await
         .unwrap();
 }
@@ -154,25 +157,34 @@ async fn a_failed_job_undoes_itself_and_nobody_elses_and_the_counting_stays_righ
         bytes: vec![byte; 600],
     };
     let quota = Quota { queue_bytes: 2000, sender_bytes: 2000 };
+    let append = move |tx: &mut WriteTx<'_>, envelope: NewEnvelope| {
+        let takers = tx.takers([device("phone")], &quota, envelope.sender, envelope.bytes.len())?;
+        tx.append(ben, &takers, envelope)?;
+        Ok::<_, ServiceError>(takers.taking.len())
+    };
     let failed = app
         .store
         .write(move |tx| {
-            tx.append(ben, &[device("phone")], &quota, envelope(1))?;
+            append(tx, envelope(1))?;
             Err::<(), _>(ServiceError::MessageConflict)
         })
         .await;
     assert!(matches!(failed, Err(ServiceError::MessageConflict)));
     assert_eq!(waiting(app, "phone").await, (1, 0, 1));
+    // One that promised to decide first, and did not: its batch is undone, and nothing is answered wrongly.
+    let broken = app
+        .store
+        .write_decided(move |tx| {
+            append(tx, envelope(1))?;
+            Err::<(), _>(ServiceError::MessageConflict)
+        })
+        .await;
+    assert!(matches!(broken, Err(ServiceError::MessageConflict)));
+    assert_eq!(waiting(app, "phone").await, (1, 0, 1));
     // 1,000 bytes wait, so one of 600 fits and a second one does not.
     for (byte, taken) in [(2, 1), (3, 0)] {
-        let appended = app
-            .store
-            .write(move |tx| {
-                Ok::<_, ServiceError>(tx.append(ben, &[device("phone")], &quota, envelope(byte))?)
-            })
-            .await
-            .unwrap();
-        assert_eq!(appended.taken, taken, "{byte}");
+        let appended = app.store.write(move |tx| append(tx, envelope(byte))).await.unwrap();
+        assert_eq!(appended, taken, "{byte}");
     }
     let page = app.store.read(move |tx| tx.waiting(device("phone"), 0, 10, 1 << 20)).await.unwrap();
     assert_eq!(page.iter().map(|waiting| waiting.sequence).collect::<Vec<_>>(), [1, 2]);

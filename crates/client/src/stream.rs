@@ -6,10 +6,10 @@ use momedo_protocol::stream::{ClientFrame, SUBPROTOCOL, ServerFrame};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::ClientError;
 use crate::connection::{ServerAddress, dial};
@@ -95,11 +95,11 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Stream::feed`].
-    pub async fn next_text(&mut self) -> Result<Option<String>, ClientError> {
+    pub async fn next_text(&mut self) -> Result<Option<Utf8Bytes>, ClientError> {
         loop {
             match self.0.next().await {
                 None | Some(Ok(Message::Close(_))) => return Ok(None),
-                Some(Ok(Message::Text(text))) => return Ok(Some(text.as_str().to_owned())),
+                Some(Ok(Message::Text(text))) => return Ok(Some(text)),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(broken(error)),
             }
