@@ -16,7 +16,12 @@ pub enum LogFormat {
 /// Starts logging; `MOMEDO_LOG` chooses what (`debug`, `warn`, …), `info` by default.
 pub fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_env("MOMEDO_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A log that cannot be written is no reason to panic, which telling so on standard error would be.
+        .log_internal_errors(false)
+        .with_target(false);
     // A second start in one process, in tests, keeps the first.
     let _: Result<(), _> = match format {
         LogFormat::Text => builder.with_ansi(false).try_init(),

@@ -1,6 +1,7 @@
 //! Starting: what a server says when it cannot, and that nothing is lost by it.
 
-use std::process::Stdio;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use crate::harness::{PATIENCE, Server, program, request, text};
 
@@ -86,6 +87,26 @@ fn a_port_in_use_is_named() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains(&server.address), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_server_whose_log_nobody_reads_any_more_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = program()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("momedo ready"), "{line:?}");
+    drop(process.stderr.take());
+    // Stopping is worth a line in the log, too.
+    let sent = Command::new("kill").arg(process.id().to_string()).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(process.wait().unwrap().code(), Some(0));
 }
 
 #[test]
