@@ -63,7 +63,7 @@ pub struct ListenConfig {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsConfig {
-    /// PEM file with the certificate chain; read again when it changes.
+    /// PEM file with the certificate chain; read again when it changes, and at SIGHUP.
     pub certificate: Option<PathBuf>,
     /// PEM file with its private key.
     pub key: Option<PathBuf>,

@@ -15,7 +15,7 @@ use crate::service::{ServiceError, administration};
 use crate::shutdown::Shutdown;
 use crate::state::{App, AppState};
 use crate::store::{Store, StoreError, StoreOptions};
-use crate::tls::{AuthorityError, Certificates, CertificatesError, Identity, Names};
+use crate::tls::{AuthorityError, Certificates, CertificatesError, Identity, Names, Reload};
 use crate::{addresses, control, server, tasks};
 
 /// Where the server's keys and certificates are stored.
@@ -118,6 +118,19 @@ pub async fn renew_certificate(app: &App, certificates: &Certificates) -> Result
     let names = Names { dns: addresses::names(&app.config), ip: addresses::ip_addresses(&app.config) };
     let identity = identity(&app.store, &names, &app.clock).await?;
     Ok(certificates.exchange(&identity)?)
+}
+
+/// Reads an own certificate's files again, and says in the log what came of it.
+pub async fn reload_certificate(certificates: Arc<Certificates>, when: Reload) {
+    // File I/O does not belong on async threads.
+    let looked = tokio::task::spawn_blocking(move || match certificates.reload(when) {
+        Ok(true) => tracing::info!("the certificate files were read again and are in force"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "the changed certificate cannot be used"),
+    });
+    if let Err(error) = looked.await {
+        tracing::error!(%error, "a background look ended early");
+    }
 }
 
 /// Binds the addresses to serve on; port 0 takes a free one.

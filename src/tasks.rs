@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::service::upkeep;
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
-use crate::tls::Certificates;
+use crate::tls::{Certificates, Reload};
 
 /// How often expiry runs.
 const UPKEEP: Duration = Duration::from_secs(600);
@@ -48,17 +48,7 @@ pub fn spawn(app: &AppState, certificates: &Arc<Certificates>, stop: &Shutdown) 
     let watched = certificates.clone();
     tasks.spawn(every(WATCH, stop.clone(), move || {
         let certificates = watched.clone();
-        async move {
-            // File I/O does not belong on async threads.
-            let looked = tokio::task::spawn_blocking(move || match certificates.reload_if_changed() {
-                Ok(true) => tracing::info!("the certificate files changed and are in force"),
-                Ok(false) => {}
-                Err(error) => tracing::error!(%error, "the changed certificate cannot be used"),
-            });
-            if let Err(error) = looked.await {
-                tracing::error!(%error, "a background look ended early");
-            }
-        }
+        async move { crate::running::reload_certificate(certificates, Reload::IfChanged).await }
     }));
     tasks.spawn(watch_full_disk(app.clone(), stop.clone()));
     tasks

@@ -1,5 +1,7 @@
 //! `momedo serve`.
 
+#[cfg(unix)]
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 
 use clap::Args;
@@ -8,6 +10,7 @@ use super::DataDir;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::logging::{self, LogFormat};
+use crate::tls::Reload;
 use crate::{running, shutdown};
 
 /// Run the server.
@@ -55,8 +58,12 @@ impl Serve {
         let listeners = running::bind(&listen).await?;
         let opened = running::open(&path, config, Clock::system()).await?;
         let (trigger, stop) = shutdown::channel();
+        let (mut signals, certificates) = (Signals::new()?, opened.certificates.clone());
         tokio::spawn(async move {
-            signal().await;
+            while signals.next().await == Asked::Reload {
+                tracing::info!("asked to read the certificate files again");
+                tokio::spawn(running::reload_certificate(certificates.clone(), Reload::Always));
+            }
             tracing::info!("stopping");
             trigger.raise();
         });
@@ -87,25 +94,62 @@ pub(super) fn load_config(path: &std::path::Path, file: Option<&std::path::Path>
     Ok(Config::load(file.unwrap_or(&beside))?)
 }
 
-/// Waits for SIGTERM, SIGINT or Ctrl-C.
+/// What a signal asks for.
+#[derive(PartialEq, Eq)]
+enum Asked {
+    Stop,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there is no such signal"))]
+    Reload,
+}
+
+/// SIGTERM and SIGINT ask to stop, SIGHUP to reload.
 #[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let term = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut term) => drop(term.recv().await),
-            Err(_) => std::future::pending().await,
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+    /// Whether the server was started at a terminal.
+    at_terminal: bool,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            at_terminal: std::io::stdin().is_terminal(),
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            // Whoever closes the terminal sends this too, and means the end.
+            _ = self.hang_up.recv() => {
+                if self.at_terminal && !std::io::stdin().is_terminal() { Asked::Stop } else { Asked::Reload }
+            }
         }
-    };
-    tokio::select! {
-        () = term => {}
-        _ = tokio::signal::ctrl_c() => {}
     }
 }
 
+/// Ctrl-C asks to stop.
 #[cfg(not(unix))]
-async fn signal() {
-    let _: Result<_, _> = tokio::signal::ctrl_c().await;
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> Asked {
+        let _: Result<_, _> = tokio::signal::ctrl_c().await;
+        Asked::Stop
+    }
 }
 
 /// Tells systemd that the server serves, and keeps its watchdog content.

@@ -1,7 +1,7 @@
 //! Which certificate a connection gets, and exchanging it while the server runs.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use rustls::ServerConfig;
@@ -20,9 +20,28 @@ pub enum CertificatesError {
     /// A file of an own certificate cannot be read.
     #[error("cannot read the certificate or key in {0}: PEM files are expected")]
     Unreadable(String),
-    /// Certificate and key do not fit, or are of an unknown kind.
+    /// An own certificate and its key do not fit, or are of an unknown kind.
+    #[error("cannot use the certificate {certificate} with the key {key}: {reason}")]
+    Unfit {
+        /// The certificate's file.
+        certificate: String,
+        /// The key's file.
+        key: String,
+        /// What TLS says.
+        reason: rustls::Error,
+    },
+    /// A certificate of the server's own authority is damaged.
     #[error("cannot use the certificate: {0}")]
     Unusable(#[from] rustls::Error),
+}
+
+/// When the files of an own certificate are read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// When their dates changed.
+    IfChanged,
+    /// Whatever their dates say.
+    Always,
 }
 
 /// The two TLS configurations, and the certificate that can be exchanged.
@@ -37,7 +56,8 @@ pub struct Certificates {
 
 struct OwnCertificate {
     config: TlsConfig,
-    read: std::sync::Mutex<Option<(SystemTime, SystemTime)>>,
+    /// The files' dates when they were read.
+    read: Mutex<Option<(SystemTime, SystemTime)>>,
 }
 
 #[derive(Debug)]
@@ -85,10 +105,10 @@ impl Certificates {
     /// # Errors
     /// As [`CertificatesError`] says.
     pub fn new(identity: &Identity, config: &TlsConfig) -> Result<Self, CertificatesError> {
-        let own = config
-            .certificate
-            .is_some()
-            .then(|| OwnCertificate { config: config.clone(), read: std::sync::Mutex::default() });
+        let own = config.certificate.is_some().then(|| {
+            // Dated before it is read: what changes in between is read again.
+            OwnCertificate { read: Mutex::new(modified(config)), config: config.clone() }
+        });
         let leaf = match &own {
             Some(own) => own.read()?,
             None => certified_pkcs8(identity.leaf())?,
@@ -119,17 +139,20 @@ impl Certificates {
         Ok(())
     }
 
-    /// Reads an own certificate again if its files changed; true when it did. Blocks on file I/O.
+    /// Reads an own certificate again and puts it into force; true when it did. Blocks on file I/O.
     ///
     /// # Errors
     /// As [`CertificatesError`] says; the last good certificate stays in force.
-    pub fn reload_if_changed(&self) -> Result<bool, CertificatesError> {
+    pub fn reload(&self, when: Reload) -> Result<bool, CertificatesError> {
         let Some(own) = &self.own else { return Ok(false) };
-        let before = *own.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if before == own.modified() {
+        // Held to the end, so that of two looks at once the later one counts.
+        let mut read = own.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let modified = modified(&own.config);
+        if when == Reload::IfChanged && *read == modified {
             return Ok(false);
         }
         self.put(own.read()?);
+        *read = modified;
         Ok(true)
     }
 
@@ -138,14 +161,13 @@ impl Certificates {
     }
 }
 
-impl OwnCertificate {
-    fn modified(&self) -> Option<(SystemTime, SystemTime)> {
-        let of = |path: Option<&Path>| std::fs::metadata(path?).and_then(|file| file.modified()).ok();
-        Some((of(self.config.certificate.as_deref())?, of(self.config.key.as_deref())?))
-    }
+fn modified(config: &TlsConfig) -> Option<(SystemTime, SystemTime)> {
+    let of = |path: Option<&Path>| std::fs::metadata(path?).and_then(|file| file.modified()).ok();
+    Some((of(config.certificate.as_deref())?, of(config.key.as_deref())?))
+}
 
+impl OwnCertificate {
     fn read(&self) -> Result<CertifiedKey, CertificatesError> {
-        let modified = self.modified();
         let name = |path: Option<&Path>| path.map(|p| p.display().to_string()).unwrap_or_default();
         let (certificate, key) = (self.config.certificate.as_deref(), self.config.key.as_deref());
         let chain: Vec<_> = certificate
@@ -156,8 +178,10 @@ impl OwnCertificate {
         let private = key
             .and_then(|path| PrivateKeyDer::from_pem_file(path).ok())
             .ok_or_else(|| CertificatesError::Unreadable(name(key)))?;
-        let certified = certified(chain, private)?;
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = modified;
-        Ok(certified)
+        certified(chain, private).map_err(|reason| CertificatesError::Unfit {
+            certificate: name(certificate),
+            key: name(key),
+            reason,
+        })
     }
 }

@@ -51,7 +51,7 @@ impl ServerCertVerifier for Anyone {
     }
 }
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 fn tcp(server: &Server) -> TcpStream {
     let stream = TcpStream::connect(&server.address).unwrap();
@@ -74,7 +74,7 @@ fn tls_with(server: &Server, version: &'static rustls::SupportedProtocolVersion,
     stream
 }
 
-fn tls(server: &Server) -> Tls {
+pub(crate) fn tls(server: &Server) -> Tls {
     tls_with(server, &rustls::version::TLS13, &[b"http/1.1"])
 }
 
@@ -315,38 +315,4 @@ async fn a_thousand_streams_from_one_address_pass_the_defaults() {
     }
     assert_eq!(server.status()["online"], 1);
     drop(streams);
-}
-
-/// A self-signed certificate and key in PEM files, as an own one would be.
-fn own_certificate(folder: &std::path::Path) {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
-    let certificate = parameters.self_signed(&key).unwrap();
-    std::fs::write(folder.join("own.pem"), certificate.pem()).unwrap();
-    std::fs::write(folder.join("own.key"), key.serialize_pem()).unwrap();
-}
-
-#[tokio::test]
-async fn a_server_with_an_own_certificate_proves_its_identity_over_the_connection() {
-    let mut server = Server::start();
-    let ada = server.register(0).await;
-    assert_eq!(server.terminate().0.code(), Some(0));
-    let folder = server.folder.path().to_owned();
-    own_certificate(&folder);
-    let settings = format!(
-        "[tls]\ncertificate = '{}'\nkey = '{}'\n",
-        folder.join("own.pem").display(),
-        folder.join("own.key").display()
-    );
-    std::fs::write(server.data().join("momedo.toml"), settings).unwrap();
-    server.launch();
-    // The pinned client talks to it all the same, and a client that pins another does not.
-    let session =
-        momedo_client::session::Session::log_in(server.connect(), ada.session.device, &ada.keys.device.login);
-    session.await.unwrap();
-    let mut address = server.server_address();
-    address.fingerprint.0[0] ^= 1;
-    let mut connection = momedo_client::connection::Connection::new(address, "en");
-    let error = server_information(&mut connection).await.unwrap_err();
-    assert!(matches!(error, momedo_client::ClientError::WrongServer { .. }), "{error}");
 }

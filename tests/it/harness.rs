@@ -55,12 +55,53 @@ impl Server {
 
     /// Starts with these settings.
     pub(crate) fn start_with(settings: &str) -> Self {
+        let mut server = Self::prepare(settings);
+        server.launch();
+        server
+    }
+
+    /// Starts with a certificate that is not from the server's own authority.
+    pub(crate) fn start_with_own_certificate() -> Self {
+        let mut server = Self::prepare("");
+        server.write_own_certificate();
+        let (certificate, key) = server.own_certificate_files();
+        let settings =
+            format!("[tls]\ncertificate = '{}'\nkey = '{}'\n", certificate.display(), key.display());
+        std::fs::write(server.data().join("momedo.toml"), settings).unwrap();
+        server.launch();
+        server
+    }
+
+    fn prepare(settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("data")).unwrap();
         std::fs::write(folder.path().join("data/momedo.toml"), settings).unwrap();
-        let mut server = Self { process: None, folder, address: "127.0.0.1:0".into(), expects_errors: false };
-        server.launch();
-        server
+        Self { process: None, folder, address: "127.0.0.1:0".into(), expects_errors: false }
+    }
+
+    /// The files of an own certificate and of its key.
+    pub(crate) fn own_certificate_files(&self) -> (PathBuf, PathBuf) {
+        (self.profile("own.pem"), self.profile("own.key"))
+    }
+
+    /// Writes a new self-signed certificate with its key, and returns it (DER).
+    pub(crate) fn write_own_certificate(&self) -> Vec<u8> {
+        self.write_own_certificate_dated(std::time::SystemTime::now())
+    }
+
+    /// The same, with files of this date.
+    pub(crate) fn write_own_certificate_dated(&self, modified: std::time::SystemTime) -> Vec<u8> {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        let (certificate_file, key_file) = self.own_certificate_files();
+        for (path, pem) in [(certificate_file, certificate.pem()), (key_file, key.serialize_pem())] {
+            let new = path.with_extension("new");
+            std::fs::write(&new, pem).unwrap();
+            std::fs::File::options().write(true).open(&new).unwrap().set_modified(modified).unwrap();
+            std::fs::rename(new, path).unwrap();
+        }
+        certificate.der().to_vec()
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -109,11 +150,17 @@ impl Server {
 
     /// SIGTERM, and how it ended.
     pub(crate) fn terminate(&mut self) -> (ExitStatus, Duration) {
-        let mut process = self.process.take().unwrap();
         let start = Instant::now();
-        let sent = Command::new("kill").arg(process.id().to_string()).status().unwrap();
-        assert!(sent.success());
+        self.signal("TERM");
+        let mut process = self.process.take().unwrap();
         (process.wait().unwrap(), start.elapsed())
+    }
+
+    /// Sends a signal, by its short name.
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.process.as_ref().unwrap().id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &process]).status().unwrap();
+        assert!(sent.success());
     }
 
     /// Runs a command to its end.

@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod certificates;
 mod crash;
 mod delivery;
 mod door;
