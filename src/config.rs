@@ -57,6 +57,9 @@ pub struct ListenConfig {
     pub header_seconds: u64,
     /// Time for a request's body, in seconds.
     pub body_seconds: u64,
+    /// How often a client at a stream is asked whether it is still there, in seconds; after two unanswered
+    /// times it is not.
+    pub keep_alive_seconds: u64,
 }
 
 /// An own certificate; without one the server's own authority issues it.
@@ -123,6 +126,7 @@ impl Default for ListenConfig {
             handshake_seconds: 10,
             header_seconds: 30,
             body_seconds: 120,
+            keep_alive_seconds: 45,
         }
     }
 }
@@ -229,7 +233,9 @@ impl Config {
         let positive = self.listen.handshake_seconds > 0
             && self.listen.header_seconds > 0
             && self.listen.body_seconds > 0;
-        check(positive, "listen: time-outs", "are at least one second")
+        check(positive, "listen: time-outs", "are at least one second")?;
+        let keep_alive = (1..=3600).contains(&self.listen.keep_alive_seconds);
+        check(keep_alive, "listen.keep_alive_seconds", "is 1 to 3600")
     }
 }
 

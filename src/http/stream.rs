@@ -32,9 +32,6 @@ use crate::service::{ServiceError, delivery, devices, login, ozone};
 use crate::sessions::Principal;
 use crate::store::StoredEnvelope;
 
-/// How often a silent client is asked whether it is still there; after two unanswered times it is not.
-const KEEP_ALIVE: Duration = Duration::from_secs(45);
-
 /// How long one frame may take to be sent: a client that takes nothing for so long is gone.
 const SEND_TIME: Duration = Duration::from_secs(30);
 
@@ -165,7 +162,8 @@ impl Stream {
         let mut pending = FuturesUnordered::new();
         let mut submissions = 0;
         let mut acknowledging = false;
-        let mut keep_alive = tokio::time::interval(KEEP_ALIVE);
+        let keep_alive = Duration::from_secs(self.state.config.listen.keep_alive_seconds);
+        let mut keep_alive = tokio::time::interval(keep_alive);
         keep_alive.reset();
         let mut silent = 0;
         let mut stop = self.state.stop.clone();

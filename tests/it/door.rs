@@ -79,7 +79,7 @@ pub(crate) fn tls(server: &Server) -> Tls {
 }
 
 /// Reads until the server closes, however it does so.
-fn read_to_end(stream: &mut impl Read) -> String {
+pub(crate) fn read_to_end(stream: &mut impl Read) -> String {
     let mut read = Vec::new();
     let mut buffer = [0; 4096];
     loop {

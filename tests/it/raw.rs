@@ -1,5 +1,6 @@
 //! Calls that no well-behaved client makes.
 
+use std::io::Write;
 use std::time::Duration;
 
 use momedo_client::ClientError;
@@ -8,7 +9,22 @@ use momedo_protocol::api;
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::id::ParticipantId;
 
+use crate::door::{Tls, tls};
 use crate::harness::Server;
+
+/// Opens a stream by hand, as a client does that speaks no WebSocket afterwards.
+pub(crate) fn mute_stream(server: &Server, token: &str) -> Tls {
+    let mut stream = tls(server);
+    write!(
+        stream,
+        "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+         Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: momedo.v1\r\n\r\n"
+    )
+    .unwrap();
+    stream.flush().unwrap();
+    stream
+}
 
 /// A connection for requests with any token and any body.
 pub(crate) struct Raw {

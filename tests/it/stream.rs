@@ -1,12 +1,14 @@
 //! The WebSocket: live delivery, flow control, catching up, and what it refuses.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use momedo_client::stream::Stream;
 use momedo_protocol::cursor::Cursor;
 use momedo_protocol::stream::{ClientFrame, ServerFrame};
 
+use crate::door::read_to_end;
 use crate::harness::{PATIENCE, Person, Server, request};
+use crate::raw::mute_stream;
 
 async fn open(server: &Server, person: &Person, after: Option<Cursor>, window: usize) -> Stream {
     Stream::open(&server.server_address(), person.session.token(), after, window).await.unwrap()
@@ -162,4 +164,30 @@ async fn a_stopping_server_says_goodbye_to_streams_and_is_gone_in_time() {
     assert_eq!(ended.code(), Some(0));
     assert!(time < Duration::from_secs(5), "{time:?}");
     assert!(stream.next().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_let_go_and_one_that_does_stays() {
+    let server = Server::start_with("[listen]\nkeep_alive_seconds = 1\n");
+    let (ada, ben) = (server.register(0).await, server.register(1).await);
+    let mut there = open(&server, &ada, None, 8).await;
+    let mut gone = mute_stream(&server, ben.session.token());
+    let start = Instant::now();
+    let mut reading = tokio::task::spawn_blocking(move || read_to_end(&mut gone));
+    let ended = async {
+        loop {
+            tokio::select! {
+                said = &mut reading => break said.unwrap(),
+                // Answers pings by itself as long as it is read.
+                frame = there.next() => assert!(frame.unwrap().is_some(), "the stream that answers was closed"),
+            }
+        }
+    };
+    let said = tokio::time::timeout(PATIENCE, ended).await.expect("the mute stream stays open");
+    assert!(said.starts_with("HTTP/1.1 101"), "{said}");
+    // Two pings were given a second each to be answered.
+    assert!(start.elapsed() > Duration::from_secs(2), "{:?}", start.elapsed());
+    there.feed(&ClientFrame::Send(request(&ben.bundle, 512))).await.unwrap();
+    there.flush().await.unwrap();
+    assert!(matches!(next(&mut there).await, ServerFrame::Accepted { .. }));
 }
