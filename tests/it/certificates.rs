@@ -6,6 +6,8 @@ use std::time::Instant;
 use momedo_client::ClientError;
 use momedo_client::connection::Connection;
 use momedo_client::session::{Session, server_information};
+use momedo_client::stream::Stream;
+use momedo_protocol::stream::ServerFrame;
 
 use crate::door::tls;
 use crate::harness::{PATIENCE, Server};
@@ -82,6 +84,23 @@ async fn a_server_with_an_own_certificate_proves_its_identity_over_the_connectio
     Session::log_in(server.connect(), ada.session.device, &ada.keys.device.login).await.unwrap();
     let mut address = server.server_address();
     address.fingerprint.0[0] ^= 1;
-    let error = server_information(&mut Connection::new(address, "en")).await.unwrap_err();
+    let error = server_information(&mut Connection::new(address.clone(), "en")).await.unwrap_err();
     assert!(matches!(error, ClientError::WrongServer { .. }), "{error}");
+    let error = Stream::open(&address, ada.session.token(), None, 8).await.err();
+    assert!(matches!(error, Some(ClientError::WrongServer { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_stream_to_a_server_with_an_own_certificate_is_opened_after_the_proof() {
+    let server = Server::start_with_own_certificate();
+    let (mut ada, ben) = (server.register(0).await, server.register(1).await);
+    let mut stream = Stream::open(&server.server_address(), ben.session.token(), None, 8).await.unwrap();
+    ada.submit(&ben.bundle, 512).await.unwrap();
+    let delivered = async {
+        while !matches!(
+            stream.next().await.unwrap().expect("the stream is open"),
+            ServerFrame::Deliver { .. }
+        ) {}
+    };
+    tokio::time::timeout(PATIENCE, delivered).await.unwrap();
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1::SendRequest;
+use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -74,18 +74,10 @@ pub enum Payload {
     Binary(Vec<u8>),
 }
 
-/// A TLS stream to the server whose identity is proved, or the debt of a proof.
+/// A TLS stream to the server, whose identity is proved.
 pub(crate) struct Dialled {
     pub(crate) stream: TlsStream<TcpStream>,
     pub(crate) address: String,
-    proved: bool,
-}
-
-impl Dialled {
-    /// Whether the certificate chain proved the server's identity.
-    pub(crate) fn is_proved(&self) -> bool {
-        self.proved
-    }
 }
 
 fn tls_config(server: Fingerprint) -> (ClientConfig, Arc<std::sync::atomic::AtomicBool>) {
@@ -126,10 +118,42 @@ async fn dial_one(address: &str, server: Fingerprint) -> Result<Dialled, ClientE
                 unreachable(error.to_string())
             }
         })?;
-    Ok(Dialled { stream, address: address.to_owned(), proved: proved.load(Ordering::Acquire) })
+    let dialled = Dialled { stream, address: address.to_owned() };
+    if proved.load(Ordering::Acquire) { Ok(dialled) } else { prove(dialled, server).await }
 }
 
-/// Dials the server's addresses in turn until one answers.
+/// Asks for a proof where the certificate is from elsewhere: before it, nothing secret may be sent. The
+/// connection goes on with whatever it was dialled for.
+async fn prove(dialled: Dialled, server: Fingerprint) -> Result<Dialled, ClientError> {
+    let Dialled { stream, address } = dialled;
+    let unreachable = |reason: String| ClientError::Unreachable { addresses: address.clone(), reason };
+    let exporter = stream
+        .get_ref()
+        .1
+        .export_keying_material([0; 32], EXPORTER_LABEL, Some(&[]))
+        .map_err(|error| unreachable(error.to_string()))?;
+    let (sender, connection) =
+        handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(error.to_string()))?;
+    let request = Request::get("/api/v1/identity").header(HOST, &address).body(Full::default());
+    let request = request.map_err(|error| ClientError::Protocol(error.to_string()))?;
+    let asking = async {
+        // It ends with the sender, and the connection with it.
+        let mut open = Open { address: address.clone(), sender };
+        open.exchange(request, ANSWER_TIME).await
+    };
+    let (answer, connection) = tokio::join!(asking, connection.without_shutdown());
+    let answer = answer?;
+    if answer.status != StatusCode::OK || !check_proof(server, &exporter, &answer.body) {
+        return Err(ClientError::WrongServer { address });
+    }
+    let parts = connection.map_err(|error| unreachable(error.to_string()))?;
+    if !parts.read_buf.is_empty() {
+        return Err(ClientError::Protocol("more than one answer to one request".into()));
+    }
+    Ok(Dialled { stream: parts.io.into_inner(), address })
+}
+
+/// Dials the server's addresses in turn until one answers and proves that it is the server.
 pub(crate) async fn dial(server: &ServerAddress) -> Result<Dialled, ClientError> {
     let mut last =
         ClientError::Unreachable { addresses: String::new(), reason: "no address is known".into() };
@@ -152,27 +176,13 @@ fn check_proof(server: Fingerprint, exporter: &[u8; 32], body: &[u8]) -> bool {
 
 impl Open {
     async fn new(server: &ServerAddress) -> Result<Self, ClientError> {
-        let Dialled { stream, address, proved } = dial(server).await?;
-        let exporter = stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(&[]));
-        let unreachable =
-            |error: String| ClientError::Unreachable { addresses: address.clone(), reason: error };
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| unreachable(error.to_string()))?;
+        let Dialled { stream, address } = dial(server).await?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| {
+            ClientError::Unreachable { addresses: address.clone(), reason: error.to_string() }
+        })?;
         // It ends when the sender is dropped; why is the next request's error.
         tokio::spawn(async move { drop(connection.await) });
-        let mut open = Self { address: address.clone(), sender };
-        if !proved {
-            // The certificate is from elsewhere: the server owes a proof before it gets a code or token.
-            let exporter = exporter.map_err(|error| unreachable(error.to_string()))?;
-            let request = Request::get("/api/v1/identity").header(HOST, &address).body(Full::default());
-            let request = request.map_err(|error| ClientError::Protocol(error.to_string()))?;
-            let answer = open.exchange(request, ANSWER_TIME).await?;
-            if answer.status != StatusCode::OK || !check_proof(server.fingerprint, &exporter, &answer.body) {
-                return Err(ClientError::WrongServer { address });
-            }
-        }
-        Ok(open)
+        Ok(Self { address, sender })
     }
 
     async fn exchange(

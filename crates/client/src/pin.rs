@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// Accepts a chain that ends in the pinned identity key, and notes whether it did. Any other chain is let
-/// through *without* that note; the connection then owes an identity proof before anything secret is sent.
+/// through *without* that note; the server then owes an identity proof before anything secret is sent.
 ///
 /// Host names are not compared: the pinned authority belongs to one server, whatever address it has today.
 #[derive(Debug)]
