@@ -192,6 +192,17 @@ impl Server {
         self.json(&["admin", "status", "--data-dir", "data", "--json"]).remove(0)
     }
 
+    /// Reads a number of the status whenever it is called, from any thread.
+    pub(crate) fn counter(&self, name: &'static str) -> impl Fn() -> u64 + Send + 'static {
+        let data = self.data();
+        move || {
+            let output =
+                program().args(["admin", "status", "--json", "--data-dir"]).arg(&data).output().unwrap();
+            let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            status[name].as_u64().unwrap()
+        }
+    }
+
     /// A connection without a session.
     pub(crate) fn connect(&self) -> Connection {
         Connection::new(self.server_address(), "en")

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
+mod line;
+mod raw;
 
+mod broken_line;
 mod certificates;
 mod crash;
 mod delivery;
@@ -10,7 +13,6 @@ mod door;
 mod expiry;
 mod login;
 mod openapi;
-mod raw;
 mod registration;
 mod start;
 mod stream;

@@ -1,0 +1,86 @@
+//! Lines that fail at the worst moment: nothing is lost by it, and nothing done twice.
+
+use serde_json::Value;
+
+use crate::harness::Server;
+use crate::line::{Fault, Line};
+
+fn register(server: &Server, line: &Line, profile: &str) -> Value {
+    let link = line.invite(server);
+    server.json(&["user", "register", "--invite", &link, "--profile", profile, "--json"]).remove(0)
+}
+
+fn id(person: &Value) -> &str {
+    person["id"].as_str().unwrap()
+}
+
+/// Sends a text from one profile and returns it as another receives it.
+fn pass(server: &Server, from: &str, to: (&str, &Value), text: &str) -> Value {
+    server.json(&["send", "--profile", from, "--to", id(to.1), text, "--json"]);
+    let got = server.json(&["receive", "--profile", to.0, "--json"]);
+    got.into_iter().find(|message| message["text"] == text).expect("the text cannot be read")
+}
+
+#[test]
+fn a_registration_whose_last_answer_is_lost_counts() {
+    let server = Server::start();
+    let line = Line::to(&server);
+    let count = server.counter("participants");
+    line.fail_when(Fault::BreaksOnce, move || count() == 1);
+    let ada = register(&server, &line, "ada");
+    assert!(line.mend());
+    let ben = register(&server, &line, "ben");
+    assert_eq!(pass(&server, "ada", ("ben", &ben), "hin")["verified"], true);
+    assert_eq!(pass(&server, "ben", ("ada", &ada), "zurück")["verified"], true);
+}
+
+#[test]
+fn a_registration_whose_outcome_is_unknown_keeps_its_keys() {
+    let server = Server::start();
+    let line = Line::to(&server);
+    let ben = register(&server, &line, "ben");
+    let (link, count) = (line.invite(&server), server.counter("participants"));
+    line.fail_when(Fault::Breaks, move || count() == 2);
+    let said = server.failure(&["user", "register", "--invite", &link, "--profile", "ada", "--json"]);
+    assert!(said.contains("cannot reach the server"), "{said}");
+    assert!(line.mend());
+    assert_eq!(pass(&server, "ada", ("ben", &ben), "doch dabei")["verified"], true);
+}
+
+#[test]
+fn new_keys_are_in_force_on_both_sides_wherever_the_line_broke() {
+    let server = Server::start();
+    let line = Line::to(&server);
+    let (ada, _) = (register(&server, &line, "ada"), register(&server, &line, "ben"));
+    for request in 1.. {
+        line.fail_at(Fault::Breaks, request);
+        let rotated = server.run(&["keys", "rotate", "--profile", "ada"]).status.success();
+        assert!(line.mend() || rotated, "at {request}");
+        let text = format!("nach {request}");
+        assert_eq!(pass(&server, "ben", ("ada", &ada), &text)["verified"], true, "at {request}");
+        if rotated {
+            // Log-in, the devices, the bundle and its proof.
+            assert!(request > 6, "the line was to break at each of six requests");
+            break;
+        }
+    }
+    let own = server.json(&["keys", "show", "--profile", "ada", "--json"]).remove(0);
+    let seen = server.json(&["keys", "show", "--profile", "ben", id(&ada), "--json"]).remove(0);
+    assert_eq!(own["version"], seen["version"]);
+}
+
+#[test]
+fn a_revocation_whose_last_answer_is_lost_signs_with_the_new_key() {
+    let server = Server::start();
+    let line = Line::to(&server);
+    let (ada, ben) = (register(&server, &line, "ada"), register(&server, &line, "ben"));
+    let lost = server.json(&["user", "add-device", "--profile", "ada", "--new-profile", "lost", "--json"]);
+    assert_eq!(pass(&server, "ada", ("ben", &ben), "vorher")["verified"], true);
+    let count = server.counter("devices");
+    line.fail_when(Fault::Breaks, move || count() == 2);
+    let device = lost[0]["device"].as_str().unwrap();
+    server.failure(&["user", "revoke-device", "--profile", "ada", device, "--json"]);
+    assert!(line.mend());
+    assert_eq!(pass(&server, "ada", ("ben", &ben), "nachher")["verified"], true);
+    assert_eq!(pass(&server, "ben", ("ada", &ada), "Antwort")["verified"], true);
+}

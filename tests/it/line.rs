@@ -1,0 +1,160 @@
+//! A line to the server that fails at a chosen moment, which a test cannot do at either end.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use momedo_protocol::invite::InviteLink;
+
+use crate::harness::Server;
+
+/// How a line fails. From the chosen moment on no answer passes; the request before it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The connection breaks; the next one works.
+    BreaksOnce,
+    /// The connection breaks, and every one after it.
+    Breaks,
+}
+
+/// Asked with the number of requests so far whenever an answer is about to pass.
+type Moment = Box<dyn Fn(usize) -> bool + Send>;
+
+#[derive(Default)]
+struct State {
+    planned: Option<(Fault, Moment)>,
+    fails: Option<Fault>,
+    has_failed: bool,
+    requests: usize,
+}
+
+/// What becomes of some bytes.
+enum Fate {
+    Pass,
+    Break,
+}
+
+/// A small TCP proxy on a port of its own; it lives as long as the test program.
+pub(crate) struct Line {
+    pub(crate) address: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl Line {
+    /// A line that works.
+    pub(crate) fn to(server: &Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let state = Arc::new(Mutex::new(State::default()));
+        let (shared, server) = (state.clone(), server.address.clone());
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                connect(client.unwrap(), &server, &shared);
+            }
+        });
+        Self { address, state }
+    }
+
+    /// An invite that leads over this line, and with it the profile made with it.
+    pub(crate) fn invite(&self, server: &Server) -> String {
+        InviteLink { address: self.address.clone(), ..server.invite() }.to_string()
+    }
+
+    /// Fails when the first answer is about to pass for which `moment` is true.
+    pub(crate) fn fail_when(&self, fault: Fault, moment: impl Fn() -> bool + Send + 'static) {
+        self.plan(fault, Box::new(move |_| moment()));
+    }
+
+    /// Fails instead of passing the answer to the request with this number, counted from now. The end of
+    /// the handshake counts as the first, the connection's end as the last; a request of more than 16 KiB
+    /// counts as several.
+    pub(crate) fn fail_at(&self, fault: Fault, request: usize) {
+        self.plan(fault, Box::new(move |requests| requests >= request));
+    }
+
+    fn plan(&self, fault: Fault, moment: Moment) {
+        let mut state = self.state.lock().unwrap();
+        state.requests = 0;
+        state.planned = Some((fault, moment));
+    }
+
+    /// Works again; true when it has failed since it was told to.
+    pub(crate) fn mend(&self) -> bool {
+        std::mem::take(&mut *self.state.lock().unwrap()).has_failed
+    }
+}
+
+impl State {
+    /// What becomes of an answer.
+    fn fate(&mut self) -> Fate {
+        if let Some((fault, _)) = self.planned.take_if(|(_, moment)| moment(self.requests)) {
+            self.has_failed = true;
+            if fault == Fault::BreaksOnce {
+                return Fate::Break;
+            }
+            self.fails = Some(fault);
+        }
+        match self.fails {
+            None => Fate::Pass,
+            Some(_) => Fate::Break,
+        }
+    }
+}
+
+fn connect(client: TcpStream, server: &str, state: &Arc<Mutex<State>>) {
+    if state.lock().unwrap().fails.is_some() {
+        return;
+    }
+    // A server that is not there breaks the line too.
+    let Ok(server) = TcpStream::connect(server) else { return };
+    let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    let (asking, answering) = (state.clone(), state.clone());
+    std::thread::spawn(move || {
+        let mut records = Records::default();
+        copy(from, to, |bytes| {
+            asking.lock().unwrap().requests += records.count(bytes);
+            Fate::Pass
+        });
+    });
+    std::thread::spawn(move || copy(server, client, |_| answering.lock().unwrap().fate()));
+}
+
+/// Copies until one end closes or the line breaks; then neither end hears more of the other.
+fn copy(mut from: TcpStream, mut to: TcpStream, mut fate: impl FnMut(&[u8]) -> Fate) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        let bytes = &buffer[..count];
+        match fate(bytes) {
+            Fate::Pass if to.write_all(bytes).is_ok() => {}
+            Fate::Pass | Fate::Break => break,
+        }
+    }
+    let _: Result<_, _> = from.shutdown(Shutdown::Both);
+    let _: Result<_, _> = to.shutdown(Shutdown::Both);
+}
+
+/// Counts TLS records with application data; that much shows without any key.
+#[derive(Default)]
+struct Records {
+    header: Vec<u8>,
+    rest: usize,
+}
+
+impl Records {
+    fn count(&mut self, bytes: &[u8]) -> usize {
+        let mut found = 0;
+        for byte in bytes {
+            if self.rest > 0 {
+                self.rest -= 1;
+                continue;
+            }
+            self.header.push(*byte);
+            if let [kind, _, _, high, low] = self.header[..] {
+                found += usize::from(kind == 23);
+                self.rest = usize::from(u16::from_be_bytes([high, low]));
+                self.header.clear();
+            }
+        }
+        found
+    }
+}
