@@ -30,6 +30,8 @@ pub(super) enum User {
         json: bool,
     },
     /// Add a device: makes a second profile that gets its own copy of every message
+    ///
+    /// If the server cannot be reached at the end, the same command again finishes it.
     AddDevice {
         #[command(flatten)]
         profile: ProfileArgs,

@@ -48,6 +48,44 @@ fn a_registration_whose_outcome_is_unknown_keeps_its_keys() {
 }
 
 #[test]
+fn adding_a_device_is_finished_by_the_same_command_wherever_the_line_broke() {
+    // Of the requests that count, the fifth is the new list: log-in begins with the end of the handshake,
+    // two for itself, then the current list.
+    const NEW_LIST: usize = 5;
+    let server = Server::start();
+    let line = Line::to(&server);
+    let mut devices = 0;
+    for fault in [Fault::Breaks, Fault::BreaksOnce] {
+        let owner = format!("{fault:?}");
+        register(&server, &line, &owner);
+        devices += 1;
+        for request in 1.. {
+            let new = format!("{owner}-{request}");
+            let add = ["user", "add-device", "--profile", &owner, "--new-profile", &new, "--json"];
+            line.fail_at(fault, request);
+            let added = server.run(&add).status.success();
+            assert!(line.mend() || added, "{new}");
+            if request == NEW_LIST {
+                // The server has the device; whoever can ask again knows it at once.
+                assert_eq!(server.status()["devices"], devices + 1);
+                assert_eq!(added, fault == Fault::BreaksOnce);
+            }
+            if !added {
+                server.json(&add);
+            }
+            devices += 1;
+            assert_eq!(server.status()["devices"], devices, "{new}");
+            server.json(&["receive", "--profile", &new, "--json"]);
+            // What is finished is not begun again.
+            assert!(server.failure(&add).contains("there is a profile already"));
+            if added && request > NEW_LIST {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn new_keys_are_in_force_on_both_sides_wherever_the_line_broke() {
     let server = Server::start();
     let line = Line::to(&server);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use momedo_protocol::api;
-use momedo_protocol::device_list::DeviceListPayload;
+use momedo_protocol::device_list::{DeviceEntry, DeviceListPayload};
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
@@ -14,6 +14,9 @@ use crate::rotation::{self, Replacement};
 use crate::secrets::{DeviceKeys, NewKeys};
 use crate::session::Session;
 use crate::{ClientError, now};
+
+/// Setting of a new device's profile: its entry, until the server is known to have it.
+const ADDING: &str = "adding";
 
 fn protocol(error: impl ToString) -> ClientError {
     ClientError::Protocol(error.to_string())
@@ -58,8 +61,12 @@ pub async fn adopt_published_keys(profile: &Profile, session: &mut Session) -> R
 
 /// Adds a device: makes its profile in `new_path`, with the participant's keys and device keys of its own.
 ///
+/// Called again with the same `new_path` after an error or an interruption, it goes on with the keys made
+/// before, whether or not the server had got them.
+///
 /// # Errors
-/// As [`ClientError`] says; the new profile then does not exist.
+/// As [`ClientError`] says; the new profile stays if the server may have taken the device, and else does not
+/// exist.
 pub async fn add(
     profile: &Profile,
     new_path: &Path,
@@ -70,40 +77,103 @@ pub async fn add(
 ) -> Result<(Profile, DeviceId), ClientError> {
     let mut session = profile.log_in(language).await?;
     adopt_published_keys(profile, &mut session).await?;
-    let (mut list, _) = list(profile, &mut session).await?;
-    let new = Profile::create(new_path, passphrase)?;
-    progress(Step::MakingKeys);
-    let added = async {
-        let keys = tokio::task::spawn_blocking(DeviceKeys::generate).await.map_err(protocol)?;
-        let entry = keys.entry(name);
-        let device = entry.id();
-        new.atomically(|| {
-            new.copy_participant_keys(profile)?;
-            new.copy_contacts(profile)?;
-            new.store_device_keys(&keys)?;
-            let server = profile.server()?;
-            new.set("addresses", &server.addresses)?;
-            new.set("server", &server.fingerprint)?;
-            new.set("name", &profile.get::<String>("name")?)?;
-            new.set("bundle", &profile.get::<momedo_protocol::jws::Jws>("bundle")?)?;
-            new.set("device", &device)?;
-            new.set("id", &profile.id()?)
-        })?;
-        list.devices.push(entry);
-        list.version += 1;
-        list.issued_at = now();
-        let device_list = list.sign(&profile.signature_key()?);
-        session.update_devices(&api::DeviceListRequest { device_list }).await?;
-        Ok(device)
+    let (current, _) = list(profile, &mut session).await?;
+    let (new, entry) = match begun(profile, new_path, passphrase)? {
+        Some(begun) => begun,
+        None => {
+            progress(Step::MakingKeys);
+            let keys = tokio::task::spawn_blocking(DeviceKeys::generate).await.map_err(protocol)?;
+            begin(profile, new_path, &keys, keys.entry(name), passphrase)?
+        }
+    };
+    let device = entry.id();
+    if !has(&current, device)
+        && let Err(error) = offer(profile, &new, &mut session, current, entry).await
+    {
+        // Perhaps only the answer was lost.
+        match list(profile, &mut session).await {
+            Ok((current, _)) if has(&current, device) => {}
+            Ok(_) if !error.is_temporary() => {
+                new.discard();
+                return Err(error);
+            }
+            // It may be on its way still, so its keys are kept.
+            _ => return Err(error),
+        }
     }
-    .await;
-    match added {
-        Ok(device) => Ok((new, device)),
+    new.remove(ADDING)?;
+    Ok((new, device))
+}
+
+fn has(list: &DeviceListPayload, device: DeviceId) -> bool {
+    list.devices.iter().any(|entry| entry.id() == device)
+}
+
+/// The profile of a device whose adding was begun and not finished, if there is one in `path`.
+fn begun(
+    profile: &Profile,
+    path: &Path,
+    passphrase: Option<&str>,
+) -> Result<Option<(Profile, DeviceEntry)>, ClientError> {
+    if !Profile::exists(path) {
+        return Ok(None);
+    }
+    let new = Profile::open(path, passphrase)?;
+    match new.get(ADDING)? {
+        Some(entry) if new.id()? == profile.id()? && new.server()? == profile.server()? => {
+            Ok(Some((new, entry)))
+        }
+        _ => Err(Profile::exists_already(path)),
+    }
+}
+
+/// Makes the profile of a device that the server does not know yet.
+fn begin(
+    profile: &Profile,
+    path: &Path,
+    keys: &DeviceKeys,
+    entry: DeviceEntry,
+    passphrase: Option<&str>,
+) -> Result<(Profile, DeviceEntry), ClientError> {
+    let new = Profile::create(path, passphrase)?;
+    let filled = new.atomically(|| {
+        new.store_device_keys(keys)?;
+        let server = profile.server()?;
+        new.set("addresses", &server.addresses)?;
+        new.set("server", &server.fingerprint)?;
+        new.set("name", &profile.get::<String>("name")?)?;
+        new.set("device", &entry.id())?;
+        new.set(ADDING, &entry)?;
+        new.set("id", &profile.id()?)
+    });
+    match filled {
+        Ok(()) => Ok((new, entry)),
         Err(error) => {
             new.discard();
             Err(error)
         }
     }
+}
+
+/// Gives the device what the participant's devices have in common, then adds it to the list.
+async fn offer(
+    profile: &Profile,
+    new: &Profile,
+    session: &mut Session,
+    mut list: DeviceListPayload,
+    entry: DeviceEntry,
+) -> Result<(), ClientError> {
+    // Anew each time: the keys may have changed since it was begun.
+    new.atomically(|| {
+        new.copy_participant_keys(profile)?;
+        new.copy_contacts(profile)?;
+        new.set("bundle", &profile.get::<momedo_protocol::jws::Jws>("bundle")?)
+    })?;
+    list.devices.push(entry);
+    list.version += 1;
+    list.issued_at = now();
+    let device_list = list.sign(&profile.signature_key()?);
+    session.update_devices(&api::DeviceListRequest { device_list }).await
 }
 
 /// Revokes a device: new signature and encryption keys, sealed to every device that stays, and a list

@@ -52,8 +52,8 @@ impl Profile {
     /// [`ClientError::Profile`], also when there is a profile already.
     pub fn create(path: &Path, passphrase: Option<&str>) -> Result<Self, ClientError> {
         let failed = |reason: String| ClientError::Profile { path: path.to_owned(), reason };
-        if path.join("profile.db").exists() {
-            return Err(failed("there is a profile already; choose another folder".into()));
+        if Self::exists(path) {
+            return Err(Self::exists_already(path));
         }
         std::fs::create_dir_all(path).map_err(|error| failed(error.to_string()))?;
         make_private(path).map_err(|error| failed(error.to_string()))?;
@@ -74,7 +74,7 @@ impl Profile {
     /// [`ClientError::Profile`], or [`ClientError::Locked`] when the passphrase is missing or wrong.
     pub fn open(path: &Path, passphrase: Option<&str>) -> Result<Self, ClientError> {
         let failed = |reason: &str| ClientError::Profile { path: path.to_owned(), reason: reason.into() };
-        if !path.join("profile.db").exists() {
+        if !Self::exists(path) {
             return Err(failed("there is no profile; make one with `momedo user register`"));
         }
         let mut profile = Self { path: path.to_owned(), database: connect(path)?, key: None };
@@ -88,6 +88,17 @@ impl Profile {
         }
         profile.secret(CHECK)?;
         Ok(profile)
+    }
+
+    /// Whether there is a profile in `path`, finished or not.
+    pub(crate) fn exists(path: &Path) -> bool {
+        path.join("profile.db").exists()
+    }
+
+    /// Why no profile is made in `path`.
+    pub(crate) fn exists_already(path: &Path) -> ClientError {
+        let reason = "there is a profile already; choose another folder".into();
+        ClientError::Profile { path: path.to_owned(), reason }
     }
 
     /// Removes a profile that was begun and not finished.
@@ -149,6 +160,11 @@ impl Profile {
         let text = serde_json::to_string(value).map_err(|error| self.failed(error))?;
         let sql = "INSERT INTO settings VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2";
         self.sql(|database| database.execute(sql, [name, &text]).map(drop))
+    }
+
+    /// Removes a setting.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), ClientError> {
+        self.sql(|database| database.execute("DELETE FROM settings WHERE name = ?1", [name]).map(drop))
     }
 
     /// A secret, decrypted.
