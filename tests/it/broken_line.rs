@@ -1,4 +1,6 @@
-//! Lines that fail at the worst moment: nothing is lost by it, and nothing done twice.
+//! Lines that fail at the worst moment: nothing is lost by it, nothing done twice, and nobody waits too long.
+
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -121,4 +123,33 @@ fn a_revocation_whose_last_answer_is_lost_signs_with_the_new_key() {
     assert!(line.mend());
     assert_eq!(pass(&server, "ada", ("ben", &ben), "nachher")["verified"], true);
     assert_eq!(pass(&server, "ben", ("ada", &ada), "Antwort")["verified"], true);
+}
+
+#[test]
+fn sending_takes_no_longer_than_asked_wherever_the_server_falls_silent() {
+    let server = Server::start();
+    let line = Line::to(&server);
+    let (_, ben) = (register(&server, &line, "ada"), register(&server, &line, "ben"));
+    let send = || {
+        let start = Instant::now();
+        let sent =
+            server.run(&["send", "--profile", "ada", "--to", id(&ben), "--wait", "2", "hallo", "--json"]);
+        // Without a limit, one request alone may take half a minute.
+        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+        sent.status.success()
+    };
+    for request in 1.. {
+        line.fail_at(Fault::Silent, request);
+        let sent = send();
+        assert!(line.mend() || sent, "silent at {request}");
+        if sent {
+            // Log-in, the keys, who the server is, the McEliece key, the devices.
+            assert!(request > 7, "the server was to fall silent at each of seven requests");
+            break;
+        }
+    }
+    let (arrived, before) = (server.counter("ozone_envelopes"), server.status()["ozone_envelopes"].clone());
+    line.fail_when(Fault::Silent, move || arrived() > before.as_u64().unwrap());
+    assert!(!send());
+    assert!(line.mend());
 }

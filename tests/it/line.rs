@@ -15,6 +15,8 @@ pub(crate) enum Fault {
     BreaksOnce,
     /// The connection breaks, and every one after it.
     Breaks,
+    /// The connection stays open, and every one after it, and nothing is answered.
+    Silent,
 }
 
 /// Asked with the number of requests so far whenever an answer is about to pass.
@@ -26,11 +28,14 @@ struct State {
     fails: Option<Fault>,
     has_failed: bool,
     requests: usize,
+    /// Connections that nobody answers: they stay open for as long as they are kept here.
+    unanswered: Vec<TcpStream>,
 }
 
 /// What becomes of some bytes.
 enum Fate {
     Pass,
+    Vanish,
     Break,
 }
 
@@ -96,15 +101,20 @@ impl State {
         }
         match self.fails {
             None => Fate::Pass,
+            Some(Fault::Silent) => Fate::Vanish,
             Some(_) => Fate::Break,
         }
     }
 }
 
 fn connect(client: TcpStream, server: &str, state: &Arc<Mutex<State>>) {
-    if state.lock().unwrap().fails.is_some() {
-        return;
+    let mut shared = state.lock().unwrap();
+    match shared.fails {
+        None => {}
+        Some(Fault::Silent) => return shared.unanswered.push(client),
+        Some(_) => return,
     }
+    drop(shared);
     // A server that is not there breaks the line too.
     let Ok(server) = TcpStream::connect(server) else { return };
     let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
@@ -126,6 +136,7 @@ fn copy(mut from: TcpStream, mut to: TcpStream, mut fate: impl FnMut(&[u8]) -> F
         let bytes = &buffer[..count];
         match fate(bytes) {
             Fate::Pass if to.write_all(bytes).is_ok() => {}
+            Fate::Vanish => {}
             Fate::Pass | Fate::Break => break,
         }
     }

@@ -28,8 +28,8 @@ const PAUSE: Duration = Duration::from_millis(300);
 
 /// Sends a text; returns once it is on the server's disk.
 ///
-/// A submission that is not answered is repeated with the same bytes for at most `wait`; after an error
-/// nothing stays queued.
+/// Everything that is not answered is tried again for at most `wait`, a submission with the same bytes; after
+/// an error nothing stays queued.
 ///
 /// # Errors
 /// As [`ClientError`] says.
@@ -48,7 +48,7 @@ pub async fn send_text(
     // One honest try takes a moment, whatever was asked for.
     let deadline = Instant::now() + wait.max(Duration::from_secs(1));
     let mut session = log_in(profile, language, deadline).await?;
-    adopt_published_keys(profile, &mut session).await?;
+    adopt(profile, &mut session, deadline).await?;
     finish_interrupted(profile, &mut session, deadline).await?;
     loop {
         let message = Message {
@@ -60,12 +60,15 @@ pub async fn send_text(
             kind: KIND_TEXT.into(),
             body: text.into(),
         };
-        let request = sealed(profile, &mut session, message, progress).await?;
+        let request = insist(profile, &mut session, deadline, async |session| {
+            sealed(profile, session, &message, progress).await
+        })
+        .await?;
         match submit(profile, &mut session, &request, deadline).await {
             // The keys changed while we sealed, the recipient's or the own ones: fetch and seal again.
             Err(error) if error.problem() == Some("stale-bundle") && Instant::now() + PAUSE < deadline => {
                 tokio::time::sleep(PAUSE).await;
-                adopt_published_keys(profile, &mut session).await?;
+                adopt(profile, &mut session, deadline).await?;
             }
             result => return result.map(|()| request.id),
         }
@@ -100,11 +103,36 @@ async fn by<T>(
     tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(late()))
 }
 
+/// Does something with a session until it is answered or `deadline` passes.
+async fn insist<T>(
+    profile: &Profile,
+    session: &mut Session,
+    deadline: Instant,
+    mut work: impl AsyncFnMut(&mut Session) -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    loop {
+        match by(deadline, work(session)).await {
+            // The server restarted: sessions do not outlive that.
+            Err(error) if error.problem() == Some("not-logged-in") && Instant::now() < deadline => {
+                *session = log_in(profile, "en", deadline).await?;
+            }
+            Err(error) if error.is_temporary() && Instant::now() + PAUSE < deadline => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn adopt(profile: &Profile, session: &mut Session, deadline: Instant) -> Result<(), ClientError> {
+    insist(profile, session, deadline, async |session| adopt_published_keys(profile, session).await).await
+}
+
 /// Seals a message to its recipient, and a copy to the own other devices if there are any.
 async fn sealed(
     profile: &Profile,
     session: &mut Session,
-    message: Message,
+    message: &Message,
     progress: Progress<'_>,
 ) -> Result<SubmitRequest, ClientError> {
     let signature_key = profile.signature_key()?;
@@ -115,7 +143,7 @@ async fn sealed(
         contacts::fetch(profile, session, message.to).await?.bundle
     };
     let mceliece = contacts::mceliece_key(profile, session, &bundle, progress).await?;
-    let envelope = seal_to(&bundle, mceliece.as_ref(), &message, &signature_key)?;
+    let envelope = seal_to(&bundle, mceliece.as_ref(), message, &signature_key)?;
     let has_other_devices = session.devices().await?.devices.len() > 1;
     let own_devices = if has_other_devices && !is_note_to_self {
         let own = profile.own_bundle()?;
@@ -173,18 +201,7 @@ async fn repeat(
     request: &SubmitRequest,
     deadline: Instant,
 ) -> Result<(), ClientError> {
-    loop {
-        match by(deadline, session.submit(request)).await {
-            // The server restarted: sessions do not outlive that.
-            Err(error) if error.problem() == Some("not-logged-in") && Instant::now() < deadline => {
-                *session = log_in(profile, "en", deadline).await?;
-            }
-            Err(error) if error.is_temporary() && Instant::now() + PAUSE < deadline => {
-                tokio::time::sleep(PAUSE).await;
-            }
-            result => return result.map(drop),
-        }
-    }
+    insist(profile, session, deadline, async |session| session.submit(request).await.map(drop)).await
 }
 
 /// Submits again what a killed program left unanswered; the same bytes cannot arrive twice.
