@@ -13,6 +13,7 @@ mod door;
 mod expiry;
 mod login;
 mod openapi;
+mod receiving;
 mod registration;
 mod start;
 mod stream;
