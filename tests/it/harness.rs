@@ -6,6 +6,10 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use momedo::clock::Clock;
+use momedo::config::Config;
+use momedo::state::AppState;
+use momedo::{running, shutdown};
 use momedo_client::connection::{Connection, ServerAddress};
 use momedo_client::registration::{self, ParticipantKeys};
 use momedo_client::secrets::{DeviceKeys, NewKeys};
@@ -241,6 +245,31 @@ impl Drop for Server {
         }
         assert!(!log.contains("panicked"), "a task panicked:\n{log}");
         assert!(self.expects_errors || !log.contains("ERROR"), "an error was logged:\n{log}");
+    }
+}
+
+/// A server inside the test's own process, for moments that no client can choose. Commands run beside it, so
+/// the test needs a runtime with several threads.
+pub(crate) struct Inside {
+    pub(crate) server: Server,
+    pub(crate) app: AppState,
+    pub(crate) clock: Clock,
+    /// Stops it when dropped.
+    _running: shutdown::Trigger,
+}
+
+impl Inside {
+    pub(crate) async fn start() -> Self {
+        let mut server = Server::prepare("");
+        let (clock, config) = (Clock::manual(), Config::default());
+        let listeners = running::bind(&[server.address.parse().unwrap()]).await.unwrap();
+        let opened = running::open(&server.data(), config, clock.clone()).await.unwrap();
+        let app = opened.app.clone();
+        let (trigger, stop) = shutdown::channel();
+        let (ready, bound) = tokio::sync::oneshot::channel();
+        tokio::spawn(opened.serve(listeners, stop, |addresses| ready.send(addresses[0]).unwrap()));
+        server.address = bound.await.unwrap().to_string();
+        Self { server, app, clock, _running: trigger }
     }
 }
 

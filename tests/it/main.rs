@@ -15,6 +15,7 @@ mod login;
 mod openapi;
 mod receiving;
 mod registration;
+mod revoking;
 mod start;
 mod stream;
 mod tour;
