@@ -10,6 +10,7 @@ mod certificates;
 mod crash;
 mod delivery;
 mod door;
+mod examples;
 mod expiry;
 mod login;
 mod openapi;
