@@ -7,9 +7,9 @@
 //!
 //! # Failure
 //! A full disk fails the batch with [`StoreError::Full`]; from then on only jobs that free space run, on
-//! the space of a reserve file given up for them, until there is room again. Any other failed commit ends
-//! the process: what the kernel lost of an fsync cannot be known, and a server that reads but cannot store
-//! misleads its users.
+//! the space of a reserve file given up for them, until there is room for it and as much again. Any other
+//! failed commit ends the process: what the kernel lost of an fsync cannot be known, and a server that reads
+//! but cannot store misleads its users.
 //!
 //! # Performance
 //! While one commit syncs, the next batch gathers by itself. Queue totals are kept in memory by the
@@ -379,9 +379,12 @@ impl Store {
         self.0.readers.run(work).await
     }
 
-    /// Tries to get the reserve file back; with it, the disk no longer counts as full. Blocks on disk I/O.
+    /// Gets the reserve file back if there is room for it and as much again; with it, the disk no longer
+    /// counts as full. Blocks on disk I/O.
     pub fn regain_reserve(&self) {
-        writer::ensure_reserve(&self.0.directory, &self.0.full);
+        if writer::has_room(&self.0.directory) {
+            writer::ensure_reserve(&self.0.directory, &self.0.full);
+        }
     }
 
     /// Finishes what is queued, stores the served time and closes the writer. Later calls get
