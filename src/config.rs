@@ -25,6 +25,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// The database file.
     pub storage: StorageConfig,
+    /// Backups made by themselves.
+    pub backup: BackupConfig,
     /// How often anybody may do anything.
     pub rates: RatesConfig,
 }
@@ -94,6 +96,18 @@ pub struct StorageConfig {
     pub max_database_bytes: u64,
 }
 
+/// Backups made by themselves.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackupConfig {
+    /// Time between two backups, in hours; 0: none are made by themselves.
+    pub every_hours: u64,
+    /// How many are kept.
+    pub keep: usize,
+    /// With less free space than this only the newest is kept, in bytes: mail needs the room.
+    pub min_free_bytes: u64,
+}
+
 /// How often anybody may do anything.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -139,6 +153,12 @@ impl Default for MailConfig {
             max_queue_bytes: 64 * 1024 * 1024,
             sender_share_percent: 25,
         }
+    }
+}
+
+impl Default for BackupConfig {
+    fn default() -> Self {
+        Self { every_hours: 24, keep: 7, min_free_bytes: 256 * 1024 * 1024 }
     }
 }
 
@@ -230,6 +250,8 @@ impl Config {
             "mail.sender_share_percent",
             "is 1 to 100",
         )?;
+        check((1..=365).contains(&self.backup.keep), "backup.keep", "is 1 to 365")?;
+        check(self.backup.every_hours <= 8760, "backup.every_hours", "is 0 to 8760")?;
         let positive = self.listen.handshake_seconds > 0
             && self.listen.header_seconds > 0
             && self.listen.body_seconds > 0;

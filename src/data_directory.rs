@@ -98,6 +98,41 @@ pub fn default_path() -> Result<PathBuf, String> {
     place.ok_or_else(|| "no place for the data is known here: name one with --data-dir".to_owned())
 }
 
+/// Where backups are kept.
+pub fn backups(directory: &Path) -> PathBuf {
+    directory.join("backups")
+}
+
+/// Makes a file that only its owner can read; there must be none yet.
+///
+/// # Errors
+/// What the operating system says.
+pub fn create_private_file(path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.create_new(true).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Makes a folder that only its owner can enter, or makes an existing one so.
+///
+/// # Errors
+/// What the operating system says.
+pub fn create_private_folder(path: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(path)?;
+    make_private(path)
+}
+
+/// Makes names given or taken in a folder last through a power cut.
+///
+/// # Errors
+/// What the operating system says.
+pub fn sync_folder(path: &Path) -> std::io::Result<()> {
+    // Windows cannot open folders as files; its file system keeps a log of names.
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
 #[cfg(unix)]
 fn make_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

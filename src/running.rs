@@ -18,9 +18,6 @@ use crate::store::{Store, StoreError, StoreOptions};
 use crate::tls::{AuthorityError, Certificates, CertificatesError, Identity, Names, Reload};
 use crate::{addresses, control, server, tasks};
 
-/// Where the server's keys and certificates are stored.
-const IDENTITY: &str = "identity";
-
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -90,7 +87,7 @@ pub async fn open(path: &Path, config: Config, clock: Clock) -> Result<Opened, S
 
 /// Reads the stored identity, or makes one; renews the leaf where names or dates ask for it.
 async fn identity(store: &Store, names: &Names, clock: &Clock) -> Result<Identity, StartError> {
-    let stored = store.read(|tx| tx.setting(IDENTITY)).await?;
+    let stored = store.read(|tx| tx.setting(Identity::SETTING)).await?;
     let (identity, changed) = match stored {
         Some(bytes) => {
             let mut identity: Identity =
@@ -105,7 +102,7 @@ async fn identity(store: &Store, names: &Names, clock: &Clock) -> Result<Identit
     };
     if changed {
         let bytes = serde_json::to_vec(&identity).map_err(|_| AuthorityError::Damaged)?;
-        store.write(move |tx| tx.set_setting(IDENTITY, &bytes)).await?;
+        store.write(move |tx| tx.set_setting(Identity::SETTING, &bytes)).await?;
     }
     Ok(identity)
 }

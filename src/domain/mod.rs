@@ -1,5 +1,6 @@
 //! The server's rules: pure, without tokio, SQLite, axum, clock or randomness of their own.
 
+pub mod backup;
 pub mod limits;
 pub mod ozone;
 pub mod rate;

@@ -16,11 +16,14 @@
 //! writer ([`ozones::Queues`]), so that a quota check costs no read.
 
 mod admin_accounts;
+pub mod backup;
 mod column;
+mod content;
 mod devices;
 mod directory;
 mod envelopes;
 mod invites;
+mod key_files;
 mod keys;
 mod migrations;
 mod open;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{StoreError, StoreOptions, migrations};
 
 /// Marks the file as momedo's: "MMDO".
-const APPLICATION_ID: i64 = 0x4d4d_444f;
+pub(super) const APPLICATION_ID: i64 = 0x4d4d_444f;
 
 /// Prepared statements kept per connection; there are fewer than this many in all.
 const STATEMENTS: usize = 96;

@@ -16,8 +16,13 @@ pub(super) fn epoch(connection: &Connection) -> Result<StoreEpoch, StoreError> {
         return Ok(epoch);
     }
     let epoch = StoreEpoch::random();
-    put(connection, EPOCH, &epoch.number().to_be_bytes())?;
+    set_epoch(connection, epoch)?;
     Ok(epoch)
+}
+
+/// Begins another life of the store.
+pub(super) fn set_epoch(connection: &Connection, epoch: StoreEpoch) -> Result<(), StoreError> {
+    put(connection, EPOCH, &epoch.number().to_be_bytes())
 }
 
 /// Reads the key that submissions are remembered under, drawing one for a new store.

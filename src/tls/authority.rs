@@ -118,6 +118,9 @@ impl LeafWindow {
 }
 
 impl Identity {
+    /// The setting it is stored as, in JSON.
+    pub const SETTING: &'static str = "identity";
+
     /// Makes a new identity: two RSA keys, so it takes a second or two.
     ///
     /// # Errors
