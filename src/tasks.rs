@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::service::upkeep;
+use crate::service::{backup, upkeep};
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::tls::{Certificates, Reload};
@@ -21,6 +21,9 @@ const FULL_DISK: (Duration, Duration) = (Duration::from_secs(2), Duration::from_
 
 /// How often the certificate's dates and this machine's addresses are looked at.
 const RENEWAL: Duration = Duration::from_secs(3600);
+
+/// How often it is looked whether a backup is due or room is short.
+const BACKUP: Duration = Duration::from_secs(600);
 
 /// Starts every loop; they end with `stop`.
 pub fn spawn(app: &AppState, certificates: &Arc<Certificates>, stop: &Shutdown) -> JoinSet<()> {
@@ -49,6 +52,17 @@ pub fn spawn(app: &AppState, certificates: &Arc<Certificates>, stop: &Shutdown) 
     tasks.spawn(every(WATCH, stop.clone(), move || {
         let certificates = watched.clone();
         async move { crate::running::reload_certificate(certificates, Reload::IfChanged).await }
+    }));
+    let kept = app.clone();
+    tasks.spawn(every(BACKUP, stop.clone(), move || {
+        let app = kept.clone();
+        async move {
+            match backup::keep_up(&app).await {
+                Ok(None) => {}
+                Ok(Some(made)) => tracing::info!(name = %made.name, bytes = made.bytes, "backup made"),
+                Err(error) => tracing::error!(%error, "no backup; it will be tried again"),
+            }
+        }
     }));
     tasks.spawn(watch_full_disk(app.clone(), stop.clone()));
     tasks

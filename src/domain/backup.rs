@@ -45,6 +45,11 @@ impl BackupName {
         Self(name)
     }
 
+    /// Which one of its second it is, from 1.
+    pub fn number(&self) -> u32 {
+        self.0.rsplit_once("Z-").and_then(|(_, number)| number.parse().ok()).unwrap_or(1)
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -125,6 +130,7 @@ mod tests {
         let name = BackupName::made_at(UnixMillis(1_790_000_000_000), 1);
         assert_eq!(name.as_str(), "20260921-141320Z");
         assert_eq!(BackupName::made_at(UnixMillis(1_790_000_000_999), 2).as_str(), "20260921-141320Z-2");
+        assert_eq!((name.number(), BackupName::made_at(UnixMillis(0), 12).number()), (1, 12));
         assert_eq!(name.as_str().parse(), Ok(name));
         for text in
             ["", ".", "..", "../A", "A/B", "A\\B", "a", "A.DB", "C:", "-A", "A\0", "Ä", &"A".repeat(41)]

@@ -277,7 +277,7 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "Der Server ist gerade sehr beschäftigt. Bitte gleich noch einmal versuchen.",
         )
         .retry_after(Duration::from_secs(1)),
-        E::Internal(_) => plain(
+        E::Internal(_) | E::Backup(_) => plain(
             S::INTERNAL_SERVER_ERROR,
             "internal",
             "Something went wrong on the server. Its admin finds the reason in the log.",

@@ -7,6 +7,7 @@ use momedo_protocol::{limits, random};
 use serde::{Deserialize, Serialize};
 
 use super::ServiceError;
+use super::backup::{self, Backup, BackupRequest, BackupStatus};
 use super::error::compute;
 use super::registration::code_hash;
 use crate::domain::limits::INVITE_DAYS;
@@ -34,6 +35,8 @@ pub enum AdminRequest {
         /// The new password.
         password: String,
     },
+    /// Makes, lists or verifies backups.
+    Backup(BackupRequest),
 }
 
 /// What an admin gets.
@@ -48,6 +51,11 @@ pub enum AdminResponse {
     PasswordReset {
         /// The account.
         account: String,
+    },
+    /// Backups.
+    Backups {
+        /// Those that were asked for.
+        backups: Vec<Backup>,
     },
 }
 
@@ -83,6 +91,8 @@ pub struct Status {
     pub fingerprint: String,
     /// Whether the disk is full, so that new mail is refused.
     pub storage_full: bool,
+    /// How the backups stand.
+    pub backups: BackupStatus,
 }
 
 /// Does what an admin asks.
@@ -96,6 +106,9 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
         AdminRequest::ResetPassword { account, password } => {
             reset_password(app, &account, password).await?;
             Ok(AdminResponse::PasswordReset { account })
+        }
+        AdminRequest::Backup(request) => {
+            Ok(AdminResponse::Backups { backups: backup::execute(app, request).await? })
         }
     }
 }
@@ -155,6 +168,7 @@ async fn status(app: &App) -> Result<Status, ServiceError> {
         schema: SCHEMA_VERSION,
         fingerprint: app.fingerprint.to_string(),
         storage_full: app.store.is_full(),
+        backups: backup::status(app).await,
     })
 }
 

@@ -6,6 +6,7 @@ use momedo_protocol::device_list::DeviceListError;
 use momedo_protocol::envelope::EnvelopeError;
 use momedo_protocol::key_bundle::KeyBundleError;
 
+use super::backup::BackupError;
 use crate::rates::TooOften;
 use crate::store::StoreError;
 
@@ -126,6 +127,9 @@ pub enum ServiceError {
     /// Too much waits; later.
     #[error("busy")]
     Busy,
+    /// A backup was not made, or cannot be used.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// Not the caller's fault.
     #[error("internal: {0}")]
     Internal(String),

@@ -3,6 +3,7 @@
 //! Free functions taking `&App`; the only callers of the store. What may not enter: HTTP, sockets, SQL.
 
 pub mod administration;
+pub mod backup;
 pub mod delivery;
 pub mod devices;
 pub mod error;

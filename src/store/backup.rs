@@ -24,8 +24,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use zeroize::Zeroizing;
 
 use super::content::{KEY_ROWS, KEYS, STAMP, columns, content, has_table, quoted, tables};
-pub use super::key_files::KeyFiles;
 use super::key_files::KEY_BYTES;
+pub use super::key_files::KeyFiles;
 use super::open::{APPLICATION_ID, pragma};
 use super::{SCHEMA_VERSION, StoreError, settings};
 use crate::data_directory::create_private_file;
@@ -109,6 +109,13 @@ pub struct Contents {
     pub keys_beside: Option<HashSet<Sha512Digest>>,
 }
 
+impl Contents {
+    /// Bytes of the keys that stand beside it.
+    pub fn bytes_beside(&self) -> u64 {
+        self.keys_beside.as_ref().map_or(0, |keys| keys.len() as u64 * KEY_BYTES)
+    }
+}
+
 /// About how many bytes a copy of `database` will take, with the keys that are not among `keys` yet.
 ///
 /// # Errors
@@ -135,7 +142,8 @@ pub fn needed_bytes(database: &Path, keys: &KeyFiles) -> Result<u64, CopyError> 
 pub fn copy(database: &Path, target: &Path, keys: &KeyFiles, made: Made) -> Result<(), CopyError> {
     create_private_file(target)?;
     let connection = unjournaled(target)?;
-    let path = database.to_str().ok_or_else(|| CopyError::Failed("the folder's name is not Unicode".into()))?;
+    let path =
+        database.to_str().ok_or_else(|| CopyError::Failed("the folder's name is not Unicode".into()))?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.execute("ATTACH ?1 AS source", [path])?;
     connection.pragma_update(Some("source"), "cache_size", -2048)?;
@@ -181,7 +189,8 @@ pub fn verify(path: &Path, keys: &KeyFiles) -> Result<Contents, CopyError> {
     let damaged = |what: String| Err(CopyError::Damaged(what));
     let said: String = connection.pragma_query_value(None, "integrity_check", |row| row.get(0))?;
     if said != "ok" {
-        return damaged(said);
+        let first = said.lines().find(|line| !line.starts_with("***")).unwrap_or_default();
+        return damaged(format!("its structure is broken ({first})"));
     }
     // Rows that refer to a key find it beside the backup.
     let parents = "SELECT count(*) FROM pragma_foreign_key_check WHERE parent <> ?1 OR ?2";
@@ -209,7 +218,9 @@ pub fn verify(path: &Path, keys: &KeyFiles) -> Result<Contents, CopyError> {
             }
         }
     }
-    if contents.made.is_some() && stamp(&connection, "content")?.as_deref() != Some(&content(&connection, "main")?) {
+    if contents.made.is_some()
+        && stamp(&connection, "content")?.as_deref() != Some(&content(&connection, "main")?)
+    {
         return damaged("its rows are not what they were when it was made".into());
     }
     Ok(contents)
@@ -304,8 +315,9 @@ fn copy_tables(connection: &Connection) -> Result<(), CopyError> {
             continue;
         }
         let (table, names) = (quoted(name), columns(connection, "source", name)?.join(", "));
-        connection
-            .execute_batch(&format!("INSERT INTO main.{table} ({names}) SELECT {names} FROM source.{table}"))?;
+        connection.execute_batch(&format!(
+            "INSERT INTO main.{table} ({names}) SELECT {names} FROM source.{table}"
+        ))?;
     }
     if tables.iter().any(|(name, _)| name == "sqlite_sequence") {
         connection.execute_batch(

@@ -86,7 +86,8 @@ pub(super) fn tables(connection: &Connection, schema: &str) -> Result<Vec<(Strin
 pub(super) fn columns(connection: &Connection, schema: &str, table: &str) -> Result<Vec<String>, CopyError> {
     let sql = "SELECT name FROM pragma_table_xinfo(?1, ?2) WHERE hidden = 0 ORDER BY cid";
     let mut statement = connection.prepare_cached(sql)?;
-    let names = statement.query_map([table, schema], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    let names =
+        statement.query_map([table, schema], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     let stored = names.iter().filter(|name| (table, name.as_str()) != KEYS);
     Ok(stored.map(|name| quoted(name)).collect())
 }
@@ -99,7 +100,8 @@ fn order(connection: &Connection, schema: &str, table: &str) -> Result<String, C
     }
     let sql = "SELECT name FROM pragma_table_xinfo(?1, ?2) WHERE pk > 0 ORDER BY pk";
     let mut statement = connection.prepare_cached(sql)?;
-    let names = statement.query_map([table, schema], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    let names =
+        statement.query_map([table, schema], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     Ok(names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "))
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -109,7 +110,9 @@ pub(super) fn spawn(mut writer: Writer, mut jobs: mpsc::Receiver<Job>) -> Result
                     break;
                 }
             }
-            // A clean end leaves no log behind; a failure here loses nothing.
+            // A clean end leaves no log behind; a failure here loses nothing. A backup that is being made
+            // is not waited for.
+            let _: Result<_, _> = writer.connection.busy_timeout(Duration::from_millis(500));
             let _: Result<_, _> = writer.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
         })
         .map_err(|error| StoreError::Sqlite(format!("cannot start the writer thread: {error}")))

@@ -1,0 +1,214 @@
+//! An exported backup under a passphrase: Argon2id makes the key, AES-256-GCM seals chunks of 64 KiB.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8 | `MMDOSEAL` |
+//! | 1 | version, 1 |
+//! | 16 | salt |
+//! | then, per chunk | up to 65,536 bytes, sealed, and a tag of 16 bytes |
+//!
+//! Every chunk but the last is full. A chunk's nonce is its number from 0 (11 bytes, big-endian) and one
+//! byte that is 1 for the last chunk and 0 for the others; its associated data is the 25 bytes before the
+//! first chunk. So nothing can be cut off, added, or put in another order. The key belongs to one file:
+//! Argon2id over passphrase and salt, version 0x13, 19 MiB, 2 passes, 1 lane, 32 bytes.
+
+use std::io::{self, Read, Write};
+
+use argon2::Argon2;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use momedo_protocol::random;
+use zeroize::Zeroizing;
+
+/// What a sealed file begins with.
+pub(crate) const MAGIC: &[u8; 8] = b"MMDOSEAL";
+
+const VERSION: u8 = 1;
+const HEADER_BYTES: usize = 8 + 1 + 16;
+const CHUNK_BYTES: usize = 64 * 1024;
+const TAG_BYTES: usize = 16;
+
+/// Why a sealed file cannot be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum SealedError {
+    /// Begins like one, but is of another version.
+    #[error("it was sealed by a newer momedo")]
+    Version,
+    /// The first chunk does not open.
+    #[error("the passphrase is wrong, or the file is damaged")]
+    WrongPassphrase,
+    /// A later chunk does not open, or there is none after the last.
+    #[error("it is damaged or cut off near byte {0}")]
+    Damaged(u64),
+}
+
+struct Cipher {
+    key: LessSafeKey,
+    header: [u8; HEADER_BYTES],
+    next: u64,
+}
+
+impl Cipher {
+    fn new(passphrase: &str, header: [u8; HEADER_BYTES]) -> io::Result<Self> {
+        let mut key = Zeroizing::new([0; 32]);
+        Argon2::default()
+            .hash_password_into(passphrase.as_bytes(), &header[9..], &mut key[..])
+            .map_err(|error| io::Error::other(format!("cannot use the passphrase: {error}")))?;
+        let key = UnboundKey::new(&AES_256_GCM, &key[..]).expect("AES-256 keys have 32 bytes");
+        Ok(Self { key: LessSafeKey::new(key), header, next: 0 })
+    }
+
+    fn nonce(&mut self, is_last: bool) -> Nonce {
+        let mut nonce = [0; 12];
+        nonce[3..11].copy_from_slice(&self.next.to_be_bytes());
+        nonce[11] = u8::from(is_last);
+        self.next += 1;
+        Nonce::assume_unique_for_key(nonce)
+    }
+}
+
+/// Seals what is written to it; without [`Sealer::finish`] the file counts as cut off.
+pub(crate) struct Sealer<W: Write> {
+    cipher: Cipher,
+    chunk: Zeroizing<Vec<u8>>,
+    out: W,
+}
+
+impl<W: Write> Sealer<W> {
+    /// Writes the header; deriving the key takes a tenth of a second or more.
+    pub(crate) fn new(passphrase: &str, mut out: W) -> io::Result<Self> {
+        let mut header = [0; HEADER_BYTES];
+        header[..8].copy_from_slice(MAGIC);
+        header[8] = VERSION;
+        header[9..].copy_from_slice(&random::bytes::<16>());
+        out.write_all(&header)?;
+        let chunk = Zeroizing::new(Vec::with_capacity(CHUNK_BYTES + TAG_BYTES));
+        Ok(Self { cipher: Cipher::new(passphrase, header)?, chunk, out })
+    }
+
+    fn seal(&mut self, is_last: bool) -> io::Result<()> {
+        let nonce = self.cipher.nonce(is_last);
+        let Cipher { key, header, .. } = &self.cipher;
+        key.seal_in_place_append_tag(nonce, Aad::from(header), &mut *self.chunk)
+            .map_err(|_| io::Error::other("a chunk cannot be sealed"))?;
+        self.out.write_all(&self.chunk)?;
+        self.chunk.clear();
+        Ok(())
+    }
+
+    /// Seals the last chunk and hands back what it wrote to.
+    pub(crate) fn finish(mut self) -> io::Result<W> {
+        self.seal(true)?;
+        Ok(self.out)
+    }
+}
+
+impl<W: Write> Write for Sealer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Sealed only once there is more, so that the last chunk is never empty unless all is.
+        if self.chunk.len() == CHUNK_BYTES && !bytes.is_empty() {
+            self.seal(false)?;
+        }
+        let taken = bytes.len().min(CHUNK_BYTES - self.chunk.len());
+        self.chunk.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// How many bytes `plain` bytes take sealed.
+pub(crate) fn sealed_bytes(plain: u64) -> u64 {
+    let chunks = plain.div_ceil(CHUNK_BYTES as u64).max(1);
+    HEADER_BYTES as u64 + plain + chunks * TAG_BYTES as u64
+}
+
+/// Opens a sealed file from its beginning, and writes what was sealed to `out`. What was written counts for
+/// nothing when this fails.
+///
+/// # Errors
+/// A [`SealedError`] inside, or what reading and writing say.
+pub(crate) fn open(passphrase: &str, mut from: impl Read, out: &mut impl Write) -> io::Result<()> {
+    let mut header = [0; HEADER_BYTES];
+    from.read_exact(&mut header).map_err(|_| refused(SealedError::Damaged(0)))?;
+    if !header.starts_with(MAGIC) || header[8] != VERSION {
+        return Err(refused(SealedError::Version));
+    }
+    let mut cipher = Cipher::new(passphrase, header)?;
+    let mut chunk = read_chunk(&mut from)?;
+    let mut place = HEADER_BYTES as u64;
+    loop {
+        let bytes = chunk.len() as u64;
+        let next = read_chunk(&mut from)?;
+        let is_first = cipher.next == 0;
+        let nonce = cipher.nonce(next.is_empty());
+        let opened =
+            cipher.key.open_in_place(nonce, Aad::from(&cipher.header), &mut chunk).map_err(|_| {
+                // A file of one chunk that was cut off looks like this, too.
+                refused(if is_first { SealedError::WrongPassphrase } else { SealedError::Damaged(place) })
+            })?;
+        out.write_all(opened)?;
+        if next.is_empty() {
+            return Ok(());
+        }
+        place += bytes;
+        chunk = next;
+    }
+}
+
+fn refused(error: SealedError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Reads a sealed chunk, shorter only at the end of the file.
+fn read_chunk(from: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut chunk = Zeroizing::new(Vec::with_capacity(CHUNK_BYTES + TAG_BYTES));
+    from.take((CHUNK_BYTES + TAG_BYTES) as u64).read_to_end(&mut chunk)?;
+    Ok(chunk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seal(plain: &[u8]) -> Vec<u8> {
+        let mut sealer = Sealer::new("correct horse", Vec::new()).unwrap();
+        sealer.write_all(plain).unwrap();
+        sealer.finish().unwrap()
+    }
+
+    fn opened(passphrase: &str, sealed: &[u8]) -> Result<Vec<u8>, String> {
+        let mut out = Vec::new();
+        open(passphrase, sealed, &mut out).map_err(|error| error.to_string()).map(|()| out)
+    }
+
+    #[test]
+    fn what_is_sealed_opens_again_whatever_its_length() {
+        for length in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES] {
+            let plain: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+            let sealed = seal(&plain);
+            assert_eq!(sealed.len() as u64, sealed_bytes(length as u64));
+            assert_eq!(opened("correct horse", &sealed), Ok(plain));
+        }
+    }
+
+    #[test]
+    fn nothing_can_be_cut_off_added_swapped_or_changed() {
+        let sealed = seal(&vec![7; 3 * CHUNK_BYTES]);
+        let chunk = CHUNK_BYTES + TAG_BYTES;
+        for length in [0, 8, HEADER_BYTES, HEADER_BYTES + chunk, HEADER_BYTES + 2 * chunk, sealed.len() - 1] {
+            assert!(opened("correct horse", &sealed[..length]).is_err(), "cut to {length}");
+        }
+        assert!(opened("correct horse", &[&sealed[..], b"x"].concat()).is_err());
+        let (header, chunks) = sealed.split_at(HEADER_BYTES);
+        let swapped = [header, &chunks[chunk..2 * chunk], &chunks[..chunk], &chunks[2 * chunk..]].concat();
+        assert!(opened("correct horse", &swapped).is_err());
+        for place in [0, 8, 9, HEADER_BYTES, HEADER_BYTES + chunk + 5, sealed.len() - 1] {
+            let mut changed = sealed.clone();
+            changed[place] ^= 1;
+            assert!(opened("correct horse", &changed).is_err(), "changed at {place}");
+        }
+        assert!(opened("wrong horse", &sealed).unwrap_err().contains("passphrase"));
+    }
+}
