@@ -130,6 +130,9 @@ pub async fn ask(directory: &Path, request: &AdminRequest) -> Result<AdminRespon
     stream.write_all(&line).await.map_err(not_running)?;
     let mut text = String::new();
     stream.take(MAX_LINE).read_to_string(&mut text).await.map_err(not_running)?;
+    if text.is_empty() {
+        return Err(ControlError::Refused("the server stopped before it answered".into()));
+    }
     match serde_json::from_str(&text) {
         Ok(Answer::Done(response)) => Ok(response),
         Ok(Answer::Failed(reason)) => Err(ControlError::Refused(reason)),

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use momedo_protocol::encoding::encode_base64;
 use momedo_protocol::random;
 
-use super::{DataDir, output, serve};
+use super::{DataDir, backup, output, serve};
 use crate::clock::Clock;
 use crate::control::{self, ControlError};
 use crate::running::{self, StartError};
@@ -40,21 +40,28 @@ pub(super) enum Admin {
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
     },
+    /// Make, list, check and take away backups
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Make a backup this server's database again; the server must be stopped
+    Restore(backup::Restore),
 }
 
 /// What all admin commands share.
 #[derive(Debug, Args)]
 pub(super) struct Common {
     #[command(flatten)]
-    data: DataDir,
+    pub(super) data: DataDir,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Admin {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Backup(command) => command.run(),
+            Self::Restore(command) => command.run(),
             Self::Invite { common, name } => {
                 let response = common.ask(AdminRequest::Invite { name })?;
                 let AdminResponse::Invite(invite) = response else { anyhow::bail!("an unexpected answer") };
@@ -75,6 +82,20 @@ impl Admin {
                 println!("waiting mail    {} ({} bytes)", status.ozone_envelopes, status.ozone_bytes);
                 println!("version         {} (schema {})", status.version, status.schema);
                 println!("fingerprint     {}", status.fingerprint);
+                let backups = &status.backups;
+                match backups.last_at {
+                    Some(at) => {
+                        let newest = backup::time(Some(at));
+                        println!(
+                            "backups         {} ({} bytes), the last {newest}",
+                            backups.count, backups.bytes
+                        );
+                    }
+                    None => println!("backups         none"),
+                }
+                if let Some(trouble) = &backups.trouble {
+                    println!("BACKUPS FAIL: {trouble}");
+                }
                 if status.storage_full {
                     println!("THE DISK IS FULL: new mail is refused until there is room again");
                 }
@@ -108,13 +129,19 @@ impl Admin {
 }
 
 impl Common {
-    fn ask(&self, request: AdminRequest) -> anyhow::Result<AdminResponse> {
+    /// The data folder, which must be there.
+    pub(super) fn directory(&self) -> anyhow::Result<PathBuf> {
         let path = self.data.path()?;
         anyhow::ensure!(
             path.is_dir(),
             "there is no data folder {}: start the server once, or name another with --data-dir",
             path.display()
         );
+        Ok(path)
+    }
+
+    pub(super) fn ask(&self, request: AdminRequest) -> anyhow::Result<AdminResponse> {
+        let path = self.directory()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         runtime.block_on(async {
             match control::ask(&path, &request).await {

@@ -81,6 +81,10 @@ async fn examine(path: &std::path::Path) -> Vec<Finding> {
             } else {
                 well("disk", "the server can write")
             });
+            findings.push(match status.backups.trouble {
+                Some(trouble) => ill("backups", trouble),
+                None => well("backups", format!("{} are kept", status.backups.count)),
+            });
             true
         }
         Ok(_) | Err(ControlError::Refused(_)) => {

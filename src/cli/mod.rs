@@ -4,6 +4,7 @@
 //! standard error, and nothing is ever asked.
 
 mod admin;
+mod backup;
 mod doctor;
 mod keys;
 mod output;

@@ -1,0 +1,151 @@
+//! `momedo admin backup` and `momedo admin restore`.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use momedo_protocol::time::UnixMillis;
+
+use super::admin::Common;
+use super::output;
+use crate::clock::Clock;
+use crate::service::administration::{AdminRequest, AdminResponse};
+use crate::service::backup::{self, BackupRequest, Overwrite, Passphrase, Replace};
+
+/// Make, list, check and take away backups.
+#[derive(Debug, Subcommand)]
+pub(super) enum Backup {
+    /// Make a backup now
+    Now {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List the backups, oldest first
+    List {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Read a backup in full and compare it with what it was
+    Verify {
+        #[command(flatten)]
+        common: Common,
+        /// Which, as the list names it
+        name: String,
+    },
+    /// Write a backup as one complete file, to be kept elsewhere
+    Export {
+        #[command(flatten)]
+        common: Common,
+        /// Which, as the list names it
+        name: String,
+        /// Where to; the file will belong to you
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        #[command(flatten)]
+        passphrase: PassphraseFile,
+        /// Replace a file that is there already
+        #[arg(long)]
+        overwrite: bool,
+    },
+}
+
+/// Make a backup this server's database again; the server must be stopped.
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    #[command(flatten)]
+    common: Common,
+    /// An exported file, or a backup in a backups folder
+    file: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseFile,
+    /// Move a database that is there already aside, to replaced-TIME in the data folder
+    #[arg(long)]
+    replace: bool,
+}
+
+/// Where a backup's passphrase is.
+#[derive(Debug, Args)]
+pub(super) struct PassphraseFile {
+    /// File with the passphrase the backup is sealed with
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl PassphraseFile {
+    fn read(&self) -> anyhow::Result<Option<Passphrase>> {
+        let Some(file) = &self.passphrase_file else { return Ok(None) };
+        let text = std::fs::read_to_string(file)
+            .map(Passphrase::new)
+            .with_context(|| format!("cannot read the passphrase file {}", file.display()))?;
+        let passphrase = text.trim_end_matches(['\r', '\n']);
+        anyhow::ensure!(!passphrase.is_empty(), "the passphrase file {} is empty", file.display());
+        Ok(Some(Passphrase::new(passphrase.to_owned())))
+    }
+}
+
+impl Backup {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Now { common } => ask(&common, BackupRequest::Now),
+            Self::List { common } => ask(&common, BackupRequest::List),
+            Self::Verify { common, name } => ask(&common, BackupRequest::Verify { name }),
+            Self::Export { common, name, to, passphrase, overwrite } => {
+                let overwrite = if overwrite { Overwrite::Allow } else { Overwrite::Refuse };
+                // Not by the server, which may write to its own folder alone.
+                let passphrase = passphrase.read()?;
+                let directory = common.directory()?;
+                let exported = backup::export_from(&directory, &name, &to, passphrase.as_ref(), overwrite)?;
+                if common.json {
+                    return output::json(&exported);
+                }
+                let how = if exported.sealed { ", sealed with the passphrase" } else { ", NOT SEALED" };
+                println!("{} ({} bytes{how})", exported.file.display(), exported.bytes);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Restore {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let replace = if self.replace { Replace::MoveAside } else { Replace::Refuse };
+        let passphrase = self.passphrase.read()?;
+        let directory = self.common.data.path()?;
+        let now = Clock::system().now();
+        let restored = backup::restore(&self.file, &directory, passphrase.as_ref(), replace, now)?;
+        if self.common.json {
+            return output::json(&restored);
+        }
+        println!("restored to {}", directory.display());
+        println!("made            {}", time(restored.made_at));
+        println!("fingerprint     {}", restored.fingerprint);
+        if let Some(folder) = &restored.replaced {
+            println!("the database that was there is in {}", folder.display());
+        }
+        Ok(())
+    }
+}
+
+fn ask(common: &Common, request: BackupRequest) -> anyhow::Result<()> {
+    let response = common.ask(AdminRequest::Backup(request))?;
+    let AdminResponse::Backups { backups } = response else { anyhow::bail!("an unexpected answer") };
+    for backup in &backups {
+        if common.json {
+            output::json(backup)?;
+            continue;
+        }
+        let state = if backup.verified { "verified" } else { "DAMAGED" };
+        println!("{}  {}  {} bytes  {state}", backup.name, time(backup.made_at), backup.bytes);
+    }
+    Ok(())
+}
+
+/// An instant for people, in UTC.
+pub(super) fn time(at: Option<UnixMillis>) -> String {
+    let at = at.and_then(|at| i64::try_from(at.0 / 1000).ok());
+    let Some(at) = at.and_then(|at| time::OffsetDateTime::from_unix_timestamp(at).ok()) else {
+        return "at an unknown time".into();
+    };
+    let (date, time) = (at.date(), at.time());
+    format!("{date} {:02}:{:02} UTC", time.hour(), time.minute())
+}
