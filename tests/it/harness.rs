@@ -77,10 +77,9 @@ impl Server {
     }
 
     fn prepare(settings: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("data")).unwrap();
-        std::fs::write(folder.path().join("data/momedo.toml"), settings).unwrap();
-        Self { process: None, folder, address: "127.0.0.1:0".into(), expects_errors: false }
+        let server = Self::unstarted();
+        std::fs::write(server.data().join("momedo.toml"), settings).unwrap();
+        server
     }
 
     /// The files of an own certificate and of its key.
@@ -106,6 +105,13 @@ impl Server {
             std::fs::rename(new, path).unwrap();
         }
         certificate.der().to_vec()
+    }
+
+    /// An empty data folder, to be launched when something is in it.
+    pub(crate) fn unstarted() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        Self { process: None, folder, address: "127.0.0.1:0".into(), expects_errors: false }
     }
 
     pub(crate) fn data(&self) -> PathBuf {

@@ -2,9 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
-mod line;
-mod raw;
 
+mod backup;
 mod broken_line;
 mod certificates;
 mod crash;
@@ -12,8 +11,10 @@ mod delivery;
 mod door;
 mod examples;
 mod expiry;
+mod line;
 mod login;
 mod openapi;
+mod raw;
 mod receiving;
 mod registration;
 mod revoking;
