@@ -2,6 +2,7 @@
 //!
 //! `packaging/momedo.toml` shows every one of them; a test keeps it equal to the defaults here.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,19 @@ pub struct Config {
     pub backup: BackupConfig,
     /// How often anybody may do anything.
     pub rates: RatesConfig,
+    /// What else the admin decides.
+    pub rules: RulesConfig,
+    /// Settings that stand in the file, as `section.key`: the pages show them and cannot change them.
+    #[serde(skip)]
+    pub fixed: BTreeSet<String>,
+}
+
+/// What else the admin decides.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RulesConfig {
+    /// How long an invite can be used, in days.
+    pub invite_days: u64,
 }
 
 /// Who this server is.
@@ -130,6 +144,12 @@ impl Default for ServerConfig {
     }
 }
 
+impl Default for RulesConfig {
+    fn default() -> Self {
+        Self { invite_days: 30 }
+    }
+}
+
 impl Default for ListenConfig {
     fn default() -> Self {
         Self {
@@ -227,9 +247,18 @@ impl Config {
             }
             Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
         };
-        let config: Self = toml::from_str(&text)
-            .map_err(|error| ConfigError::Malformed { path: path.to_owned(), message: error.to_string() })?;
+        let malformed = |error: toml::de::Error| ConfigError::Malformed {
+            path: path.to_owned(),
+            message: error.to_string(),
+        };
+        let mut config: Self = toml::from_str(&text).map_err(malformed)?;
         config.validate()?;
+        let table: toml::Table = toml::from_str(&text).map_err(malformed)?;
+        config.fixed = table
+            .iter()
+            .filter_map(|(section, value)| Some((section, value.as_table()?)))
+            .flat_map(|(section, keys)| keys.keys().map(move |key| format!("{section}.{key}")))
+            .collect();
         Ok(config)
     }
 
@@ -252,6 +281,7 @@ impl Config {
         )?;
         check((1..=365).contains(&self.backup.keep), "backup.keep", "is 1 to 365")?;
         check(self.backup.every_hours <= 8760, "backup.every_hours", "is 0 to 8760")?;
+        check((1..=365).contains(&self.rules.invite_days), "rules.invite_days", "is 1 to 365")?;
         let positive = self.listen.handshake_seconds > 0
             && self.listen.header_seconds > 0
             && self.listen.body_seconds > 0;

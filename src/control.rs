@@ -31,7 +31,7 @@ pub enum ControlError {
 
 /// Largest request or answer, in bytes.
 #[cfg(unix)]
-const MAX_LINE: u64 = 64 * 1024;
+const MAX_LINE: u64 = 16 * 1024 * 1024;
 
 /// The socket, listening.
 #[cfg(unix)]

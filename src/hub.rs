@@ -108,6 +108,13 @@ impl Hub {
         }
     }
 
+    /// Ends every stream and long poll of a participant.
+    pub fn disconnect_participant(&self, participant: ParticipantId) {
+        if let Some(inboxes) = lock(&self.listeners).get(&participant.number()) {
+            inboxes.iter().for_each(|inbox| inbox.close());
+        }
+    }
+
     /// Notes that everything up to `sequence` was handed out to a device.
     pub fn hand_out(&self, device: DeviceId, sequence: u64) {
         let mut handed_out = lock(&self.handed_out);

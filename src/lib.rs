@@ -9,13 +9,15 @@
 //! | [`service`] | the use cases behind all doors |
 //! | [`state`] | what a use case may need |
 //! | [`store`] | SQLite, and nothing else knows it |
-//! | [`hub`], [`sessions`], [`rates`] | who is connected, logged in, and how often: in memory |
+//! | [`hub`], [`sessions`], [`staff_sessions`], [`rates`], [`previews`], [`activity`] | who is connected, logged in, and how often: in memory |
+//! | [`listening`] | the listeners that run |
 //! | [`domain`] | rules without I/O |
 //! | [`config`], [`clock`], [`addresses`], [`data_directory`] | the surroundings |
 //!
 //! Arrows go one way: `cli → server, tasks → http, control → service → state → store, hub → domain →
 //! momedo-protocol`.
 
+pub mod activity;
 pub mod addresses;
 pub mod cli;
 pub mod clock;
@@ -25,13 +27,16 @@ pub mod data_directory;
 pub mod domain;
 pub mod http;
 pub mod hub;
+pub mod listening;
 pub mod logging;
+pub mod previews;
 pub mod rates;
 pub mod running;
 pub mod server;
 pub mod service;
 pub mod sessions;
 pub mod shutdown;
+pub mod staff_sessions;
 pub mod state;
 pub mod store;
 pub mod tasks;

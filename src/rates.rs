@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use momedo_protocol::id::ParticipantId;
@@ -14,6 +14,13 @@ use crate::domain::rate::{Bucket, Rate};
 /// Buckets kept per limit; full ones are forgotten first.
 const MAX_BUCKETS: usize = 100_000;
 
+/// Failed log-ins from one address to one account: five at once, then one every half minute.
+const LOG_INS: Rate = Rate { per_minute: 2, burst: 5 };
+
+/// Failed log-ins to one account from everywhere: guessing stays hopeless, and locking its owner out needs
+/// many addresses.
+const ACCOUNT_LOG_INS: Rate = Rate { per_minute: 30, burst: 200 };
+
 /// Every limit that is being counted.
 pub struct Rates {
     messages: Limit<ParticipantId>,
@@ -21,6 +28,9 @@ pub struct Rates {
     publications: Limit<ParticipantId>,
     unauthenticated: Limit<IpAddr>,
     failures: Limit<IpAddr>,
+    /// Failed log-ins on the admin pages, from one address to one account, and to one account from anywhere.
+    log_ins: Limit<(IpAddr, String)>,
+    accounts: Limit<String>,
 }
 
 /// Too often; trying again makes sense after this time.
@@ -28,33 +38,46 @@ pub struct Rates {
 pub struct TooOften(pub Duration);
 
 struct Limit<K> {
-    rate: Rate,
+    rate: RwLock<Rate>,
     buckets: Mutex<HashMap<K, Bucket>>,
 }
 
 impl<K: Hash + Eq> Limit<K> {
     fn new(rate: Rate) -> Self {
-        Self { rate, buckets: Mutex::default() }
+        Self { rate: RwLock::new(rate), buckets: Mutex::default() }
     }
 
     fn with<T>(&self, key: K, now: Duration, act: impl FnOnce(&mut Bucket) -> T) -> T {
+        let rate = self.rate();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_BUCKETS {
-            buckets.retain(|_, bucket| !bucket.is_full(self.rate, now));
+            buckets.retain(|_, bucket| !bucket.is_full(rate, now));
             if buckets.len() >= MAX_BUCKETS {
                 // Somebody has that many addresses; starting over is kinder than refusing everybody.
                 buckets.clear();
             }
         }
-        act(buckets.entry(key).or_insert_with(|| Bucket::full(self.rate, now)))
+        act(buckets.entry(key).or_insert_with(|| Bucket::full(rate, now)))
+    }
+
+    fn rate(&self) -> Rate {
+        *self.rate.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, rate: Rate) {
+        *self.rate.write().unwrap_or_else(PoisonError::into_inner) = rate;
     }
 
     fn take(&self, key: K, now: Duration) -> Result<(), TooOften> {
-        self.with(key, now, |bucket| bucket.take(self.rate, now)).map_err(TooOften)
+        self.with(key, now, |bucket| bucket.take(self.rate(), now)).map_err(TooOften)
+    }
+
+    fn give_back(&self, key: K, now: Duration) {
+        self.with(key, now, |bucket| bucket.give_back(self.rate(), now));
     }
 
     fn check(&self, key: K, now: Duration) -> Result<(), TooOften> {
-        self.with(key, now, |bucket| bucket.check(self.rate, now)).map_err(TooOften)
+        self.with(key, now, |bucket| bucket.check(self.rate(), now)).map_err(TooOften)
     }
 }
 
@@ -67,7 +90,42 @@ impl Rates {
             publications: Limit::new(config.publications),
             unauthenticated: Limit::new(config.unauthenticated),
             failures: Limit::new(config.failures),
+            log_ins: Limit::new(LOG_INS),
+            accounts: Limit::new(ACCOUNT_LOG_INS),
         }
+    }
+
+    /// Puts other limits into force.
+    pub fn change(&self, config: &RatesConfig) {
+        self.messages.change(config.messages);
+        self.requests.change(config.requests);
+        self.publications.change(config.publications);
+        self.unauthenticated.change(config.unauthenticated);
+        self.failures.change(config.failures);
+    }
+
+    /// Counts a log-in on the admin pages before it is checked; a right one is given back.
+    ///
+    /// # Errors
+    /// [`TooOften`] for an address, or an account, that failed too often.
+    pub fn take_log_in(&self, address: IpAddr, account: &str, now: Duration) -> Result<(), TooOften> {
+        self.failures.take(network(address), now)?;
+        self.log_ins.take((network(address), account.to_owned()), now)?;
+        self.accounts.take(account.to_owned(), now)
+    }
+
+    /// Gives back what [`Rates::take_log_in`] counted.
+    pub fn give_log_in_back(&self, address: IpAddr, account: &str, now: Duration) {
+        self.failures.give_back(network(address), now);
+        self.log_ins.give_back((network(address), account.to_owned()), now);
+        self.accounts.give_back(account.to_owned(), now);
+    }
+
+    /// Forgets failed log-ins of an account whose password was set at the machine.
+    pub fn forget_log_ins(&self, account: &str) {
+        let mut log_ins = self.log_ins.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        log_ins.retain(|(_, name), _| name != account);
+        self.accounts.buckets.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
     }
 
     /// Counts a submission.

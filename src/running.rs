@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::data_directory::{DataDirectory, DataDirectoryError};
 use crate::hub::Hub;
-use crate::service::{ServiceError, administration};
+use crate::service::{ServiceError, rules};
 use crate::shutdown::Shutdown;
 use crate::state::{App, AppState};
 use crate::store::{Store, StoreError, StoreOptions};
@@ -78,11 +78,37 @@ pub async fn open(path: &Path, config: Config, clock: Clock) -> Result<Opened, S
         &options,
         Box::new(move |batch| listening.delivered(batch)),
     )?;
-    let names = Names { dns: addresses::names(&config), ip: addresses::ip_addresses(&config) };
+    let rules = rules::kept(&store).await?;
+    let in_force = rules.over(&config);
+    let names = Names { dns: addresses::names(&in_force), ip: addresses::ip_addresses(&in_force) };
     let identity = identity(&store, &names, &clock).await?;
     let certificates = Arc::new(Certificates::new(&identity, &config.tls)?);
-    let app = App::new(config, store, hub, clock, identity.key()?);
+    use_upload(&store, &certificates, &clock).await;
+    let app = App::new(config, &rules, store, hub, clock, identity.key()?);
     Ok(Opened { app, certificates, directory })
+}
+
+/// Puts a kept upload into force; one that cannot be used any more is logged, and the issued one serves.
+async fn use_upload(store: &Store, certificates: &Certificates, clock: &Clock) {
+    match crate::service::certificates::kept(store).await {
+        Ok(None) => {}
+        Ok(Some(upload)) => match Certificates::check_upload(&upload.chain, &upload.key, clock.now()) {
+            Ok(certified) => certificates.use_uploaded(certified),
+            Err(error) => {
+                tracing::error!(%error, "the uploaded certificate cannot be used; the issued one serves")
+            }
+        },
+        Err(error) => tracing::error!(%error, "the uploaded certificate cannot be read"),
+    }
+}
+
+/// The stored identity.
+///
+/// # Errors
+/// As [`StartError`] says.
+pub async fn stored_identity(app: &App) -> Result<Identity, StartError> {
+    let names = Names { dns: addresses::names(&app.config()), ip: addresses::ip_addresses(&app.config()) };
+    identity(&app.store, &names, &app.clock).await
 }
 
 /// Reads the stored identity, or makes one; renews the leaf where names or dates ask for it.
@@ -112,7 +138,7 @@ async fn identity(store: &Store, names: &Names, clock: &Clock) -> Result<Identit
 /// # Errors
 /// As [`StartError`] says.
 pub async fn renew_certificate(app: &App, certificates: &Certificates) -> Result<(), StartError> {
-    let names = Names { dns: addresses::names(&app.config), ip: addresses::ip_addresses(&app.config) };
+    let names = Names { dns: addresses::names(&app.config()), ip: addresses::ip_addresses(&app.config()) };
     let identity = identity(&app.store, &names, &app.clock).await?;
     Ok(certificates.exchange(&identity)?)
 }
@@ -171,17 +197,30 @@ impl Opened {
         stop: Shutdown,
         ready: impl FnOnce(&[SocketAddr]),
     ) -> Result<(), StartError> {
+        // The pages may stop the server too.
+        let (trigger, stopped) = crate::shutdown::channel();
+        *self.app.stop.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(trigger);
+        let stop = crate::shutdown::either(stop, stopped);
         let bound: Vec<SocketAddr> =
             listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        let link_address = addresses::for_links(&self.app.config, &bound);
-        administration::remember_link_address(&self.app, link_address).await?;
+        let started = self.app.listeners.take_started();
+        for (listener, address) in listeners.into_iter().zip(&bound) {
+            self.app.listeners.run(*address, true, listener);
+        }
+        crate::service::listeners::start_kept(&self.app).await;
+        crate::service::listeners::refresh_link_address(&self.app).await?;
+        if crate::service::set_up::is_needed(&self.app).await? {
+            let address = crate::service::administration::administration_address(&self.app).await?;
+            let code = crate::service::set_up::code(&self.app);
+            tracing::info!("not set up yet: open https://{address}/admin and enter the code {code}");
+        }
         // Before anybody is told that the server is ready.
         let socket = control::listen(self.directory.path());
         let directory = self.directory.path().to_owned();
         let control = tokio::spawn(control::serve(self.app.clone(), socket, directory, stop.clone()));
         let mut tasks = tasks::spawn(&self.app, &self.certificates, &stop);
         ready(&bound);
-        server::run(self.app.clone(), self.certificates.clone(), listeners, stop).await;
+        server::run(self.app.clone(), self.certificates.clone(), started, stop).await;
         let _: Result<_, _> = control.await;
         while tasks.join_next().await.is_some() {}
         self.app.store.close().await;

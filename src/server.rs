@@ -12,12 +12,13 @@ use axum::body::Body;
 use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tower_service::Service;
 
 use crate::http::{self, Connection, plain};
+use crate::listening::Started;
 use crate::rates::network;
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
@@ -49,16 +50,16 @@ pub struct Occupied {
     _alive: mpsc::Sender<std::convert::Infallible>,
 }
 
-/// Serves until `stop` turns true, then drains.
+/// Serves the listeners that are started until `stop` turns true, then drains.
 pub async fn run(
     app: AppState,
     certificates: Arc<Certificates>,
-    listeners: Vec<TcpListener>,
+    mut started: mpsc::UnboundedReceiver<Started>,
     stop: Shutdown,
 ) {
     let door = Arc::new(Door {
         router: http::router(app.clone(), stop.clone()),
-        free: Arc::new(Semaphore::new(app.config.listen.max_connections)),
+        free: Arc::new(Semaphore::new(app.config().listen.max_connections)),
         per_address: Mutex::default(),
         certificates,
         app,
@@ -67,22 +68,36 @@ pub async fn run(
     // Closed when the last connection is gone.
     let (alive, mut all_gone) = mpsc::channel(1);
     let mut accepting = JoinSet::new();
-    for listener in listeners {
-        accepting.spawn(accept(door.clone(), listener, alive.clone()));
+    let mut stopping = door.stop.clone();
+    loop {
+        tokio::select! {
+            next = started.recv() => match next {
+                Some(started) => {
+                    accepting.spawn(accept(door.clone(), started, alive.clone()));
+                }
+                None => break,
+            },
+            Some(_) = accepting.join_next(), if !accepting.is_empty() => {}
+            () = stopping.requested() => break,
+        }
     }
     drop(alive);
+    // No listener may outlive the server.
+    drop(started);
     while accepting.join_next().await.is_some() {}
     if tokio::time::timeout(DRAIN, all_gone.recv()).await.is_err() {
         tracing::info!("some connections did not end in time and were cut");
     }
 }
 
-async fn accept(door: Arc<Door>, listener: TcpListener, alive: mpsc::Sender<std::convert::Infallible>) {
+async fn accept(door: Arc<Door>, started: Started, alive: mpsc::Sender<std::convert::Infallible>) {
+    let Started { listener, stop: mut stopped, closed } = started;
     let mut stop = door.stop.clone();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.requested() => break,
+            () = stopped.requested() => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -110,6 +125,9 @@ async fn accept(door: Arc<Door>, listener: TcpListener, alive: mpsc::Sender<std:
             }
         });
     }
+    // In this order: whoever waits for the second finds the address free.
+    drop(listener);
+    drop(closed);
 }
 
 /// One connection in the count of its address.
@@ -123,7 +141,7 @@ impl Counted {
         let address = network(address);
         let mut counts = door.per_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
-        if *count >= door.app.config.listen.max_connections_per_address {
+        if *count >= door.app.config().listen.max_connections_per_address {
             return None;
         }
         *count += 1;
@@ -151,7 +169,7 @@ async fn serve(
 ) -> std::io::Result<()> {
     // Small frames must not wait for each other.
     stream.set_nodelay(true)?;
-    let handshake = Duration::from_secs(door.app.config.listen.handshake_seconds);
+    let handshake = Duration::from_secs(door.app.config().listen.handshake_seconds);
     let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
     match tokio::time::timeout(handshake, door::first_byte(&stream)).await.map_err(late)?? {
         FirstByte::Garbage => return Ok(()),
@@ -188,7 +206,7 @@ async fn serve(
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder
                 .timer(TokioTimer::new())
-                .header_read_timeout(Duration::from_secs(door.app.config.listen.header_seconds))
+                .header_read_timeout(Duration::from_secs(door.app.config().listen.header_seconds))
                 .max_buf_size(MAX_HEADER_BYTES);
             let served = builder
                 .serve_connection(TokioIo::new(stream), service(door.router.clone(), connection))

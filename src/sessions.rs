@@ -84,6 +84,11 @@ impl Sessions {
         }
     }
 
+    /// Ends every session of a participant.
+    pub fn end_participant(&self, participant: ParticipantId) {
+        self.lock().sessions.retain(|_, session| session.principal.participant != participant);
+    }
+
     /// Draws a nonce for a device; `None` when too many wait.
     pub fn draw_nonce(&self, device: DeviceId, now: Duration) -> Option<[u8; 32]> {
         let mut state = self.lock();

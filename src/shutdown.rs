@@ -15,6 +15,19 @@ pub fn channel() -> (Trigger, Shutdown) {
     (Trigger(sender), Shutdown(receiver))
 }
 
+/// A signal that is raised as soon as one of two is.
+pub fn either(mut first: Shutdown, mut second: Shutdown) -> Shutdown {
+    let (trigger, both) = channel();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = first.requested() => {}
+            () = second.requested() => {}
+        }
+        trigger.raise();
+    });
+    both
+}
+
 impl Trigger {
     /// Raises the signal.
     pub fn raise(&self) {

@@ -1,22 +1,33 @@
 //! Everything a use case may need, behind one cheap clone.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 
+use momedo_protocol::invite::InviteCode;
+use tokio::sync::Semaphore;
+
+use crate::activity::Activity;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::hub::Hub;
+use crate::listening::Listeners;
+use crate::previews::Previews;
 use crate::rates::Rates;
+use crate::service::administration::Status;
 use crate::service::key_server::PendingBundles;
+use crate::service::rules::Rules;
 use crate::sessions::Sessions;
+use crate::shutdown::Trigger;
+use crate::staff_sessions::StaffSessions;
 use crate::store::Store;
 
 /// The parts of a running server.
 pub struct App {
-    /// Settings.
-    pub config: Config,
+    /// Settings in force, and those of momedo.toml alone.
+    config: RwLock<Arc<Config>>,
+    file_config: Config,
     /// Everything on disk.
     pub store: Store,
     /// Who is connected.
@@ -33,6 +44,24 @@ pub struct App {
     pub identity: RsaPrivateKey,
     /// Fingerprint of the identity key.
     pub fingerprint: Fingerprint,
+    /// Who is logged in on the admin pages.
+    pub staff_sessions: StaffSessions,
+    /// What the set-up asks for while there is no account; drawn anew at each start.
+    pub set_up_code: InviteCode,
+    /// Passwords that may be checked at once: each takes 19 MiB for a while.
+    pub password_checks: Semaphore,
+    /// The listeners.
+    pub listeners: Listeners,
+    /// Messages by hour.
+    pub activity: Activity,
+    /// Class lists that were looked at and not imported yet.
+    pub previews: Previews,
+    /// The server in numbers, shared by whoever looks.
+    pub recent_status: tokio::sync::Mutex<Option<(std::time::Duration, Status)>>,
+    /// Where the pages are on loopback, if they are there.
+    pub local_pages: Mutex<Option<String>>,
+    /// Ends the server, once it serves.
+    pub stop: Mutex<Option<Trigger>>,
 }
 
 /// What handlers and background loops hold.
@@ -41,16 +70,19 @@ pub type AppState = Arc<App>;
 impl App {
     /// Puts the parts together.
     pub fn new(
-        config: Config,
+        file_config: Config,
+        rules: &Rules,
         store: Store,
         hub: Arc<Hub>,
         clock: Clock,
         identity: RsaPrivateKey,
     ) -> AppState {
         let fingerprint = identity.public().fingerprint();
+        let config = rules.over(&file_config);
         Arc::new(Self {
             rates: Rates::new(&config.rates),
-            config,
+            config: RwLock::new(Arc::new(config)),
+            file_config,
             store,
             hub,
             clock,
@@ -58,6 +90,31 @@ impl App {
             pending_bundles: PendingBundles::default(),
             identity,
             fingerprint,
+            staff_sessions: StaffSessions::default(),
+            set_up_code: InviteCode::random(),
+            password_checks: Semaphore::new(2),
+            listeners: Listeners::default(),
+            activity: Activity::default(),
+            previews: Previews::default(),
+            recent_status: tokio::sync::Mutex::default(),
+            local_pages: Mutex::default(),
+            stop: Mutex::default(),
         })
+    }
+
+    /// The settings in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The settings of momedo.toml and the command line alone.
+    pub fn file_config(&self) -> &Config {
+        &self.file_config
+    }
+
+    /// Puts other settings into force.
+    pub fn change_config(&self, config: Config) {
+        self.rates.change(&config.rates);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 }

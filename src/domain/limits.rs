@@ -9,9 +9,6 @@ pub const RESERVATION: Duration = Duration::from_secs(600);
 /// Reservations one invite may have open at once: retries after a broken line.
 pub const MAX_RESERVATIONS_PER_INVITE: u64 = 5;
 
-/// How long an invite can be used, in days: handed out on Monday, used after the holidays.
-pub const INVITE_DAYS: u64 = 30;
-
 /// How long a possession challenge can be answered.
 pub const CHALLENGE: Duration = Duration::from_secs(120);
 
@@ -41,3 +38,12 @@ pub const RECEIPT_EXTRA_DAYS: u64 = 30;
 
 /// Largest page of envelopes read at once, in bytes.
 pub const MAX_PAGE_BYTES: u64 = 512 * 1024;
+
+/// How long a session of the admin pages lasts at most.
+pub const STAFF_SESSION: Duration = Duration::from_secs(12 * 3600);
+
+/// How long one may be idle.
+pub const STAFF_SESSION_IDLE: Duration = Duration::from_secs(3600);
+
+/// Most sessions one account of the admin pages has; beyond that the one unused for longest ends.
+pub const MAX_SESSIONS_PER_ACCOUNT: usize = 16;

@@ -1,7 +1,9 @@
 //! The server's rules: pure, without tokio, SQLite, axum, clock or randomness of their own.
 
 pub mod backup;
+pub mod class_list;
 pub mod limits;
 pub mod ozone;
 pub mod rate;
 pub mod receipt;
+pub mod role;

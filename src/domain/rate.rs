@@ -41,6 +41,12 @@ impl Bucket {
         Ok(())
     }
 
+    /// Gives one back.
+    pub fn give_back(&mut self, rate: Rate, now: Duration) {
+        self.refill(rate, now);
+        self.tokens = (self.tokens + 1.0).min(f64::from(rate.burst));
+    }
+
     /// Whether one is there, without taking it.
     ///
     /// # Errors

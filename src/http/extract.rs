@@ -14,6 +14,7 @@ use super::{Connection, HttpState};
 use crate::service::key_server::Publisher;
 use crate::service::{ServiceError, registration};
 use crate::sessions::Principal;
+use crate::state::App;
 
 /// A request with a session; counts towards the participant's rate.
 pub(crate) struct Authenticated(pub(crate) Principal);
@@ -119,9 +120,18 @@ impl Unauthenticated {
 const SMALL_BODY_BYTES: usize = 16 * 1024;
 
 async fn body(request: Request, state: &HttpState, limit: usize) -> Result<bytes::Bytes, ApiError> {
-    let time = Duration::from_secs(state.config.listen.body_seconds);
+    Ok(limited_body(request, state, limit).await?)
+}
+
+/// A request's body: no longer than `limit` bytes and `body_seconds`.
+pub(crate) async fn limited_body(
+    request: Request,
+    app: &App,
+    limit: usize,
+) -> Result<bytes::Bytes, ServiceError> {
+    let time = Duration::from_secs(app.config().listen.body_seconds);
     let read = tokio::time::timeout(time, read_body(request.into_body(), limit)).await;
-    Ok(read.unwrap_or(Err(ServiceError::BodyTooSlow))?)
+    read.unwrap_or(Err(ServiceError::BodyTooSlow))
 }
 
 async fn read_body(mut body: Body, limit: usize) -> Result<bytes::Bytes, ServiceError> {

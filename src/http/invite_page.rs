@@ -33,7 +33,7 @@ pub(crate) async fn invite(
     let page = InvitePage {
         language: language.tag(),
         german: language == Language::German,
-        server: &state.config.server.name,
+        server: &state.config().server.name,
         fingerprint: state.fingerprint.grouped(),
     };
     match page.render() {

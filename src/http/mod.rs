@@ -3,17 +3,17 @@
 //! Handlers extract, call one use case and convert; rules live in `service`.
 
 mod devices;
-mod drain;
+pub(crate) mod drain;
 pub mod error;
-mod extract;
+pub(crate) mod extract;
 mod health;
 mod invite_page;
 mod keys;
-mod language;
+pub(crate) mod language;
 mod messages;
 mod ozone;
 pub mod plain;
-mod problems;
+pub(crate) mod problems;
 mod registration;
 mod server_information;
 mod sessions;
@@ -61,7 +61,7 @@ impl std::ops::Deref for HttpState {
 
 /// Largest JSON body: a signed bundle with its device list, or an envelope with its copy, in base64url.
 fn max_body_bytes(app: &App) -> usize {
-    (MAX_SIGNED_DOCUMENT_BYTES * 2).max(app.config.mail.max_envelope_bytes * 2) * 4 / 3 + 4096
+    (MAX_SIGNED_DOCUMENT_BYTES * 2).max(app.config().mail.max_envelope_bytes * 2) * 4 / 3 + 4096
 }
 
 fn api_routes() -> OpenApiRouter<HttpState> {

@@ -42,6 +42,8 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
     use ServiceError as E;
     use StatusCode as S;
     match error {
+        // Only the admin pages and the command line ask for these, and have words of their own.
+        E::Admin(error) => plain(S::UNPROCESSABLE_ENTITY, error.word(), &error.to_string(), &error.to_string()),
         E::NotLoggedIn => plain(
             S::UNAUTHORIZED,
             "not-logged-in",
@@ -197,6 +199,12 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "message-conflict",
             "Another message was already sent under this ID. Use a new ID.",
             "Unter dieser Kennung wurde schon eine andere Nachricht gesendet. Bitte eine neue Kennung verwenden.",
+        ),
+        E::NoDevice => plain(
+            S::CONFLICT,
+            "no-device",
+            "The recipient has no device at the moment: an admin locked them out after a loss. Try again later.",
+            "Der Empfänger hat zurzeit kein Gerät: Nach einem Verlust wurden sie gesperrt. Bitte später wiederholen.",
         ),
         E::OzoneFull => plain(
             S::INSUFFICIENT_STORAGE,

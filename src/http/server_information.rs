@@ -23,9 +23,9 @@ pub(crate) async fn server(
     State(state): State<HttpState>,
     _: Unauthenticated,
 ) -> Json<api::ServerInformation> {
-    let mail = &state.config.mail;
+    let mail = &state.config().mail;
     Json(api::ServerInformation {
-        name: state.config.server.name.clone(),
+        name: state.config().server.name.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
         fingerprint: state.fingerprint,
         identity_key: Base64Bytes(state.identity.public().spki().to_vec()),

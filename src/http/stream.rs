@@ -162,7 +162,7 @@ impl Stream {
         let mut pending = FuturesUnordered::new();
         let mut submissions = 0;
         let mut acknowledging = false;
-        let keep_alive = Duration::from_secs(self.state.config.listen.keep_alive_seconds);
+        let keep_alive = Duration::from_secs(self.state.config().listen.keep_alive_seconds);
         let mut keep_alive = tokio::time::interval(keep_alive);
         keep_alive.reset();
         let mut silent = 0;

@@ -26,7 +26,7 @@ pub async fn submit(
     request: api::SubmitRequest,
 ) -> Result<api::Receipt, ServiceError> {
     app.rates.message(sender.participant, app.clock.elapsed())?;
-    let limit = app.config.mail.max_envelope_bytes;
+    let limit = app.config().mail.max_envelope_bytes;
     let header = check_envelope(&request.envelope.0, request.id, limit)?;
     let own_header =
         request.own_devices.as_ref().map(|copy| check_envelope(&copy.0, request.id, limit)).transpose()?;
@@ -37,11 +37,12 @@ pub async fn submit(
         to: request.to,
         device: request.device,
         accepted_at: app.clock.now(),
-        quota: app.config.mail.quota(),
+        quota: app.config().mail.quota(),
         envelope: (header, request.envelope.0),
         own_devices: own_header.zip(request.own_devices.map(|copy| copy.0)),
     };
     app.store.write_decided(move |tx| submission.store(tx)).await?;
+    app.activity.count(app.clock.elapsed());
     Ok(api::Receipt { id: request.id, status: api::ReceiptStatus::Accepted })
 }
 
@@ -145,6 +146,9 @@ impl Submission {
                     return Err(ServiceError::UnknownParticipant);
                 }
                 check_bundle(tx, self.to, &recipient, header)?;
+                if recipient.receiving.is_empty() && recipient.parked.is_empty() {
+                    return Err(ServiceError::NoDevice);
+                }
                 let takers = takers(tx, &mut recipient.receiving.iter().copied(), bytes.len())?;
                 require_taken(&takers)?;
                 let parked = recipient.parked.clone();

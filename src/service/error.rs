@@ -88,6 +88,9 @@ pub enum ServiceError {
     /// The same message ID with other bytes.
     #[error("message conflict")]
     MessageConflict,
+    /// The recipient has no device, as after a key reset.
+    #[error("no device")]
+    NoDevice,
     /// Every device queue of the recipient is full.
     #[error("ozone full")]
     OzoneFull,
@@ -121,6 +124,9 @@ pub enum ServiceError {
     /// The path does not know this method.
     #[error("wrong method")]
     WrongMethod,
+    /// What only admins ask for.
+    #[error(transparent)]
+    Admin(#[from] super::AdminError),
     /// The disk is full.
     #[error("storage full")]
     StorageFull,

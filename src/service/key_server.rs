@@ -340,10 +340,19 @@ pub async fn prove(
         .write(move |tx| {
             let name = &pending.bundle.payload.name;
             if let Some(invite) = registration {
-                tx.insert_participant(id, name, created_at)?;
+                match tx.find_participant(id)? {
+                    None => tx.insert_participant(id, name, created_at)?,
+                    // An invite for new keys, which an admin has to have allowed.
+                    Some(known) if known.state != ParticipantState::Active => {
+                        return Err(ServiceError::Disabled);
+                    }
+                    Some(known) if known.key_reset_allowed => {}
+                    Some(_) => return Err(ServiceError::InviteUsed),
+                }
                 if !tx.spend_invite(&invite, id)? {
                     return Err(ServiceError::InviteUsed);
                 }
+                tx.attach_participant(&invite, id, name, created_at)?;
             }
             // Upkeep may have removed a key that was stored long before and unused until now.
             if let Some(digest) = &row.mceliece
@@ -374,6 +383,16 @@ pub async fn prove(
         _ => None,
     };
     Ok(api::Published { id, version, countersignature, session })
+}
+
+/// The fingerprint of the signature key in a stored bundle.
+pub(super) fn fingerprint_of(bundle: &str) -> Result<momedo_protocol::digest::Fingerprint, ServiceError> {
+    Ok(verified_bundle(bundle)?.fingerprint())
+}
+
+/// A stored bundle, verified again.
+pub(super) fn verified_bundle(bundle: &str) -> Result<KeyBundle, ServiceError> {
+    Ok(KeyBundle::verify(&stored_jws(bundle)?)?)
 }
 
 /// One signature with the identity key, 1 to 2 ms; rare enough to make in place.

@@ -2,15 +2,28 @@
 //!
 //! Free functions taking `&App`; the only callers of the store. What may not enter: HTTP, sockets, SQL.
 
+pub mod accounts;
+pub mod admin_error;
 pub mod administration;
+pub mod audit;
 pub mod backup;
+pub mod certificates;
+pub mod classes;
 pub mod delivery;
 pub mod devices;
 pub mod error;
+pub mod import;
 pub mod key_server;
+pub mod listeners;
 pub mod login;
+pub mod overview;
 pub mod ozone;
+pub mod people;
+pub mod permission;
 pub mod registration;
+pub mod rules;
+pub mod set_up;
 pub mod upkeep;
 
+pub use admin_error::AdminError;
 pub use error::ServiceError;

@@ -28,7 +28,7 @@ pub async fn reserve(app: &App, code: InviteCode) -> Result<api::Reservation, Se
     let invite = code_hash(code);
     let token = encode_base64(&random::bytes::<32>());
     let token_hash = sha256(token.as_bytes());
-    let (id, name) = app
+    let (id, name, bundle_version, device_list_version) = app
         .store
         .write(move |tx| {
             let row = tx.find_invite(&invite)?.ok_or(ServiceError::UnknownInvite)?;
@@ -41,18 +41,33 @@ pub async fn reserve(app: &App, code: InviteCode) -> Result<api::Reservation, Se
             if tx.count_reservations(&invite)? >= MAX_RESERVATIONS_PER_INVITE {
                 return Err(ServiceError::TooOften(RESERVATION));
             }
-            let id = loop {
-                let id = ParticipantId::random();
-                if tx.is_id_free(id)? {
-                    break id;
-                }
+            let id = match row.participant {
+                // Keys were reset: the same person begins anew under the same ID.
+                Some(id) => id,
+                None => loop {
+                    let id = ParticipantId::random();
+                    if tx.is_id_free(id)? {
+                        break id;
+                    }
+                },
             };
+            let bundle_version = tx.current_bundle(id)?.map_or(0, |row| row.version) + 1;
+            let device_list_version = tx.device_list(id)?.map_or(0, |(version, _)| version) + 1;
+            // Of an ID that is given anew, only the newest reservation holds.
+            tx.delete_reservation(id)?;
             let expires = Tick(tx.tick().0 + millis(RESERVATION));
             tx.insert_reservation(&ReservationRow { participant: id, invite, expires }, &token_hash)?;
-            Ok((id, row.name))
+            Ok((id, row.name, bundle_version, device_list_version))
         })
         .await?;
-    Ok(api::Reservation { id, name, token, expires_in: RESERVATION.as_secs() })
+    Ok(api::Reservation {
+        id,
+        name,
+        token,
+        bundle_version,
+        device_list_version,
+        expires_in: RESERVATION.as_secs(),
+    })
 }
 
 /// The reservation behind a token, if it still holds.

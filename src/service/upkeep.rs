@@ -16,7 +16,7 @@ const FORGET_STEP: u32 = 5_000;
 /// As [`ServiceError`] says; the next round tries again.
 pub async fn expire(app: &App) -> Result<u64, ServiceError> {
     let now = app.store.tick();
-    let retention = app.config.mail.retention_days;
+    let retention = app.config().mail.retention_days;
     // Before one retention has passed nothing can be that old, and tick 0 would match nothing anyway.
     let expired = if let Some(before) = now.0.checked_sub(Tick(0).plus_days(retention).0).map(Tick) {
         expire_before(app, before).await?
@@ -46,6 +46,7 @@ pub async fn expire(app: &App) -> Result<u64, ServiceError> {
     app.store
         .write_freeing(move |tx| {
             tx.delete_ended_reservations()?;
+            tx.trim_audit_log()?;
             tx.delete_unused_mceliece_keys(hour_ago, superseded)?;
             Ok::<_, ServiceError>(tx.store_served_time()?)
         })

@@ -4,7 +4,7 @@ use momedo_protocol::id::ParticipantId;
 use momedo_protocol::time::UnixMillis;
 use rusqlite::OptionalExtension;
 
-use super::{ReadTx, StoreError, Tick, WriteTx, column};
+use super::{PersonId, ReadTx, StoreError, Tick, WriteTx, column};
 
 /// An invite as stored.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct InviteRow {
     pub expires: Tick,
     /// Whether somebody registered with it.
     pub spent: bool,
+    /// The participant it gives new keys to; `None`: whoever uses it gets an ID of their own.
+    pub participant: Option<ParticipantId>,
 }
 
 /// An ID that somebody is registering.
@@ -34,10 +36,17 @@ impl ReadTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn find_invite(&self, code_hash: &[u8; 32]) -> Result<Option<InviteRow>, StoreError> {
-        let sql = "SELECT name, expires_tick, spent_by IS NOT NULL FROM invites WHERE code_hash = ?1";
+        let sql = "SELECT i.name, i.expires_tick, i.spent_by IS NOT NULL, p.participant
+                   FROM invites i LEFT JOIN people p ON p.id = i.person WHERE i.code_hash = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
         let row = statement.query_row([code_hash], |row| {
-            Ok(InviteRow { name: row.get(0)?, expires: Tick(row.get(1)?), spent: row.get(2)? })
+            let has_registered = row.get_ref(3)? != rusqlite::types::ValueRef::Null;
+            Ok(InviteRow {
+                name: row.get(0)?,
+                expires: Tick(row.get(1)?),
+                spent: row.get(2)?,
+                participant: if has_registered { Some(column::participant(row, 3)?) } else { None },
+            })
         });
         Ok(row.optional()?)
     }
@@ -89,16 +98,35 @@ impl WriteTx<'_> {
         &self,
         code_hash: &[u8; 32],
         name: Option<&str>,
+        person: Option<PersonId>,
         created_at: UnixMillis,
         expires_at: UnixMillis,
         expires: Tick,
     ) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "INSERT INTO invites (code_hash, name, created_at, expires_at, expires_tick)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO invites (code_hash, name, person, created_at, expires_at, expires_tick)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute((code_hash, name, created_at.0, expires_at.0, expires.0))?;
+            .execute((
+                code_hash,
+                name,
+                person.map(|person| person.0),
+                created_at.0,
+                expires_at.0,
+                expires.0,
+            ))?;
+        Ok(())
+    }
+
+    /// Ends a person's unused invites: a lost or older sheet opens nothing.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn end_invites(&self, person: PersonId) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM invites WHERE person = ?1 AND spent_by IS NULL")?
+            .execute([person.0])?;
         Ok(())
     }
 
@@ -113,6 +141,17 @@ impl WriteTx<'_> {
                  VALUES (?1, ?2, ?3, ?4)",
             )?
             .execute((row.participant.number(), row.invite, token_hash, row.expires.0))?;
+        Ok(())
+    }
+
+    /// Forgets the reservation of an ID, if there is one.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn delete_reservation(&self, id: ParticipantId) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM reservations WHERE participant = ?1")?
+            .execute([id.number()])?;
         Ok(())
     }
 

@@ -16,7 +16,9 @@
 //! writer ([`ozones::Queues`]), so that a quota check costs no read.
 
 mod admin_accounts;
+mod audit;
 pub mod backup;
+mod classes;
 mod column;
 mod content;
 mod devices;
@@ -27,8 +29,10 @@ mod key_files;
 mod keys;
 mod migrations;
 mod open;
+mod overviews;
 pub mod ozones;
 mod participants;
+mod people;
 mod readers;
 mod settings;
 mod writer;
@@ -40,14 +44,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use momedo_protocol::cursor::StoreEpoch;
 
+pub use admin_accounts::AccountRow;
+pub use audit::AuditRow;
+pub use classes::ClassRow;
 pub use devices::DeviceRow;
 pub use directory::DirectoryEntry;
 pub use envelopes::{Known, NewEnvelope, StoredEnvelope};
 pub use invites::{InviteRow, ReservationRow};
 pub use keys::{BundleRow, BundleStanding};
 pub use migrations::SCHEMA_VERSION;
+pub use overviews::{KeysRow, OzoneRow};
 pub use ozones::{QueueTotals, Takers};
 pub use participants::{ParticipantRow, ParticipantState};
+pub use people::{ImportId, ImportRow, NewPerson, PeopleFilter, PersonId, PersonRow};
 
 use crate::clock::Clock;
 use crate::domain::receipt::ReceiptKey;

@@ -17,6 +17,25 @@ pub enum ParticipantState {
     Erased,
 }
 
+impl ParticipantState {
+    pub(super) fn of(word: &str) -> Self {
+        match word {
+            "active" => Self::Active,
+            "disabled" => Self::Disabled,
+            _ => Self::Erased,
+        }
+    }
+
+    /// The word for it in tables and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Erased => "erased",
+        }
+    }
+}
+
 /// A participant as stored.
 #[derive(Debug, Clone)]
 pub struct ParticipantRow {
@@ -37,11 +56,7 @@ fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ParticipantRow> {
     Ok(ParticipantRow {
         id: column::participant(row, 0)?,
         name: row.get(1)?,
-        state: match state.as_str() {
-            "active" => ParticipantState::Active,
-            "disabled" => ParticipantState::Disabled,
-            _ => ParticipantState::Erased,
-        },
+        state: ParticipantState::of(&state),
         key_reset_allowed: row.get(3)?,
     })
 }
@@ -85,6 +100,58 @@ impl WriteTx<'_> {
                  VALUES (?1, ?2, 'member', 'active', ?3)",
             )?
             .execute((id.number(), name, created_at.0))?;
+        Ok(())
+    }
+
+    /// Lets a participant act, or not.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn set_participant_state(
+        &mut self,
+        id: ParticipantId,
+        state: ParticipantState,
+    ) -> Result<(), StoreError> {
+        self.directory.forget();
+        self.connection
+            .prepare_cached("UPDATE participants SET state = ?2 WHERE id = ?1")?
+            .execute((id.number(), state.word()))?;
+        Ok(())
+    }
+
+    /// Lets the next bundle change the signature key without the old one.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn allow_key_reset(&mut self, id: ParticipantId) -> Result<(), StoreError> {
+        self.directory.forget();
+        self.connection
+            .prepare_cached("UPDATE participants SET key_reset_allowed = 1 WHERE id = ?1")?
+            .execute([id.number()])?;
+        Ok(())
+    }
+
+    /// Erases a participant: queues, devices, keys and name go; the ID stays taken.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn erase_participant(&mut self, id: ParticipantId) -> Result<(), StoreError> {
+        self.directory.forget();
+        for device in self.list_devices(id)? {
+            self.drop_queue(device.id)?;
+        }
+        let number = id.number();
+        for sql in [
+            "DELETE FROM queues WHERE device IN (SELECT id FROM devices WHERE participant = ?1)",
+            "DELETE FROM device_lists WHERE participant = ?1",
+            "DELETE FROM key_bundles WHERE participant = ?1",
+            "UPDATE devices SET revoked = 1, login_key = x'' WHERE participant = ?1",
+            "UPDATE participants SET state = 'erased', name = '', role = 'member' WHERE id = ?1",
+            "UPDATE invites SET name = NULL WHERE spent_by = ?1",
+            "DELETE FROM people WHERE participant = ?1",
+        ] {
+            self.connection.prepare_cached(sql)?.execute([number])?;
+        }
         Ok(())
     }
 

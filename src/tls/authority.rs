@@ -244,6 +244,11 @@ impl Identity {
         (self.chain(&self.fixed_certificate), self.fixed_key.clone())
     }
 
+    /// The certificate of the authority itself.
+    pub fn authority(&self) -> CertificateDer<'static> {
+        self.authority_certificate.clone().into()
+    }
+
     fn chain(&self, certificate: &[u8]) -> Vec<CertificateDer<'static>> {
         vec![certificate.to_vec().into(), self.authority_certificate.clone().into()]
     }

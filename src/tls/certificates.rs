@@ -1,8 +1,13 @@
 //! Which certificate a connection gets, and exchanging it while the server runs.
 
+use std::net::IpAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
+
+use momedo_protocol::digest::{Fingerprint, sha256};
+use momedo_protocol::time::UnixMillis;
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -51,7 +56,35 @@ pub struct Certificates {
     /// For clients without ALPN.
     pub fixed: Arc<ServerConfig>,
     leaf: Arc<Exchangeable>,
+    /// One from files, by configuration.
     own: Option<OwnCertificate>,
+    /// Whether one that an admin uploaded is in force.
+    uploaded: AtomicBool,
+    authority: RwLock<CertificateDer<'static>>,
+}
+
+/// Where the certificate in force comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The server's own authority.
+    Issued,
+    /// Files named in momedo.toml.
+    Files,
+    /// An admin's upload.
+    Uploaded,
+}
+
+/// What people may know of the certificate in force.
+#[derive(Debug, Clone)]
+pub struct InForce {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// When it ends.
+    pub ends_at: UnixMillis,
+    /// SHA-256 of the certificate.
+    pub fingerprint: Fingerprint,
+    /// Names and addresses in it.
+    pub names: Vec<String>,
 }
 
 struct OwnCertificate {
@@ -99,6 +132,29 @@ fn server_config(leaf: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rust
     Ok(config)
 }
 
+fn describe(certified: &CertifiedKey, origin: Origin) -> Option<InForce> {
+    use x509_parser::extensions::GeneralName;
+    let leaf = certified.cert.first()?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(leaf).ok()?;
+    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
+    let alternatives = parsed.subject_alternative_name().ok().flatten();
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match bytes.len() {
+            4 => <[u8; 4]>::try_from(*bytes).ok().map(|ip| IpAddr::from(ip).to_string()),
+            _ => <[u8; 16]>::try_from(*bytes).ok().map(|ip| IpAddr::from(ip).to_string()),
+        },
+        _ => None,
+    };
+    let names = alternatives.map(|found| found.value.general_names.iter().filter_map(name).collect());
+    Some(InForce {
+        origin,
+        ends_at: UnixMillis(seconds.saturating_mul(1000)),
+        fingerprint: Fingerprint(sha256(leaf)),
+        names: names.unwrap_or_default(),
+    })
+}
+
 impl Certificates {
     /// Takes the configured own certificate, or the one the server's own authority issued.
     ///
@@ -120,7 +176,69 @@ impl Certificates {
         let mut fixed = server_config(Arc::new(fixed))?;
         // Smoke on older Androids may lack the extension; it proves nothing by the exporter.
         fixed.require_ems = false;
-        Ok(Self { web: Arc::new(web), fixed: Arc::new(fixed), leaf, own })
+        let authority = RwLock::new(identity.authority());
+        Ok(Self {
+            web: Arc::new(web),
+            fixed: Arc::new(fixed),
+            leaf,
+            own,
+            uploaded: AtomicBool::new(false),
+            authority,
+        })
+    }
+
+    /// The certificate of the server's own authority, for devices that are to trust it.
+    pub fn authority(&self) -> CertificateDer<'static> {
+        self.authority.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Checks an uploaded certificate: PEM chain and PEM key.
+    ///
+    /// # Errors
+    /// As [`CertificatesError`] says, also for one whose dates are over.
+    pub fn check_upload(chain: &str, key: &str, now: UnixMillis) -> Result<CertifiedKey, CertificatesError> {
+        let unreadable = |what: &str| CertificatesError::Unreadable(what.to_owned());
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(chain.as_bytes())
+            .collect::<Result<_, _>>()
+            .ok()
+            .filter(|chain: &Vec<_>| !chain.is_empty())
+            .ok_or_else(|| unreadable("the uploaded certificate"))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| unreadable("the uploaded key"))?;
+        let certified = certified(chain, key)?;
+        let in_force =
+            describe(&certified, Origin::Uploaded).ok_or_else(|| unreadable("the uploaded certificate"))?;
+        if in_force.ends_at <= now { Err(unreadable("an expired certificate")) } else { Ok(certified) }
+    }
+
+    /// Puts an uploaded certificate into force; one from files goes before it.
+    pub fn use_uploaded(&self, certified: CertifiedKey) {
+        if self.own.is_none() {
+            self.uploaded.store(true, Ordering::Relaxed);
+            self.put(certified);
+        }
+    }
+
+    /// Goes back to what the server's own authority issued.
+    ///
+    /// # Errors
+    /// [`CertificatesError::Unusable`].
+    pub fn use_issued(&self, identity: &Identity) -> Result<(), CertificatesError> {
+        self.uploaded.store(false, Ordering::Relaxed);
+        self.exchange(identity)
+    }
+
+    /// What people may know of the certificate in force.
+    pub fn in_force(&self) -> Option<InForce> {
+        let origin = if self.own.is_some() {
+            Origin::Files
+        } else if self.uploaded.load(Ordering::Relaxed) {
+            Origin::Uploaded
+        } else {
+            Origin::Issued
+        };
+        let current = self.leaf.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        describe(&current, origin)
     }
 
     /// Whether an own certificate is configured.
@@ -133,7 +251,9 @@ impl Certificates {
     /// # Errors
     /// [`CertificatesError::Unusable`].
     pub fn exchange(&self, identity: &Identity) -> Result<(), CertificatesError> {
-        if self.own.is_none() {
+        // New names may have needed wider constraints.
+        *self.authority.write().unwrap_or_else(PoisonError::into_inner) = identity.authority();
+        if self.own.is_none() && !self.uploaded.load(Ordering::Relaxed) {
             self.put(certified_pkcs8(identity.leaf())?);
         }
         Ok(())

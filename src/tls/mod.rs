@@ -14,4 +14,4 @@ pub mod door;
 
 pub(crate) use authority::is_private;
 pub use authority::{AuthorityError, Identity, LeafWindow, MADE_AFTER, Names};
-pub use certificates::{Certificates, CertificatesError, Reload};
+pub use certificates::{Certificates, CertificatesError, InForce, Origin, Reload};

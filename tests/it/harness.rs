@@ -45,7 +45,9 @@ pub(crate) struct Server {
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_momedo"));
     // What the tester's own environment says must not matter.
-    for name in ["MOMEDO_DATA_DIR", "MOMEDO_LISTEN", "MOMEDO_CONFIG", "MOMEDO_PROFILE", "MOMEDO_LOG"] {
+    for name in
+        ["MOMEDO_DATA_DIR", "MOMEDO_LISTEN", "MOMEDO_CONFIG", "MOMEDO_PROFILE", "MOMEDO_LOG", "BROWSER"]
+    {
         command.env_remove(name);
     }
     command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());

@@ -201,12 +201,14 @@ pub async fn offer(
     let digest = keys.encryption.mceliece.digest();
     store_mceliece_key(connection, token, &digest, keys.encryption.mceliece.bytes()).await?;
     let name = name.or(reservation.name.as_deref()).map_or_else(|| id.to_string(), str::to_owned);
-    let payload = bundle_payload(id, &name, 1, server, &keys.signature_key, &keys.encryption);
+    let payload =
+        bundle_payload(id, &name, reservation.bundle_version, server, &keys.signature_key, &keys.encryption);
     let jws = payload.sign(&[&keys.signature_key]);
     let bundle = KeyBundle::verify(&jws).map_err(|error| protocol(error.to_string()))?;
     let entry = keys.device.entry(device_name);
     let device = entry.id();
-    let list = DeviceListPayload { id, version: 1, issued_at: now(), devices: vec![entry] };
+    let version = reservation.device_list_version;
+    let list = DeviceListPayload { id, version, issued_at: now(), devices: vec![entry] };
     let device_list = Some(list.sign(&keys.signature_key));
     let publish = to_json(&api::PublishRequest { bundle: jws.clone(), device_list })?;
     let path = format!("/keys/{id}");

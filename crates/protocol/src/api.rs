@@ -107,6 +107,10 @@ wire! {
         pub name: Option<String>,
         /// Bearer token for the rest of the registration.
         pub token: String,
+        /// The version the bundle must have: 1, or more when an admin reset the keys of this ID.
+        pub bundle_version: u64,
+        /// The version the device list must have, likewise.
+        pub device_list_version: u64,
         /// For how many seconds it holds.
         pub expires_in: u64,
     }

@@ -114,7 +114,7 @@ pub async fn execute(app: &App, request: BackupRequest) -> Result<Vec<Backup>, B
 /// # Errors
 /// As [`BackupError`] says; [`status`] tells it until a backup succeeds.
 pub async fn create(app: &App) -> Result<Backup, BackupError> {
-    let (directory, config) = (app.store.directory().to_owned(), app.config.backup.clone());
+    let (directory, config) = (app.store.directory().to_owned(), app.config().backup.clone());
     let made = now(app);
     let result = blocking(move || make(&directory, &config, made)).await;
     let mut trouble = trouble(app).await;
@@ -214,7 +214,7 @@ pub async fn status(app: &App) -> BackupStatus {
 /// # Errors
 /// As [`BackupError`] says.
 pub async fn keep_up(app: &App) -> Result<Option<Backup>, BackupError> {
-    let (directory, config) = (app.store.directory().to_owned(), app.config.backup.clone());
+    let (directory, config) = (app.store.directory().to_owned(), app.config().backup.clone());
     let damaged = trouble(app).await.damaged;
     let entries = blocking(move || {
         let folder = Folder::for_writing(&directory)?;
@@ -224,7 +224,7 @@ pub async fn keep_up(app: &App) -> Result<Option<Backup>, BackupError> {
     .await?;
     let good = entries.iter().filter(|entry| !damaged.contains(&entry.backup.name));
     let made: Vec<Made> = good.filter_map(|entry| entry.made).collect();
-    if is_due(&made, now(app), app.config.backup.every_hours) {
+    if is_due(&made, now(app), app.config().backup.every_hours) {
         create(app).await.map(Some)
     } else {
         Ok(None)

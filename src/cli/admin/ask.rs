@@ -1,0 +1,59 @@
+//! Asks the running server, or opens the data where none runs.
+
+use std::path::PathBuf;
+
+use super::Common;
+use crate::cli::serve;
+use crate::clock::Clock;
+use crate::control::{self, ControlError};
+use crate::running::{self, StartError};
+use crate::service::administration::{self, AdminRequest, AdminResponse};
+
+impl Common {
+    /// The data folder, which must be there.
+    pub(in crate::cli) fn directory(&self) -> anyhow::Result<PathBuf> {
+        let path = self.data.path()?;
+        anyhow::ensure!(
+            path.is_dir(),
+            "there is no data folder {}: start the server once, or name another with --data-dir",
+            path.display()
+        );
+        Ok(path)
+    }
+
+    pub(in crate::cli) fn ask(&self, request: AdminRequest) -> anyhow::Result<AdminResponse> {
+        let path = match request {
+            // Setting up a server that never ran makes its folder.
+            AdminRequest::SetUp { .. } => self.data.path()?,
+            _ => self.directory()?,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        runtime.block_on(async {
+            match control::ask(&path, &request).await {
+                Ok(response) => return Ok(response),
+                Err(ControlError::Refused(reason)) => anyhow::bail!("{reason}"),
+                Err(ControlError::NotRunning(_)) => {}
+            }
+            let config = serve::load_config(&path, None)?;
+            match running::open(&path, config, Clock::system()).await {
+                Ok(opened) => {
+                    let response = administration::execute(&opened.app, request).await;
+                    opened.app.store.close().await;
+                    Ok(response?)
+                }
+                // It started or is just starting: its socket answers now or in a moment.
+                Err(StartError::Directory(crate::data_directory::DataDirectoryError::Locked(_))) => {
+                    for _ in 0..50 {
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        match control::ask(&path, &request).await {
+                            Err(ControlError::NotRunning(_)) => {}
+                            answer => return Ok(answer?),
+                        }
+                    }
+                    anyhow::bail!("the server on {} does not answer; is it stopping?", path.display())
+                }
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+}

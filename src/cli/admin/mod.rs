@@ -1,0 +1,248 @@
+//! `momedo admin`: beside a running server over its control socket, without one on the data itself.
+
+mod ask;
+mod class;
+mod participant;
+mod surroundings;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use momedo_protocol::encoding::encode_base64;
+use momedo_protocol::random;
+use serde_json::Value;
+
+use super::{DataDir, backup, output};
+use crate::service::administration::{AdminRequest, AdminResponse, Password};
+
+/// Administer the server.
+#[derive(Debug, Subcommand)]
+pub(super) enum Admin {
+    /// Set the server up: its name and the admin's password
+    Setup {
+        #[command(flatten)]
+        common: Common,
+        /// The server's name, as people see it
+        #[arg(long)]
+        name: Option<String>,
+        /// File with the password of the account "admin"; without it one is made and printed
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Make an invite link for one person
+    Invite {
+        #[command(flatten)]
+        common: Common,
+        /// The person's name; they can choose another
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Show the server in numbers
+    Status {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Say whether everything is well, and what needs doing
+    Overview {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// People: list, add, invite, rename, disable, delete, import, and their devices
+    #[command(subcommand)]
+    Participant(participant::Participant),
+    /// Classes and teams
+    #[command(subcommand, visible_alias = "class")]
+    Group(class::Class),
+    /// Addresses the server listens on
+    #[command(subcommand)]
+    Listener(surroundings::Listener),
+    /// Accounts of the admin pages
+    #[command(subcommand)]
+    Account(surroundings::Account),
+    /// Show the rules, or change some
+    Rules(surroundings::ChangeRules),
+    /// Show what admins did, newest first
+    Log {
+        #[command(flatten)]
+        common: Common,
+        /// Only lines with this in them
+        #[arg(long, default_value = "")]
+        search: String,
+        /// Most lines
+        #[arg(long, default_value_t = 100)]
+        limit: u64,
+    },
+    /// Make, list, check and take away backups
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Make a backup this server's database again; the server must be stopped
+    Restore(backup::Restore),
+    /// Set the password of an admin account, adding the account if need be
+    ResetPassword {
+        #[command(flatten)]
+        common: Common,
+        /// The account
+        #[arg(long, default_value = "admin")]
+        account: String,
+        /// File with the new password; without it one is made and printed
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+}
+
+/// What all admin commands share.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Common {
+    #[command(flatten)]
+    pub(in crate::cli) data: DataDir,
+    /// Print JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+impl Admin {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Setup { common, name, password_file } => {
+                let (password, made) = password(password_file)?;
+                let request = AdminRequest::SetUp { name, password: Password(password.clone()) };
+                let line = common.ask(request)?.lines()?.into_iter().next().unwrap_or_default();
+                if common.json {
+                    let mut line = line;
+                    line["password"] = made.then_some(password).into();
+                    return output::json(&line);
+                }
+                println!("the account admin of {} is made", text(&line["name"]));
+                if made {
+                    println!("its password: {password}");
+                }
+                Ok(())
+            }
+            Self::Invite { common, name } => {
+                let response = common.ask(AdminRequest::Invite { name })?;
+                let AdminResponse::Invite(invite) = response else { anyhow::bail!("an unexpected answer") };
+                if common.json {
+                    return output::json(&invite);
+                }
+                println!("{}", invite.link);
+                Ok(())
+            }
+            Self::Status { common } => {
+                let response = common.ask(AdminRequest::Status)?;
+                let AdminResponse::Status(status) = response else { anyhow::bail!("an unexpected answer") };
+                if common.json {
+                    return output::json(&status);
+                }
+                println!("participants    {} ({} online)", status.participants, status.online);
+                println!("devices         {}", status.devices);
+                println!("waiting mail    {} ({} bytes)", status.ozone_envelopes, status.ozone_bytes);
+                println!("version         {} (schema {})", status.version, status.schema);
+                println!("fingerprint     {}", status.fingerprint);
+                let backups = &status.backups;
+                match backups.last_at {
+                    Some(at) => {
+                        let newest = backup::time(Some(at));
+                        println!(
+                            "backups         {} ({} bytes), the last {newest}",
+                            backups.count, backups.bytes
+                        );
+                    }
+                    None => println!("backups         none"),
+                }
+                if let Some(trouble) = &backups.trouble {
+                    println!("BACKUPS FAIL: {trouble}");
+                }
+                if status.storage_full {
+                    println!("THE DISK IS FULL: new mail is refused until there is room again");
+                }
+                Ok(())
+            }
+            Self::Overview { common } => {
+                let line =
+                    common.ask(AdminRequest::Overview)?.lines()?.into_iter().next().unwrap_or_default();
+                if common.json {
+                    return output::json(&line);
+                }
+                let tasks = line["tasks"].as_array().cloned().unwrap_or_default();
+                if tasks.is_empty() {
+                    println!("everything is well");
+                }
+                for task in tasks {
+                    let about = [&task["address"], &task["count"]].into_iter().find(|about| !about.is_null());
+                    println!("{} {}", text(&task["what"]), about.map(text).unwrap_or_default());
+                }
+                Ok(())
+            }
+            Self::Backup(command) => command.run(),
+            Self::Restore(command) => command.run(),
+            Self::Participant(command) => command.run(),
+            Self::Group(command) => command.run(),
+            Self::Listener(command) => command.run(),
+            Self::Account(command) => command.run(),
+            Self::Rules(command) => command.run(),
+            Self::Log { common, search, limit } => {
+                common.print(AdminRequest::Log { search, limit }, &["at", "account", "action", "subject"])
+            }
+            Self::ResetPassword { common, account, password_file } => {
+                let (password, made) = password(password_file)?;
+                common.ask(AdminRequest::ResetPassword {
+                    account: account.clone(),
+                    password: Password(password.clone()),
+                })?;
+                let shown = made.then_some(password);
+                if common.json {
+                    return output::json(&serde_json::json!({ "account": account, "password": shown }));
+                }
+                match shown {
+                    Some(password) => println!("{password}"),
+                    None => println!("the password of {account} is set"),
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The password in a file, or one that is made; true for the latter.
+fn password(file: Option<PathBuf>) -> anyhow::Result<(String, bool)> {
+    let Some(file) = file else { return Ok((encode_base64(&random::bytes::<15>()), true)) };
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read the password file {}", file.display()))?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok((line.strip_suffix('\r').unwrap_or(line).to_owned(), false))
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "–".into(),
+        other => other.to_string(),
+    }
+}
+
+impl AdminResponse {
+    fn lines(self) -> anyhow::Result<Vec<Value>> {
+        match self {
+            Self::Lines(lines) => Ok(lines),
+            _ => anyhow::bail!("an unexpected answer"),
+        }
+    }
+}
+
+impl Common {
+    /// Asks, and prints one line per object: JSON, or these of its fields.
+    fn print(&self, request: AdminRequest, fields: &[&str]) -> anyhow::Result<()> {
+        let lines = self.ask(request)?.lines()?;
+        for line in &lines {
+            if self.json {
+                output::json(line)?;
+            } else if fields.is_empty() {
+                println!("done");
+            } else {
+                println!("{}", fields.iter().map(|field| text(&line[*field])).collect::<Vec<_>>().join("\t"));
+            }
+        }
+        Ok(())
+    }
+}

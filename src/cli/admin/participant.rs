@@ -1,0 +1,182 @@
+//! `momedo admin participant`.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Subcommand;
+use momedo_protocol::encoding::Base64Bytes;
+
+use super::Common;
+use crate::domain::role::Role;
+use crate::service::administration::{AdminRequest, ParticipantRequest};
+use crate::service::import::MAX_FILE_BYTES;
+use crate::store::ImportId;
+
+/// People. WHO is an ID such as M8N22HT6, or # and the number in the list, such as '#12'.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Participant {
+    /// List people
+    List {
+        #[command(flatten)]
+        common: Common,
+        /// Part of a name or key, or an ID
+        #[arg(long, default_value = "")]
+        search: String,
+        /// Only this class or team
+        #[arg(long)]
+        class: Option<String>,
+    },
+    /// Add a person and print their invite link
+    Add {
+        #[command(flatten)]
+        common: Common,
+        /// The name
+        name: String,
+        /// member, moderator, admin or bot
+        #[arg(long, default_value = "member")]
+        role: Role,
+        /// The class or team
+        #[arg(long)]
+        class: Option<String>,
+        /// What other software knows the person by
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Make fresh invite links; older ones of the same people end
+    Invite {
+        #[command(flatten)]
+        common: Common,
+        /// For whom
+        who: Vec<String>,
+        /// For everybody of this class who has not registered
+        #[arg(long)]
+        class: Option<String>,
+    },
+    /// Rename a person
+    Rename {
+        #[command(flatten)]
+        common: Common,
+        /// Whom
+        who: String,
+        /// The new name
+        name: String,
+    },
+    /// Set a person's role
+    Role {
+        #[command(flatten)]
+        common: Common,
+        /// Whose
+        who: String,
+        /// member, moderator, admin or bot
+        role: Role,
+    },
+    /// Lock a participant out; mail goes on waiting
+    Disable {
+        #[command(flatten)]
+        common: Common,
+        /// Whom
+        who: String,
+    },
+    /// Let a disabled participant in again
+    Enable {
+        #[command(flatten)]
+        common: Common,
+        /// Whom
+        who: String,
+    },
+    /// Delete a person, with devices, keys and waiting mail
+    Delete {
+        #[command(flatten)]
+        common: Common,
+        /// Whom
+        who: String,
+        /// Only say what would go
+        #[arg(long)]
+        preview: bool,
+    },
+    /// Let somebody who lost every device begin anew under the same ID, and print the link for it
+    ResetKeys {
+        #[command(flatten)]
+        common: Common,
+        /// Whose
+        who: String,
+    },
+    /// List a participant's devices
+    Devices {
+        #[command(flatten)]
+        common: Common,
+        /// Whose
+        who: String,
+    },
+    /// Lock one device out
+    RevokeDevice {
+        #[command(flatten)]
+        common: Common,
+        /// Whose
+        who: String,
+        /// The device's ID
+        device: String,
+    },
+    /// Import a class list (CSV); rows that cannot be used are left out
+    Import {
+        #[command(flatten)]
+        common: Common,
+        /// The file; its first line names the columns: Name;Klasse;Kennung;Rolle
+        file: PathBuf,
+        /// Only say what each row would do
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Undo an import
+    UndoImport {
+        #[command(flatten)]
+        common: Common,
+        /// Its number, which importing printed
+        id: i64,
+    },
+}
+
+const PERSON: &[&str] = &["number", "id", "name", "classes", "role", "state"];
+const LINK: &[&str] = &["name", "link"];
+
+impl Participant {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        use ParticipantRequest as R;
+        let (common, request, fields): (Common, R, &[&str]) = match self {
+            Self::List { common, search, class } => (common, R::List { search, class }, PERSON),
+            Self::Add { common, name, role, class, key } => (common, R::Add { name, role, class, key }, LINK),
+            Self::Invite { common, who, class } => (common, R::Invite { who, class }, LINK),
+            Self::Rename { common, who, name } => (common, R::Rename { who, name }, &[]),
+            Self::Role { common, who, role } => (common, R::Role { who, role }, &[]),
+            Self::Disable { common, who } => (common, R::Enable { who, enabled: false }, &[]),
+            Self::Enable { common, who } => (common, R::Enable { who, enabled: true }, &[]),
+            Self::Delete { common, who, preview } => {
+                let fields: &[&str] = if preview { &["devices", "waiting"] } else { &[] };
+                (common, R::Delete { who, preview }, fields)
+            }
+            Self::ResetKeys { common, who } => (common, R::ResetKeys { who }, LINK),
+            Self::Devices { common, who } => {
+                (common, R::Devices { who }, &["id", "seen_at", "online", "waiting"])
+            }
+            Self::RevokeDevice { common, who, device } => (common, R::RevokeDevice { who, device }, &[]),
+            Self::Import { common, file, dry_run } => {
+                let size = std::fs::metadata(&file).map(|found| found.len());
+                let size = size.with_context(|| format!("cannot read {}", file.display()))?;
+                anyhow::ensure!(size <= MAX_FILE_BYTES as u64, "a list has at most {MAX_FILE_BYTES} bytes");
+                let bytes =
+                    std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let fields: &[&str] = if dry_run {
+                    &["line", "name", "class", "result"]
+                } else {
+                    &["id", "added", "changed", "unchanged", "faulty"]
+                };
+                (common, R::Import { file_name, file: Base64Bytes(bytes), dry_run }, fields)
+            }
+            Self::UndoImport { common, id } => {
+                (common, R::UndoImport { id: ImportId(id) }, &["deleted", "put_back", "kept"])
+            }
+        };
+        common.print(AdminRequest::Participant(request), fields)
+    }
+}

@@ -1,0 +1,477 @@
+//! Accounts of the admin pages: passwords, one-time passwords (RFC 6238), log-in.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use hmac::{Hmac, KeyInit, Mac};
+use momedo_protocol::digest::sha256;
+use momedo_protocol::random;
+use zeroize::Zeroizing;
+
+use super::audit::{self, Action};
+use super::error::compute;
+use super::people::check_name;
+use super::permission::{Admin, Staff};
+use super::{AdminError, ServiceError};
+use crate::domain::role::AccountRole;
+use crate::staff_sessions::Stamp;
+use crate::state::App;
+use crate::store::AccountRow;
+
+/// Fewest characters of a password (BSI: at least 8; this one opens a whole school).
+pub const MIN_PASSWORD_CHARACTERS: usize = 10;
+
+/// Longest password, in characters: hashing must stay cheap to refuse.
+const MAX_PASSWORD_CHARACTERS: usize = 200;
+
+/// Seconds one one-time password holds.
+const TOTP_PERIOD: u64 = 30;
+
+/// Bytes of a one-time password's secret (RFC 4226: at least 16, better 20).
+pub const TOTP_SECRET_BYTES: usize = 20;
+
+/// Recovery codes that come with one-time passwords.
+const RECOVERY_CODES: usize = 8;
+
+/// Passwords everybody tries first.
+const COMMON: &[&str] = &[
+    "password",
+    "passwort",
+    "administrator",
+    "qwertzuiop",
+    "qwertyuiop",
+    "1234567890",
+    "0123456789",
+    "iloveyou",
+    "letmein",
+    "willkommen",
+    "schalke04",
+    "momedo",
+    "hallo",
+    "geheim",
+    "sommer",
+    "winter",
+];
+
+/// How long a log-in waits for its turn at most.
+const PASSWORD_QUEUE: Duration = Duration::from_secs(10);
+
+/// What somebody types to log in.
+#[derive(Debug)]
+pub struct Credentials {
+    /// The account.
+    pub account: String,
+    /// The password.
+    pub password: Zeroizing<String>,
+    /// The one-time password or a recovery code; empty when none was typed.
+    pub one_time: String,
+}
+
+/// Refuses passwords that are guessed at once.
+///
+/// # Errors
+/// [`AdminError::WeakPassword`].
+pub fn check_password(password: &str) -> Result<(), AdminError> {
+    let length = password.chars().count();
+    let lower = password.to_lowercase();
+    let letters: String = lower.chars().filter(|c| c.is_alphabetic()).collect();
+    let distinct = lower.chars().collect::<std::collections::HashSet<_>>().len();
+    let is_common = COMMON.iter().any(|common| lower == *common || letters == *common);
+    if !(MIN_PASSWORD_CHARACTERS..=MAX_PASSWORD_CHARACTERS).contains(&length) || distinct < 5 || is_common {
+        return Err(AdminError::WeakPassword);
+    }
+    Ok(())
+}
+
+/// Hashes a password: Argon2id with the library's defaults (19 MiB, 2 passes), off the async threads.
+pub(super) async fn hash(password: Zeroizing<String>) -> Result<String, ServiceError> {
+    check_password(&password)?;
+    compute(move || {
+        let internal = |error: argon2::password_hash::Error| ServiceError::Internal(error.to_string());
+        let salt = SaltString::encode_b64(&random::bytes::<16>()).map_err(internal)?;
+        let hash = argon2::Argon2::default().hash_password(password.as_bytes(), &salt);
+        hash.map(|hash| hash.to_string()).map_err(internal)
+    })
+    .await
+}
+
+/// Somebody who has logged in.
+#[derive(Debug, Clone)]
+pub struct LoggedIn {
+    /// The account.
+    pub account: String,
+    /// Stands for its password.
+    pub stamp: Stamp,
+}
+
+/// Stands for a password hash.
+pub(super) fn stamp(password_hash: &str) -> Stamp {
+    sha256(password_hash.as_bytes())
+}
+
+/// What an account may do today; `None` when it is gone or its password is another by now.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn rights(app: &App, account: &str, expected: &Stamp) -> Result<Option<Staff>, ServiceError> {
+    let name = account.to_owned();
+    let (row, classes) = app
+        .store
+        .read(move |tx| Ok::<_, ServiceError>((tx.find_account(&name)?, tx.classes_of_account(&name)?)))
+        .await?;
+    let row = row.filter(|row| stamp(&row.password_hash) == *expected);
+    Ok(row.map(|row| Staff::authenticated(row.name, row.role, classes)))
+}
+
+/// Logs somebody in; wrong account and wrong password take the same time and get the same answer.
+///
+/// # Errors
+/// [`AdminError::WrongPassword`], [`AdminError::NeedsOneTimePassword`], or [`ServiceError::TooOften`].
+pub async fn log_in(app: &App, credentials: Credentials, address: IpAddr) -> Result<LoggedIn, ServiceError> {
+    let now = app.clock.elapsed();
+    let name = credentials.account.clone();
+    let row = app.store.read(move |tx| tx.find_account(&name)).await?;
+    // What is typed as an account may be anything, even a password: unknown ones count as one.
+    let counted = row.as_ref().map_or("", |row| row.name.as_str());
+    // Counted before the check and given back after: many at once get no more tries than one by one.
+    app.rates.take_log_in(address, counted, now)?;
+    let result = check(app, row.as_ref(), &credentials).await;
+    let needs_more = matches!(result, Err(ServiceError::Admin(AdminError::NeedsOneTimePassword)));
+    if needs_more || !matches!(result, Err(ServiceError::Admin(_))) {
+        app.rates.give_log_in_back(address, counted, now);
+    }
+    match (result, row) {
+        (Ok(()), Some(row)) => {
+            // Off this path, as below.
+            audit::note_later(app, row.name.clone(), Action::LoggedIn, address.to_string());
+            Ok(LoggedIn { stamp: stamp(&row.password_hash), account: row.name })
+        }
+        (Err(error), _) if needs_more => Err(error),
+        (Err(ServiceError::Admin(_)), row) => {
+            // Off this path, so that the time it takes tells nothing.
+            if let Some(row) = row {
+                audit::note_later(app, row.name, Action::LogInFailed, address.to_string());
+            }
+            Err(AdminError::WrongPassword.into())
+        }
+        (Err(other), _) => Err(other),
+        (Ok(()), None) => Err(AdminError::WrongPassword.into()),
+    }
+}
+
+async fn check(app: &App, row: Option<&AccountRow>, credentials: &Credentials) -> Result<(), ServiceError> {
+    // Somebody who is not there costs as much time as somebody who is.
+    let unknown =
+        "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let hash = row.map_or_else(|| unknown.to_owned(), |row| row.password_hash.clone());
+    let password = credentials.password.clone();
+    if password.chars().count() > MAX_PASSWORD_CHARACTERS {
+        return Err(AdminError::WrongPassword.into());
+    }
+    // A short queue: nobody waits for minutes because somebody else tries thousands of passwords.
+    let permit = tokio::time::timeout(PASSWORD_QUEUE, app.password_checks.acquire()).await;
+    let permit = permit.map_err(|_| ServiceError::Busy)?.map_err(|_| ServiceError::Busy)?;
+    let matches = compute(move || {
+        let hash = PasswordHash::new(&hash).map_err(|error| ServiceError::Internal(error.to_string()))?;
+        Ok(argon2::Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+    })
+    .await?;
+    drop(permit);
+    let (Some(row), true) = (row, matches) else { return Err(AdminError::WrongPassword.into()) };
+    let Some(secret) = &row.totp_secret else { return Ok(()) };
+    let typed: String = credentials.one_time.chars().filter(|c| c.is_alphanumeric()).collect();
+    if typed.is_empty() {
+        return Err(AdminError::NeedsOneTimePassword.into());
+    }
+    let name = row.name.clone();
+    let used = if let Some(step) = matching_step(secret, &typed, app.clock.now().0 / 1000) {
+        app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.use_totp_step(&name, step)?)).await?
+    } else {
+        let code = sha256(typed.to_ascii_uppercase().as_bytes());
+        app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.use_recovery_code(&name, &code)?)).await?
+    };
+    if used { Ok(()) } else { Err(AdminError::WrongPassword.into()) }
+}
+
+/// The time step a one-time password fits: this one, the one before or the one after.
+fn matching_step(secret: &[u8], typed: &str, seconds: u64) -> Option<u64> {
+    let now = seconds / TOTP_PERIOD;
+    (now.saturating_sub(1)..=now + 1)
+        .find(|step| crate::staff_sessions::equal(&one_time_password(secret, *step), typed))
+}
+
+/// The six digits of a time step (RFC 6238 over RFC 4226, HMAC-SHA-1).
+pub fn one_time_password(secret: &[u8], step: u64) -> String {
+    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(secret).expect("HMAC takes keys of any length");
+    mac.update(&step.to_be_bytes());
+    let digest = mac.finalize().into_bytes();
+    let offset = usize::from(digest[19] & 15);
+    let bytes = digest.get(offset..offset + 4).and_then(|bytes| bytes.first_chunk()).copied();
+    let number = u32::from_be_bytes(bytes.unwrap_or_default()) & 0x7fff_ffff;
+    format!("{:06}", number % 1_000_000)
+}
+
+/// Base 32 (RFC 4648) without padding, as authenticator apps take secrets.
+pub fn base32(bytes: &[u8]) -> String {
+    const SYMBOLS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    bytes
+        .chunks(5)
+        .flat_map(|chunk| {
+            let mut padded = [0u8; 8];
+            padded[3..3 + chunk.len()].copy_from_slice(chunk);
+            let value = u64::from_be_bytes(padded);
+            let symbols = (chunk.len() * 8).div_ceil(5);
+            (0..symbols).map(move |index| char::from(SYMBOLS[(value >> (35 - 5 * index) & 31) as usize]))
+        })
+        .collect()
+}
+
+/// Switches one-time passwords on once one made from `secret` was typed; the recovery codes, shown once.
+///
+/// # Errors
+/// [`AdminError::WrongPassword`] for a wrong one-time password.
+pub async fn enable_one_time_passwords(
+    app: &App,
+    staff: &Staff,
+    secret: [u8; TOTP_SECRET_BYTES],
+    typed: &str,
+    password: Zeroizing<String>,
+    address: IpAddr,
+) -> Result<Vec<String>, ServiceError> {
+    let typed: String = typed.chars().filter(char::is_ascii_digit).collect();
+    let now = app.clock.now();
+    confirm_password(app, staff, password, address).await?;
+    let step = matching_step(&secret, &typed, now.0 / 1000).ok_or(AdminError::WrongPassword)?;
+    let codes: Vec<String> =
+        (0..RECOVERY_CODES).map(|_| momedo_protocol::invite::InviteCode::random().to_string()).collect();
+    let hashes: Vec<[u8; 32]> = codes.iter().map(|code| sha256(code.as_bytes())).collect();
+    let account = staff.account().to_owned();
+    app.store
+        .write(move |tx| {
+            // Whoever has them on switches them off first, with the password and a log line.
+            if tx.find_account(&account)?.is_none_or(|row| row.totp_secret.is_some()) {
+                return Err(AdminError::ForeignForm.into());
+            }
+            tx.set_totp(&account, Some(&secret), &hashes)?;
+            // The one just typed is used up.
+            tx.use_totp_step(&account, step)?;
+            audit::log(tx, now, &account, Action::OneTimePasswordsOn, &account)
+        })
+        .await?;
+    Ok(codes)
+}
+
+/// Switches one-time passwords off; the password is asked for again.
+///
+/// # Errors
+/// [`AdminError::WrongPassword`], or [`ServiceError::TooOften`].
+pub async fn disable_one_time_passwords(
+    app: &App,
+    staff: &Staff,
+    password: Zeroizing<String>,
+    address: IpAddr,
+) -> Result<(), ServiceError> {
+    confirm_password(app, staff, password, address).await?;
+    let (now, account) = (app.clock.now(), staff.account().to_owned());
+    app.store
+        .write(move |tx| {
+            tx.set_totp(&account, None, &[])?;
+            audit::log(tx, now, &account, Action::OneTimePasswordsOff, &account)
+        })
+        .await
+}
+
+/// Asks for the password of who is logged in already.
+async fn confirm_password(
+    app: &App,
+    staff: &Staff,
+    password: Zeroizing<String>,
+    address: IpAddr,
+) -> Result<(), ServiceError> {
+    let elapsed = app.clock.elapsed();
+    app.rates.take_log_in(address, staff.account(), elapsed)?;
+    let name = staff.account().to_owned();
+    let row = app.store.read(move |tx| tx.find_account(&name)).await?;
+    let mut row = row.ok_or(AdminError::UnknownAccount)?;
+    row.totp_secret = None;
+    let credentials = Credentials { account: row.name.clone(), password, one_time: String::new() };
+    let result = check(app, Some(&row), &credentials).await;
+    if result.is_ok() {
+        app.rates.give_log_in_back(address, &row.name, elapsed);
+    }
+    result
+}
+
+/// Changes one's own password; every other session of the account ends.
+///
+/// # Errors
+/// [`AdminError::WrongPassword`], [`AdminError::WeakPassword`], or [`ServiceError::TooOften`].
+pub async fn change_password(
+    app: &App,
+    staff: &Staff,
+    old: Zeroizing<String>,
+    new: Zeroizing<String>,
+    address: IpAddr,
+    session: &str,
+) -> Result<(), ServiceError> {
+    check_password(&new)?;
+    confirm_password(app, staff, old, address).await?;
+    let hash = hash(new).await?;
+    let new_stamp = stamp(&hash);
+    let (now, account) = (app.clock.now(), staff.account().to_owned());
+    app.store
+        .write_freeing(move |tx| {
+            tx.change_password(&account, &hash)?;
+            audit::log(tx, now, &account, Action::PasswordChanged, &account)
+        })
+        .await?;
+    app.staff_sessions.end_account(staff.account(), Some(session));
+    app.staff_sessions.renew(session, new_stamp);
+    Ok(())
+}
+
+/// Sets an account's password from the machine itself, adding an admin's account if need be.
+///
+/// # Errors
+/// [`AdminError::WeakPassword`] or [`AdminError::UnacceptableName`].
+pub async fn reset_password(
+    app: &App,
+    admin: &Admin,
+    account: &str,
+    password: Zeroizing<String>,
+) -> Result<(), ServiceError> {
+    check_name(account)?;
+    let hash = hash(password).await?;
+    let (now, by, name) = (app.clock.now(), admin.account().to_owned(), account.to_owned());
+    app.store
+        .write_freeing(move |tx| {
+            tx.set_admin_password(&name, &hash)?;
+            audit::log(tx, now, &by, Action::PasswordChanged, &name)
+        })
+        .await?;
+    app.staff_sessions.end_account(account, None);
+    app.rates.forget_log_ins(account);
+    Ok(())
+}
+
+/// Whether one's own account asks for one-time passwords.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn has_one_time_passwords(app: &App, staff: &Staff) -> Result<bool, ServiceError> {
+    let name = staff.account().to_owned();
+    app.store.read(move |tx| Ok(tx.find_account(&name)?.is_some_and(|row| row.totp_secret.is_some()))).await
+}
+
+/// Every account.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn list(app: &App, _: &Admin) -> Result<Vec<(AccountRow, Vec<i64>)>, ServiceError> {
+    app.store
+        .read(|tx| {
+            let mut all = Vec::new();
+            for row in tx.list_accounts()? {
+                let classes = tx.classes_of_account(&row.name)?;
+                all.push((row, classes));
+            }
+            Ok(all)
+        })
+        .await
+}
+
+/// Adds an account; a moderator's looks after `classes`.
+///
+/// # Errors
+/// [`AdminError::AccountExists`], [`AdminError::WeakPassword`] or [`AdminError::UnacceptableName`].
+pub async fn add(
+    app: &App,
+    admin: &Admin,
+    name: String,
+    password: Zeroizing<String>,
+    role: AccountRole,
+    classes: Vec<i64>,
+) -> Result<(), ServiceError> {
+    let name = name.trim().to_owned();
+    check_name(&name)?;
+    // The log calls whoever is at the machine that.
+    if name == Admin::at_the_machine().account() {
+        return Err(AdminError::AccountExists.into());
+    }
+    let hash = hash(password).await?;
+    let (now, by) = (app.clock.now(), admin.account().to_owned());
+    app.store
+        .write(move |tx| {
+            if !tx.insert_account(&name, &hash, role, now)? {
+                return Err(AdminError::AccountExists.into());
+            }
+            set_classes(tx, &name, &classes)?;
+            audit::log(tx, now, &by, Action::AccountAdded, &name)
+        })
+        .await
+}
+
+fn set_classes(tx: &crate::store::WriteTx<'_>, name: &str, classes: &[i64]) -> Result<(), ServiceError> {
+    for class in classes {
+        tx.find_class(*class)?.ok_or(AdminError::UnknownClass)?;
+    }
+    Ok(tx.set_classes_of_account(name, classes)?)
+}
+
+/// Deletes an account and ends its sessions.
+///
+/// # Errors
+/// [`AdminError::UnknownAccount`] or [`AdminError::LastAdmin`].
+pub async fn delete(app: &App, admin: &Admin, name: String) -> Result<(), ServiceError> {
+    let (now, by, account) = (app.clock.now(), admin.account().to_owned(), name.clone());
+    app.store
+        .write(move |tx| {
+            let row = tx.find_account(&name)?.ok_or(AdminError::UnknownAccount)?;
+            let admins = tx.list_accounts()?.iter().filter(|row| row.role == AccountRole::Admin).count();
+            if row.role == AccountRole::Admin && admins == 1 {
+                return Err(AdminError::LastAdmin.into());
+            }
+            tx.delete_account(&name)?;
+            audit::log(tx, now, &by, Action::AccountDeleted, &name)
+        })
+        .await?;
+    app.staff_sessions.end_account(&account, None);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_time_passwords_are_those_of_the_standard() {
+        // RFC 6238, appendix B, SHA-1, last six of eight digits.
+        let secret = b"12345678901234567890";
+        for (seconds, digits) in
+            [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (20_000_000_000, "353130")]
+        {
+            assert_eq!(one_time_password(secret, seconds / TOTP_PERIOD), digits);
+            assert_eq!(matching_step(secret, digits, seconds + 29), matching_step(secret, digits, seconds));
+            assert_eq!(matching_step(secret, digits, seconds + 120), None);
+        }
+    }
+
+    #[test]
+    fn base32_is_that_of_the_standard() {
+        for (bytes, text) in
+            [("", ""), ("f", "MY"), ("fo", "MZXQ"), ("foo", "MZXW6"), ("foobar", "MZXW6YTBOI")]
+        {
+            assert_eq!(base32(bytes.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn passwords_everybody_tries_are_refused() {
+        for weak in ["", "kurz", "aaaaaaaaaaaaaaa", "Passwort12", "1234567890", "Administrator1!"] {
+            assert_eq!(check_password(weak), Err(AdminError::WeakPassword), "{weak}");
+        }
+        assert_eq!(check_password("Lampe im dritten Stock"), Ok(()));
+        assert_eq!(check_password(&"xyzab".repeat(41)), Err(AdminError::WeakPassword));
+    }
+}

@@ -1,0 +1,163 @@
+//! Why something that only admins ask for was refused. The pages have words for each in both languages.
+
+/// Why something that only admins ask for was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// Nobody of that number or ID.
+    #[error("nobody has this ID or number here")]
+    UnknownPerson,
+    /// Empty, too long, or with control characters.
+    #[error("a name has 1 to 80 characters that can be shown")]
+    UnacceptableName,
+    /// No such class.
+    #[error("there is no such class or team")]
+    UnknownClass,
+    /// A class of that name is there already.
+    #[error("there is a class or team of this name already")]
+    ClassExists,
+    /// Somebody else has this key.
+    #[error("somebody else has this key")]
+    KeyTaken,
+    /// Only for people who have registered.
+    #[error("this person has not registered yet")]
+    NotRegistered,
+    /// No such device, or one that is revoked.
+    #[error("this person has no such device")]
+    UnknownDevice,
+    /// The first line of a class list names no columns.
+    #[error("the first line must name the columns, for example: Name;Klasse;Kennung")]
+    ListWithoutNames,
+    /// A class list without rows.
+    #[error("the list is empty")]
+    EmptyList,
+    /// No such import.
+    #[error("there is no such import")]
+    UnknownImport,
+    /// Undone before.
+    #[error("this import was undone already")]
+    AlreadyUndone,
+    /// A dry run that is too old, or was never made.
+    #[error("this preview is over: choose the file again")]
+    PreviewGone,
+    /// The file is too large.
+    #[error("the file is larger than this server takes")]
+    FileTooLarge,
+    /// More cards at once than make sense.
+    #[error("at most 600 cards at once: choose a class")]
+    TooManyCards,
+    /// A password that is too short or too common.
+    #[error("a password needs at least 10 characters and must not be a common one")]
+    WeakPassword,
+    /// Two entries of a new password differ.
+    #[error("the two passwords differ")]
+    PasswordsDiffer,
+    /// Account, password or one-time password is wrong.
+    #[error("account or password is wrong")]
+    WrongPassword,
+    /// Password right, and a one-time password is needed.
+    #[error("a one-time password is needed")]
+    NeedsOneTimePassword,
+    /// The set-up code is wrong.
+    #[error("the set-up code is wrong: the server's log shows it")]
+    WrongSetUpCode,
+    /// The server has been set up.
+    #[error("this server has been set up already")]
+    AlreadySetUp,
+    /// No such account.
+    #[error("there is no such account")]
+    UnknownAccount,
+    /// There is such an account.
+    #[error("there is an account of this name already")]
+    AccountExists,
+    /// The last admin cannot go.
+    #[error("the last admin's account cannot be deleted")]
+    LastAdmin,
+    /// Only admins may do this.
+    #[error("only an admin may do this")]
+    AdminsOnly,
+    /// The form is too old, or comes from another site.
+    #[error("this form is too old or comes from elsewhere: open the page again")]
+    ForeignForm,
+    /// The request names a host that is not this server.
+    #[error("this server is not called that: use its address or a name it knows")]
+    UnknownHost,
+    /// A rule out of its range.
+    #[error("{0} is out of its range")]
+    RuleOutOfRange(&'static str),
+    /// The rule stands in momedo.toml.
+    #[error("{0} is set in momedo.toml: change it there")]
+    RuleFixed(&'static str),
+    /// Not an address with a port.
+    #[error("an address with a port is expected, such as 0.0.0.0:4711")]
+    NotAnAddress,
+    /// No such listener.
+    #[error("there is no such listener")]
+    UnknownListener,
+    /// There is such a listener.
+    #[error("there is a listener at this address already")]
+    ListenerExists,
+    /// A listener that stands in momedo.toml or on the command line.
+    #[error("this listener stands in momedo.toml or on the command line")]
+    ListenerFixed,
+    /// The last one, or the one this request came over.
+    #[error("the last listener that runs cannot be stopped")]
+    LastListener,
+    /// The operating system refused the address.
+    #[error("cannot listen there: {0}")]
+    CannotListen(String),
+    /// A certificate that cannot be used.
+    #[error("this certificate cannot be used: {0}")]
+    UnusableCertificate(String),
+}
+
+impl AdminError {
+    /// The word the pages know it by.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::UnknownPerson => "unknown-person",
+            Self::UnacceptableName => "unacceptable-name",
+            Self::UnknownClass => "unknown-class",
+            Self::ClassExists => "class-exists",
+            Self::KeyTaken => "key-taken",
+            Self::NotRegistered => "not-registered",
+            Self::UnknownDevice => "unknown-device",
+            Self::ListWithoutNames => "list-without-names",
+            Self::EmptyList => "empty-list",
+            Self::UnknownImport => "unknown-import",
+            Self::AlreadyUndone => "already-undone",
+            Self::PreviewGone => "preview-gone",
+            Self::FileTooLarge => "file-too-large",
+            Self::TooManyCards => "too-many-cards",
+            Self::WeakPassword => "weak-password",
+            Self::PasswordsDiffer => "passwords-differ",
+            Self::WrongPassword => "wrong-password",
+            Self::NeedsOneTimePassword => "needs-one-time-password",
+            Self::WrongSetUpCode => "wrong-set-up-code",
+            Self::AlreadySetUp => "already-set-up",
+            Self::UnknownAccount => "unknown-account",
+            Self::AccountExists => "account-exists",
+            Self::LastAdmin => "last-admin",
+            Self::AdminsOnly => "admins-only",
+            Self::ForeignForm => "foreign-form",
+            Self::UnknownHost => "unknown-host",
+            Self::RuleOutOfRange(_) => "rule-out-of-range",
+            Self::RuleFixed(_) => "rule-fixed",
+            Self::NotAnAddress => "not-an-address",
+            Self::UnknownListener => "unknown-listener",
+            Self::ListenerExists => "listener-exists",
+            Self::ListenerFixed => "listener-fixed",
+            Self::LastListener => "last-listener",
+            Self::CannotListen(_) => "cannot-listen",
+            Self::UnusableCertificate(_) => "unusable-certificate",
+        }
+    }
+
+    /// What the sentence is about, where it names something.
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::RuleOutOfRange(what) | Self::RuleFixed(what) => what,
+            Self::CannotListen(reason) | Self::UnusableCertificate(reason) => reason,
+            _ => "",
+        }
+    }
+}

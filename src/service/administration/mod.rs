@@ -1,0 +1,410 @@
+//! What an admin asks for in one line: over the control socket beside a running server, or without one.
+//!
+//! Every request goes through the same use cases as the admin pages.
+
+mod request;
+
+use momedo_protocol::id::DeviceId;
+use momedo_protocol::invite::{InviteCode, InviteLink};
+use momedo_protocol::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub use request::{
+    AccountRequest, AdminRequest, ClassRequest, ListenerRequest, ParticipantRequest, Password,
+};
+
+use super::audit::Action;
+use super::backup::{self, Backup, BackupRequest, BackupStatus};
+use super::permission::Admin;
+use super::registration::code_hash;
+use super::{ServiceError, accounts, audit, classes, import, listeners, overview, people, rules, set_up};
+use crate::state::App;
+use crate::store::{PeopleFilter, PersonId, PersonRow, ReadTx, SCHEMA_VERSION};
+
+/// The setting that remembers the address invite links name.
+const LINK_ADDRESS: &str = "link-address";
+
+/// Rows read at once for a list on the command line.
+const PAGE: u64 = 500;
+
+/// What an admin gets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AdminResponse {
+    /// A new invite.
+    Invite(Invite),
+    /// Counts.
+    Status(Status),
+    /// Backups.
+    Backups {
+        /// Those that were asked for.
+        backups: Vec<Backup>,
+    },
+    /// One object per line.
+    Lines(Vec<Value>),
+}
+
+/// A new invite.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invite {
+    /// The link to hand out.
+    pub link: String,
+    /// The code in it.
+    pub code: InviteCode,
+    /// Until when it can be used.
+    pub expires_at: UnixMillis,
+}
+
+/// The server in numbers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    /// Registered participants.
+    pub participants: u64,
+    /// Devices that are not revoked.
+    pub devices: u64,
+    /// Participants connected right now.
+    pub online: u64,
+    /// Envelopes that wait.
+    pub ozone_envelopes: u64,
+    /// Their bytes.
+    pub ozone_bytes: u64,
+    /// Version of the program.
+    pub version: String,
+    /// Version of the database's schema.
+    pub schema: u32,
+    /// Fingerprint of the server.
+    pub fingerprint: String,
+    /// Whether the disk is full, so that new mail is refused.
+    pub storage_full: bool,
+    /// How the backups stand.
+    pub backups: BackupStatus,
+}
+
+/// Does what whoever is at the machine asks.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, ServiceError> {
+    let admin = &Admin::at_the_machine();
+    let line = |value: Value| Ok(AdminResponse::Lines(vec![value]));
+    match request {
+        AdminRequest::Invite { name } => invite(app, admin, name).await.map(AdminResponse::Invite),
+        AdminRequest::Status => status(app).await.map(AdminResponse::Status),
+        AdminRequest::ResetPassword { account, password } => {
+            accounts::reset_password(app, admin, &account, password.into()).await?;
+            line(json!({ "account": account }))
+        }
+        AdminRequest::SetUp { name, password } => {
+            set_up::at_the_machine(app, admin, name, password.into()).await?;
+            line(json!({ "account": set_up::ACCOUNT, "name": app.config().server.name }))
+        }
+        AdminRequest::Page => line(json!({ "address": page_address(app).await? })),
+        AdminRequest::Overview => {
+            let overview = overview::overview(app, admin).await?;
+            line(serde_json::to_value(overview).map_err(|error| ServiceError::Internal(error.to_string()))?)
+        }
+        AdminRequest::Rules { change } => {
+            if change != rules::Rules::default() {
+                rules::change(app, admin, change).await?;
+            }
+            let config = app.config();
+            line(json!({
+                "name": config.server.name, "addresses": config.server.addresses,
+                "retention_days": config.mail.retention_days,
+                "queue_mib": config.mail.max_queue_bytes / (1024 * 1024),
+                "sender_share_percent": config.mail.sender_share_percent,
+                "invite_days": config.rules.invite_days,
+                "messages_per_minute": config.rates.messages.per_minute,
+                "backup_every_hours": config.backup.every_hours, "backup_keep": config.backup.keep,
+            }))
+        }
+        AdminRequest::Participant(request) => participant(app, admin, request).await,
+        AdminRequest::Class(request) => class(app, admin, request).await,
+        AdminRequest::Listener(request) => listener(app, admin, request).await,
+        AdminRequest::Account(request) => account(app, admin, request).await,
+        AdminRequest::Backup(request) => {
+            let makes = matches!(request, BackupRequest::Now);
+            let backups = backup::execute(app, request).await?;
+            if let Some(made) = backups.first().filter(|_| makes) {
+                audit::note(app, admin.account(), Action::BackupMade, &made.name.to_string()).await?;
+            }
+            Ok(AdminResponse::Backups { backups })
+        }
+        AdminRequest::Log { search, limit } => {
+            let rows = audit::list(app, admin, search, None, limit.min(100_000)).await?;
+            lines(rows)
+        }
+    }
+}
+
+fn lines<T: Serialize>(rows: Vec<T>) -> Result<AdminResponse, ServiceError> {
+    let values: Result<_, _> = rows.into_iter().map(serde_json::to_value).collect();
+    values.map(AdminResponse::Lines).map_err(|error| ServiceError::Internal(error.to_string()))
+}
+
+fn person_line(person: &PersonRow) -> Value {
+    let state = match (person.state, person.invited_until) {
+        (Some(state), _) => state.word(),
+        (None, Some(_)) => "invited",
+        (None, None) => "added",
+    };
+    json!({
+        "number": person.id, "id": person.participant.map(|id| id.to_string()), "name": person.name,
+        "role": person.role, "state": state, "classes": person.classes, "key": person.external_key,
+        "devices": person.devices,
+    })
+}
+
+async fn participant(
+    app: &App,
+    admin: &Admin,
+    request: ParticipantRequest,
+) -> Result<AdminResponse, ServiceError> {
+    let done = || AdminResponse::Lines(vec![json!({ "done": true })]);
+    let staff = admin.staff();
+    match request {
+        ParticipantRequest::List { search, class } => {
+            let class = match class {
+                Some(name) => {
+                    let found = app.store.read(move |tx| classes::find_class(tx, &name)).await?;
+                    Some(found.id)
+                }
+                None => None,
+            };
+            let mut all = Vec::new();
+            loop {
+                let filter = PeopleFilter { search: search.clone(), class, ..PeopleFilter::default() };
+                let (page, total) = people::list(app, &staff, filter, all.len() as u64, PAGE).await?;
+                let ended = page.is_empty();
+                all.extend(page.iter().map(person_line));
+                if ended || all.len() as u64 >= total {
+                    return Ok(AdminResponse::Lines(all));
+                }
+            }
+        }
+        ParticipantRequest::Add { name, role, class, key } => {
+            let class = match class {
+                Some(name) => Some(app.store.read(move |tx| classes::find_class(tx, &name)).await?.id),
+                None => None,
+            };
+            let id = people::add(app, admin, name, role, class, key).await?;
+            lines(people::invite(app, &staff, vec![id]).await?)
+        }
+        ParticipantRequest::Invite { who, class } => {
+            let mut ids = Vec::new();
+            for who in who {
+                ids.push(people::details(app, &staff, who.parse()?).await?.person.id);
+            }
+            if let Some(class) = class {
+                ids.extend(unregistered(app, admin, class).await?);
+            }
+            lines(people::invite(app, &staff, ids).await?)
+        }
+        ParticipantRequest::Rename { who, name } => {
+            people::rename(app, admin, who.parse()?, name).await.map(|()| done())
+        }
+        ParticipantRequest::Role { who, role } => {
+            people::set_role(app, admin, who.parse()?, role).await.map(|()| done())
+        }
+        ParticipantRequest::Enable { who, enabled } => {
+            people::set_enabled(app, admin, who.parse()?, enabled).await.map(|()| done())
+        }
+        ParticipantRequest::Delete { who, preview } => {
+            let who = who.parse()?;
+            if preview {
+                return lines(vec![people::preview_deletion(app, admin, who).await?]);
+            }
+            people::delete(app, admin, who).await.map(|()| done())
+        }
+        ParticipantRequest::ResetKeys { who } => {
+            let who = who.parse()?;
+            people::reset_keys(app, admin, who).await?;
+            let id = people::details(app, &staff, who).await?.person.id;
+            lines(people::invite(app, &staff, vec![id]).await?)
+        }
+        ParticipantRequest::Devices { who } => {
+            lines(people::details(app, &staff, who.parse()?).await?.devices)
+        }
+        ParticipantRequest::RevokeDevice { who, device } => {
+            let device: DeviceId =
+                device.parse().map_err(|_| ServiceError::Admin(super::AdminError::UnknownDevice))?;
+            people::revoke_device(app, admin, who.parse()?, device).await.map(|()| done())
+        }
+        ParticipantRequest::Import { file_name, file, dry_run } => {
+            if dry_run {
+                return lines(import::plan(app, admin, &file.0).await?);
+            }
+            lines(vec![import::import(app, admin, file_name, &file.0).await?])
+        }
+        ParticipantRequest::UndoImport { id } => lines(vec![import::undo(app, admin, id).await?]),
+    }
+}
+
+async fn unregistered(app: &App, admin: &Admin, class: String) -> Result<Vec<PersonId>, ServiceError> {
+    let class = app.store.read(move |tx| classes::find_class(tx, &class)).await?.id;
+    let filter = PeopleFilter { class: Some(class), unregistered: true, ..PeopleFilter::default() };
+    let (rows, _) = people::list(app, &admin.staff(), filter, 0, 2_000).await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+async fn class(app: &App, admin: &Admin, request: ClassRequest) -> Result<AdminResponse, ServiceError> {
+    let done = || AdminResponse::Lines(vec![json!({ "done": true })]);
+    match request {
+        ClassRequest::List => lines(classes::list(app, &admin.staff(), String::new(), 0, 10_000).await?.0),
+        ClassRequest::Add { name } => {
+            let id = classes::add(app, admin, name.clone()).await?;
+            Ok(AdminResponse::Lines(vec![json!({ "number": id, "name": name })]))
+        }
+        ClassRequest::Rename { class, name } => {
+            classes::rename(app, admin, class, name).await.map(|()| done())
+        }
+        ClassRequest::Delete { class } => classes::delete(app, admin, class).await.map(|()| done()),
+        ClassRequest::Membership { class, who, is_member } => {
+            classes::set_membership(app, admin, class, who.parse()?, is_member).await.map(|()| done())
+        }
+    }
+}
+
+async fn listener(app: &App, admin: &Admin, request: ListenerRequest) -> Result<AdminResponse, ServiceError> {
+    match request {
+        ListenerRequest::List => {}
+        ListenerRequest::Add { address } => drop(listeners::add(app, admin, &address).await?),
+        ListenerRequest::Start { address } => {
+            listeners::change(app, admin, &address, Action::ListenerStarted).await?;
+        }
+        ListenerRequest::Stop { address } => {
+            listeners::change(app, admin, &address, Action::ListenerStopped).await?;
+        }
+        ListenerRequest::Remove { address } => {
+            listeners::change(app, admin, &address, Action::ListenerRemoved).await?;
+        }
+    }
+    lines(listeners::list(app, admin).await?)
+}
+
+async fn account(app: &App, admin: &Admin, request: AccountRequest) -> Result<AdminResponse, ServiceError> {
+    match request {
+        AccountRequest::List => {}
+        AccountRequest::Add { name, password, role, classes } => {
+            let mut numbers = Vec::new();
+            for class in classes {
+                numbers.push(app.store.read(move |tx| classes::find_class(tx, &class)).await?.id);
+            }
+            accounts::add(app, admin, name, password.into(), role, numbers).await?;
+        }
+        AccountRequest::Delete { name } => accounts::delete(app, admin, name).await?,
+    }
+    let rows = accounts::list(app, admin).await?;
+    let line = |(row, classes): (crate::store::AccountRow, Vec<i64>)| {
+        json!({
+            "name": row.name, "role": row.role, "one_time_passwords": row.totp_secret.is_some(),
+            "classes": classes,
+        })
+    };
+    Ok(AdminResponse::Lines(rows.into_iter().map(line).collect()))
+}
+
+async fn invite(app: &App, admin: &Admin, name: Option<String>) -> Result<Invite, ServiceError> {
+    if let Some(name) = name {
+        let role = crate::domain::role::Role::Member;
+        let person = people::add(app, admin, name, role, None, None).await?;
+        let card = people::invite(app, &admin.staff(), vec![person]).await?.pop();
+        let card = card.ok_or_else(|| ServiceError::Internal("a new person cannot be invited".into()))?;
+        let link: InviteLink =
+            card.link.parse().map_err(|_| ServiceError::Internal("an own link cannot be read".into()))?;
+        return Ok(Invite { link: card.link, code: link.code, expires_at: card.expires_at });
+    }
+    let code = InviteCode::random();
+    let created_at = app.clock.now();
+    let days = app.config().rules.invite_days;
+    let expires_at = created_at.plus_days(days);
+    let account = admin.account().to_owned();
+    let address = app
+        .store
+        .write(move |tx| {
+            let expires = tx.tick().plus_days(days);
+            tx.insert_invite(&code_hash(code), None, None, created_at, expires_at, expires)?;
+            audit::log(tx, created_at, &account, Action::InvitesMade, "1")?;
+            link_address(tx)
+        })
+        .await?;
+    let address = link_address_or_default(app, address);
+    let link = InviteLink { address, code, server: app.fingerprint }.to_string();
+    Ok(Invite { link, code, expires_at })
+}
+
+/// The address invite links name, if one was remembered.
+pub(super) fn link_address(tx: &ReadTx<'_>) -> Result<Option<String>, ServiceError> {
+    Ok(tx.setting(LINK_ADDRESS)?.and_then(|bytes| String::from_utf8(bytes).ok()))
+}
+
+pub(super) fn link_address_or_default(app: &App, remembered: Option<String>) -> String {
+    let config = app.config();
+    remembered.unwrap_or_else(|| crate::addresses::for_links(&config, &config.listen.addresses))
+}
+
+/// What a browser on this machine should open.
+async fn page_address(app: &App) -> Result<String, ServiceError> {
+    let local = app.local_pages.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let base = match local {
+        Some(base) => base,
+        None => format!("https://{}/admin", administration_address(app).await?),
+    };
+    if set_up::is_needed(app).await? {
+        return Ok(format!("{base}/setup?code={}", set_up::code(app)));
+    }
+    Ok(base)
+}
+
+/// Where people reach this server, `host:port`.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn administration_address(app: &App) -> Result<String, ServiceError> {
+    let remembered = app.store.read(link_address).await?;
+    Ok(link_address_or_default(app, remembered))
+}
+
+/// Remembers the address that invite links name.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn remember_link_address(app: &App, address: String) -> Result<(), ServiceError> {
+    app.store
+        .write(move |tx| {
+            // Writing the same again would only wear the SD card.
+            if tx.setting(LINK_ADDRESS)?.as_deref() == Some(address.as_bytes()) {
+                return Ok(());
+            }
+            Ok::<_, ServiceError>(tx.set_setting(LINK_ADDRESS, address.as_bytes())?)
+        })
+        .await
+}
+
+/// The server in numbers.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn status(app: &App) -> Result<Status, ServiceError> {
+    let (participants, devices, (ozone_envelopes, ozone_bytes)) = app
+        .store
+        .read(|tx| {
+            Ok::<_, ServiceError>((tx.count_participants()?, tx.count_devices()?, tx.count_envelopes()?))
+        })
+        .await?;
+    Ok(Status {
+        participants,
+        devices,
+        online: app.hub.online(),
+        ozone_envelopes,
+        ozone_bytes,
+        version: env!("CARGO_PKG_VERSION").into(),
+        schema: SCHEMA_VERSION,
+        fingerprint: app.fingerprint.to_string(),
+        storage_full: app.store.is_full(),
+        backups: backup::status(app).await,
+    })
+}

@@ -1,0 +1,133 @@
+//! What an admin may ask for, as it travels over the control socket.
+
+use momedo_protocol::encoding::Base64Bytes;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::domain::role::{AccountRole, Role};
+use crate::service::backup::BackupRequest;
+use crate::service::rules::Rules;
+use crate::store::ImportId;
+
+/// A password on its way; not shown by `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(pub String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(***)")
+    }
+}
+
+impl From<Password> for Zeroizing<String> {
+    fn from(Password(password): Password) -> Self {
+        Self::new(password)
+    }
+}
+
+/// What an admin asks for; one JSON object over the control socket.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum AdminRequest {
+    /// Makes an invite.
+    Invite {
+        /// The name to write on it.
+        name: Option<String>,
+    },
+    /// Counts.
+    Status,
+    /// Sets an admin account's password.
+    ResetPassword {
+        /// The account.
+        account: String,
+        /// The new password.
+        password: Password,
+    },
+    /// Makes the first account.
+    SetUp {
+        /// The server's name.
+        name: Option<String>,
+        /// The new account's password.
+        password: Password,
+    },
+    /// Where the admin pages are.
+    Page,
+    /// Is everything well?
+    Overview,
+    /// Shows the rules, after changing some.
+    Rules {
+        /// What changes.
+        change: Rules,
+    },
+    /// People and their devices.
+    Participant(ParticipantRequest),
+    /// Classes.
+    Class(ClassRequest),
+    /// Listeners.
+    Listener(ListenerRequest),
+    /// Accounts of the admin pages.
+    Account(AccountRequest),
+    /// Makes, lists or verifies backups.
+    Backup(BackupRequest),
+    /// What admins did, newest first.
+    Log {
+        /// Part of account, action or subject; empty: everything.
+        search: String,
+        /// Most lines.
+        limit: u64,
+    },
+}
+
+/// About people. `who` is an ID, or `#` and the number in the list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the use cases say what each field means")]
+pub enum ParticipantRequest {
+    List { search: String, class: Option<String> },
+    Add { name: String, role: Role, class: Option<String>, key: Option<String> },
+    Invite { who: Vec<String>, class: Option<String> },
+    Rename { who: String, name: String },
+    Role { who: String, role: Role },
+    Enable { who: String, enabled: bool },
+    Delete { who: String, preview: bool },
+    ResetKeys { who: String },
+    Devices { who: String },
+    RevokeDevice { who: String, device: String },
+    Import { file_name: String, file: Base64Bytes, dry_run: bool },
+    UndoImport { id: ImportId },
+}
+
+/// About classes. `class` is a name, or `#` and its number.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the use cases say what each field means")]
+pub enum ClassRequest {
+    List,
+    Add { name: String },
+    Rename { class: String, name: String },
+    Delete { class: String },
+    Membership { class: String, who: String, is_member: bool },
+}
+
+/// About listeners. `address` has a port.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the use cases say what each field means")]
+pub enum ListenerRequest {
+    List,
+    Add { address: String },
+    Start { address: String },
+    Stop { address: String },
+    Remove { address: String },
+}
+
+/// About accounts of the admin pages.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the use cases say what each field means")]
+pub enum AccountRequest {
+    List,
+    Add { name: String, password: Password, role: AccountRole, classes: Vec<String> },
+    Delete { name: String },
+}

@@ -1,0 +1,182 @@
+//! The log of what admins did. A line is written in the transaction that does it, so neither comes alone.
+
+use momedo_protocol::time::UnixMillis;
+
+use super::ServiceError;
+use super::permission::Admin;
+use crate::state::App;
+use crate::store::{AuditRow, WriteTx};
+
+/// What was done, as one word; the pages have a sentence for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Action {
+    SetUp,
+    LoggedIn,
+    LogInFailed,
+    PersonAdded,
+    PersonRenamed,
+    PersonDeleted,
+    RoleChanged,
+    ParticipantDisabled,
+    ParticipantEnabled,
+    KeysReset,
+    DeviceRevoked,
+    InvitesMade,
+    ListImported,
+    ImportUndone,
+    ClassAdded,
+    ClassRenamed,
+    ClassDeleted,
+    ClassJoined,
+    ClassLeft,
+    AccountAdded,
+    AccountDeleted,
+    AccountChanged,
+    PasswordChanged,
+    OneTimePasswordsOn,
+    OneTimePasswordsOff,
+    SessionEnded,
+    RulesChanged,
+    ListenerAdded,
+    ListenerRemoved,
+    ListenerStarted,
+    ListenerStopped,
+    CertificateChanged,
+    BackupMade,
+    BackupDownloaded,
+    BackupRestored,
+    ServerStopped,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: &[Self] = &[
+        Self::SetUp,
+        Self::LoggedIn,
+        Self::LogInFailed,
+        Self::PersonAdded,
+        Self::PersonRenamed,
+        Self::PersonDeleted,
+        Self::RoleChanged,
+        Self::ParticipantDisabled,
+        Self::ParticipantEnabled,
+        Self::KeysReset,
+        Self::DeviceRevoked,
+        Self::InvitesMade,
+        Self::ListImported,
+        Self::ImportUndone,
+        Self::ClassAdded,
+        Self::ClassRenamed,
+        Self::ClassDeleted,
+        Self::ClassJoined,
+        Self::ClassLeft,
+        Self::AccountAdded,
+        Self::AccountDeleted,
+        Self::AccountChanged,
+        Self::PasswordChanged,
+        Self::OneTimePasswordsOn,
+        Self::OneTimePasswordsOff,
+        Self::SessionEnded,
+        Self::RulesChanged,
+        Self::ListenerAdded,
+        Self::ListenerRemoved,
+        Self::ListenerStarted,
+        Self::ListenerStopped,
+        Self::CertificateChanged,
+        Self::BackupMade,
+        Self::BackupDownloaded,
+        Self::BackupRestored,
+        Self::ServerStopped,
+    ];
+
+    /// The word in the table and in exports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SetUp => "set-up",
+            Self::LoggedIn => "logged-in",
+            Self::LogInFailed => "log-in-failed",
+            Self::PersonAdded => "person-added",
+            Self::PersonRenamed => "person-renamed",
+            Self::PersonDeleted => "person-deleted",
+            Self::RoleChanged => "role-changed",
+            Self::ParticipantDisabled => "participant-disabled",
+            Self::ParticipantEnabled => "participant-enabled",
+            Self::KeysReset => "keys-reset",
+            Self::DeviceRevoked => "device-revoked",
+            Self::InvitesMade => "invites-made",
+            Self::ListImported => "list-imported",
+            Self::ImportUndone => "import-undone",
+            Self::ClassAdded => "class-added",
+            Self::ClassRenamed => "class-renamed",
+            Self::ClassDeleted => "class-deleted",
+            Self::ClassJoined => "class-joined",
+            Self::ClassLeft => "class-left",
+            Self::AccountAdded => "account-added",
+            Self::AccountDeleted => "account-deleted",
+            Self::AccountChanged => "account-changed",
+            Self::PasswordChanged => "password-changed",
+            Self::OneTimePasswordsOn => "one-time-passwords-on",
+            Self::OneTimePasswordsOff => "one-time-passwords-off",
+            Self::SessionEnded => "session-ended",
+            Self::RulesChanged => "rules-changed",
+            Self::ListenerAdded => "listener-added",
+            Self::ListenerRemoved => "listener-removed",
+            Self::ListenerStarted => "listener-started",
+            Self::ListenerStopped => "listener-stopped",
+            Self::CertificateChanged => "certificate-changed",
+            Self::BackupMade => "backup-made",
+            Self::BackupDownloaded => "backup-downloaded",
+            Self::BackupRestored => "backup-restored",
+            Self::ServerStopped => "server-stopped",
+        }
+    }
+}
+
+/// Adds a line in the transaction of what it tells of.
+pub(super) fn log(
+    tx: &WriteTx<'_>,
+    at: UnixMillis,
+    account: &str,
+    action: Action,
+    subject: &str,
+) -> Result<(), ServiceError> {
+    Ok(tx.log(at, account, action.word(), subject)?)
+}
+
+/// Adds a line for what is not in the database itself.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn note(app: &App, account: &str, action: Action, subject: &str) -> Result<(), ServiceError> {
+    let (at, account, subject) = (app.clock.now(), account.to_owned(), subject.to_owned());
+    // A line is small, and a full disk must not keep the admins out.
+    app.store.write_freeing(move |tx| log(tx, at, &account, action, &subject)).await
+}
+
+/// As [`note`], without waiting for it.
+pub(super) fn note_later(app: &App, account: String, action: Action, subject: String) {
+    let (at, store) = (app.clock.now(), app.store.clone());
+    tokio::spawn(async move {
+        let noted: Result<(), ServiceError> =
+            store.write_freeing(move |tx| log(tx, at, &account, action, &subject)).await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, "a log line is lost");
+        }
+    });
+}
+
+/// Lines before line `before` (`None`: from the newest), newest first.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn list(
+    app: &App,
+    _: &Admin,
+    search: String,
+    before: Option<i64>,
+    limit: u64,
+) -> Result<Vec<AuditRow>, ServiceError> {
+    let before = before.unwrap_or(i64::MAX);
+    app.store.read(move |tx| Ok(tx.audit_log(&search, before, limit)?)).await
+}

@@ -1,0 +1,210 @@
+//! Is everything well, and what needs doing?
+
+use std::time::Duration;
+
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::time::UnixMillis;
+use serde::Serialize;
+
+use super::error::compute;
+use super::permission::Admin;
+use super::{ServiceError, administration};
+use crate::activity::HOURS;
+use crate::state::App;
+use crate::store::{KeysRow, OzoneRow, Tick};
+
+/// A thing to be done, worst first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "what")]
+pub enum Task {
+    /// New mail is refused.
+    DiskFull,
+    /// A listener does not run.
+    ListenerFailed {
+        /// Its address.
+        address: String,
+    },
+    /// The last backup failed.
+    BackupsFail {
+        /// Why.
+        reason: String,
+    },
+    /// The clock is before this program was made.
+    ClockWrong,
+    /// Nobody has been invited.
+    NobodyThere,
+    /// People have not used their invites.
+    Unregistered {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// The overview.
+#[derive(Debug, Clone, Serialize)]
+pub struct Overview {
+    /// The server in numbers.
+    #[serde(flatten)]
+    pub status: administration::Status,
+    /// People the admins know.
+    pub people: u64,
+    /// What needs doing.
+    pub tasks: Vec<Task>,
+    /// Messages per hour, oldest first.
+    pub messages_per_hour: [u64; HOURS],
+}
+
+/// How old shared figures may be: counting all waiting mail is work, and many pages may be open.
+const STATUS_AGE: Duration = Duration::from_secs(15);
+
+/// The server in numbers, at most some seconds old.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn recent_status(app: &App) -> Result<administration::Status, ServiceError> {
+    let now = app.clock.elapsed();
+    let mut kept = app.recent_status.lock().await;
+    if let Some((taken, status)) = &*kept
+        && now.saturating_sub(*taken) < STATUS_AGE
+    {
+        return Ok(administration::Status { online: app.hub.online(), ..status.clone() });
+    }
+    let status = administration::status(app).await?;
+    *kept = Some((now, status.clone()));
+    Ok(status)
+}
+
+/// A clock that shows an earlier time was never set: this is a day before this code was written.
+const EARLIEST_NOW: u64 = 1_790_000_000_000;
+
+/// One participant's ozone, as listed.
+#[derive(Debug, Clone)]
+pub struct Ozone {
+    /// Whose.
+    pub participant: ParticipantId,
+    /// Their name.
+    pub name: String,
+    /// Deliveries that wait.
+    pub depth: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the oldest was accepted.
+    pub oldest_at: Option<UnixMillis>,
+}
+
+/// One participant's keys, as listed.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Whose.
+    pub participant: ParticipantId,
+    /// Their name.
+    pub name: String,
+    /// Version of the bundle; 0: none.
+    pub version: u64,
+    /// Fingerprint of the signature key, grouped.
+    pub fingerprint: String,
+    /// The suites its owner accepts.
+    pub suites: String,
+    /// When the bundle was made, by its owner's clock.
+    pub issued_at: UnixMillis,
+    /// How often the signature key changed.
+    pub changes: u64,
+    /// Whether an admin reset the keys and no new ones came yet.
+    pub awaits_keys: bool,
+}
+
+/// One page of ozones, fullest first, and how many there are in all.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn ozones(
+    app: &App,
+    _: &Admin,
+    search: String,
+    offset: u64,
+    limit: u64,
+) -> Result<(Vec<Ozone>, u64), ServiceError> {
+    let now = app.clock.now();
+    app.store
+        .read(move |tx| {
+            let tick = tx.tick();
+            let (rows, total) = tx.list_ozones(&search, offset, limit)?;
+            let at = |oldest: Tick| UnixMillis(now.0.saturating_sub(tick.0.saturating_sub(oldest.0)));
+            let ozone = |row: OzoneRow| Ozone {
+                participant: row.participant,
+                name: row.name,
+                depth: row.depth,
+                bytes: row.bytes,
+                oldest_at: row.oldest.map(at),
+            };
+            Ok((rows.into_iter().map(ozone).collect(), total))
+        })
+        .await
+}
+
+/// One page of keys, by name, and how many there are in all.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn keys(
+    app: &App,
+    _: &Admin,
+    search: String,
+    offset: u64,
+    limit: u64,
+) -> Result<(Vec<Keys>, u64), ServiceError> {
+    let (rows, total) = app.store.read(move |tx| tx.list_keys(&search, offset, limit)).await?;
+    let keys = compute(move || rows.into_iter().map(keys_of).collect::<Result<Vec<_>, _>>()).await?;
+    Ok((keys, total))
+}
+
+fn keys_of(row: KeysRow) -> Result<Keys, ServiceError> {
+    let bundle = match row.bundle.as_str() {
+        "" => None,
+        text => Some(super::key_server::verified_bundle(text)?),
+    };
+    let suites = bundle.as_ref().map_or_else(String::new, |bundle| {
+        bundle.payload.suites.iter().map(|suite| suite.number().to_string()).collect::<Vec<_>>().join(", ")
+    });
+    Ok(Keys {
+        participant: row.participant,
+        name: row.name,
+        version: row.version,
+        fingerprint: bundle.as_ref().map_or_else(String::new, |bundle| bundle.fingerprint().grouped()),
+        suites,
+        issued_at: bundle.map_or(UnixMillis(0), |bundle| bundle.payload.issued_at),
+        changes: row.changes,
+        awaits_keys: row.awaits_keys,
+    })
+}
+
+/// Looks at everything.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn overview(app: &App, _: &Admin) -> Result<Overview, ServiceError> {
+    let status = administration::status(app).await?;
+    let (people, unregistered) = app.store.read(|tx| tx.count_people()).await?;
+    let mut tasks = Vec::new();
+    if status.storage_full {
+        tasks.push(Task::DiskFull);
+    }
+    for listener in app.listeners.list() {
+        if matches!(listener.state, crate::listening::ListenerState::Failed(_)) {
+            tasks.push(Task::ListenerFailed { address: listener.address.to_string() });
+        }
+    }
+    if let Some(reason) = status.backups.trouble.clone() {
+        tasks.push(Task::BackupsFail { reason });
+    }
+    if app.clock.now().0 < EARLIEST_NOW {
+        tasks.push(Task::ClockWrong);
+    }
+    if people == 0 {
+        tasks.push(Task::NobodyThere);
+    } else if unregistered > 0 {
+        tasks.push(Task::Unregistered { count: unregistered });
+    }
+    let messages_per_hour = app.activity.by_hour(app.clock.elapsed());
+    Ok(Overview { status, people, tasks, messages_per_hour })
+}

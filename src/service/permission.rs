@@ -1,0 +1,61 @@
+//! Permission is a type: a use case for admins takes an [`Admin`], and nobody can make one without having
+//! been let in.
+
+use crate::domain::role::AccountRole;
+
+/// Proof that an admin acts: logged in on the admin pages, or at the machine itself.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    account: String,
+}
+
+/// Proof that somebody with an account acts: an admin, or a moderator with some classes.
+#[derive(Debug, Clone)]
+pub struct Staff {
+    account: String,
+    /// `None`: an admin, who looks after everybody.
+    classes: Option<Vec<i64>>,
+}
+
+impl Admin {
+    /// Whoever holds the data directory or its control socket; they could change the file itself.
+    pub(crate) fn at_the_machine() -> Self {
+        Self { account: "momedo admin".into() }
+    }
+
+    /// The account, for the log.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// An admin may do what any staff may.
+    pub fn staff(&self) -> Staff {
+        Staff { account: self.account.clone(), classes: None }
+    }
+}
+
+impl Staff {
+    /// For the log-in alone, once password and one-time password were right.
+    pub(super) fn authenticated(account: String, role: AccountRole, classes: Vec<i64>) -> Self {
+        let classes = match role {
+            AccountRole::Admin => None,
+            AccountRole::Moderator => Some(classes),
+        };
+        Self { account, classes }
+    }
+
+    /// The account, for the log.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// The admin's rights, if it is an admin.
+    pub fn admin(&self) -> Option<Admin> {
+        self.classes.is_none().then(|| Admin { account: self.account.clone() })
+    }
+
+    /// The classes looked after; `None`: all people, whether in a class or not.
+    pub fn classes(&self) -> Option<&[i64]> {
+        self.classes.as_deref()
+    }
+}

@@ -1,0 +1,191 @@
+//! Rules that admins change on the pages while the server runs.
+//!
+//! What stands in momedo.toml wins and is shown as fixed; everything else is kept in the database, so it is
+//! in every backup.
+
+use serde::{Deserialize, Serialize};
+
+use super::audit::{self, Action};
+use super::people::check_name;
+use super::permission::Admin;
+use super::{AdminError, ServiceError};
+use crate::config::Config;
+use crate::state::App;
+
+/// The setting the rules are kept under.
+const RULES: &str = "rules";
+
+const MIB: u64 = 1024 * 1024;
+
+/// Rules as kept and as asked for; `None` leaves one as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rules {
+    /// The server's name.
+    pub name: Option<String>,
+    /// Host names and IP addresses people use, the first one for invite links.
+    pub addresses: Option<Vec<String>>,
+    /// The port invite links name, if a listener has it.
+    pub link_port: Option<u16>,
+    /// How long an envelope waits, in days.
+    pub retention_days: Option<u64>,
+    /// Largest queue of one device, in MiB.
+    pub queue_mib: Option<u64>,
+    /// How much of a queue one sender may fill, in percent.
+    pub sender_share_percent: Option<u64>,
+    /// How long an invite can be used, in days.
+    pub invite_days: Option<u64>,
+    /// Messages one participant may send per minute.
+    pub messages_per_minute: Option<u32>,
+    /// Time between two backups, in hours; 0: none by themselves.
+    pub backup_every_hours: Option<u64>,
+    /// How many backups are kept.
+    pub backup_keep: Option<u64>,
+}
+
+impl Rules {
+    /// `config` with these rules where momedo.toml says nothing.
+    pub fn over(&self, config: &Config) -> Config {
+        let mut config = config.clone();
+        let fixed = config.fixed.clone();
+        let free = |setting: &str| !fixed.contains(setting);
+        if let Some(name) = self.name.as_ref().filter(|_| free("server.name")) {
+            config.server.name.clone_from(name);
+        }
+        if let Some(addresses) = self.addresses.as_ref().filter(|_| free("server.addresses")) {
+            config.server.addresses.clone_from(addresses);
+        }
+        if let Some(days) = self.retention_days.filter(|_| free("mail.retention_days")) {
+            config.mail.retention_days = days;
+        }
+        if let Some(mib) = self.queue_mib.filter(|_| free("mail.max_queue_bytes")) {
+            config.mail.max_queue_bytes = mib * MIB;
+        }
+        if let Some(percent) = self.sender_share_percent.filter(|_| free("mail.sender_share_percent")) {
+            config.mail.sender_share_percent = percent;
+        }
+        if let Some(days) = self.invite_days.filter(|_| free("rules.invite_days")) {
+            config.rules.invite_days = days;
+        }
+        if let Some(rate) = self.messages_per_minute.filter(|_| free("rates.messages")) {
+            config.rates.messages.per_minute = rate;
+            config.rates.messages.burst = rate.saturating_mul(2);
+        }
+        if let Some(hours) = self.backup_every_hours.filter(|_| free("backup.every_hours")) {
+            config.backup.every_hours = hours;
+        }
+        if let Some(keep) = self.backup_keep.filter(|_| free("backup.keep")) {
+            config.backup.keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        }
+        config
+    }
+
+    fn check(&self, config: &Config) -> Result<(), AdminError> {
+        let given = [
+            ("server.name", self.name.is_some()),
+            ("server.addresses", self.addresses.is_some()),
+            ("mail.retention_days", self.retention_days.is_some()),
+            ("mail.max_queue_bytes", self.queue_mib.is_some()),
+            ("mail.sender_share_percent", self.sender_share_percent.is_some()),
+            ("rules.invite_days", self.invite_days.is_some()),
+            ("rates.messages", self.messages_per_minute.is_some()),
+            ("backup.every_hours", self.backup_every_hours.is_some()),
+            ("backup.keep", self.backup_keep.is_some()),
+        ];
+        if let Some((setting, _)) =
+            given.iter().find(|(setting, given)| *given && config.fixed.contains(*setting))
+        {
+            return Err(AdminError::RuleFixed(setting));
+        }
+        let within = |value: Option<u64>, range: std::ops::RangeInclusive<u64>, setting| {
+            if value.is_none_or(|value| range.contains(&value)) {
+                Ok(())
+            } else {
+                Err(AdminError::RuleOutOfRange(setting))
+            }
+        };
+        within(self.retention_days, 1..=3650, "mail.retention_days")?;
+        within(self.queue_mib, 1..=10_240, "mail.max_queue_bytes")?;
+        within(self.sender_share_percent, 1..=100, "mail.sender_share_percent")?;
+        within(self.invite_days, 1..=365, "rules.invite_days")?;
+        within(self.messages_per_minute.map(u64::from), 1..=100_000, "rates.messages")?;
+        within(self.backup_every_hours, 0..=8760, "backup.every_hours")?;
+        within(self.backup_keep, 1..=365, "backup.keep")?;
+        let plain = |address: &String| {
+            !address.is_empty()
+                && address.len() <= 253
+                && (address.parse::<std::net::IpAddr>().is_ok()
+                    || address.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')))
+        };
+        match &self.addresses {
+            Some(addresses) if addresses.len() > 16 || !addresses.iter().all(plain) => {
+                Err(AdminError::RuleOutOfRange("server.addresses"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn merge(&mut self, change: Self) {
+        fn take<T>(into: &mut Option<T>, from: Option<T>) {
+            if from.is_some() {
+                *into = from;
+            }
+        }
+        take(&mut self.name, change.name);
+        take(&mut self.addresses, change.addresses);
+        take(&mut self.link_port, change.link_port);
+        take(&mut self.retention_days, change.retention_days);
+        take(&mut self.queue_mib, change.queue_mib);
+        take(&mut self.sender_share_percent, change.sender_share_percent);
+        take(&mut self.invite_days, change.invite_days);
+        take(&mut self.messages_per_minute, change.messages_per_minute);
+        take(&mut self.backup_every_hours, change.backup_every_hours);
+        take(&mut self.backup_keep, change.backup_keep);
+    }
+
+    /// What changes, for the log; never a secret.
+    fn summary(&self) -> String {
+        let json = serde_json::to_value(self).unwrap_or_default();
+        let parts = json.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        parts.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The rules kept in the database.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn kept(store: &crate::store::Store) -> Result<Rules, ServiceError> {
+    let bytes = store.read(|tx| Ok::<_, ServiceError>(tx.setting(RULES)?)).await?;
+    // Rules of a newer version may hold what this one does not know; it keeps what it does.
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+}
+
+/// Changes rules and puts them into force at once.
+///
+/// # Errors
+/// [`AdminError::RuleFixed`], [`AdminError::RuleOutOfRange`] or [`AdminError::UnacceptableName`].
+pub async fn change(app: &App, admin: &Admin, rules: Rules) -> Result<(), ServiceError> {
+    if let Some(name) = &rules.name {
+        check_name(name)?;
+    }
+    rules.check(app.file_config())?;
+    let (now, account) = (app.clock.now(), admin.account().to_owned());
+    let all = app
+        .store
+        // On a full disk too: rules are what makes room again.
+        .write_freeing(move |tx| {
+            let mut all: Rules =
+                tx.setting(RULES)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+            let summary = rules.summary();
+            all.merge(rules);
+            let bytes =
+                serde_json::to_vec(&all).map_err(|error| ServiceError::Internal(error.to_string()))?;
+            tx.set_setting(RULES, &bytes)?;
+            audit::log(tx, now, &account, Action::RulesChanged, &summary)?;
+            Ok::<_, ServiceError>(all)
+        })
+        .await?;
+    app.change_config(all.over(app.file_config()));
+    super::listeners::refresh_link_address(app).await
+}

@@ -1,0 +1,100 @@
+//! The first account: only while there is none, and only with the code that the machine itself shows.
+
+use std::net::IpAddr;
+
+use momedo_protocol::invite::InviteCode;
+use zeroize::Zeroizing;
+
+use super::accounts::LoggedIn;
+use super::audit::{self, Action};
+use super::permission::Admin;
+use super::rules::{self, Rules};
+use super::{AdminError, ServiceError, accounts};
+use crate::domain::role::AccountRole;
+use crate::state::App;
+
+/// The account the set-up makes.
+pub const ACCOUNT: &str = "admin";
+
+/// What wrong codes are counted under.
+const SET_UP: &str = "set-up";
+
+/// Whether the first account is still to be made.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn is_needed(app: &App) -> Result<bool, ServiceError> {
+    app.store.read(|tx| Ok(!tx.has_accounts()?)).await
+}
+
+/// The code as people read it: three groups of four.
+pub fn code(app: &App) -> String {
+    let code = app.set_up_code.to_string();
+    [&code[..4], &code[4..8], &code[8..]].join("-")
+}
+
+/// Checks the code that the machine shows.
+///
+/// # Errors
+/// [`AdminError::WrongSetUpCode`], or [`ServiceError::TooOften`].
+pub fn check_code(app: &App, code: &str, address: IpAddr) -> Result<(), ServiceError> {
+    let now = app.clock.elapsed();
+    app.rates.take_log_in(address, SET_UP, now)?;
+    let typed = code.parse::<InviteCode>().map(|code| code.to_string()).unwrap_or_default();
+    if crate::staff_sessions::equal(&typed, &app.set_up_code.to_string()) {
+        app.rates.give_log_in_back(address, SET_UP, now);
+        return Ok(());
+    }
+    Err(AdminError::WrongSetUpCode.into())
+}
+
+/// Makes the first account, if it still is the first.
+///
+/// # Errors
+/// [`AdminError::WrongSetUpCode`], [`AdminError::WeakPassword`] or [`AdminError::AlreadySetUp`].
+pub async fn with_code(
+    app: &App,
+    code: &str,
+    password: Zeroizing<String>,
+    address: IpAddr,
+) -> Result<LoggedIn, ServiceError> {
+    check_code(app, code, address)?;
+    first_account(app, password, &address.to_string()).await
+}
+
+async fn first_account(app: &App, password: Zeroizing<String>, from: &str) -> Result<LoggedIn, ServiceError> {
+    let hash = accounts::hash(password).await?;
+    let stamp = accounts::stamp(&hash);
+    let (now, from) = (app.clock.now(), from.to_owned());
+    app.store
+        .write(move |tx| {
+            // Of two at the same time, one is first.
+            if tx.has_accounts()? {
+                return Err(AdminError::AlreadySetUp.into());
+            }
+            tx.insert_account(ACCOUNT, &hash, AccountRole::Admin, now)?;
+            audit::log(tx, now, ACCOUNT, Action::SetUp, &from)
+        })
+        .await?;
+    Ok(LoggedIn { account: ACCOUNT.into(), stamp })
+}
+
+/// Sets the server up from the machine itself.
+///
+/// # Errors
+/// [`AdminError::AlreadySetUp`], [`AdminError::WeakPassword`] or [`AdminError::UnacceptableName`].
+pub async fn at_the_machine(
+    app: &App,
+    admin: &Admin,
+    name: Option<String>,
+    password: Zeroizing<String>,
+) -> Result<(), ServiceError> {
+    if let Some(name) = &name {
+        super::people::check_name(name)?;
+    }
+    first_account(app, password, admin.account()).await?;
+    if name.is_some() {
+        rules::change(app, admin, Rules { name, ..Rules::default() }).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! Who is logged in on the admin pages, in memory: a restart ends every session, and nothing secret is on
+//! disk.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use momedo_protocol::digest::sha256;
+use momedo_protocol::encoding::{encode_base64, encode_hex};
+use momedo_protocol::random;
+use momedo_protocol::time::UnixMillis;
+use subtle::ConstantTimeEq;
+
+use crate::domain::limits::{MAX_SESSIONS_PER_ACCOUNT, STAFF_SESSION, STAFF_SESSION_IDLE};
+
+/// Sessions of the admin pages.
+#[derive(Default)]
+pub struct StaffSessions {
+    /// By the token's SHA-256: what is looked up is no secret, so the look-up may take any time.
+    sessions: Mutex<HashMap<[u8; 32], Session>>,
+}
+
+struct Session {
+    account: String,
+    stamp: Stamp,
+    is_local: bool,
+    csrf: String,
+    begun: Duration,
+    used: Duration,
+    begun_at: UnixMillis,
+    address: IpAddr,
+    browser: String,
+}
+
+/// Stands for an account's password: a session made before it changed is worth nothing.
+pub type Stamp = [u8; 32];
+
+/// Who begins a session, and from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    /// The address.
+    pub address: IpAddr,
+    /// Whether it came over the plain loopback listener; its session holds only there.
+    pub is_local: bool,
+    /// What the browser calls itself.
+    pub browser: &'a str,
+}
+
+/// A session as its request sees it.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    /// Whose it is.
+    pub account: String,
+    /// What stood for the account's password when it began.
+    pub stamp: Stamp,
+    /// What every form of this session carries.
+    pub csrf: String,
+    /// Names the session without giving its token away.
+    pub handle: String,
+}
+
+/// A session as listed.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Names the session without giving its token away.
+    pub handle: String,
+    /// Whose it is.
+    pub account: String,
+    /// When it began.
+    pub begun_at: UnixMillis,
+    /// How long ago it was last used.
+    pub idle: Duration,
+    /// From where it began.
+    pub address: IpAddr,
+    /// What the browser called itself.
+    pub browser: String,
+}
+
+fn handle(hash: &[u8; 32]) -> String {
+    encode_hex(&hash[..8])
+}
+
+impl Session {
+    fn has_ended(&self, now: Duration) -> bool {
+        now.saturating_sub(self.begun) > STAFF_SESSION || now.saturating_sub(self.used) > STAFF_SESSION_IDLE
+    }
+}
+
+impl StaffSessions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Session>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a session with a new token, which only its cookie knows.
+    pub fn begin(
+        &self,
+        account: String,
+        stamp: Stamp,
+        now: Duration,
+        begun_at: UnixMillis,
+        client: &Client<'_>,
+    ) -> String {
+        let token = encode_base64(&random::bytes::<32>());
+        let mut sessions = self.lock();
+        sessions.retain(|_, session| !session.has_ended(now));
+        // One account cannot push out the others.
+        let own = || sessions.iter().filter(|(_, session)| session.account == account);
+        if own().count() >= MAX_SESSIONS_PER_ACCOUNT
+            && let Some(oldest) = own().min_by_key(|(_, session)| session.used).map(|(hash, _)| *hash)
+        {
+            sessions.remove(&oldest);
+        }
+        let session = Session {
+            account,
+            stamp,
+            is_local: client.is_local,
+            csrf: encode_base64(&random::bytes::<32>()),
+            begun: now,
+            used: now,
+            begun_at,
+            address: client.address,
+            browser: client.browser.chars().filter(|c| !c.is_control()).take(120).collect(),
+        };
+        sessions.insert(sha256(token.as_bytes()), session);
+        token
+    }
+
+    /// The session of a token.
+    pub fn find(
+        &self,
+        token: &str,
+        is_local: bool,
+        counts_as_use: bool,
+        now: Duration,
+    ) -> Option<Authenticated> {
+        let hash = sha256(token.as_bytes());
+        let mut sessions = self.lock();
+        let session = sessions.get_mut(&hash)?;
+        if session.has_ended(now) {
+            sessions.remove(&hash);
+            return None;
+        }
+        if session.is_local != is_local {
+            return None;
+        }
+        if counts_as_use {
+            session.used = now;
+        }
+        Some(Authenticated {
+            account: session.account.clone(),
+            stamp: session.stamp,
+            csrf: session.csrf.clone(),
+            handle: handle(&hash),
+        })
+    }
+
+    /// Every session, newest first.
+    pub fn list(&self, now: Duration) -> Vec<Listed> {
+        let sessions = self.lock();
+        let mut all: Vec<Listed> = sessions
+            .iter()
+            .filter(|(_, session)| !session.has_ended(now))
+            .map(|(hash, session)| Listed {
+                handle: handle(hash),
+                account: session.account.clone(),
+                begun_at: session.begun_at,
+                idle: now.saturating_sub(session.used),
+                address: session.address,
+                browser: session.browser.clone(),
+            })
+            .collect();
+        all.sort_by_key(|session| std::cmp::Reverse(session.begun_at));
+        all
+    }
+
+    /// Whether a session still holds, without counting as its use.
+    pub fn holds(&self, wanted: &str, now: Duration) -> bool {
+        self.lock().iter().any(|(hash, session)| handle(hash) == wanted && !session.has_ended(now))
+    }
+
+    /// Lets a session go on after its account's password was changed in it.
+    pub fn renew(&self, wanted: &str, stamp: Stamp) {
+        for (_, session) in self.lock().iter_mut().filter(|(hash, _)| handle(hash) == wanted) {
+            session.stamp = stamp;
+        }
+    }
+
+    /// Ends the session with this handle; false when there is none.
+    pub fn end(&self, wanted: &str) -> bool {
+        let mut sessions = self.lock();
+        let before = sessions.len();
+        sessions.retain(|hash, _| handle(hash) != wanted);
+        sessions.len() < before
+    }
+
+    /// Ends the sessions of an account, but for the one with the handle `except`.
+    pub fn end_account(&self, account: &str, except: Option<&str>) {
+        self.lock().retain(|hash, session| {
+            session.account != account || except.is_some_and(|except| handle(hash) == except)
+        });
+    }
+}
+
+/// Compares secrets without telling by the time where they differ.
+pub fn equal(a: &str, b: &str) -> bool {
+    a.as_bytes().ct_eq(b.as_bytes()).into()
+}

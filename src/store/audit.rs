@@ -1,0 +1,71 @@
+//! The `audit_log` table: who changed what and when; never content.
+
+use momedo_protocol::time::UnixMillis;
+
+use super::{ReadTx, StoreError, WriteTx};
+
+/// One line of the log.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct AuditRow {
+    /// Its number; rises.
+    pub id: i64,
+    /// When.
+    pub at: UnixMillis,
+    /// Who.
+    pub account: String,
+    /// What, as one word.
+    pub action: String,
+    /// Whom or what it was done to.
+    pub subject: String,
+}
+
+impl ReadTx<'_> {
+    /// Lines before line `before`, newest first, in which account, action or subject contains `search`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn audit_log(&self, search: &str, before: i64, limit: u64) -> Result<Vec<AuditRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, at, account, action, subject FROM audit_log WHERE id < ?1
+             AND instr(lower(account || ' ' || action || ' ' || subject), lower(?2)) > 0
+             ORDER BY id DESC LIMIT ?3",
+        )?;
+        let rows = statement.query_map((before, search.trim(), limit), |row| {
+            Ok(AuditRow {
+                id: row.get(0)?,
+                at: UnixMillis(row.get(1)?),
+                account: row.get(2)?,
+                action: row.get(3)?,
+                subject: row.get(4)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// Lines that are kept: years of a school's.
+const KEPT: i64 = 200_000;
+
+impl WriteTx<'_> {
+    /// Forgets the oldest lines beyond those that are kept.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn trim_audit_log(&self) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM audit_log WHERE id <= (SELECT max(id) FROM audit_log) - ?1")?
+            .execute([KEPT])?;
+        Ok(())
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn log(&self, at: UnixMillis, account: &str, action: &str, subject: &str) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT INTO audit_log (at, account, action, subject) VALUES (?1, ?2, ?3, ?4)")?
+            .execute((at.0, account, action, subject))?;
+        Ok(())
+    }
+}

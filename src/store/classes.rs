@@ -1,0 +1,151 @@
+//! The `classes` and `class_members` tables: classes, teams, offices.
+
+use momedo_protocol::time::UnixMillis;
+use rusqlite::OptionalExtension;
+
+use super::{PersonId, ReadTx, StoreError, WriteTx};
+
+/// A class as listed.
+#[derive(Debug, Clone)]
+pub struct ClassRow {
+    /// Names it.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// People in it.
+    pub members: u64,
+    /// People in it who have registered.
+    pub registered: u64,
+}
+
+const CLASS: &str = "SELECT c.id, c.name,
+    (SELECT count(*) FROM class_members WHERE class = c.id),
+    (SELECT count(*) FROM class_members m JOIN people p ON p.id = m.person
+     WHERE m.class = c.id AND p.participant IS NOT NULL) FROM classes c";
+
+fn class(row: &rusqlite::Row<'_>) -> rusqlite::Result<ClassRow> {
+    Ok(ClassRow { id: row.get(0)?, name: row.get(1)?, members: row.get(2)?, registered: row.get(3)? })
+}
+
+impl ReadTx<'_> {
+    /// Classes whose name contains `search`, by name, and how many there are in all.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn list_classes(
+        &self,
+        search: &str,
+        offset: u64,
+        limit: u64,
+    ) -> Result<(Vec<ClassRow>, u64), StoreError> {
+        // INSTR rather than LIKE: nothing in it needs escaping.
+        let condition = "WHERE instr(lower(c.name), lower(?1)) > 0";
+        let count = format!("SELECT count(*) FROM classes c {condition}");
+        let total = self.connection.prepare_cached(&count)?.query_row([search.trim()], |row| row.get(0))?;
+        let sql = format!("{CLASS} {condition} ORDER BY c.name COLLATE NOCASE LIMIT ?2 OFFSET ?3");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map((search.trim(), limit, offset), class)?;
+        Ok((rows.collect::<Result<_, _>>()?, total))
+    }
+
+    /// The class with this number.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn find_class(&self, id: i64) -> Result<Option<ClassRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached(&format!("{CLASS} WHERE c.id = ?1"))?;
+        Ok(statement.query_row([id], class).optional()?)
+    }
+
+    /// The class of this name.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn find_class_by_name(&self, name: &str) -> Result<Option<ClassRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached(&format!("{CLASS} WHERE c.name = ?1"))?;
+        Ok(statement.query_row([name], class).optional()?)
+    }
+
+    /// The numbers of a person's classes.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn classes_of(&self, person: PersonId) -> Result<Vec<i64>, StoreError> {
+        let sql = "SELECT class FROM class_members WHERE person = ?1 ORDER BY class";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([person.0], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl WriteTx<'_> {
+    /// Adds a class; its number.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn insert_class(&self, name: &str, created_at: UnixMillis) -> Result<i64, StoreError> {
+        self.connection
+            .prepare_cached("INSERT INTO classes (name, created_at) VALUES (?1, ?2)")?
+            .execute((name, created_at.0))?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// Renames a class.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn rename_class(&self, id: i64, name: &str) -> Result<(), StoreError> {
+        self.connection.prepare_cached("UPDATE classes SET name = ?2 WHERE id = ?1")?.execute((id, name))?;
+        Ok(())
+    }
+
+    /// Deletes a class; its people stay.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn delete_class(&self, id: i64) -> Result<(), StoreError> {
+        self.connection.prepare_cached("DELETE FROM classes WHERE id = ?1")?.execute([id])?;
+        Ok(())
+    }
+
+    /// Puts a person into a class; false when they were in it already.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn add_to_class(&self, class: i64, person: PersonId) -> Result<bool, StoreError> {
+        let added = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO class_members (class, person) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            )?
+            .execute((class, person.0))?;
+        Ok(added == 1)
+    }
+
+    /// Takes a person out of a class; false when they were not in it.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn remove_from_class(&self, class: i64, person: PersonId) -> Result<bool, StoreError> {
+        let removed = self
+            .connection
+            .prepare_cached("DELETE FROM class_members WHERE class = ?1 AND person = ?2")?
+            .execute((class, person.0))?;
+        Ok(removed == 1)
+    }
+
+    /// Deletes a class that nobody is in and nobody looks after; for undoing an import.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn delete_class_if_empty(&self, id: i64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "DELETE FROM classes WHERE id = ?1
+                 AND NOT EXISTS (SELECT 1 FROM class_members WHERE class = classes.id)
+                 AND NOT EXISTS (SELECT 1 FROM account_classes WHERE class = classes.id)",
+            )?
+            .execute([id])?;
+        Ok(())
+    }
+}
