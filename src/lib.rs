@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line, one file per command |
 //! | [`server`], [`tls`] | accept, recognise the protocol, serve, drain |
 //! | [`http`] | the public API, one of the doors |
+//! | [`admin`], [`local_pages`] | the admin pages, another; on loopback after a double-click |
 //! | [`control`] | the socket for `momedo admin`, another door |
 //! | [`service`] | the use cases behind all doors |
 //! | [`state`] | what a use case may need |
@@ -19,6 +20,7 @@
 
 pub mod activity;
 pub mod addresses;
+pub mod admin;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -28,6 +30,7 @@ pub mod domain;
 pub mod http;
 pub mod hub;
 pub mod listening;
+pub mod local_pages;
 pub mod logging;
 pub mod previews;
 pub mod rates;

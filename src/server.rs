@@ -58,7 +58,11 @@ pub async fn run(
     stop: Shutdown,
 ) {
     let door = Arc::new(Door {
-        router: http::router(app.clone(), stop.clone()),
+        router: http::router(app.clone(), stop.clone()).merge(crate::admin::router(
+            app.clone(),
+            certificates.clone(),
+            stop.clone(),
+        )),
         free: Arc::new(Semaphore::new(app.config().listen.max_connections)),
         per_address: Mutex::default(),
         certificates,

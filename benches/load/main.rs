@@ -6,6 +6,7 @@
 
 mod figures;
 mod keys;
+mod pages;
 mod people;
 mod subject;
 
@@ -14,7 +15,7 @@ use serde_json::json;
 /// One figure: its name, what it is, and how it is taken.
 type Figure = (&'static str, &'static str, fn(&tokio::runtime::Runtime));
 
-const FIGURES: [Figure; 9] = [
+const FIGURES: [Figure; 10] = [
     ("start", "start-up time, and memory of an idle server", figures::start),
     ("live", "live 1:1, 50 pairs, window 4: messages/s and server CPU", figures::live),
     ("latency", "live 1:1, one pair, window 1: p50 and p99", figures::latency),
@@ -23,6 +24,7 @@ const FIGURES: [Figure; 9] = [
     ("fan-out", "one sender to 30 and 1,000 online recipients: time to the last", figures::fan_out),
     ("login", "log-ins/s and server CPU per log-in", figures::log_in),
     ("idle", "memory per idle authenticated stream (10,000; IDLE_STREAMS changes that)", figures::idle),
+    ("pages", "admin pages with 2,000 people and 100 classes: median time of each", pages::pages),
     ("disk", "bytes written to disk per envelope, stored and acknowledged", figures::disk),
 ];
 

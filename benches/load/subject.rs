@@ -50,10 +50,12 @@ impl Subject {
     fn launch(folder: TempDir) -> Self {
         let log = std::fs::File::create(folder.path().join("server.log")).unwrap();
         let start = Instant::now();
+        // `--open` serves the admin pages on loopback too; the "browser" is a program that does nothing.
         let mut process = program()
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .env("BROWSER", "true")
+            .args(["serve", "--open", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder.path().join("data"))
-            .env("MOMEDO_LOG", "warn")
+            .env("MOMEDO_LOG", "warn,momedo::local_pages=info")
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -79,6 +81,33 @@ impl Subject {
 
     pub(crate) fn invite(&self) -> InviteLink {
         invite(&self.folder)
+    }
+
+    /// Runs `momedo admin` beside the server; its lines of JSON.
+    pub(crate) fn admin(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
+        let data = self.folder.path().join("data");
+        let output = program()
+            .arg("admin")
+            .args(arguments)
+            .args(["--json", "--data-dir"])
+            .arg(data)
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Writes a file beside the data directory.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// The port of the admin pages on loopback.
+    pub(crate) fn pages_port(&self) -> u16 {
+        let log = std::fs::read_to_string(self.folder.path().join("server.log")).unwrap();
+        log.split("pages on http://127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().parse().unwrap()
     }
 
     fn proc(&self, file: &str) -> String {

@@ -104,7 +104,10 @@ impl ProfileArgs {
 pub fn main() -> ExitCode {
     // clap exits with 2 on misuse, as promised.
     let cli = Cli::parse();
-    let result = match cli.command.unwrap_or(Command::Serve(serve::Serve::default())) {
+    // A double-click is what comes without arguments; the environment counts then too.
+    let double_click = || Cli::parse_from(["momedo", "serve", "--open"]).command;
+    let Some(command) = cli.command.or_else(double_click) else { return ExitCode::FAILURE };
+    let result = match command {
         Command::Serve(command) => command.run(),
         Command::Admin(command) => command.run(),
         Command::User(command) => command.run(),

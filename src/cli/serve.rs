@@ -10,8 +10,9 @@ use super::DataDir;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::logging::{self, LogFormat};
+use crate::service::administration::{AdminRequest, AdminResponse};
 use crate::tls::Reload;
-use crate::{running, shutdown};
+use crate::{control, local_pages, running, shutdown};
 
 /// Run the server.
 #[derive(Debug, Args)]
@@ -24,16 +25,12 @@ pub(super) struct Serve {
     /// Settings file; without it, momedo.toml in the data folder if there is one
     #[arg(long, env = "MOMEDO_CONFIG", value_name = "FILE")]
     config: Option<std::path::PathBuf>,
+    /// Open the admin pages in a browser; if a server runs on this data already, only do that
+    #[arg(long)]
+    open: bool,
     /// How log lines look
     #[arg(long, env = "MOMEDO_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
-}
-
-impl Default for Serve {
-    fn default() -> Self {
-        let data = DataDir { data_dir: std::env::var_os("MOMEDO_DATA_DIR").map(Into::into) };
-        Self { data, listen: Vec::new(), config: None, log_format: LogFormat::Text }
-    }
 }
 
 impl Serve {
@@ -52,6 +49,9 @@ impl Serve {
             tracing::warn!(%error, "the limit of open files cannot be raised");
         }
         let path = self.data.path()?;
+        if self.open && open_running(&path).await {
+            return Ok(());
+        }
         let config = load_config(&path, self.config.as_deref())?;
         let listen = if self.listen.is_empty() { config.listen.addresses.clone() } else { self.listen };
         // Before anything is made: a port in use is the commonest trouble.
@@ -67,6 +67,12 @@ impl Serve {
             tracing::info!("stopping");
             trigger.raise();
         });
+        let mut page = None;
+        if self.open
+            && let Some(base) = local_pages::start(&opened.app, &opened.certificates, &stop).await
+        {
+            page = Some(local_pages::address(&opened.app, &base).await);
+        }
         opened
             .serve(listeners, stop, |addresses| {
                 use std::io::Write;
@@ -78,11 +84,23 @@ impl Serve {
                 let _: Result<_, _> = out.flush();
                 tracing::info!(listeners = addresses.len(), "serving");
                 notify_ready();
+                if let Some(page) = page {
+                    local_pages::open_browser(&path, &page);
+                }
             })
             .await?;
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// A second double-click: opens the page of the server that runs already; false when none does.
+async fn open_running(path: &std::path::Path) -> bool {
+    let Ok(AdminResponse::Lines(lines)) = control::ask(path, &AdminRequest::Page).await else { return false };
+    let Some(page) = lines.first().and_then(|line| line["address"].as_str()) else { return false };
+    println!("momedo runs already: {}", page.split('?').next().unwrap_or(page));
+    local_pages::open_browser(path, page);
+    true
 }
 
 /// The settings of a data directory.

@@ -3,14 +3,19 @@
 
 mod harness;
 
+mod admin_attacks;
+mod admin_pages;
 mod backup;
 mod broken_line;
+mod browser;
 mod certificates;
 mod crash;
 mod delivery;
 mod door;
 mod examples;
 mod expiry;
+#[cfg(unix)]
+mod first_run;
 mod line;
 mod login;
 mod openapi;
@@ -21,3 +26,4 @@ mod revoking;
 mod start;
 mod stream;
 mod tour;
+mod visitor;

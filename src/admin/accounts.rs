@@ -1,0 +1,218 @@
+//! One's own account: password, one-time passwords, sessions; and for admins, everybody's.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use momedo_protocol::encoding::{decode_hex, encode_hex};
+use momedo_protocol::random;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::page::{Page, show};
+use super::session::{Form, Session, StaffForm};
+use super::{error_page, sheets, status_of};
+use crate::domain::role::AccountRole;
+use crate::service::accounts::{self, TOTP_SECRET_BYTES, base32};
+use crate::service::audit::{self, Action};
+use crate::service::classes::{self, Class};
+use crate::service::{AdminError, ServiceError};
+use crate::staff_sessions::{self, Listed};
+
+#[derive(Template)]
+#[template(path = "admin/account.html")]
+struct AccountPage {
+    page: Page,
+    has_one_time_passwords: bool,
+    secret: String,
+    secret_text: String,
+    qr: String,
+    recovery: Vec<String>,
+    sessions: Vec<Listed>,
+    own_session: String,
+    accounts: Vec<Row>,
+    classes: Vec<Class>,
+}
+
+struct Row {
+    name: String,
+    role: String,
+    classes: String,
+    has_one_time_passwords: bool,
+    is_own: bool,
+}
+
+impl AccountPage {
+    fn minutes(&self, session: &Listed) -> u64 {
+        session.idle.as_secs() / 60
+    }
+}
+
+async fn own_with(session: &Session, page: Page, recovery: Vec<String>, status: StatusCode) -> Response {
+    let app = &session.visitor.pages.app;
+    let read = async {
+        let (classes, _) = classes::list(app, &session.staff, String::new(), 0, 1_000).await?;
+        let own = accounts::has_one_time_passwords(app, &session.staff).await?;
+        let all = match session.staff.admin() {
+            Some(admin) => accounts::list(app, &admin).await?,
+            None => Vec::new(),
+        };
+        Ok::<_, ServiceError>((classes, own, all))
+    };
+    let (classes, has_one_time_passwords, all) = match read.await {
+        Ok(read) => read,
+        Err(error) => return error_page(page, status_of(&error), &error),
+    };
+    let name_of = |id: &i64| classes.iter().find(|class| class.id == *id).map(|class| class.name.clone());
+    let accounts = all
+        .into_iter()
+        .map(|(row, own)| Row {
+            is_own: row.name == session.staff.account(),
+            name: row.name,
+            role: page.word("role", row.role.word()),
+            classes: own.iter().filter_map(name_of).collect::<Vec<_>>().join(", "),
+            has_one_time_passwords: row.totp_secret.is_some(),
+        })
+        .collect();
+    let secret: [u8; TOTP_SECRET_BYTES] = random::bytes();
+    let text = base32(&secret);
+    let label: String = form_urlencoded::byte_serialize(page.server.as_bytes()).collect();
+    let label = label.replace('+', "%20");
+    let account: String = form_urlencoded::byte_serialize(session.staff.account().as_bytes()).collect();
+    let uri = format!("otpauth://totp/{label}:{account}?secret={text}&issuer={label}");
+    let is_admin = session.staff.admin().is_some();
+    let mut sessions = app.staff_sessions.list(app.clock.elapsed());
+    sessions.retain(|listed| is_admin || listed.account == session.staff.account());
+    let nonce = page.nonce.clone();
+    let template = AccountPage {
+        page,
+        has_one_time_passwords,
+        secret: encode_hex(&secret),
+        secret_text: text,
+        qr: if has_one_time_passwords { String::new() } else { sheets::qr(&uri) },
+        recovery,
+        sessions,
+        own_session: session.handle.clone(),
+        accounts,
+        classes,
+    };
+    show(status, &nonce, &template)
+}
+
+pub(super) async fn own(session: Session) -> Response {
+    let page = session.page("account");
+    own_with(&session, page, Vec::new(), StatusCode::OK).await
+}
+
+async fn after(session: &Session, result: Result<(), ServiceError>, done: &str) -> Response {
+    let page = session.page("account");
+    match result {
+        Ok(()) => {
+            let text = page.t(done).to_owned();
+            own_with(session, page.done(text), Vec::new(), StatusCode::OK).await
+        }
+        Err(error) => own_with(session, page.fail(&error), Vec::new(), status_of(&error)).await,
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct PasswordForm {
+    old: Zeroizing<String>,
+    password: Zeroizing<String>,
+    repeated: Zeroizing<String>,
+}
+
+pub(super) async fn change_password(StaffForm(session, form): StaffForm<PasswordForm>) -> Response {
+    let app = &session.visitor.pages.app;
+    let result = if staff_sessions::equal(&form.password, &form.repeated) {
+        let address = session.visitor.address;
+        accounts::change_password(app, &session.staff, form.old, form.password, address, &session.handle)
+            .await
+    } else {
+        Err(AdminError::PasswordsDiffer.into())
+    };
+    after(&session, result, "account.password-changed").await
+}
+
+#[derive(Deserialize)]
+pub(super) struct OneTimeForm {
+    #[serde(default)]
+    secret: String,
+    #[serde(default)]
+    one_time: String,
+    #[serde(default)]
+    password: Zeroizing<String>,
+}
+
+pub(super) async fn one_time_passwords(StaffForm(session, form): StaffForm<OneTimeForm>) -> Response {
+    let app = &session.visitor.pages.app;
+    if form.secret.is_empty() {
+        let address = session.visitor.address;
+        let result = accounts::disable_one_time_passwords(app, &session.staff, form.password, address).await;
+        return after(&session, result, "account.one-time-off").await;
+    }
+    let enabled = async {
+        let secret = decode_hex(&form.secret).ok_or(AdminError::ForeignForm)?;
+        let (staff, address) = (&session.staff, session.visitor.address);
+        accounts::enable_one_time_passwords(app, staff, secret, &form.one_time, form.password, address).await
+    };
+    let page = session.page("account");
+    match enabled.await {
+        Ok(codes) => {
+            let text = page.t("account.one-time-on").to_owned();
+            own_with(&session, page.done(text), codes, StatusCode::OK).await
+        }
+        Err(error) => own_with(&session, page.fail(&error), Vec::new(), status_of(&error)).await,
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct SessionForm {
+    session: String,
+}
+
+pub(super) async fn end_session(StaffForm(session, form): StaffForm<SessionForm>) -> Response {
+    let app = &session.visitor.pages.app;
+    let all = app.staff_sessions.list(app.clock.elapsed());
+    let is_admin = session.staff.admin().is_some();
+    let allowed = |listed: &&Listed| {
+        listed.handle == form.session && (is_admin || listed.account == session.staff.account())
+    };
+    if let Some(listed) = all.iter().find(allowed) {
+        app.staff_sessions.end(&listed.handle);
+        let noted = audit::note(app, session.staff.account(), Action::SessionEnded, &listed.account).await;
+        if let Err(error) = noted {
+            return after(&session, Err(error), "account.session-ended").await;
+        }
+    }
+    if form.session == session.handle {
+        return Redirect::to("/admin").into_response();
+    }
+    after(&session, Ok(()), "account.session-ended").await
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewAccountForm {
+    name: String,
+    password: Zeroizing<String>,
+    role: String,
+    #[serde(default)]
+    class: Vec<i64>,
+}
+
+pub(super) async fn add(Form(session, form): Form<NewAccountForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let role = if form.role == "admin" { AccountRole::Admin } else { AccountRole::Moderator };
+    let result = accounts::add(app, &session.admin, form.name, form.password, role, form.class).await;
+    after(&session.session, result, "account.added").await
+}
+
+#[derive(Deserialize)]
+pub(super) struct DeleteForm {
+    name: String,
+}
+
+pub(super) async fn delete(Form(session, form): Form<DeleteForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let result = accounts::delete(app, &session.admin, form.name).await;
+    after(&session.session, result, "account.deleted").await
+}

@@ -1,0 +1,152 @@
+//! Backups: make one now, look at those there are, verify, download; how to restore.
+
+use askama::Template;
+use axum::body::Body;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::page::{Page, show};
+use super::session::{AdminSession, Form};
+use super::{error_page, status_of};
+use crate::service::ServiceError;
+use crate::service::audit::{self, Action};
+use crate::service::backup::{self, Backup, BackupStatus};
+
+#[derive(Template)]
+#[template(path = "admin/backup.html")]
+struct BackupPage {
+    page: Page,
+    backups: Vec<Row>,
+    status: BackupStatus,
+    every_hours: u64,
+    keep: u64,
+}
+
+struct Row {
+    name: String,
+    made: String,
+    bytes: u64,
+    is_verified: bool,
+}
+
+fn row(page: &Page, backup: Backup) -> Row {
+    Row {
+        name: backup.name.to_string(),
+        made: backup.made_at.map_or_else(|| "–".into(), |at| page.time(&at)),
+        bytes: backup.bytes,
+        is_verified: backup.verified,
+    }
+}
+
+async fn list_with(session: &AdminSession, page: Page, status: StatusCode) -> Response {
+    let app = &session.session.visitor.pages.app;
+    match backup::list(app).await {
+        Ok(backups) => {
+            let backups = backups.into_iter().rev().map(|backup| row(&page, backup)).collect();
+            let config = app.config();
+            let nonce = page.nonce.clone();
+            let template = BackupPage {
+                page,
+                backups,
+                status: backup::status(app).await,
+                every_hours: config.backup.every_hours,
+                keep: config.backup.keep as u64,
+            };
+            show(status, &nonce, &template)
+        }
+        Err(error) => {
+            let error = ServiceError::from(error);
+            error_page(page, status_of(&error), &error)
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct DoneQuery {
+    #[serde(default)]
+    done: String,
+}
+
+pub(super) async fn list(
+    session: AdminSession,
+    axum::extract::Query(query): axum::extract::Query<DoneQuery>,
+) -> Response {
+    let mut page = session.page("backup");
+    let text = match query.done.as_str() {
+        "made" => Some(page.t("backup.made").to_owned()),
+        "verified" => Some(page.t("backup.verified-now").to_owned()),
+        _ => None,
+    };
+    if let Some(text) = text {
+        page = page.done(text);
+    }
+    list_with(&session, page, StatusCode::OK).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct Nothing {}
+
+pub(super) async fn make(Form(session, Nothing {}): Form<Nothing>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let made = async {
+        let made = backup::create(app).await?;
+        audit::note(app, session.admin.account(), Action::BackupMade, &made.name.to_string()).await
+    };
+    match made.await {
+        Ok(()) => Redirect::to("/admin/backup?done=made").into_response(),
+        Err(error) => {
+            let page = session.page("backup").fail(&error);
+            list_with(&session, page, status_of(&error)).await
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct NameForm {
+    name: String,
+}
+
+pub(super) async fn verify(Form(session, form): Form<NameForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    match backup::verify(app, &form.name).await {
+        Ok(_) => Redirect::to("/admin/backup?done=verified").into_response(),
+        Err(error) => {
+            let error = ServiceError::from(error);
+            let page = session.page("backup").fail(&error);
+            list_with(&session, page, status_of(&error)).await
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct DownloadForm {
+    name: String,
+    #[serde(default)]
+    passphrase: Zeroizing<String>,
+}
+
+pub(super) async fn download(Form(session, form): Form<DownloadForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let passphrase = Some(form.passphrase).filter(|passphrase| !passphrase.is_empty());
+    let started = async {
+        let download = backup::download(app, &form.name, passphrase).await?;
+        audit::note(app, session.admin.account(), Action::BackupDownloaded, &form.name).await?;
+        Ok::<_, ServiceError>(download)
+    };
+    match started.await {
+        Ok(download) => {
+            let headers = [
+                (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+                (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", download.file_name)),
+                (header::CONTENT_LENGTH, download.bytes.to_string()),
+            ];
+            (headers, Body::from_stream(download)).into_response()
+        }
+        Err(error) => {
+            let page = session.page("backup").fail(&error);
+            list_with(&session, page, status_of(&error)).await
+        }
+    }
+}

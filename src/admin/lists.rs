@@ -1,0 +1,118 @@
+//! Pages that only show: ozones, keys, neighbours, about, help.
+
+use askama::Template;
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::page::{Page, Paging, ROWS, show};
+use super::session::{AdminSession, Session};
+use super::{error_page, status_of};
+use crate::service::overview::{self, Keys, Ozone};
+
+#[derive(Deserialize)]
+pub(super) struct ListQuery {
+    #[serde(default)]
+    search: String,
+    #[serde(default)]
+    page: String,
+}
+
+impl ListQuery {
+    fn number(&self) -> u64 {
+        self.page.parse().unwrap_or(1).clamp(1, 1_000_000)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/ozones.html")]
+struct OzonesPage {
+    page: Page,
+    ozones: Vec<Ozone>,
+    paging: Paging,
+}
+
+pub(super) async fn ozones(session: AdminSession, Query(query): Query<ListQuery>) -> Response {
+    let page = session.page("ozones");
+    let app = &session.session.visitor.pages.app;
+    let number = query.number();
+    let found = overview::ozones(app, &session.admin, query.search.clone(), (number - 1) * ROWS, ROWS).await;
+    match found {
+        Ok((ozones, total)) => {
+            let paging = Paging::new(query.search, number, total, String::new());
+            let nonce = page.nonce.clone();
+            show(StatusCode::OK, &nonce, &OzonesPage { page, ozones, paging })
+        }
+        Err(error) => error_page(page, status_of(&error), &error),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/keys.html")]
+struct KeysPage {
+    page: Page,
+    keys: Vec<Keys>,
+    paging: Paging,
+}
+
+pub(super) async fn keys(session: AdminSession, Query(query): Query<ListQuery>) -> Response {
+    let page = session.page("keys");
+    let app = &session.session.visitor.pages.app;
+    let number = query.number();
+    match overview::keys(app, &session.admin, query.search.clone(), (number - 1) * ROWS, ROWS).await {
+        Ok((keys, total)) => {
+            let paging = Paging::new(query.search, number, total, String::new());
+            let nonce = page.nonce.clone();
+            show(StatusCode::OK, &nonce, &KeysPage { page, keys, paging })
+        }
+        Err(error) => error_page(page, status_of(&error), &error),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/neighbours.html")]
+struct NeighboursPage {
+    page: Page,
+    fingerprint: String,
+}
+
+pub(super) async fn neighbours(session: AdminSession) -> Response {
+    let page = session.page("neighbours");
+    let fingerprint = session.session.visitor.pages.app.fingerprint.grouped();
+    let nonce = page.nonce.clone();
+    show(StatusCode::OK, &nonce, &NeighboursPage { page, fingerprint })
+}
+
+#[derive(Template)]
+#[template(path = "admin/about.html")]
+struct AboutPage {
+    page: Page,
+    version: &'static str,
+    schema: u32,
+    licence: &'static str,
+}
+
+pub(super) async fn about(session: Session) -> Response {
+    let page = session.page("about");
+    let nonce = page.nonce.clone();
+    let template = AboutPage {
+        page,
+        version: env!("CARGO_PKG_VERSION"),
+        schema: crate::store::SCHEMA_VERSION,
+        licence: include_str!("../../LICENSE"),
+    };
+    show(StatusCode::OK, &nonce, &template)
+}
+
+#[derive(Template)]
+#[template(path = "admin/help.html")]
+struct HelpPage {
+    page: Page,
+}
+
+pub(super) async fn help(session: Session) -> Response {
+    let page = session.page("help");
+    let nonce = page.nonce.clone();
+    show(StatusCode::OK, &nonce, &HelpPage { page })
+}

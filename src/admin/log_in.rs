@@ -1,0 +1,139 @@
+//! The log-in form, logging in and out.
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use momedo_protocol::encoding::encode_base64;
+use momedo_protocol::random;
+use serde::Deserialize;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+use super::page::{Page, show};
+use super::session::{MAX_SMALL_FORM_BYTES, StaffForm, Visitor, cookie, refuse};
+use super::{Pages, own_path, status_of};
+use crate::http::extract::limited_body;
+use crate::service::accounts::{self, Credentials, LoggedIn};
+use crate::service::{AdminError, ServiceError};
+use crate::staff_sessions::{self, Client};
+
+#[derive(Template)]
+#[template(path = "admin/log_in.html")]
+struct LogInPage {
+    page: Page,
+    user: String,
+    next: String,
+    form: String,
+    asks_one_time_password: bool,
+}
+
+/// What a log-in form sends.
+#[derive(Deserialize)]
+struct LogInForm {
+    #[serde(default)]
+    form: String,
+    #[serde(default)]
+    next: String,
+    user: String,
+    password: Zeroizing<String>,
+    #[serde(default)]
+    one_time: String,
+}
+
+/// The form's token: the browser's cookie, or a new one to be set.
+pub(super) fn form_token(visitor: &Visitor) -> (String, Option<HeaderValue>) {
+    let known = cookie(&visitor.headers, visitor.form_cookie());
+    match known.filter(|token| {
+        token.len() == 43 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    }) {
+        Some(token) => (token.to_owned(), None),
+        None => {
+            let token = encode_base64(&random::bytes::<32>());
+            let value = visitor.set_cookie(visitor.form_cookie(), &token);
+            (token, HeaderValue::from_str(&value).ok())
+        }
+    }
+}
+
+/// Whether a form without a session comes from the browser it was shown in.
+pub(super) fn is_own(visitor: &Visitor, token: &str) -> bool {
+    let known = cookie(&visitor.headers, visitor.form_cookie()).unwrap_or("");
+    visitor.is_own_form() && !known.is_empty() && staff_sessions::equal(known, token)
+}
+
+/// Adds a cookie to an answer.
+pub(super) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Shows the form, with what went wrong if anything did.
+pub(super) fn form(visitor: &Visitor, user: &str, next: &str, error: Option<&ServiceError>) -> Response {
+    let (token, cookie) = form_token(visitor);
+    let mut page = visitor.page("log-in");
+    let mut status = StatusCode::OK;
+    let asks = matches!(error, Some(ServiceError::Admin(AdminError::NeedsOneTimePassword)));
+    if let Some(error) = error {
+        status = status_of(error);
+        page = page.fail(error);
+    }
+    let nonce = page.nonce.clone();
+    let template = LogInPage {
+        page,
+        user: user.to_owned(),
+        next: own_path(next).to_owned(),
+        form: token,
+        asks_one_time_password: asks,
+    };
+    with_cookie(show(status, &nonce, &template), cookie)
+}
+
+/// Begins a session with a token of its own: one that was there before is worth nothing.
+pub(super) fn begin(visitor: &Visitor, who: LoggedIn, next: &str) -> Response {
+    let app = &visitor.pages.app;
+    let browser = visitor.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let client = Client { address: visitor.address, is_local: visitor.is_local, browser };
+    let LoggedIn { account, stamp } = who;
+    let token = app.staff_sessions.begin(account, stamp, app.clock.elapsed(), app.clock.now(), &client);
+    let cookie = HeaderValue::from_str(&visitor.set_cookie(visitor.session_cookie(), &token)).ok();
+    with_cookie(Redirect::to(own_path(next)).into_response(), cookie)
+}
+
+/// Reads a form that no session protects.
+pub(super) async fn read(visitor: &Visitor, request: Request) -> Result<Bytes, Response> {
+    let body = limited_body(request, &visitor.pages.app, MAX_SMALL_FORM_BYTES).await;
+    body.map_err(|error| refuse(visitor, StatusCode::PAYLOAD_TOO_LARGE, error))
+}
+
+pub(super) async fn log_in(State(_): State<Arc<Pages>>, visitor: Visitor, request: Request) -> Response {
+    let body = match read(&visitor, request).await {
+        Ok(body) => body,
+        Err(refused) => return refused,
+    };
+    let Ok(typed) = serde_html_form::from_bytes::<LogInForm>(&body) else {
+        return refuse(&visitor, StatusCode::BAD_REQUEST, AdminError::ForeignForm);
+    };
+    if !is_own(&visitor, &typed.form) {
+        return form(&visitor, &typed.user, &typed.next, Some(&AdminError::ForeignForm.into()));
+    }
+    let account: String = typed.user.trim().chars().take(100).collect();
+    let credentials =
+        Credentials { account: account.clone(), password: typed.password, one_time: typed.one_time };
+    match accounts::log_in(&visitor.pages.app, credentials, visitor.address).await {
+        Ok(who) => begin(&visitor, who, &typed.next),
+        Err(error) => form(&visitor, &account, &typed.next, Some(&error)),
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Nothing {}
+
+pub(super) async fn log_out(StaffForm(session, Nothing {}): StaffForm<Nothing>) -> Response {
+    session.visitor.pages.app.staff_sessions.end(&session.handle);
+    let cookie = format!("{}; Max-Age=0", session.visitor.set_cookie(session.visitor.session_cookie(), ""));
+    with_cookie(Redirect::to("/admin").into_response(), HeaderValue::from_str(&cookie).ok())
+}

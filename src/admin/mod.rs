@@ -1,0 +1,206 @@
+//! The admin pages under `/admin`: server-rendered, usable without JavaScript, nothing from elsewhere.
+//!
+//! One page per file: template struct, GET, POST. Handlers call one use case and show the result; what may
+//! not enter: rules, SQL.
+
+mod accounts;
+mod backup;
+mod certificates;
+mod classes;
+mod events;
+mod files;
+mod import;
+mod listeners;
+mod lists;
+mod log;
+mod log_in;
+mod overview;
+mod page;
+mod people;
+mod rules;
+mod session;
+mod set_up;
+mod sheets;
+mod texts;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+
+use self::page::{Page, show};
+use self::session::{LANGUAGE_COOKIE, Visitor};
+use self::texts::AllTexts;
+use crate::service::ServiceError;
+use crate::service::import::MAX_FILE_BYTES;
+use crate::shutdown::Shutdown;
+use crate::state::AppState;
+use crate::tls::Certificates;
+
+pub use session::Loopback;
+
+/// What every handler has.
+pub(crate) struct Pages {
+    app: AppState,
+    certificates: Arc<Certificates>,
+    stop: Shutdown,
+    texts: Arc<AllTexts>,
+}
+
+/// Every page.
+pub fn router(app: AppState, certificates: Arc<Certificates>, stop: Shutdown) -> Router {
+    let pages = Arc::new(Pages { app, certificates, stop, texts: Arc::new(AllTexts::read()) });
+    let person = Router::new()
+        .route("/", get(people::show_one))
+        .route("/rename", post(people::rename))
+        .route("/role", post(people::set_role))
+        .route("/enabled", post(people::set_enabled))
+        .route("/invite", post(people::invite))
+        .route("/reset-keys", post(people::reset_keys))
+        .route("/revoke-device", post(people::revoke_device))
+        .route("/class", post(people::set_class))
+        .route("/delete", get(people::preview_deletion).post(people::delete));
+    let class = Router::new()
+        .route("/", get(classes::show_one))
+        .route("/rename", post(classes::rename))
+        .route("/add", post(classes::add_person))
+        .route("/remove", post(classes::remove_person))
+        .route("/delete", post(classes::delete));
+    let admin = Router::new()
+        .route("/", get(overview::show_or_log_in).post(log_in::log_in))
+        .route("/log-out", post(log_in::log_out))
+        .route("/language", get(choose_language))
+        .route("/setup", get(set_up::again).post(set_up::account))
+        .route("/setup/server", get(set_up::server).post(set_up::name_server))
+        .route("/setup/class", get(set_up::class).post(set_up::add_class))
+        .route("/events", get(events::numbers))
+        .route("/participants", get(people::list).post(people::add))
+        .nest("/participants/{number}", person)
+        .route("/import", get(import::show_form).post(import::preview))
+        .route("/import/confirm", post(import::confirm))
+        .route("/import/undo", post(import::undo))
+        .route("/sheets", post(sheets::print))
+        .route("/groups", get(classes::list).post(classes::add))
+        .nest("/groups/{number}", class)
+        .route("/ozones", get(lists::ozones))
+        .route("/keys", get(lists::keys))
+        .route("/neighbours", get(lists::neighbours))
+        .route("/about", get(lists::about))
+        .route("/help", get(lists::help))
+        .route("/listeners", get(listeners::list).post(listeners::change))
+        .route("/certificates", get(certificates::show_all).post(certificates::upload))
+        .route("/certificates/authority.{kind}", get(certificates::download))
+        .route("/certificates/remove", post(certificates::remove))
+        .route("/rules", get(rules::show_all).post(rules::change))
+        .route("/backup", get(backup::list).post(backup::make))
+        .route("/backup/verify", post(backup::verify))
+        .route("/backup/download", post(backup::download))
+        .route("/log", get(log::list))
+        .route("/log.csv", get(log::export))
+        .route("/account", get(accounts::own))
+        .route("/account/password", post(accounts::change_password))
+        .route("/account/one-time-passwords", post(accounts::one_time_passwords))
+        .route("/account/session", post(accounts::end_session))
+        .route("/accounts", post(accounts::add))
+        .route("/accounts/delete", post(accounts::delete))
+        .route("/stop", post(overview::stop))
+        .route("/static/{name}", get(files::file))
+        .fallback(no_such_page)
+        // A refused upload must not leave the line broken.
+        .layer(axum::middleware::from_fn(crate::http::drain::refused))
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_FILE_BYTES + 64 * 1024))
+        .layer(axum::middleware::map_response(page::headers));
+    Router::new()
+        // What people type: both with and without a slash at the end.
+        .route("/admin/", get(|| async { Redirect::permanent("/admin") }))
+        .nest("/admin", admin)
+        .with_state(pages)
+}
+
+#[derive(Template)]
+#[template(path = "admin/error.html")]
+struct ErrorPage {
+    page: Page,
+    code: u16,
+}
+
+/// A refusal as a page of its own.
+fn error_page(page: Page, status: StatusCode, error: &ServiceError) -> Response {
+    if let ServiceError::Internal(reason) = error {
+        tracing::error!(%reason, "an admin page failed");
+    }
+    let page = page.fail(error);
+    let nonce = page.nonce.clone();
+    show(status, &nonce, &ErrorPage { page, code: status.as_u16() })
+}
+
+/// The status that fits a refusal.
+fn status_of(error: &ServiceError) -> StatusCode {
+    crate::http::problems::describe(error).status
+}
+
+/// Lets the certificate carry the names that rules give the server now.
+async fn renew_certificate(pages: &Pages) {
+    if let Err(error) = crate::running::renew_certificate(&pages.app, &pages.certificates).await {
+        tracing::error!(%error, "the certificate cannot be renewed");
+    }
+}
+
+async fn no_such_page(visitor: Visitor) -> Response {
+    error_page(visitor.page("error"), StatusCode::NOT_FOUND, &ServiceError::NoSuchPath)
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    to: String,
+    #[serde(default)]
+    back: String,
+}
+
+/// Only paths of these pages: nobody is led elsewhere from here.
+fn own_path(path: &str) -> &str {
+    let is_own = (path == "/admin" || path.starts_with("/admin/") || path.starts_with("/admin?"))
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        && !path.contains("//");
+    if is_own { path } else { "/admin" }
+}
+
+async fn choose_language(
+    visitor: Visitor,
+    axum::extract::Query(choice): axum::extract::Query<Choice>,
+) -> Response {
+    let language = if choice.to == "de" { "de" } else { "en" };
+    let mut response = Redirect::to(own_path(&choice.back)).into_response();
+    let cookie = format!("{}; Max-Age=31536000", visitor.set_cookie(LANGUAGE_COOKIE, language));
+    if let Ok(value) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_path;
+
+    #[test]
+    fn nobody_is_led_away() {
+        for path in [
+            "https://elsewhere",
+            "//elsewhere",
+            "/admin//elsewhere",
+            "/admin\\elsewhere",
+            "/i",
+            "/adminx",
+            "",
+        ] {
+            assert_eq!(own_path(path), "/admin", "{path}");
+        }
+        for path in ["/admin", "/admin/log?search=a&page=2", "/admin?next=x"] {
+            assert_eq!(own_path(path), path);
+        }
+    }
+}

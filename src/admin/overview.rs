@@ -1,0 +1,160 @@
+//! The overview: is everything well, what needs doing, how much is going on.
+
+use askama::Template;
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use momedo_protocol::time::UnixMillis;
+use serde::Deserialize;
+
+use super::page::{Page, show};
+use super::session::{AdminSession, Form, Visitor, refuse};
+use super::{error_page, log_in, set_up, status_of};
+use crate::activity::HOURS;
+use crate::service::audit::{self, Action};
+use crate::service::overview::{self, Overview, Task};
+use crate::service::{ServiceError, set_up as setting_up};
+use crate::tls::Origin;
+
+#[derive(Template)]
+#[template(path = "admin/overview.html")]
+struct OverviewPage {
+    page: Page,
+    overview: Overview,
+    tasks: Vec<Shown>,
+    bars: Vec<Bar>,
+    most: u64,
+    messages: u64,
+    now: UnixMillis,
+}
+
+/// A task in words.
+struct Shown {
+    text: String,
+    link: &'static str,
+    link_text: String,
+    is_urgent: bool,
+}
+
+/// One hour of the graph, in a picture 240 wide and 60 high.
+struct Bar {
+    x: usize,
+    y: u64,
+    height: u64,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Next {
+    #[serde(default)]
+    next: String,
+    #[serde(default)]
+    code: String,
+}
+
+/// `GET /admin`: the set-up while it is needed, then the log-in, then the overview.
+pub(super) async fn show_or_log_in(visitor: Visitor, Query(next): Query<Next>) -> Response {
+    match setting_up::is_needed(&visitor.pages.app).await {
+        Ok(true) => return set_up::account_form(&visitor, &next.code, None),
+        Ok(false) => {}
+        Err(error) => return refuse(&visitor, StatusCode::SERVICE_UNAVAILABLE, error),
+    }
+    let session = match visitor.session().await {
+        Ok(session) => session,
+        Err(visitor) => return log_in::form(&visitor, setting_up::ACCOUNT, &next.next, None),
+    };
+    match session.staff.admin() {
+        Some(admin) => show_overview(AdminSession { session, admin }).await,
+        // A moderator's own page is the list of people.
+        None => Redirect::to("/admin/participants").into_response(),
+    }
+}
+
+async fn show_overview(session: AdminSession) -> Response {
+    let page = session.page("overview");
+    let app = &session.session.visitor.pages.app;
+    let overview = match overview::overview(app, &session.admin).await {
+        Ok(overview) => overview,
+        Err(error) => return error_page(page, status_of(&error), &error),
+    };
+    let mut tasks: Vec<Shown> = overview.tasks.iter().map(|task| shown(&page, task)).collect();
+    tasks.extend(certificate_task(&session, &page));
+    let most = overview.messages_per_hour.iter().copied().max().unwrap_or(0);
+    let bars = bars(&overview.messages_per_hour, most);
+    let messages = overview.messages_per_hour.iter().sum();
+    let nonce = page.nonce.clone();
+    let now = app.clock.now();
+    show(StatusCode::OK, &nonce, &OverviewPage { page, overview, tasks, bars, most, messages, now })
+}
+
+/// An own certificate that nobody renewed; the issued one renews itself.
+fn certificate_task(session: &AdminSession, page: &Page) -> Option<Shown> {
+    let pages = &session.session.visitor.pages;
+    let in_force = pages.certificates.in_force().filter(|found| found.origin != Origin::Issued)?;
+    let days = in_force.ends_at.0.saturating_sub(pages.app.clock.now().0) / 86_400_000;
+    (days < 21).then(|| Shown {
+        text: page.with("task.certificate-ends", days),
+        link: "/admin/certificates",
+        link_text: page.t("task.certificate-ends-link").to_owned(),
+        is_urgent: true,
+    })
+}
+
+fn bars(counts: &[u64; HOURS], most: u64) -> Vec<Bar> {
+    counts
+        .iter()
+        .enumerate()
+        .map(|(hour, count)| {
+            let height = if most == 0 { 0 } else { (count * 56).div_ceil(most) };
+            Bar { x: hour * 10 + 1, y: 58 - height, height: height + 2 }
+        })
+        .collect()
+}
+
+fn shown(page: &Page, task: &Task) -> Shown {
+    let (key, value, link) = match task {
+        Task::DiskFull => ("disk-full", String::new(), "/admin/rules"),
+        Task::ListenerFailed { address } => ("listener-failed", address.clone(), "/admin/listeners"),
+        Task::BackupsFail { reason } => ("backups-fail", reason.clone(), "/admin/backup"),
+        Task::ClockWrong => ("clock-wrong", String::new(), "/admin/help"),
+        Task::NobodyThere => ("nobody-there", String::new(), "/admin/participants"),
+        Task::Unregistered { count } => {
+            ("unregistered", page.number(count), "/admin/participants?unregistered=1")
+        }
+    };
+    Shown {
+        text: page.word("task", key).replace("{0}", &value),
+        link,
+        link_text: page.word("task", &format!("{key}-link")),
+        is_urgent: matches!(
+            task,
+            Task::DiskFull | Task::ListenerFailed { .. } | Task::BackupsFail { .. } | Task::ClockWrong
+        ),
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Nothing {}
+
+#[derive(Template)]
+#[template(path = "admin/stopped.html")]
+struct StoppedPage {
+    page: Page,
+}
+
+/// Stops the server: what a second double-click leads to must be able to end what the first began.
+pub(super) async fn stop(Form(session, Nothing {}): Form<Nothing>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let noted: Result<(), ServiceError> =
+        audit::note(app, session.admin.account(), Action::ServerStopped, "").await;
+    // Whoever wants it stopped gets it stopped.
+    if let Err(error) = noted {
+        tracing::warn!(%error, "stopping could not be noted in the log");
+    }
+    let stop = app.stop.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    if let Some(trigger) = stop {
+        trigger.raise();
+    }
+    let page = session.page("stopped");
+    let nonce = page.nonce.clone();
+    show(StatusCode::OK, &nonce, &StoppedPage { page })
+}

@@ -1,0 +1,349 @@
+//! People: the list, and one person with devices, keys and everything an admin may do about them.
+
+use askama::Template;
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::page::{Notice, Page, Paging, ROWS, show};
+use super::session::{AdminSession, Form, Session, StaffForm};
+use super::{error_page, sheets, status_of};
+use crate::domain::role::Role;
+use crate::service::classes::{self, Class};
+use crate::service::import;
+use crate::service::people::{self, DeletionPreview, Details, Who};
+use crate::service::{AdminError, ServiceError};
+use crate::store::{ImportRow, ParticipantState, PeopleFilter, PersonId, PersonRow};
+
+#[derive(Template)]
+#[template(path = "admin/people.html")]
+struct PeoplePage {
+    page: Page,
+    people: Vec<Row>,
+    paging: Paging,
+    classes: Vec<Class>,
+    class: i64,
+    unregistered: bool,
+    imports: Vec<ImportRow>,
+    name: String,
+    is_filtered: bool,
+}
+
+/// A person, ready to be printed.
+struct Row {
+    number: i64,
+    name: String,
+    id: String,
+    classes: String,
+    role: String,
+    state: String,
+    state_word: &'static str,
+    devices: u64,
+}
+
+fn state_word(person: &PersonRow) -> &'static str {
+    match (person.state, person.invited_until) {
+        (Some(ParticipantState::Active), _) => "active",
+        (Some(_), _) => "disabled",
+        (None, Some(_)) => "invited",
+        (None, None) => "added",
+    }
+}
+
+fn row(page: &Page, person: PersonRow) -> Row {
+    let state_word = state_word(&person);
+    Row {
+        number: person.id.0,
+        id: person.participant.map(|id| id.to_string()).unwrap_or_default(),
+        role: page.word("role", person.role.word()),
+        state: page.word("state", state_word),
+        state_word,
+        name: person.name,
+        classes: person.classes,
+        devices: person.devices,
+    }
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct ListQuery {
+    #[serde(default)]
+    search: String,
+    #[serde(default)]
+    class: String,
+    #[serde(default)]
+    unregistered: String,
+    #[serde(default)]
+    page: String,
+}
+
+pub(super) async fn list(session: Session, Query(query): Query<ListQuery>) -> Response {
+    list_with(session, query, None, String::new()).await
+}
+
+async fn list_with(
+    session: Session,
+    query: ListQuery,
+    notice: Option<(Notice, StatusCode)>,
+    name: String,
+) -> Response {
+    let mut page = session.page("participants");
+    let app = &session.visitor.pages.app;
+    let class = query.class.parse().unwrap_or(0);
+    let unregistered = query.unregistered == "1";
+    let number: u64 = query.page.parse().unwrap_or(1).clamp(1, 1_000_000);
+    let filter = PeopleFilter {
+        search: query.search.clone(),
+        class: Some(class).filter(|class| *class != 0),
+        unregistered,
+        ..PeopleFilter::default()
+    };
+    let read = async {
+        let found = people::list(app, &session.staff, filter, (number - 1) * ROWS, ROWS).await?;
+        let (classes, _) = classes::list(app, &session.staff, String::new(), 0, 1_000).await?;
+        let imports = match session.staff.admin() {
+            Some(admin) => import::recent(app, &admin).await?,
+            None => Vec::new(),
+        };
+        Ok::<_, ServiceError>((found, classes, imports))
+    };
+    let ((rows, total), classes, imports) = match read.await {
+        Ok(read) => read,
+        Err(error) => return error_page(page, status_of(&error), &error),
+    };
+    let mut status = StatusCode::OK;
+    if let Some((notice, code)) = notice {
+        page.notice = Some(notice);
+        status = code;
+    }
+    let rest = format!("&class={class}&unregistered={}", u8::from(unregistered));
+    let people = rows.into_iter().map(|person| row(&page, person)).collect();
+    let is_filtered = !query.search.is_empty() || class != 0 || unregistered;
+    let paging = Paging::new(query.search, number, total, rest);
+    let nonce = page.nonce.clone();
+    let template =
+        PeoplePage { page, people, paging, classes, class, unregistered, imports, name, is_filtered };
+    show(status, &nonce, &template)
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewPersonForm {
+    name: String,
+    #[serde(default)]
+    class: String,
+    #[serde(default)]
+    role: String,
+}
+
+pub(super) async fn add(Form(session, form): Form<NewPersonForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let class = form.class.parse().ok().filter(|class: &i64| *class != 0);
+    let role: Role = form.role.parse().unwrap_or_default();
+    let add = async {
+        let person = people::add(app, &session.admin, form.name.clone(), role, class, None).await?;
+        people::invite(app, &session.session.staff, vec![person]).await
+    };
+    match add.await {
+        Ok(cards) => sheets::cards_page(&session.session, cards, false).await,
+        Err(error) => {
+            let text = session.page("participants").refusal(&error);
+            let notice = (Notice { text, is_error: true }, status_of(&error));
+            list_with(session.session, ListQuery::default(), Some(notice), form.name).await
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/person.html")]
+struct PersonPage {
+    page: Page,
+    details: Details,
+    row: Row,
+    classes: Vec<Class>,
+    roles: Vec<(&'static str, String, bool)>,
+}
+
+impl PersonPage {
+    fn is_member(&self, class: &i64) -> bool {
+        self.details.classes.contains(class)
+    }
+}
+
+async fn one(session: &Session, number: i64, notice: Option<Result<String, ServiceError>>) -> Response {
+    let mut page = session.page("participants");
+    let app = &session.visitor.pages.app;
+    let read = async {
+        let details = people::details(app, &session.staff, Who::Person(PersonId(number))).await?;
+        let (classes, _) = classes::list(app, &session.staff, String::new(), 0, 1_000).await?;
+        Ok::<_, ServiceError>((details, classes))
+    };
+    let (details, classes) = match read.await {
+        Ok(read) => read,
+        Err(error) => {
+            let status = match &error {
+                ServiceError::Admin(AdminError::UnknownPerson) => StatusCode::NOT_FOUND,
+                other => status_of(other),
+            };
+            return error_page(page, status, &error);
+        }
+    };
+    let mut status = StatusCode::OK;
+    match notice {
+        None => {}
+        Some(Ok(text)) => page = page.done(text),
+        Some(Err(error)) => {
+            status = status_of(&error);
+            page = page.fail(&error);
+        }
+    }
+    let roles = Role::ALL
+        .into_iter()
+        .map(|role| (role.word(), page.word("role", role.word()), role == details.person.role))
+        .collect();
+    let row = row(&page, details.person.clone());
+    let nonce = page.nonce.clone();
+    show(status, &nonce, &PersonPage { page, details, row, classes, roles })
+}
+
+pub(super) async fn show_one(session: Session, Path(number): Path<i64>) -> Response {
+    one(&session, number, None).await
+}
+
+/// Shows the person again, after something was done or refused.
+async fn after(session: &AdminSession, number: i64, result: Result<(), ServiceError>, key: &str) -> Response {
+    let text = session.page("participants").t(key).to_owned();
+    one(&session.session, number, Some(result.map(|()| text))).await
+}
+
+fn who(number: i64) -> Who {
+    Who::Person(PersonId(number))
+}
+
+#[derive(Deserialize)]
+pub(super) struct NameForm {
+    name: String,
+}
+
+pub(super) async fn rename(Path(number): Path<i64>, Form(session, form): Form<NameForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let result = people::rename(app, &session.admin, who(number), form.name).await;
+    let key = "person.renamed";
+    after(&session, number, result, key).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct RoleForm {
+    role: String,
+}
+
+pub(super) async fn set_role(Path(number): Path<i64>, Form(session, form): Form<RoleForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let role: Role = form.role.parse().unwrap_or_default();
+    let result = people::set_role(app, &session.admin, who(number), role).await;
+    let key = "person.role-set";
+    after(&session, number, result, key).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct EnabledForm {
+    enabled: String,
+}
+
+pub(super) async fn set_enabled(Path(number): Path<i64>, Form(session, form): Form<EnabledForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let enabled = form.enabled == "1";
+    let result = people::set_enabled(app, &session.admin, who(number), enabled).await;
+    let key = if enabled { "person.enabled" } else { "person.disabled" };
+    after(&session, number, result, key).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct Nothing {}
+
+pub(super) async fn invite(
+    Path(number): Path<i64>,
+    StaffForm(session, Nothing {}): StaffForm<Nothing>,
+) -> Response {
+    let app = &session.visitor.pages.app;
+    match people::invite(app, &session.staff, vec![PersonId(number)]).await {
+        Ok(cards) => sheets::cards_page(&session, cards, false).await,
+        Err(error) => one(&session, number, Some(Err(error))).await,
+    }
+}
+
+pub(super) async fn reset_keys(
+    Path(number): Path<i64>,
+    Form(session, Nothing {}): Form<Nothing>,
+) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let result = people::reset_keys(app, &session.admin, who(number)).await;
+    let key = "person.keys-reset";
+    after(&session, number, result, key).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct DeviceForm {
+    device: String,
+}
+
+pub(super) async fn revoke_device(
+    Path(number): Path<i64>,
+    Form(session, form): Form<DeviceForm>,
+) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let result = match form.device.parse() {
+        Ok(device) => people::revoke_device(app, &session.admin, who(number), device).await,
+        Err(_) => Err(AdminError::UnknownDevice.into()),
+    };
+    let key = "person.device-revoked";
+    after(&session, number, result, key).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct ClassForm {
+    class: String,
+    is_member: String,
+}
+
+pub(super) async fn set_class(Path(number): Path<i64>, Form(session, form): Form<ClassForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let class = format!("#{}", form.class);
+    let is_member = form.is_member == "1";
+    let result = classes::set_membership(app, &session.admin, class, who(number), is_member).await;
+    let key = "person.classes-set";
+    after(&session, number, result, key).await
+}
+
+#[derive(Template)]
+#[template(path = "admin/person_delete.html")]
+struct DeletePage {
+    page: Page,
+    row: Row,
+    preview: DeletionPreview,
+}
+
+pub(super) async fn preview_deletion(session: AdminSession, Path(number): Path<i64>) -> Response {
+    let page = session.page("participants");
+    let app = &session.session.visitor.pages.app;
+    let read = async {
+        let details = people::details(app, &session.session.staff, who(number)).await?;
+        let preview = people::preview_deletion(app, &session.admin, who(number)).await?;
+        Ok::<_, ServiceError>((details, preview))
+    };
+    match read.await {
+        Ok((details, preview)) => {
+            let row = row(&page, details.person);
+            let nonce = page.nonce.clone();
+            show(StatusCode::OK, &nonce, &DeletePage { page, row, preview })
+        }
+        Err(error) => error_page(page, StatusCode::NOT_FOUND, &error),
+    }
+}
+
+pub(super) async fn delete(Path(number): Path<i64>, Form(session, Nothing {}): Form<Nothing>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    match people::delete(app, &session.admin, who(number)).await {
+        Ok(()) => Redirect::to("/admin/participants").into_response(),
+        Err(error) => error_page(session.page("participants"), status_of(&error), &error),
+    }
+}

@@ -1,0 +1,121 @@
+//! Rules: retention, quotas, invites, rates; what momedo.toml says is shown and cannot be changed here.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::page::{Page, show};
+use super::session::{AdminSession, Form};
+use super::status_of;
+use crate::service::rules::{self, Rules};
+
+#[derive(Template)]
+#[template(path = "admin/rules.html")]
+struct RulesPage {
+    page: Page,
+    fields: Vec<Field>,
+}
+
+/// One rule.
+struct Field {
+    name: &'static str,
+    label: String,
+    hint: String,
+    value: String,
+    is_number: bool,
+    is_fixed: bool,
+}
+
+fn fields(session: &AdminSession, page: &Page) -> Vec<Field> {
+    let app = &session.session.visitor.pages.app;
+    let (config, fixed) = (app.config(), &app.file_config().fixed);
+    let mib = config.mail.max_queue_bytes / (1024 * 1024);
+    [
+        ("name", "server.name", config.server.name.clone()),
+        ("addresses", "server.addresses", config.server.addresses.join(" ")),
+        ("retention_days", "mail.retention_days", config.mail.retention_days.to_string()),
+        ("queue_mib", "mail.max_queue_bytes", mib.to_string()),
+        ("sender_share_percent", "mail.sender_share_percent", config.mail.sender_share_percent.to_string()),
+        ("invite_days", "rules.invite_days", config.rules.invite_days.to_string()),
+        ("messages_per_minute", "rates.messages", config.rates.messages.per_minute.to_string()),
+        ("backup_every_hours", "backup.every_hours", config.backup.every_hours.to_string()),
+        ("backup_keep", "backup.keep", config.backup.keep.to_string()),
+    ]
+    .into_iter()
+    .map(|(name, setting, value)| Field {
+        name,
+        label: page.word("rule", name),
+        hint: page.word("rule-hint", name),
+        value,
+        is_number: !matches!(name, "name" | "addresses"),
+        is_fixed: fixed.contains(setting),
+    })
+    .collect()
+}
+
+fn show_with(session: &AdminSession, page: Page, status: StatusCode) -> Response {
+    let fields = fields(session, &page);
+    let nonce = page.nonce.clone();
+    show(status, &nonce, &RulesPage { page, fields })
+}
+
+#[derive(Deserialize)]
+pub(super) struct DoneQuery {
+    #[serde(default)]
+    saved: String,
+}
+
+pub(super) async fn show_all(
+    session: AdminSession,
+    axum::extract::Query(query): axum::extract::Query<DoneQuery>,
+) -> Response {
+    let mut page = session.page("rules");
+    if query.saved == "1" {
+        let text = page.t("rules.saved").to_owned();
+        page = page.done(text);
+    }
+    show_with(&session, page, StatusCode::OK)
+}
+
+#[derive(Deserialize)]
+pub(super) struct RulesForm {
+    name: Option<String>,
+    addresses: Option<String>,
+    retention_days: Option<u64>,
+    queue_mib: Option<u64>,
+    sender_share_percent: Option<u64>,
+    invite_days: Option<u64>,
+    messages_per_minute: Option<u32>,
+    backup_every_hours: Option<u64>,
+    backup_keep: Option<u64>,
+}
+
+pub(super) async fn change(Form(session, form): Form<RulesForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let split = |text: String| {
+        text.split([' ', ',', ';']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    };
+    let rules = Rules {
+        name: form.name.map(|name| name.trim().to_owned()),
+        addresses: form.addresses.map(split),
+        link_port: None,
+        retention_days: form.retention_days,
+        queue_mib: form.queue_mib,
+        sender_share_percent: form.sender_share_percent,
+        invite_days: form.invite_days,
+        messages_per_minute: form.messages_per_minute,
+        backup_every_hours: form.backup_every_hours,
+        backup_keep: form.backup_keep,
+    };
+    match rules::change(app, &session.admin, rules).await {
+        Ok(()) => {
+            super::renew_certificate(&session.session.visitor.pages).await;
+            Redirect::to("/admin/rules?saved=1").into_response()
+        }
+        Err(error) => {
+            let page = session.page("rules").fail(&error);
+            show_with(&session, page, status_of(&error))
+        }
+    }
+}

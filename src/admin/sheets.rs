@@ -1,0 +1,103 @@
+//! Invite sheets: one card per person with QR code, link and name, eight on A4, with lines to cut along.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use qrcode::render::svg;
+use qrcode::{EcLevel, QrCode};
+use serde::Deserialize;
+
+use super::page::{Page, show};
+use super::session::{Session, StaffForm};
+use super::{error_page, status_of};
+use crate::service::people::{self, Card};
+use crate::service::{AdminError, ServiceError};
+use crate::store::{PeopleFilter, PersonId};
+
+/// Most cards printed at once: 75 sheets of A4.
+const MAX_CARDS: u64 = 600;
+
+#[derive(Template)]
+#[template(path = "admin/cards.html")]
+struct CardsPage {
+    page: Page,
+    cards: Vec<ShownCard>,
+    is_first: bool,
+    fingerprint: String,
+}
+
+struct ShownCard {
+    name: String,
+    classes: String,
+    link: String,
+    until: String,
+    qr: String,
+}
+
+/// A QR code as a picture that stands in the page itself.
+pub(super) fn qr(text: &str) -> String {
+    let code = QrCode::with_error_correction_level(text, EcLevel::M);
+    // Only a text beyond three kilobytes has no code, and links are far shorter.
+    code.map(|code| code.render::<svg::Color<'_>>().min_dimensions(180, 180).build())
+        .map(|picture| picture.split_once("?>").map_or(picture.clone(), |(_, svg)| svg.to_owned()))
+        .unwrap_or_default()
+}
+
+pub(super) async fn cards_page(session: &Session, cards: Vec<Card>, is_first: bool) -> Response {
+    // Some milliseconds each: off the async threads.
+    let drawn = tokio::task::spawn_blocking(move || {
+        let draw = |card: Card| (qr(&card.link), card);
+        cards.into_iter().map(draw).collect::<Vec<_>>()
+    });
+    let page = session.page("participants");
+    let shown = |(qr, card): (String, Card)| ShownCard {
+        name: card.name,
+        classes: card.classes,
+        link: card.link,
+        until: page.day(&card.expires_at),
+        qr,
+    };
+    let cards = drawn.await.unwrap_or_default().into_iter().map(shown).collect();
+    let fingerprint = session.visitor.pages.app.fingerprint.grouped();
+    let nonce = page.nonce.clone();
+    show(StatusCode::OK, &nonce, &CardsPage { page, cards, is_first, fingerprint })
+}
+
+#[derive(Deserialize)]
+pub(super) struct SheetForm {
+    #[serde(default)]
+    class: String,
+    #[serde(default)]
+    person: Vec<i64>,
+}
+
+/// Prints cards for chosen people, or for everybody of a class who has not registered.
+pub(super) async fn print(StaffForm(session, form): StaffForm<SheetForm>) -> Response {
+    let app = &session.visitor.pages.app;
+    let people = async {
+        if !form.person.is_empty() {
+            let mut chosen = form.person;
+            chosen.sort_unstable();
+            chosen.dedup();
+            if chosen.len() as u64 > MAX_CARDS {
+                return Err(AdminError::TooManyCards.into());
+            }
+            return Ok::<_, ServiceError>(chosen.into_iter().map(PersonId).collect());
+        }
+        let filter = PeopleFilter {
+            class: form.class.parse().ok().filter(|class| *class != 0),
+            unregistered: true,
+            ..PeopleFilter::default()
+        };
+        let (rows, total) = people::list(app, &session.staff, filter, 0, MAX_CARDS).await?;
+        if total > MAX_CARDS {
+            return Err(AdminError::TooManyCards.into());
+        }
+        Ok(rows.into_iter().map(|row| row.id).collect::<Vec<_>>())
+    };
+    let cards = async { people::invite(app, &session.staff, people.await?).await };
+    match cards.await {
+        Ok(cards) => cards_page(&session, cards, false).await,
+        Err(error) => error_page(session.page("participants"), status_of(&error), &error),
+    }
+}

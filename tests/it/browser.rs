@@ -1,0 +1,186 @@
+//! A real browser, driven through WebDriver: chromium and chromedriver as Debian has them.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use fantoccini::elements::Element;
+use fantoccini::{Client, ClientBuilder, Locator};
+use serde_json::{Value, json};
+
+use crate::harness::PATIENCE;
+
+/// Said by every test that needs what is missing.
+const NEEDS: &str = "the browser tests need chromium, chromium-driver and npm (Debian: apt-get install \
+                     chromium chromium-driver npm)";
+
+/// A browser with a profile of its own; gone when dropped.
+pub(crate) struct Browser {
+    pub(crate) client: Client,
+    driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.driver.id());
+        let _: Result<_, _> = Command::new("kill").args(["-9", "--", &group]).status();
+        let _: Result<_, _> = self.driver.wait();
+    }
+}
+
+impl Browser {
+    /// Starts one that asks for pages in `language`.
+    pub(crate) async fn start(language: &str, with_javascript: bool) -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            // With its browsers in one group, which is ended as a whole.
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{NEEDS}; chromedriver: {error}"));
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next().unwrap_or_else(|| panic!("{NEEDS}; chromedriver ended")).unwrap();
+            if let Some(rest) = line.split("started successfully on port ").nth(1) {
+                break rest.trim_end_matches('.').to_owned();
+            }
+        };
+        // Whatever it says later must not block it.
+        std::thread::spawn(move || lines.for_each(drop));
+        let profile = tempfile::tempdir().unwrap();
+        let mut arguments = vec![
+            "--headless".to_owned(),
+            "--no-sandbox".into(),
+            "--disable-gpu".into(),
+            "--disable-dev-shm-usage".into(),
+            "--disable-quic".into(),
+            "--no-first-run".into(),
+            "--disable-background-networking".into(),
+            "--disable-component-update".into(),
+            "--disable-sync".into(),
+            format!("--user-data-dir={}", profile.path().display()),
+        ];
+        arguments.push(format!("--accept-lang={language}"));
+        let mut preferences = json!({ "intl.accept_languages": language });
+        if !with_javascript {
+            preferences["profile.managed_default_content_settings.javascript"] = 2.into();
+        }
+        let capabilities = json!({
+            "browserName": "chrome", "acceptInsecureCerts": true,
+            "goog:chromeOptions": { "args": arguments, "prefs": preferences },
+        });
+        let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
+            .capabilities(capabilities.as_object().unwrap().clone())
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .unwrap_or_else(|error| panic!("{NEEDS}; chromium: {error}"));
+        Self { client, driver, _profile: profile }
+    }
+
+    pub(crate) async fn open(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    /// Waits for an element.
+    pub(crate) async fn find(&self, css: &str) -> Element {
+        let waited = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        match waited {
+            Ok(element) => element,
+            Err(error) => panic!("{css}: {error}\n{}", self.client.source().await.unwrap_or_default()),
+        }
+    }
+
+    pub(crate) async fn type_into(&self, css: &str, text: &str) {
+        let element = self.find(css).await;
+        element.clear().await.unwrap();
+        element.send_keys(text).await.unwrap();
+    }
+
+    /// Clicks, and waits until the page it leads to is there.
+    pub(crate) async fn click(&self, css: &str) {
+        let old = self.find("html").await;
+        self.find(css).await.click().await.unwrap();
+        // The old document is gone once its root cannot be asked any more.
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while old.tag_name().await.is_ok() {
+            assert!(std::time::Instant::now() < deadline, "{css} led nowhere");
+            tokio::task::yield_now().await;
+        }
+        self.find("main").await;
+    }
+
+    pub(crate) async fn text(&self, css: &str) -> String {
+        self.find(css).await.text().await.unwrap()
+    }
+
+    pub(crate) async fn count(&self, css: &str) -> usize {
+        self.client.find_all(Locator::Css(css)).await.unwrap().len()
+    }
+
+    /// Violations of WCAG 2.2 A and AA on the page that is open.
+    pub(crate) async fn violations(&self) -> Vec<String> {
+        static AXE: OnceLock<String> = OnceLock::new();
+        let axe = AXE.get_or_init(|| std::fs::read_to_string(axe()).unwrap());
+        self.client.execute(axe, Vec::new()).await.unwrap();
+        let run = "const done = arguments[arguments.length - 1];
+            axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] })
+               .then((result) => done(result.violations.map((one) =>
+                   one.id + ': ' + one.nodes.map((node) => node.html + ' ' + node.failureSummary).join(' | '))))
+               .catch((error) => done(['axe: ' + error]));";
+        let found = self.client.execute_async(run, Vec::new()).await.unwrap();
+        found.as_array().unwrap().iter().map(Value::to_string).collect()
+    }
+
+    /// Shows pages as on a screen of this size with this colour scheme.
+    pub(crate) async fn emulate(&self, width: u32, height: u32, scheme: &str) {
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
+    async fn devtools(&self, command: &str, parameters: Value) {
+        self.client.issue_cmd(DevTools { command: command.into(), parameters }).await.unwrap();
+    }
+
+    pub(crate) async fn screenshot(&self, path: &Path) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, self.client.screenshot().await.unwrap()).unwrap();
+    }
+}
+
+/// axe-core, fetched as `tests/browser/package-lock.json` pins it if it is not there yet.
+fn axe() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    let file = folder.join("node_modules/axe-core/axe.min.js");
+    if !file.exists() {
+        let fetched =
+            Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).output();
+        let fetched = fetched.unwrap_or_else(|error| panic!("{NEEDS}; npm: {error}"));
+        assert!(fetched.status.success(), "{NEEDS}; npm ci: {}", String::from_utf8_lossy(&fetched.stderr));
+    }
+    file
+}
+
+/// A command of the DevTools protocol, which chromedriver passes on.
+#[derive(Debug)]
+struct DevTools {
+    command: String,
+    parameters: Value,
+}
+
+impl fantoccini::wd::WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        let body = json!({ "cmd": self.command, "params": self.parameters });
+        (http::Method::POST, Some(body.to_string()))
+    }
+}

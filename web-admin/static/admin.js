@@ -1,0 +1,42 @@
+// What pages do a little better with than without.
+"use strict";
+
+// Live figures on the overview.
+const figures = document.querySelector("[data-live]");
+if (figures) {
+  const numbers = new Intl.NumberFormat(document.documentElement.lang);
+  const events = new EventSource(figures.dataset.live);
+  events.onmessage = (event) => {
+    const status = JSON.parse(event.data);
+    for (const figure of figures.querySelectorAll("[data-figure]")) {
+      const value = status[figure.dataset.figure];
+      if (value !== undefined) figure.textContent = numbers.format(value);
+    }
+  };
+}
+
+// How strong a new password is: length counts most, variety some.
+for (const input of document.querySelectorAll("[data-strength]")) {
+  const shown = document.getElementById(input.dataset.strength);
+  input.addEventListener("input", () => {
+    const variety = new Set(input.value.toLowerCase()).size;
+    const score = input.value.length + variety;
+    shown.hidden = input.value === "";
+    shown.textContent =
+      input.value.length < 10 || variety < 5 ? shown.dataset.weak : score < 26 ? shown.dataset.fair : shown.dataset.strong;
+  });
+}
+
+// On a phone the pages stand in a strip: show where we are.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => window.print());
+}
+
+// Typing an own address chooses it.
+const own = document.getElementById("own_address");
+own?.addEventListener("input", () => {
+  document.querySelector('input[name="address"][value="own"]').checked = own.value !== "";
+});
