@@ -57,7 +57,9 @@ pub async fn log_in(app: &App, jws: Jws) -> Result<api::Session, ServiceError> {
     if state != ParticipantState::Active {
         return Err(ServiceError::Disabled);
     }
-    if device.parked || app.store.tick().0 - device.seen.0.min(app.store.tick().0) > SEEN_RESOLUTION_MILLIS {
+    // After a crash the served time may be behind what was noted before it.
+    let unseen_millis = app.store.tick().0.saturating_sub(device.seen.0);
+    if device.parked || unseen_millis > SEEN_RESOLUTION_MILLIS {
         let id = device.id;
         app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.mark_device_seen(id)?)).await?;
     }
