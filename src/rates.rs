@@ -31,6 +31,9 @@ pub struct Rates {
     /// Failed log-ins on the admin pages, from one address to one account, and to one account from anywhere.
     log_ins: Limit<(IpAddr, String)>,
     accounts: Limit<String>,
+    /// Failed log-ins on the admin pages from one address, whatever the account. Apart from `failures`: whoever
+    /// guesses there must not keep a whole school behind the same address from logging in.
+    staff_failures: Limit<IpAddr>,
 }
 
 /// Too often; trying again makes sense after this time.
@@ -92,6 +95,7 @@ impl Rates {
             failures: Limit::new(config.failures),
             log_ins: Limit::new(LOG_INS),
             accounts: Limit::new(ACCOUNT_LOG_INS),
+            staff_failures: Limit::new(config.failures),
         }
     }
 
@@ -102,6 +106,7 @@ impl Rates {
         self.publications.change(config.publications);
         self.unauthenticated.change(config.unauthenticated);
         self.failures.change(config.failures);
+        self.staff_failures.change(config.failures);
     }
 
     /// Counts a log-in on the admin pages before it is checked; a right one is given back.
@@ -109,14 +114,14 @@ impl Rates {
     /// # Errors
     /// [`TooOften`] for an address, or an account, that failed too often.
     pub fn take_log_in(&self, address: IpAddr, account: &str, now: Duration) -> Result<(), TooOften> {
-        self.failures.take(network(address), now)?;
+        self.staff_failures.take(network(address), now)?;
         self.log_ins.take((network(address), account.to_owned()), now)?;
         self.accounts.take(account.to_owned(), now)
     }
 
     /// Gives back what [`Rates::take_log_in`] counted.
     pub fn give_log_in_back(&self, address: IpAddr, account: &str, now: Duration) {
-        self.failures.give_back(network(address), now);
+        self.staff_failures.give_back(network(address), now);
         self.log_ins.give_back((network(address), account.to_owned()), now);
         self.accounts.give_back(account.to_owned(), now);
     }

@@ -474,3 +474,14 @@ fn on_a_full_disk_admins_still_log_in_and_lock_somebody_out() {
     let answer = admin.submit("/admin/participants", &format!("/admin/participants/{number}/delete"), &[]);
     assert_eq!(answer.status, 303, "{}", answer.body);
 }
+
+#[tokio::test]
+async fn whoever_guesses_admin_passwords_keeps_no_pupil_behind_the_same_address_from_logging_in() {
+    let server = Server::start_with("[rates]\nfailures = { per_minute = 1, burst = 3 }\n");
+    set_up(&server);
+    let mut person = server.register(0).await;
+    let statuses: Vec<u16> =
+        (0..6).map(|_| Visitor::new(&server).log_in("admin", "wrong password").status).collect();
+    assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
+    person.log_in(&server).await;
+}
