@@ -68,11 +68,6 @@ impl Listeners {
         receiver
     }
 
-    /// Lets no more listeners start.
-    pub fn close(&self) {
-        *self.start.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
     /// Starts a bound listener, adding it or taking the place of one that does not run.
     pub fn run(&self, address: SocketAddr, fixed: bool, bound: TcpListener) {
         let (trigger, stop) = shutdown::channel();

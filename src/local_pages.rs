@@ -16,7 +16,6 @@ use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use crate::admin::{self, Loopback};
-use crate::service::set_up;
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::tls::Certificates;
@@ -30,28 +29,27 @@ const MAX_CONNECTIONS: usize = 64;
 /// A request's header, in bytes and seconds.
 const MAX_HEADER: (usize, Duration) = (16 * 1024, Duration::from_secs(30));
 
-/// Begins to serve, and says what to open; `None` when loopback cannot be had, which fails nothing.
-pub async fn start(app: &AppState, certificates: &Arc<Certificates>, stop: &Shutdown) -> Option<String> {
+/// Begins to serve; false when loopback cannot be had, which fails nothing.
+pub async fn start(app: &AppState, certificates: &Arc<Certificates>, stop: &Shutdown) -> bool {
     let at = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let listener = match at(PORT).await {
-        Ok(listener) => listener,
-        Err(_) => at(0).await.inspect_err(|error| tracing::warn!(%error, "no pages on loopback")).ok()?,
+        Ok(listener) => Ok(listener),
+        Err(_) => at(0).await,
     };
-    let port = listener.local_addr().ok()?.port();
+    let bound = listener.and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
+    let (port, listener) = match bound {
+        Ok(bound) => bound,
+        Err(error) => {
+            tracing::warn!(%error, "no pages on loopback");
+            return false;
+        }
+    };
     let base = format!("http://127.0.0.1:{port}/admin");
     tracing::info!("admin pages on {base}");
     let router = admin::router(app.clone(), certificates.clone(), stop.clone());
     tokio::spawn(serve(listener, router.layer(axum::Extension(Loopback(port))), stop.clone()));
-    *app.local_pages.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(base.clone());
-    Some(base)
-}
-
-/// The address to open: with the set-up code in it while that is needed.
-pub async fn address(app: &AppState, base: &str) -> String {
-    match set_up::is_needed(app).await {
-        Ok(true) => format!("{base}/setup?code={}", set_up::code(app)),
-        _ => base.to_owned(),
-    }
+    *app.local_pages.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(base);
+    true
 }
 
 async fn serve(listener: TcpListener, router: axum::Router, mut stop: Shutdown) {

@@ -10,7 +10,7 @@ use super::DataDir;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::logging::{self, LogFormat};
-use crate::service::administration::{AdminRequest, AdminResponse};
+use crate::service::administration::{self, AdminRequest, AdminResponse};
 use crate::tls::Reload;
 use crate::{control, local_pages, running, shutdown};
 
@@ -68,10 +68,8 @@ impl Serve {
             trigger.raise();
         });
         let mut page = None;
-        if self.open
-            && let Some(base) = local_pages::start(&opened.app, &opened.certificates, &stop).await
-        {
-            page = Some(local_pages::address(&opened.app, &base).await);
+        if self.open && local_pages::start(&opened.app, &opened.certificates, &stop).await {
+            page = Some(administration::page_address(&opened.app).await?);
         }
         opened
             .serve(listeners, stop, |addresses| {

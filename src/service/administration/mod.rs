@@ -346,8 +346,11 @@ pub(super) fn link_address_or_default(app: &App, remembered: Option<String>) -> 
     remembered.unwrap_or_else(|| crate::addresses::for_links(&config, &config.listen.addresses))
 }
 
-/// What a browser on this machine should open.
-async fn page_address(app: &App) -> Result<String, ServiceError> {
+/// What a browser on this machine should open: with the set-up code in it while that is needed.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn page_address(app: &App) -> Result<String, ServiceError> {
     let local = app.local_pages.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     let base = match local {
         Some(base) => base,
