@@ -50,7 +50,8 @@ async fn a_message_is_never_shown_as_somebody_elses_or_as_written_to_somebody_el
     let (own, from, carl) = (ada.payload.id, ben.id(), ParticipantId::random());
     let honest = |body: &str| Message {
         from,
-        to: own,
+        to: Some(own),
+        group: None,
         id: MessageId::new(now()),
         sent_at: now(),
         conversation: None,
@@ -63,7 +64,7 @@ async fn a_message_is_never_shown_as_somebody_elses_or_as_written_to_somebody_el
         (honest("ehrlich"), &key),
         (Message { conversation: Some(carl), ..honest("an Carl?") }, &key),
         (Message { from: carl, ..honest("von Carl?") }, &key),
-        (Message { to: carl, ..honest("umgeleitet") }, &key),
+        (Message { to: Some(carl), ..honest("umgeleitet") }, &key),
         // As a copy of what an own device wrote would look.
         (Message { from: own, conversation: Some(carl), ..honest("von mir?") }, &key),
         (honest("gefälscht"), &rsa_key(11)),
@@ -104,7 +105,8 @@ async fn lines_of_a_text_do_not_look_like_messages_and_steer_no_terminal() {
     let ada = register(&server, "ada", &mut ben).await;
     let message = Message {
         from: ben.id(),
-        to: ada.payload.id,
+        to: Some(ada.payload.id),
+        group: None,
         id: MessageId::new(now()),
         sent_at: now(),
         conversation: None,

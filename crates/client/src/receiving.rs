@@ -159,7 +159,11 @@ async fn read(
     let own = profile.id()?;
     let Ok(claimed) = Message::unverified(inner) else { return Ok(Some(unreadable(delivery))) };
     // What the server says outside must be what the sender signed inside.
-    if claimed.from != delivery.from || claimed.to != own || claimed.id != delivery.id {
+    if claimed.from != delivery.from
+        || claimed.to != Some(own)
+        || claimed.group.is_some()
+        || claimed.id != delivery.id
+    {
         return Ok(Some(unreadable(delivery)));
     }
     let (verified, trust) = if claimed.from == own {

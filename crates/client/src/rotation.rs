@@ -179,7 +179,8 @@ async fn carry(
         RecipientKeys { version: 0, digest: entry.key_digest(), rsa: &rsa, ml_kem: &ml_kem, mceliece: None };
     let message = Message {
         from: session.id,
-        to: session.id,
+        to: Some(session.id),
+        group: None,
         id: MessageId::new(now()),
         sent_at: now(),
         conversation: None,

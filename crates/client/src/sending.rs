@@ -53,7 +53,8 @@ pub async fn send_text(
     loop {
         let message = Message {
             from: session.id,
-            to,
+            to: Some(to),
+            group: None,
             id: MessageId::new(now()),
             sent_at: now(),
             conversation: None,
@@ -61,7 +62,7 @@ pub async fn send_text(
             body: text.into(),
         };
         let request = insist(profile, &mut session, deadline, async |session| {
-            sealed(profile, session, &message, progress).await
+            sealed(profile, session, to, &message, progress).await
         })
         .await?;
         match submit(profile, &mut session, &request, deadline).await {
@@ -132,15 +133,16 @@ async fn adopt(profile: &Profile, session: &mut Session, deadline: Instant) -> R
 async fn sealed(
     profile: &Profile,
     session: &mut Session,
+    to: ParticipantId,
     message: &Message,
     progress: Progress<'_>,
 ) -> Result<SubmitRequest, ClientError> {
     let signature_key = profile.signature_key()?;
-    let is_note_to_self = message.to == session.id;
+    let is_note_to_self = to == session.id;
     let bundle = if is_note_to_self {
         profile.own_bundle()?
     } else {
-        contacts::fetch(profile, session, message.to).await?.bundle
+        contacts::fetch(profile, session, to).await?.bundle
     };
     let mceliece = contacts::mceliece_key(profile, session, &bundle, progress).await?;
     let envelope = seal_to(&bundle, mceliece.as_ref(), message, &signature_key)?;
@@ -148,18 +150,12 @@ async fn sealed(
     let own_devices = if has_other_devices && !is_note_to_self {
         let own = profile.own_bundle()?;
         let mceliece = contacts::mceliece_key(profile, session, &own, progress).await?;
-        let copy = Message { to: session.id, conversation: Some(message.to), ..message.clone() };
+        let copy = Message { to: Some(session.id), conversation: Some(to), ..message.clone() };
         Some(Base64Bytes(seal_to(&own, mceliece.as_ref(), &copy, &signature_key)?))
     } else {
         None
     };
-    Ok(SubmitRequest {
-        id: message.id,
-        to: message.to,
-        device: None,
-        envelope: Base64Bytes(envelope),
-        own_devices,
-    })
+    Ok(SubmitRequest { id: message.id, to, device: None, envelope: Base64Bytes(envelope), own_devices })
 }
 
 /// Seals with the strongest suite the recipient accepts.

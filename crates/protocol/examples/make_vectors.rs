@@ -508,7 +508,8 @@ mod native {
     fn message() -> Message {
         Message {
             from: ben(),
-            to: anna(),
+            to: Some(anna()),
+            group: None,
             id: message_id(),
             sent_at: NOW,
             conversation: None,

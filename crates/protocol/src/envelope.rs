@@ -110,6 +110,17 @@ pub fn encode_header(header: &Header, ciphertexts: &Ciphertexts<'_>) -> Vec<u8> 
 /// # Errors
 /// As [`EnvelopeError`] says; never panics, whatever the bytes.
 pub fn decode(bytes: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
+    let envelope = decode_header(bytes)?;
+    if is_padded_length(envelope.sealed.len()) { Ok(envelope) } else { Err(EnvelopeError::Malformed) }
+}
+
+/// Whether a sealed part of this length holds a padded message: a power of two from 512, and a tag.
+pub(crate) fn is_padded_length(length: usize) -> bool {
+    length >= MIN_PADDED_BYTES + TAG_BYTES && (length - TAG_BYTES).is_power_of_two()
+}
+
+/// Takes the header off; the rest is the sealed part, whatever its length.
+pub(crate) fn decode_header(bytes: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     let mut reader = Reader { rest: bytes };
     let [version] = reader.array()?;
     if version != VERSION {
@@ -130,25 +141,22 @@ pub fn decode(bytes: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     let ml_kem = reader.prefixed(ml_kem_key::CIPHERTEXT_BYTES..=ml_kem_key::CIPHERTEXT_BYTES)?;
     let rsa = reader.prefixed(375..=512)?;
     let sealed = reader.rest;
-    if sealed.len() < MIN_PADDED_BYTES + TAG_BYTES || !(sealed.len() - TAG_BYTES).is_power_of_two() {
-        return Err(EnvelopeError::Malformed);
-    }
     let header_bytes = &bytes[..bytes.len() - sealed.len()];
     Ok(Envelope { header, ciphertexts: Ciphertexts { mceliece, ml_kem, rsa }, header_bytes, sealed })
 }
 
-struct Reader<'a> {
-    rest: &'a [u8],
+pub(crate) struct Reader<'a> {
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], EnvelopeError> {
+    pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], EnvelopeError> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(EnvelopeError::Malformed)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], EnvelopeError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], EnvelopeError> {
         self.take(N)?.try_into().map_err(|_| EnvelopeError::Malformed)
     }
 

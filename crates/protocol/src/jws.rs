@@ -29,6 +29,8 @@ pub enum DocumentType {
     Login,
     /// A [`crate::message::Message`].
     Message,
+    /// A [`crate::group::entry::GroupEntryPayload`].
+    GroupEntry,
 }
 
 impl DocumentType {
@@ -39,6 +41,7 @@ impl DocumentType {
             Self::Countersignature => "momedo-countersignature+jws",
             Self::Login => "momedo-login+jws",
             Self::Message => "momedo-message+jws",
+            Self::GroupEntry => "momedo-group-entry+jws",
         }
     }
 

@@ -13,6 +13,7 @@
 //! | [`jws`] | the one signature format |
 //! | [`key_bundle`], [`device_list`], [`countersignature`], [`login`] | what is signed |
 //! | [`envelope`], [`seal`], [`message`] | one end-to-end encrypted message, from outside to inside |
+//! | [`group`] | who belongs to a group, and messages sealed once for all of it |
 //! | [`possession`] | the proof that whoever publishes keys can open them |
 //! | [`api`], [`stream`], [`problem`] | what the HTTP API and the WebSocket carry |
 //! | [`invite`] | the link a participant joins with |
@@ -25,6 +26,7 @@ pub mod device_list;
 pub mod digest;
 pub mod encoding;
 pub mod envelope;
+pub mod group;
 pub mod id;
 pub mod invite;
 pub mod jws;

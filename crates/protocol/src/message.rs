@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Sha512Digest;
 use crate::id::ParticipantId;
 use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
 use crate::message_id::MessageId;
@@ -16,8 +17,13 @@ use crate::time::UnixMillis;
 pub struct Message {
     /// Who wrote it.
     pub from: ParticipantId,
-    /// Whose keys the envelope is sealed to; the sender's own ID on the copy for the sender's devices.
-    pub to: ParticipantId,
+    /// Whose keys the envelope is sealed to; the sender's own ID on the copy for the sender's devices;
+    /// absent in a message to a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<ParticipantId>,
+    /// In a message to a group: which, and what the sender knew of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupContext>,
     /// The message ID that also stands in the envelope.
     pub id: MessageId,
     /// When it was written, by the sender's clock.
@@ -31,8 +37,24 @@ pub struct Message {
     pub body: serde_json::Value,
 }
 
+/// Which group a message is for, and which of its states the sender wrote to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupContext {
+    /// The group: digest of its first entry.
+    pub id: Sha512Digest,
+    /// Number of the last entry the sender knew.
+    pub number: u32,
+    /// Digest of that entry.
+    pub head: Sha512Digest,
+    /// Epoch of the group key; 0 in groups without one.
+    pub epoch: u32,
+}
+
 /// The kind of a plain text; its body is a JSON string.
 pub const KIND_TEXT: &str = "text";
+
+/// The kind that hands on the key of a group; its body is a [`crate::group::key::GroupKeyBody`].
+pub const KIND_GROUP_KEY: &str = "group-key";
 
 /// The kind that carries rotated private keys to one of the sender's own devices.
 pub const KIND_KEYS: &str = "keys";

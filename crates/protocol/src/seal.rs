@@ -186,9 +186,14 @@ pub(crate) fn derive_key(
     key
 }
 
-fn message_key(envelope: &Envelope<'_>, secrets: &SharedSecrets) -> Zeroizing<[u8; 32]> {
+/// The key of one envelope for the use that `label` names.
+pub(crate) fn derived_key(
+    label: &[u8],
+    envelope: &Envelope<'_>,
+    secrets: &SharedSecrets,
+) -> Zeroizing<[u8; 32]> {
     let header = &envelope.header;
-    let info: [&[u8]; 3] = [MESSAGE_LABEL, &[header.suite.number()], &header.message_id.0];
+    let info: [&[u8]; 3] = [label, &[header.suite.number()], &header.message_id.0];
     derive_key(secrets, &envelope.ciphertexts, &header.recipient_digest, &info)
 }
 
@@ -221,7 +226,7 @@ pub fn seal_with(
     let mut bytes = envelope::encode_header(header, ciphertexts);
     let envelope =
         Envelope { header: *header, ciphertexts: ciphertexts.clone(), header_bytes: &bytes, sealed: &[] };
-    let key = message_key(&envelope, secrets);
+    let key = derived_key(MESSAGE_LABEL, &envelope, secrets);
     let sealed = cipher(&key)
         .encrypt(&Nonce::default(), Payload { msg: &padded, aad: &bytes })
         .expect("AES-GCM seals messages below 2^24 bytes");
@@ -246,19 +251,19 @@ pub fn open(bytes: &[u8], keys: &PrivateKeys) -> Result<Zeroizing<Vec<u8>>, Open
 /// # Errors
 /// [`OpenError::WrongKeys`].
 pub fn open_with(envelope: &Envelope<'_>, secrets: &SharedSecrets) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let key = message_key(envelope, secrets);
+    let key = derived_key(MESSAGE_LABEL, envelope, secrets);
     let padded = cipher(&key)
         .decrypt(&Nonce::default(), Payload { msg: envelope.sealed, aad: envelope.header_bytes })
         .map_err(|_| OpenError::WrongKeys)?;
     unpad(Zeroizing::new(padded))
 }
 
-fn cipher(key: &[u8; 32]) -> Aes256Gcm {
+pub(crate) fn cipher(key: &[u8; 32]) -> Aes256Gcm {
     Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
 }
 
 /// `length (4 bytes, big-endian) ‖ inner ‖ zeros` up to the next power of two from 512.
-fn pad(inner: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+pub(crate) fn pad(inner: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let length = u32::try_from(inner.len()).ok().filter(|l| *l < 1 << 24).ok_or(SealError::TooLong)?;
     let padded_length = (inner.len() + 4).next_power_of_two().max(MIN_PADDED_BYTES);
     let mut padded = Zeroizing::new(Vec::with_capacity(padded_length + TAG_BYTES));
@@ -268,7 +273,7 @@ fn pad(inner: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
     Ok(padded)
 }
 
-fn unpad(padded: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+pub(crate) fn unpad(padded: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, OpenError> {
     let (length, rest) = padded.split_first_chunk::<4>().ok_or(OpenError::WrongKeys)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| OpenError::WrongKeys)?;
     let (inner, zeros) = rest.split_at_checked(length).ok_or(OpenError::WrongKeys)?;

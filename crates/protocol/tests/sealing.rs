@@ -129,3 +129,27 @@ fn only_who_holds_every_key_can_answer_the_possession_challenge() {
     assert!(!expected.matches(challenge.answer(&one_key_missing, &context).unwrap().bytes()));
     assert!(challenge.answer(&eve.keys, &context).is_err());
 }
+
+#[test]
+fn a_content_key_reaches_the_member_it_is_sealed_to_and_nobody_else() {
+    use momedo_protocol::group::envelope::{MAX_SLOT_BYTES, decode_slot, open_slot, seal_slot};
+    use momedo_protocol::group::key::GroupKey;
+    let (recipient, other) = (Recipient::new(), Recipient::new());
+    let key = GroupKey::random();
+    for suite in Suite::ALL {
+        let slot = seal_slot(suite, &recipient.public(), MessageId([7; 16]), &key).unwrap();
+        assert!(slot.len() <= MAX_SLOT_BYTES);
+        assert_eq!(decode_slot(&slot).unwrap().header.recipient_version, 1);
+        assert_eq!(open_slot(&slot, &recipient.keys).unwrap().bytes(), key.bytes());
+        assert!(open_slot(&slot, &other.keys).is_err());
+        // A slot is no envelope, and an envelope is no slot.
+        assert!(envelope::decode(&slot).is_err());
+        let envelope = seal::seal(suite, &recipient.public(), MessageId([7; 16]), &[0; 28]).unwrap();
+        assert!(decode_slot(&envelope).is_err());
+        for index in [0, 1, 5, 20, 30, slot.len() - 1] {
+            let mut changed = slot.clone();
+            changed[index] ^= 1;
+            assert!(open_slot(&changed, &recipient.keys).is_err(), "{index}");
+        }
+    }
+}
