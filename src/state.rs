@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use crate::activity::Activity;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::limits::MAX_LARGE_BODIES;
 use crate::hub::Hub;
 use crate::listening::Listeners;
 use crate::previews::Previews;
@@ -50,6 +51,8 @@ pub struct App {
     pub set_up_code: InviteCode,
     /// Passwords that may be checked at once: each takes 19 MiB for a while.
     pub password_checks: Semaphore,
+    /// Postings with large bodies that may be read at once.
+    pub large_bodies: Semaphore,
     /// The listeners.
     pub listeners: Listeners,
     /// Messages by hour.
@@ -93,6 +96,7 @@ impl App {
             staff_sessions: StaffSessions::default(),
             set_up_code: InviteCode::random(),
             password_checks: Semaphore::new(2),
+            large_bodies: Semaphore::new(MAX_LARGE_BODIES),
             listeners: Listeners::default(),
             activity: Activity::default(),
             previews: Previews::default(),

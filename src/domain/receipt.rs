@@ -2,6 +2,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use momedo_protocol::api::SubmitRequest;
+use momedo_protocol::api::groups::GroupMessageRequest;
 use momedo_protocol::id::DeviceId;
 
 /// Makes the 16 bytes a submission is remembered by: GMAC (NIST SP 800-38D) under a key of the server's own.
@@ -28,8 +29,27 @@ impl ReceiptKey {
         input.extend_from_slice(&(request.envelope.0.len() as u64).to_be_bytes());
         input.extend_from_slice(&request.envelope.0);
         input.extend_from_slice(own);
+        self.tag(&input)
+    }
+
+    /// The same for a posting to a group.
+    pub fn group_digest(&self, request: &GroupMessageRequest) -> [u8; 16] {
+        let slots: usize = request.slots.iter().map(|slot| slot.slot.0.len() + 16).sum();
+        let mut input = Vec::with_capacity(16 + request.envelope.0.len() + slots);
+        input.extend_from_slice(&u64::from(request.number).to_be_bytes());
+        input.extend_from_slice(&(request.envelope.0.len() as u64).to_be_bytes());
+        input.extend_from_slice(&request.envelope.0);
+        for slot in &request.slots {
+            input.extend_from_slice(&slot.to.number().to_be_bytes());
+            input.extend_from_slice(&(slot.slot.0.len() as u64).to_be_bytes());
+            input.extend_from_slice(&slot.slot.0);
+        }
+        self.tag(&input)
+    }
+
+    fn tag(&self, input: &[u8]) -> [u8; 16] {
         let nonce = Nonce::assume_unique_for_key([0; 12]);
-        let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(&input), &mut []);
+        let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(input), &mut []);
         let tag = tag.expect("a submission is far below the 2^61 bytes of GCM");
         *tag.as_ref().first_chunk().expect("a tag has 16 bytes")
     }

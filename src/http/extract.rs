@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::{Connection, HttpState};
+use crate::service::groups::posting;
 use crate::service::key_server::Publisher;
 use crate::service::{ServiceError, registration};
 use crate::sessions::Principal;
@@ -30,6 +31,9 @@ pub(crate) struct Json<T>(pub(crate) T);
 
 /// A small JSON body, for requests without a session.
 pub(crate) struct SmallJson<T>(pub(crate) T);
+
+/// A JSON body that may be large, for postings to groups; few are read at once.
+pub(crate) struct LargeJson<T>(pub(crate) T);
 
 /// A binary body, a McEliece key, limited in size and time.
 pub(crate) struct Bytes(pub(crate) bytes::Bytes);
@@ -167,6 +171,25 @@ impl<T: DeserializeOwned> FromRequest<HttpState> for Json<T> {
         let value = serde_json::from_slice(&bytes);
         value.map(Self).map_err(|error| ServiceError::Malformed(error.to_string()).into())
     }
+}
+
+impl<T: DeserializeOwned> FromRequest<HttpState> for LargeJson<T> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, ApiError> {
+        let small = super::max_body_bytes(state);
+        let expected = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
+        if expected <= small {
+            let bytes = body(request, state, small).await?;
+            return read_json(&bytes).map(Self);
+        }
+        let _permit = state.large_bodies.try_acquire().map_err(|_| ServiceError::Busy)?;
+        let bytes = body(request, state, posting::max_body_bytes(state)).await?;
+        read_json(&bytes).map(Self)
+    }
+}
+
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| ServiceError::Malformed(error.to_string()).into())
 }
 
 impl FromRequest<HttpState> for Bytes {

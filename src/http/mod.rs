@@ -6,6 +6,7 @@ mod devices;
 pub(crate) mod drain;
 pub mod error;
 pub(crate) mod extract;
+mod groups;
 mod health;
 mod invite_page;
 mod keys;
@@ -78,6 +79,10 @@ fn api_routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(ozone::fetch))
         .routes(routes!(ozone::acknowledge))
         .routes(routes!(devices::list, devices::update))
+        .routes(routes!(groups::list, groups::create))
+        .routes(routes!(groups::entries, groups::append))
+        .routes(routes!(groups::hand_out_keys))
+        .routes(routes!(groups::post))
         .routes(routes!(stream::open))
 }
 

@@ -220,6 +220,44 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "Im Postfach wartet schon zu viel von Ihnen. Bitte warten, bis es abgeholt ist.",
         )
         .retry_after(Duration::from_secs(3600)),
+        E::UnknownGroup => plain(
+            S::NOT_FOUND,
+            "unknown-group",
+            "There is no such group, or you do not belong to it.",
+            "Diese Gruppe gibt es nicht, oder Sie gehören nicht dazu.",
+        ),
+        E::StaleGroup { number } => plain(
+            S::CONFLICT,
+            "stale-group",
+            "The group has changed meanwhile. Read its entries on and try again.",
+            "Die Gruppe hat sich inzwischen geändert. Bitte ihre Einträge lesen und wiederholen.",
+        )
+        .detail(format!("the last entry is number {number}")),
+        E::GroupRefused(cause) => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "group-refused",
+            "The group's rules do not allow this.",
+            "Die Regeln der Gruppe lassen das nicht zu.",
+        )
+        .detail(cause),
+        E::ModeratorsPost => plain(
+            S::FORBIDDEN,
+            "moderators-post",
+            "Only moderators write to this group.",
+            "In diese Gruppe schreibt nur, wer sie moderiert.",
+        ),
+        E::MemberReset => plain(
+            S::CONFLICT,
+            "member-reset",
+            "A member's keys were reset: exclude them from the group first, then make a new group key.",
+            "Die Schlüssel eines Mitglieds wurden zurückgesetzt: bitte erst ausschließen, dann einen neuen Gruppenschlüssel machen.",
+        ),
+        E::TooManyGroups => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "too-many-groups",
+            "Somebody would belong to more groups than this server keeps per person. Leave one first.",
+            "Jemand wäre in mehr Gruppen, als der Server pro Person führt. Bitte erst eine verlassen.",
+        ),
         E::OtherEpoch => plain(
             S::CONFLICT,
             "other-epoch",

@@ -19,7 +19,7 @@ use momedo_protocol::limits::{DEFAULT_STREAM_WINDOW, MAX_STREAM_WINDOW};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::problem::Problem;
 use momedo_protocol::stream::{
-    ClientFrame, MAX_PENDING_SUBMISSIONS, SUBPROTOCOL, ServerFrame, deliver_frame,
+    ClientFrame, Delivering, MAX_PENDING_SUBMISSIONS, SUBPROTOCOL, ServerFrame, deliver_frame,
 };
 use serde::Deserialize;
 
@@ -278,7 +278,13 @@ impl Stream {
                 match self.listening.take() {
                     Some(delivered) if delivered.sequence <= self.sent => continue,
                     Some(delivered) if delivered.sequence == self.sent + 1 => {
-                        self.hand_out(socket, delivered.sequence, &delivered.envelope).await?;
+                        self.hand_out(
+                            socket,
+                            delivered.sequence,
+                            &delivered.envelope,
+                            delivered.slot.as_deref(),
+                        )
+                        .await?;
                         continue;
                     }
                     // Something did not fit the inbox, or expired: the store knows.
@@ -302,7 +308,7 @@ impl Stream {
                 self.acknowledged += gone;
             }
             for waiting in page {
-                self.hand_out(socket, waiting.sequence, &waiting.envelope).await?;
+                self.hand_out(socket, waiting.sequence, &waiting.envelope, waiting.slot.as_deref()).await?;
             }
         }
     }
@@ -312,12 +318,21 @@ impl Stream {
         socket: &mut WebSocket,
         sequence: u64,
         envelope: &StoredEnvelope,
+        slot: Option<&[u8]>,
     ) -> Result<(), Ended> {
         self.sent = sequence;
         self.state.hub.hand_out(self.principal.device, sequence);
         let cursor = Cursor { epoch: self.state.store.epoch(), sequence };
-        let StoredEnvelope { sender, message_id, accepted_at, bytes } = envelope;
-        self.text(socket, deliver_frame(cursor, *sender, *message_id, *accepted_at, bytes)).await
+        let delivering = Delivering {
+            cursor,
+            from: envelope.sender,
+            id: envelope.message_id,
+            accepted_at: envelope.accepted_at,
+            group: envelope.group,
+            slot,
+            envelope: &envelope.bytes,
+        };
+        self.text(socket, deliver_frame(&delivering)).await
     }
 
     fn submit(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use momedo_protocol::api;
+use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::envelope::{self, Header};
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::limits::SUPERSEDED_BUNDLE_DAYS;
@@ -12,7 +13,9 @@ use super::ServiceError;
 use crate::domain::ozone::{QueueFull, Quota};
 use crate::sessions::Principal;
 use crate::state::App;
-use crate::store::{BundleStanding, DirectoryEntry, Known, NewEnvelope, ParticipantState, Takers, WriteTx};
+use crate::store::{
+    BundleStanding, Conversation, DirectoryEntry, Known, NewEnvelope, ParticipantState, Takers, WriteTx,
+};
 
 /// Accepts a sealed envelope for a participant's ozone; the answer means that it is on disk.
 ///
@@ -26,24 +29,11 @@ pub async fn submit(
     request: api::SubmitRequest,
 ) -> Result<api::Receipt, ServiceError> {
     app.rates.message(sender.participant, app.clock.elapsed())?;
-    let limit = app.config().mail.max_envelope_bytes;
-    let header = check_envelope(&request.envelope.0, request.id, limit)?;
-    let own_header =
-        request.own_devices.as_ref().map(|copy| check_envelope(&copy.0, request.id, limit)).transpose()?;
-    let submission = Submission {
-        digest: app.store.receipt_key().digest(&request),
-        sender,
-        id: request.id,
-        to: request.to,
-        device: request.device,
-        accepted_at: app.clock.now(),
-        quota: app.config().mail.quota(),
-        envelope: (header, request.envelope.0),
-        own_devices: own_header.zip(request.own_devices.map(|copy| copy.0)),
-    };
+    let id = request.id;
+    let submission = Submission::read(app, sender, request)?;
     app.store.write_decided(move |tx| submission.store(tx)).await?;
     app.activity.count(app.clock.elapsed());
-    Ok(api::Receipt { id: request.id, status: api::ReceiptStatus::Accepted })
+    Ok(api::Receipt { id, status: api::ReceiptStatus::Accepted })
 }
 
 fn check_envelope(bytes: &[u8], id: MessageId, limit: usize) -> Result<Header, ServiceError> {
@@ -54,7 +44,8 @@ fn check_envelope(bytes: &[u8], id: MessageId, limit: usize) -> Result<Header, S
     if header.message_id == id { Ok(header) } else { Err(ServiceError::MessageIdMismatch) }
 }
 
-struct Submission {
+/// An envelope that was looked at from outside.
+pub(super) struct Submission {
     digest: [u8; 16],
     sender: Principal,
     id: MessageId,
@@ -78,8 +69,40 @@ struct Decision {
 }
 
 impl Submission {
+    fn read(app: &App, sender: Principal, request: api::SubmitRequest) -> Result<Self, ServiceError> {
+        let limit = app.config().mail.max_envelope_bytes;
+        let header = check_envelope(&request.envelope.0, request.id, limit)?;
+        let own_header = request
+            .own_devices
+            .as_ref()
+            .map(|copy| check_envelope(&copy.0, request.id, limit))
+            .transpose()?;
+        Ok(Self {
+            digest: app.store.receipt_key().digest(&request),
+            sender,
+            id: request.id,
+            to: request.to,
+            device: request.device,
+            accepted_at: app.clock.now(),
+            quota: app.config().mail.quota(),
+            envelope: (header, request.envelope.0),
+            own_devices: own_header.zip(request.own_devices.map(|copy| copy.0)),
+        })
+    }
+
+    /// One from participant to participant, without a copy for own devices.
+    pub(super) fn between(
+        app: &App,
+        sender: Principal,
+        id: MessageId,
+        to: ParticipantId,
+        envelope: Base64Bytes,
+    ) -> Result<Self, ServiceError> {
+        Self::read(app, sender, api::SubmitRequest { id, to, device: None, envelope, own_devices: None })
+    }
+
     /// Decides everything before it writes anything.
-    fn store(self, tx: &mut WriteTx<'_>) -> Result<(), ServiceError> {
+    pub(super) fn store(self, tx: &mut WriteTx<'_>) -> Result<(), ServiceError> {
         let (id, sender, to) = (self.id, self.sender.participant, self.to);
         // A session may have begun in the very moment its device was revoked.
         let own = active_sender(tx, self.sender)?;
@@ -87,14 +110,14 @@ impl Submission {
             Ok(decision) => decision,
             // What was accepted stays accepted, even if it would be refused by now.
             Err(refusal) => {
-                return match tx.known_message(id, sender, to, &self.digest)? {
+                return match tx.known_message(id, sender, Conversation::With(to), &self.digest)? {
                     Known::New => Err(refusal),
                     Known::Same => Ok(()),
                     Known::Different => Err(ServiceError::MessageConflict),
                 };
             }
         };
-        match tx.remember_message(id, sender, to, &self.digest)? {
+        match tx.remember_message(id, sender, Conversation::With(to), &self.digest)? {
             Known::Same => return Ok(()),
             Known::Different => return Err(ServiceError::MessageConflict),
             Known::New => {}
@@ -165,7 +188,10 @@ impl Submission {
 }
 
 /// The sender's own entry, if the device may still send.
-fn active_sender(tx: &mut WriteTx<'_>, sender: Principal) -> Result<Arc<DirectoryEntry>, ServiceError> {
+pub(super) fn active_sender(
+    tx: &mut WriteTx<'_>,
+    sender: Principal,
+) -> Result<Arc<DirectoryEntry>, ServiceError> {
     let own = tx.directory_entry(sender.participant)?.ok_or(ServiceError::NotLoggedIn)?;
     if !own.has_device(sender.device) {
         return Err(ServiceError::DeviceRevoked);

@@ -97,6 +97,27 @@ pub enum ServiceError {
     /// The sender's share of every device queue of the recipient is full.
     #[error("sender share full")]
     SenderShareFull,
+    /// No group with this ID, or none of the asker's business.
+    #[error("unknown group")]
+    UnknownGroup,
+    /// The group changed meanwhile: read its chain on and try again.
+    #[error("the group changed meanwhile")]
+    StaleGroup {
+        /// Number of the last entry.
+        number: u32,
+    },
+    /// The chain's rules do not allow it.
+    #[error("{0}")]
+    GroupRefused(String),
+    /// Only moderators post to this group.
+    #[error("only moderators post here")]
+    ModeratorsPost,
+    /// A member's keys were reset, and the chain does not exclude them yet.
+    #[error("a member's keys were reset")]
+    MemberReset,
+    /// Somebody belongs to too many groups.
+    #[error("too many groups")]
+    TooManyGroups,
     /// The cursor is from another life of the store.
     #[error("other epoch")]
     OtherEpoch,

@@ -365,6 +365,9 @@ pub async fn prove(
                 return Err(KeyBundleError::Version { expected: current + 1 }.into());
             }
             tx.insert_bundle(id, &row)?;
+            if row.changes_signature_key && pending.jws.signature_count() == 1 {
+                tx.note_reset_in_groups(id)?;
+            }
             tx.update_participant_after_publishing(id, name)?;
             match &pending.device_list {
                 Some((jws, list)) => devices::apply(tx, id, jws, list),

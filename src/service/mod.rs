@@ -12,6 +12,7 @@ pub mod classes;
 pub mod delivery;
 pub mod devices;
 pub mod error;
+pub mod groups;
 pub mod import;
 pub mod key_server;
 pub mod listeners;

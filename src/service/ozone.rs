@@ -87,11 +87,13 @@ async fn read_page(
     }
     let nothing_new = state.last_removed.max(after.min(app.hub.handed_out(device)));
     let last = waiting.last().map_or(nothing_new, |last| last.sequence);
-    let delivery = |Waiting { sequence, envelope }| api::Delivery {
+    let delivery = |Waiting { sequence, envelope, slot }| api::Delivery {
         cursor: Cursor { epoch, sequence },
         from: envelope.sender,
         id: envelope.message_id,
         accepted_at: envelope.accepted_at,
+        group: envelope.group,
+        slot: slot.map(|slot| Base64Bytes(slot.to_vec())),
         envelope: Base64Bytes(envelope.bytes),
     };
     Ok(api::OzonePage {

@@ -1,5 +1,6 @@
 //! The `bodies` and `receipts` tables: what was accepted, once, and the memory that makes it idempotent.
 
+use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::time::UnixMillis;
@@ -31,8 +32,29 @@ pub struct StoredEnvelope {
     pub message_id: MessageId,
     /// When the server took it.
     pub accepted_at: UnixMillis,
+    /// The group it was posted to.
+    pub group: Option<GroupId>,
     /// The envelope.
     pub bytes: Vec<u8>,
+}
+
+/// Whom a message is for, as the memory of accepted messages tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conversation {
+    /// A participant.
+    With(ParticipantId),
+    /// A group.
+    Group(GroupId),
+}
+
+impl Conversation {
+    /// A number of its own for each: groups lie above every participant.
+    fn number(self) -> u64 {
+        match self {
+            Self::With(participant) => participant.number(),
+            Self::Group(group) => group.number() | 1 << 61,
+        }
+    }
 }
 
 /// What the memory of accepted messages says about one.
@@ -67,7 +89,7 @@ impl WriteTx<'_> {
         &self,
         message_id: MessageId,
         sender: ParticipantId,
-        recipient: ParticipantId,
+        recipient: Conversation,
         digest: &[u8; 16],
     ) -> Result<Known, StoreError> {
         let inserted = self
@@ -91,7 +113,7 @@ impl WriteTx<'_> {
         &self,
         message_id: MessageId,
         sender: ParticipantId,
-        recipient: ParticipantId,
+        recipient: Conversation,
         digest: &[u8; 16],
     ) -> Result<Known, StoreError> {
         let known: Option<[u8; 16]> = self
@@ -135,11 +157,16 @@ impl WriteTx<'_> {
     }
 
     /// Keeps an envelope for `remaining` deliveries and returns its body's number.
-    pub(super) fn insert_body(&self, envelope: &NewEnvelope, remaining: usize) -> Result<i64, StoreError> {
+    pub(super) fn insert_body(
+        &self,
+        envelope: &NewEnvelope,
+        group: Option<GroupId>,
+        remaining: usize,
+    ) -> Result<i64, StoreError> {
         self.connection
             .prepare_cached(
-                "INSERT INTO bodies (remaining, sender, message_id, accepted_at, envelope)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO bodies (remaining, sender, message_id, accepted_at, envelope, group_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute((
                 remaining as u64,
@@ -147,20 +174,28 @@ impl WriteTx<'_> {
                 envelope.message_id.0,
                 envelope.accepted_at.0,
                 &envelope.bytes,
+                group.map(GroupId::number),
             ))?;
         Ok(self.connection.last_insert_rowid())
     }
 
     /// Takes one delivery off a body; the last one deletes it.
     pub(super) fn release_body(&self, body: i64) -> Result<(), StoreError> {
-        let deleted = self
+        let group: Option<Option<i64>> = self
             .connection
-            .prepare_cached("DELETE FROM bodies WHERE id = ?1 AND remaining = 1")?
-            .execute([body])?;
-        if deleted == 0 {
-            self.connection
-                .prepare_cached("UPDATE bodies SET remaining = remaining - 1 WHERE id = ?1")?
-                .execute([body])?;
+            .prepare_cached("DELETE FROM bodies WHERE id = ?1 AND remaining = 1 RETURNING group_id")?
+            .query_row([body], |row| row.get(0))
+            .optional()?;
+        match group {
+            Some(None) => {}
+            Some(Some(_)) => {
+                self.connection.prepare_cached("DELETE FROM slots WHERE body = ?1")?.execute([body])?;
+            }
+            None => {
+                self.connection
+                    .prepare_cached("UPDATE bodies SET remaining = remaining - 1 WHERE id = ?1")?
+                    .execute([body])?;
+            }
         }
         Ok(())
     }

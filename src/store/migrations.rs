@@ -10,8 +10,11 @@ use super::StoreError;
 use super::open::pragma;
 
 /// Every step, oldest first; step `n` leads to `user_version` `n`.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_people.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_people.sql"),
+    include_str!("migrations/0003_groups.sql"),
+];
 
 /// The schema this program writes.
 pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;

@@ -24,6 +24,7 @@ mod content;
 mod devices;
 mod directory;
 mod envelopes;
+mod groups;
 mod invites;
 mod key_files;
 mod keys;
@@ -49,12 +50,13 @@ pub use audit::AuditRow;
 pub use classes::ClassRow;
 pub use devices::DeviceRow;
 pub use directory::DirectoryEntry;
-pub use envelopes::{Known, NewEnvelope, StoredEnvelope};
+pub use envelopes::{Conversation, Known, NewEnvelope, StoredEnvelope};
+pub use groups::{Audience, GroupRow};
 pub use invites::{InviteRow, ReservationRow};
 pub use keys::{BundleRow, BundleStanding};
 pub use migrations::SCHEMA_VERSION;
 pub use overviews::{KeysRow, OzoneRow};
-pub use ozones::{QueueTotals, Takers};
+pub use ozones::{QueueTotals, Recipient, Takers};
 pub use participants::{ParticipantRow, ParticipantState};
 pub use people::{ImportId, ImportRow, NewPerson, PeopleFilter, PersonId, PersonRow};
 
@@ -89,6 +91,8 @@ pub struct Delivered {
     pub sequence: u64,
     /// What was delivered.
     pub envelope: Arc<StoredEnvelope>,
+    /// The content key of a group message, sealed to the participant.
+    pub slot: Option<Arc<[u8]>>,
 }
 
 /// Hears of every committed delivery, in commit order, on the writer thread; must not block.

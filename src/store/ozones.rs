@@ -4,7 +4,9 @@
 //! the highest that waits or was ever removed.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use momedo_protocol::group::GroupId;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::time::UnixMillis;
 use rusqlite::OptionalExtension;
@@ -70,6 +72,21 @@ pub struct Waiting {
     pub sequence: u64,
     /// What was delivered.
     pub envelope: StoredEnvelope,
+    /// The content key of a group message, sealed to the participant.
+    pub slot: Option<Arc<[u8]>>,
+}
+
+/// A member of a group, and which devices take what is posted.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    /// Who.
+    pub participant: ParticipantId,
+    /// The devices that take it.
+    pub takers: Takers,
+    /// The content key, sealed to the member.
+    pub slot: Option<Arc<[u8]>>,
+    /// Of the bundle the slot is sealed to; 0 without one.
+    pub bundle_version: u32,
 }
 
 /// What is outside the deliveries of a queue.
@@ -94,7 +111,9 @@ impl ReadTx<'_> {
         max_bytes: u64,
     ) -> Result<Vec<Waiting>, StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT d.sequence, b.sender, b.message_id, b.accepted_at, b.envelope
+            "SELECT d.sequence, b.sender, b.message_id, b.accepted_at, b.envelope, b.group_id,
+                 CASE WHEN b.group_id IS NOT NULL THEN (SELECT slot FROM slots WHERE body = b.id AND participant =
+                     (SELECT participant FROM devices WHERE id = d.device)) END
              FROM deliveries d JOIN bodies b ON b.id = d.body
              WHERE d.device = ?1 AND d.sequence > ?2 ORDER BY d.sequence LIMIT ?3",
         )?;
@@ -106,12 +125,14 @@ impl ReadTx<'_> {
                 message_id: column::message_id(row, 2)?,
                 accepted_at: UnixMillis(row.get(3)?),
                 bytes: row.get(4)?,
+                group: row.get::<_, Option<u64>>(5)?.and_then(GroupId::from_number),
             };
-            bytes += envelope.bytes.len() as u64;
+            let slot: Option<Vec<u8>> = row.get(6)?;
+            bytes += (envelope.bytes.len() + slot.as_ref().map_or(0, Vec::len)) as u64;
             if bytes > max_bytes && !page.is_empty() {
                 break;
             }
-            page.push(Waiting { sequence: row.get(0)?, envelope });
+            page.push(Waiting { sequence: row.get(0)?, envelope, slot: slot.map(Into::into) });
         }
         Ok(page)
     }
@@ -154,6 +175,16 @@ impl ReadTx<'_> {
         }
         totals.next_sequence = last + 1;
         Ok(totals)
+    }
+}
+
+fn stored(envelope: NewEnvelope, group: Option<GroupId>) -> StoredEnvelope {
+    StoredEnvelope {
+        sender: envelope.sender,
+        message_id: envelope.message_id,
+        accepted_at: envelope.accepted_at,
+        group,
+        bytes: envelope.bytes,
     }
 }
 
@@ -208,38 +239,80 @@ impl WriteTx<'_> {
         if takers.taking.is_empty() {
             return Ok(());
         }
-        let size = envelope.bytes.len() as u64;
-        let sender = envelope.sender.number();
-        let body = self.insert_body(&envelope, takers.taking.len())?;
-        let tick = self.tick();
-        let stored = std::sync::Arc::new(StoredEnvelope {
-            sender: envelope.sender,
-            message_id: envelope.message_id,
-            accepted_at: envelope.accepted_at,
-            bytes: envelope.bytes,
-        });
+        let body = self.insert_body(&envelope, None, takers.taking.len())?;
+        let bundle_version = envelope.bundle_version;
+        let stored = Arc::new(stored(envelope, None));
         for device in takers.taking.iter().copied() {
-            let totals = self.totals(device)?;
-            let sequence = totals.next_sequence;
-            totals.next_sequence += 1;
-            totals.bytes += size;
-            *totals.by_sender.entry(sender).or_default() += size;
-            self.connection
-                .prepare_cached(
-                    "INSERT INTO deliveries (device, sequence, body, sender, size, bundle_version, accepted_tick)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                )?
-                .execute((device.number(), sequence, body, sender, size, envelope.bundle_version, tick.0))?;
-            self.delivered.push(Delivered {
-                participant: recipient.number(),
-                device: device.number(),
-                sequence,
-                envelope: stored.clone(),
-            });
+            self.enqueue(recipient, device, body, &stored, None, bundle_version)?;
         }
         for device in takers.full.iter().copied() {
             self.note_missed(device, 1)?;
         }
+        Ok(())
+    }
+
+    /// Keeps `envelope` once for a whole group and puts it into the queues of everybody who takes it; a device
+    /// that is full is told later that it missed something.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn append_to_group(
+        &mut self,
+        group: GroupId,
+        recipients: &[Recipient],
+        envelope: NewEnvelope,
+    ) -> Result<(), StoreError> {
+        let deliveries = recipients.iter().map(|recipient| recipient.takers.taking.len()).sum();
+        if deliveries > 0 {
+            let body = self.insert_body(&envelope, Some(group), deliveries)?;
+            let stored = Arc::new(stored(envelope, Some(group)));
+            for recipient in recipients {
+                let Recipient { participant, takers, slot, bundle_version } = recipient;
+                if let Some(slot) = slot.as_ref().filter(|_| !takers.taking.is_empty()) {
+                    self.connection
+                        .prepare_cached("INSERT INTO slots (body, participant, slot) VALUES (?1, ?2, ?3)")?
+                        .execute((body, participant.number(), &slot[..]))?;
+                }
+                for device in takers.taking.iter().copied() {
+                    self.enqueue(*participant, device, body, &stored, slot.as_ref(), *bundle_version)?;
+                }
+            }
+        }
+        for device in recipients.iter().flat_map(|recipient| recipient.takers.full.iter().copied()) {
+            self.note_missed(device, 1)?;
+        }
+        Ok(())
+    }
+
+    fn enqueue(
+        &mut self,
+        participant: ParticipantId,
+        device: DeviceId,
+        body: i64,
+        envelope: &Arc<StoredEnvelope>,
+        slot: Option<&Arc<[u8]>>,
+        bundle_version: u32,
+    ) -> Result<(), StoreError> {
+        let size = (envelope.bytes.len() + slot.map_or(0, |slot| slot.len())) as u64;
+        let (sender, tick) = (envelope.sender.number(), self.tick());
+        let totals = self.totals(device)?;
+        let sequence = totals.next_sequence;
+        totals.next_sequence += 1;
+        totals.bytes += size;
+        *totals.by_sender.entry(sender).or_default() += size;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO deliveries (device, sequence, body, sender, size, bundle_version, accepted_tick)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute((device.number(), sequence, body, sender, size, bundle_version, tick.0))?;
+        self.delivered.push(Delivered {
+            participant: participant.number(),
+            device: device.number(),
+            sequence,
+            envelope: envelope.clone(),
+            slot: slot.cloned(),
+        });
         Ok(())
     }
 

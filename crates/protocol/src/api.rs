@@ -3,11 +3,14 @@
 //! Bytes travel as base64url without padding. Unknown fields in requests are refused, so that a
 //! misspelt field is an error and not a surprise.
 
+pub mod groups;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::Cursor;
 use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::Base64Bytes;
+use crate::group::GroupId;
 use crate::id::{DeviceId, ParticipantId};
 use crate::invite::InviteCode;
 use crate::jws::Jws;
@@ -31,6 +34,8 @@ macro_rules! wire {
         pub struct $name { $($body)* }
     };
 }
+
+use wire;
 
 wire! {
     /// `GET /server`: who this server is and what it takes.
@@ -313,6 +318,12 @@ wire! {
         pub id: MessageId,
         /// When the server took it, by the server's clock.
         pub accepted_at: UnixMillis,
+        /// The group it was posted to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub group: Option<GroupId>,
+        /// In groups without a group key: the content key, sealed to the participant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub slot: Option<Base64Bytes>,
         /// The envelope.
         pub envelope: Base64Bytes,
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{DeviceState, SubmitRequest};
 use crate::cursor::Cursor;
 use crate::encoding::{Base64Bytes, append_base64};
+use crate::group::GroupId;
 use crate::id::{DeviceId, ParticipantId};
 use crate::message_id::MessageId;
 use crate::problem::Problem;
@@ -116,6 +117,12 @@ pub enum ServerFrame {
         id: MessageId,
         /// When the server took it.
         accepted_at: UnixMillis,
+        /// The group it was posted to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<GroupId>,
+        /// In groups without a group key: the content key, sealed to the participant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slot: Option<Base64Bytes>,
         /// The envelope.
         envelope: Base64Bytes,
     },
@@ -136,24 +143,48 @@ pub enum ServerFrame {
     },
 }
 
+/// What a `deliver` frame says, borrowed from where it is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivering<'a> {
+    /// Its place in the queue.
+    pub cursor: Cursor,
+    /// Who sent it.
+    pub from: ParticipantId,
+    /// The sender's ID for it.
+    pub id: MessageId,
+    /// When the server took it.
+    pub accepted_at: UnixMillis,
+    /// The group it was posted to.
+    pub group: Option<GroupId>,
+    /// The content key, sealed to the participant.
+    pub slot: Option<&'a [u8]>,
+    /// The envelope.
+    pub envelope: &'a [u8],
+}
+
 /// A `deliver` frame as JSON, written in one pass; the same text as [`ServerFrame::Deliver`] makes.
 ///
 /// Nothing in it needs escaping, which is what takes longest with a large envelope.
-pub fn deliver_frame(
-    cursor: Cursor,
-    from: ParticipantId,
-    id: MessageId,
-    accepted_at: UnixMillis,
-    envelope: &[u8],
-) -> String {
+pub fn deliver_frame(delivering: &Delivering<'_>) -> String {
     use std::fmt::Write;
-    let mut text = String::with_capacity(192 + envelope.len().div_ceil(3) * 4);
-    let UnixMillis(accepted_at) = accepted_at;
+    let Delivering { cursor, from, id, accepted_at: UnixMillis(accepted_at), group, slot, envelope } =
+        delivering;
+    let bytes = envelope.len() + slot.map_or(0, <[u8]>::len);
+    let mut text = String::with_capacity(256 + bytes.div_ceil(3) * 4);
     write!(
         text,
-        r#"{{"type":"deliver","cursor":"{cursor}","from":"{from}","id":"{id}","accepted_at":{accepted_at},"envelope":""#
+        r#"{{"type":"deliver","cursor":"{cursor}","from":"{from}","id":"{id}","accepted_at":{accepted_at},"#
     )
     .expect("writing into a String does not fail");
+    if let Some(group) = group {
+        write!(text, r#""group":"{group}","#).expect("writing into a String does not fail");
+    }
+    if let Some(slot) = slot {
+        text.push_str(r#""slot":""#);
+        append_base64(slot, &mut text);
+        text.push_str("\",");
+    }
+    text.push_str(r#""envelope":""#);
     append_base64(envelope, &mut text);
     text.push_str("\"}");
     text
@@ -168,16 +199,34 @@ mod tests {
     fn a_written_delivery_is_what_its_type_serializes_to() {
         let cursor = Cursor { epoch: StoreEpoch::random(), sequence: 7 };
         let (from, id) = (ParticipantId::random(), MessageId([0xAB; 16]));
+        let accepted_at = UnixMillis(1_790_000_000_000);
         for bytes in [vec![], vec![0xFF; 100], vec![1, 2, 3, 4]] {
-            let frame = ServerFrame::Deliver {
-                cursor,
-                from,
-                id,
-                accepted_at: UnixMillis(1_790_000_000_000),
-                envelope: Base64Bytes(bytes.clone()),
-            };
-            let written = deliver_frame(cursor, from, id, UnixMillis(1_790_000_000_000), &bytes);
-            assert_eq!(written, serde_json::to_string(&frame).unwrap());
+            for (group, slot) in [
+                (None, None),
+                (GroupId::from_number(77), None),
+                (GroupId::from_number(77), Some(vec![9, 8, 7])),
+            ] {
+                let frame = ServerFrame::Deliver {
+                    cursor,
+                    from,
+                    id,
+                    accepted_at,
+                    group,
+                    slot: slot.clone().map(Base64Bytes),
+                    envelope: Base64Bytes(bytes.clone()),
+                };
+                let slot = slot.as_deref();
+                let written = deliver_frame(&Delivering {
+                    cursor,
+                    from,
+                    id,
+                    accepted_at,
+                    group,
+                    slot,
+                    envelope: &bytes,
+                });
+                assert_eq!(written, serde_json::to_string(&frame).unwrap());
+            }
         }
     }
 

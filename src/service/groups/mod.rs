@@ -1,0 +1,236 @@
+//! Groups: keeping their chains, and telling members what stands in them. [`posting`] passes on what is posted.
+//!
+//! The server checks every entry by the same rules as every member. It cannot make one, and what it alone decides
+//! is the order: an entry counts if it follows the last one.
+
+pub mod posting;
+
+use momedo_protocol::api::groups as api;
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::group::GroupId;
+use momedo_protocol::group::entry::{Action, GroupEntry, NewMember};
+use momedo_protocol::group::state::{GroupError, GroupState};
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::jws::Jws;
+
+use super::error::compute;
+use super::{ServiceError, key_server};
+use crate::domain::limits::{MAX_GROUPS_PER_PARTICIPANT, MAX_PAGE_BYTES};
+use crate::sessions::Principal;
+use crate::state::App;
+use crate::store::{GroupRow, ParticipantState, ReadTx};
+
+/// Open groups listed at most.
+const MAX_OPEN_GROUPS: u32 = 200;
+
+impl From<GroupError> for ServiceError {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::NotNext { number } => Self::StaleGroup { number },
+            refused => Self::GroupRefused(refused.to_string()),
+        }
+    }
+}
+
+async fn read_entry(jws: &Jws) -> Result<GroupEntry, ServiceError> {
+    let jws = jws.clone();
+    compute(move || GroupEntry::read(&jws).map_err(|error| ServiceError::GroupRefused(error.to_string())))
+        .await
+}
+
+fn as_text(entry: &Jws) -> Result<String, ServiceError> {
+    serde_json::to_string(entry).map_err(|error| ServiceError::Internal(error.to_string()))
+}
+
+/// Checks that an entry is by whoever sends it, with the key they have published.
+fn check_author(tx: &ReadTx<'_>, author: ParticipantId, entry: &GroupEntry) -> Result<u32, ServiceError> {
+    if entry.payload.author != author {
+        return Err(ServiceError::NotYours);
+    }
+    let (fingerprint, version) = published(tx, author)?.ok_or(ServiceError::NotLoggedIn)?;
+    if entry.key.fingerprint() != fingerprint {
+        return Err(ServiceError::GroupRefused("the entry is not signed with the published key".into()));
+    }
+    Ok(version)
+}
+
+/// Fingerprint and version of the keys somebody active has published here.
+fn published(tx: &ReadTx<'_>, id: ParticipantId) -> Result<Option<(Fingerprint, u32)>, ServiceError> {
+    if tx.find_participant(id)?.is_none_or(|row| row.state != ParticipantState::Active) {
+        return Ok(None);
+    }
+    let Some(row) = tx.current_bundle(id)? else { return Ok(None) };
+    let version = u32::try_from(row.version).unwrap_or(u32::MAX);
+    Ok(Some((key_server::fingerprint_of(&row.bundle)?, version)))
+}
+
+/// Keeps a new group. The same entry again gets the same answer.
+///
+/// # Errors
+/// [`ServiceError::GroupRefused`], [`ServiceError::TooManyGroups`] or [`ServiceError::MessageConflict`].
+pub async fn create(
+    app: &App,
+    author: Principal,
+    request: api::GroupEntryRequest,
+) -> Result<api::GroupEntryTaken, ServiceError> {
+    app.rates.message(author.participant, app.clock.elapsed())?;
+    let text = as_text(&request.entry)?;
+    let entry = read_entry(&request.entry).await?;
+    let state = GroupState::create(&entry)?;
+    if state.home != app.fingerprint {
+        return Err(ServiceError::GroupRefused("the group is for another server".into()));
+    }
+    let now = app.clock.now();
+    app.store
+        .write(move |tx| {
+            let version = check_author(tx, author.participant, &entry)?;
+            if state.members[&author.participant].version != version {
+                return Err(ServiceError::GroupRefused("the version of the key bundle differs".into()));
+            }
+            let taken = api::GroupEntryTaken { id: state.id(), number: 1 };
+            if let Some(known) = tx.find_group(state.id())? {
+                return if known.group == state.group {
+                    Ok(taken)
+                } else {
+                    Err(ServiceError::MessageConflict)
+                };
+            }
+            if tx.count_groups_of(author.participant)? >= MAX_GROUPS_PER_PARTICIPANT {
+                return Err(ServiceError::TooManyGroups);
+            }
+            tx.insert_group(&state, &text, now)?;
+            Ok(taken)
+        })
+        .await
+}
+
+/// Takes the next entry of a chain. The same entry again gets the same answer.
+///
+/// # Errors
+/// [`ServiceError::UnknownGroup`], [`ServiceError::StaleGroup`], [`ServiceError::GroupRefused`],
+/// [`ServiceError::UnknownParticipant`] or [`ServiceError::TooManyGroups`].
+pub async fn append(
+    app: &App,
+    author: Principal,
+    id: GroupId,
+    request: api::GroupEntryRequest,
+) -> Result<api::GroupEntryTaken, ServiceError> {
+    app.rates.message(author.participant, app.clock.elapsed())?;
+    let text = as_text(&request.entry)?;
+    let entry = read_entry(&request.entry).await?;
+    if let Action::Add { members } = &entry.payload.action {
+        let (members, home) = (members.clone(), app.fingerprint);
+        app.store.read(move |tx| check_new_members(tx, &members, home)).await?;
+    }
+    let joins = matches!(entry.payload.action, Action::Join { .. });
+    app.store
+        .write(move |tx| {
+            let before = tx.find_whole_group(id)?.ok_or(ServiceError::UnknownGroup)?;
+            if !before.members.contains_key(&author.participant) && !joins && !left_with(&before, &entry) {
+                return Err(ServiceError::UnknownGroup);
+            }
+            let number = entry.payload.number;
+            if number <= before.number && is_known(tx, id, number, &text)? {
+                return Ok(api::GroupEntryTaken { id, number });
+            }
+            check_author(tx, author.participant, &entry)?;
+            let mut after = before.clone();
+            after.apply(&entry)?;
+            if joins && tx.count_groups_of(author.participant)? >= MAX_GROUPS_PER_PARTICIPANT {
+                return Err(ServiceError::TooManyGroups);
+            }
+            tx.save_group(&before.members, &after, &text)?;
+            Ok(api::GroupEntryTaken { id, number })
+        })
+        .await
+}
+
+/// Whether this is the entry with which its author left, sent once more.
+fn left_with(state: &GroupState, entry: &GroupEntry) -> bool {
+    entry.payload.number <= state.number && entry.payload.action == (Action::Leave {})
+}
+
+fn is_known(tx: &ReadTx<'_>, id: GroupId, number: u32, text: &str) -> Result<bool, ServiceError> {
+    let stored = tx.group_entries(id, number.saturating_sub(1), 0)?;
+    Ok(stored.first().is_some_and(|stored| stored == text))
+}
+
+/// Newcomers must exist here, with the keys they are pinned to.
+fn check_new_members(tx: &ReadTx<'_>, members: &[NewMember], home: Fingerprint) -> Result<(), ServiceError> {
+    for new in members {
+        if new.home.is_some_and(|other| other != home) {
+            return Err(ServiceError::UnknownParticipant);
+        }
+        let known = published(tx, new.id)?.ok_or(ServiceError::UnknownParticipant)?;
+        if known != (new.fingerprint, new.version) {
+            return Err(ServiceError::StaleBundle);
+        }
+        if tx.count_groups_of(new.id)? >= MAX_GROUPS_PER_PARTICIPANT {
+            return Err(ServiceError::TooManyGroups);
+        }
+    }
+    Ok(())
+}
+
+/// A part of a chain, for members, for anyone if the group is open, and for whoever has its link.
+///
+/// # Errors
+/// [`ServiceError::UnknownGroup`], also for whom it is none of their business.
+pub async fn entries(
+    app: &App,
+    reader: Principal,
+    id: GroupId,
+    after: u32,
+    link: Option<Base64Bytes>,
+) -> Result<api::GroupEntries, ServiceError> {
+    use momedo_protocol::group::entry::Access;
+    app.store
+        .read(move |tx| {
+            let state = tx.find_group(id)?.ok_or(ServiceError::UnknownGroup)?;
+            let may_read = state.settings.access == Access::Open
+                || state.link.as_ref().is_some_and(|open| link.as_ref() == Some(&open.key))
+                || tx.find_group_member(id, reader.participant)?.is_some();
+            if !may_read {
+                return Err(ServiceError::UnknownGroup);
+            }
+            let audience = tx.group_audience(id)?;
+            let entries =
+                tx.group_entries(id, after, usize::try_from(MAX_PAGE_BYTES).unwrap_or(usize::MAX))?;
+            let entries = entries.iter().map(|entry| key_server::stored_jws(entry));
+            Ok(api::GroupEntries {
+                group: state.group,
+                entries: entries.collect::<Result<_, _>>()?,
+                number: state.number,
+                members: audience.members.len() as u64,
+                reset: audience.reset,
+            })
+        })
+        .await
+}
+
+/// The asker's groups, and open ones.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn list(app: &App, asker: Principal) -> Result<api::Groups, ServiceError> {
+    app.store
+        .read(move |tx| {
+            let summaries = |rows: Vec<GroupRow>| rows.iter().map(summary).collect();
+            Ok(api::Groups {
+                groups: summaries(tx.groups_of(asker.participant)?),
+                open: summaries(tx.open_groups(asker.participant, MAX_OPEN_GROUPS)?),
+            })
+        })
+        .await
+}
+
+fn summary(row: &GroupRow) -> api::GroupSummary {
+    api::GroupSummary {
+        id: row.state.id(),
+        group: row.state.group,
+        name: row.state.settings.name.clone(),
+        number: row.state.number,
+        members: row.members,
+    }
+}
