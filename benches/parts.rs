@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use momedo::clock::Clock;
 use momedo::domain::ozone::Quota;
 use momedo::service::ServiceError;
-use momedo::store::{NewEnvelope, Store, StoreOptions};
+use momedo::store::{Conversation, NewEnvelope, Store, StoreOptions};
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::envelope;
 use momedo_protocol::id::{DeviceId, ParticipantId};
@@ -110,7 +110,7 @@ async fn submissions(concurrency: usize) {
                     bytes: vec![7; 1024],
                 };
                 let write = store.write_decided(move |tx| {
-                    tx.remember_message(envelope.message_id, ada, ben, &[1; 16])?;
+                    tx.remember_message(envelope.message_id, ada, Conversation::With(ben), &[1; 16])?;
                     let takers = tx.takers([device], &quota, ada, envelope.bytes.len())?;
                     tx.append(ben, &takers, envelope)?;
                     Ok::<_, ServiceError>(())

@@ -6,6 +6,7 @@
 mod admin;
 mod backup;
 mod doctor;
+mod group;
 mod keys;
 mod output;
 mod receive;
@@ -42,6 +43,9 @@ enum Command {
     Send(send::Send),
     /// Receive messages
     Receive(receive::Receive),
+    /// Make groups, and change who belongs to them
+    #[command(subcommand)]
+    Group(group::Group),
     /// Show and compare fingerprints
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -113,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::User(command) => command.run(),
         Command::Send(command) => command.run(),
         Command::Receive(command) => command.run(),
+        Command::Group(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Completions { shell } => {

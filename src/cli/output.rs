@@ -23,6 +23,18 @@ pub(super) fn progress(step: Step) {
             (Step::SendingKey, false) => "sending the large key (512 KiB) …",
             (Step::FetchingKey, true) => "der große Schlüssel (512 KiB) wird geholt …",
             (Step::FetchingKey, false) => "fetching the large key (512 KiB) …",
+            (Step::FetchingKeys { done, total }, true) => {
+                return eprintln!("Schlüssel der Mitglieder werden geholt: {done} von {total} …");
+            }
+            (Step::FetchingKeys { done, total }, false) => {
+                return eprintln!("fetching the members' keys: {done} of {total} …");
+            }
+            (Step::HandingOutKeys { done, total }, true) => {
+                return eprintln!("der neue Gruppenschlüssel wird verteilt: {done} von {total} …");
+            }
+            (Step::HandingOutKeys { done, total }, false) => {
+                return eprintln!("handing out the new group key: {done} of {total} …");
+            }
         };
         eprintln!("{text}");
     }

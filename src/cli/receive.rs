@@ -82,9 +82,10 @@ fn print(received: &Received, json: bool) -> std::io::Result<()> {
         let text =
             received.text.as_deref().map_or_else(|| format!("[{}]", printable(&received.kind)), printable);
         let doubt = if received.verified { "" } else { " (NOT VERIFIED)" };
-        match received.to {
-            Some(to) => writeln!(out, "to {to}{doubt}: {text}")?,
-            None => writeln!(out, "{}{doubt}: {text}", received.from)?,
+        match (received.to, received.group) {
+            (Some(to), _) => writeln!(out, "to {to}{doubt}: {text}")?,
+            (None, Some(group)) => writeln!(out, "{} in {group}{doubt}: {text}", received.from)?,
+            (None, None) => writeln!(out, "{}{doubt}: {text}", received.from)?,
         }
     }
     out.flush()

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use momedo_client::sending;
-use momedo_protocol::id::ParticipantId;
+use momedo_client::sending::{self, Destination, Draft};
 
 use super::{ProfileArgs, client_runtime, language, output};
 
@@ -18,9 +17,9 @@ const MAX_TEXT_BYTES: u64 = 64 * 1024;
 pub(super) struct Send {
     #[command(flatten)]
     profile: ProfileArgs,
-    /// The recipient's ID, such as M8N22HT6
+    /// The recipient's ID, such as M8N22HT6, or a group's, which has 12 letters and digits
     #[arg(long)]
-    to: ParticipantId,
+    to: Destination,
     /// How many seconds to try again while the server cannot be reached
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     wait: u64,
@@ -43,16 +42,20 @@ impl Send {
         };
         let profile = self.profile.open()?;
         let wait = Duration::from_secs(self.wait);
-        let id = client_runtime()?.block_on(sending::send_text(
+        let sent = client_runtime()?.block_on(sending::send(
             &profile,
             self.to,
-            &text,
+            &Draft::text(&text),
             wait,
             &language(),
             &output::progress,
         ))?;
         if self.json {
-            return output::json(&serde_json::json!({ "id": id, "status": "accepted" }));
+            let mut answer = serde_json::json!({ "id": sent.id, "status": "accepted" });
+            if let Some(members) = sent.members {
+                answer["members"] = members.into();
+            }
+            return output::json(&answer);
         }
         println!("accepted");
         Ok(())

@@ -95,6 +95,16 @@ impl ReadTx<'_> {
         member.map(|member| serde_json::from_str(&member).map_err(damaged)).transpose()
     }
 
+    /// Number of the entry with which somebody left a group.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn left_group_at(&self, id: GroupId, who: ParticipantId) -> Result<Option<u32>, StoreError> {
+        let sql = "SELECT until FROM former_group_members WHERE group_id = ?1 AND participant = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row((id.number(), who.number()), |row| row.get(0)).optional()?)
+    }
+
     /// Whom a message to the group goes to.
     ///
     /// # Errors
@@ -111,7 +121,7 @@ impl ReadTx<'_> {
         Ok(audience)
     }
 
-    /// Entries after number `after`, in order: about `max_bytes` of them, at least one if there is one.
+    /// Entries after number `after` up to `until`, in order: about `max_bytes` of them, at least one if there is one.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -119,11 +129,13 @@ impl ReadTx<'_> {
         &self,
         id: GroupId,
         after: u32,
+        until: u32,
         max_bytes: usize,
     ) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT entry FROM group_entries WHERE group_id = ?1 AND number > ?2 ORDER BY number";
+        let sql = "SELECT entry FROM group_entries
+                   WHERE group_id = ?1 AND number > ?2 AND number <= ?3 ORDER BY number";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query((id.number(), after))?;
+        let mut rows = statement.query((id.number(), after, until))?;
         let (mut entries, mut bytes) = (Vec::<String>::new(), 0);
         while let Some(row) = rows.next()? {
             let entry: String = row.get(0)?;
@@ -239,11 +251,20 @@ impl WriteTx<'_> {
             self.connection
                 .prepare_cached("DELETE FROM group_members WHERE group_id = ?1 AND participant = ?2")?
                 .execute((id, gone.number()))?;
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO former_group_members (group_id, participant, until) VALUES (?1, ?2, ?3)
+                     ON CONFLICT DO UPDATE SET until = ?3",
+                )?
+                .execute((id, gone.number(), after.number))?;
         }
         for (who, member) in &after.members {
             if before.get(who) == Some(member) {
                 continue;
             }
+            self.connection
+                .prepare_cached("DELETE FROM former_group_members WHERE group_id = ?1 AND participant = ?2")?
+                .execute((id, who.number()))?;
             self.connection
                 .prepare_cached(
                     "INSERT INTO group_members (group_id, participant, member, suspended) VALUES (?1, ?2, ?3, ?4)

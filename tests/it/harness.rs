@@ -11,6 +11,7 @@ use momedo::config::Config;
 use momedo::state::AppState;
 use momedo::{running, shutdown};
 use momedo_client::connection::{Connection, ServerAddress};
+use momedo_client::profile::Profile;
 use momedo_client::registration::{self, ParticipantKeys};
 use momedo_client::secrets::{DeviceKeys, NewKeys};
 use momedo_client::session::Session;
@@ -237,6 +238,23 @@ impl Server {
         let bundle = offered.bundle.clone();
         let session = registration::prove(&mut connection, &reservation, offered).await.unwrap();
         Person { session: Session::with_token(connection, session), bundle, keys }
+    }
+}
+
+impl Server {
+    /// Registers somebody with stored keys and a profile in the folder `name`, for the command line and the
+    /// client library; `number` tells people of one server apart.
+    pub(crate) async fn register_profile(&self, number: usize, name: &str) -> Profile {
+        let joining = registration::Joining {
+            invite: self.invite(),
+            name: Some(name),
+            device_name: "test",
+            passphrase: None,
+            language: "en",
+        };
+        let keys = move || stored_keys(number);
+        let path = self.profile(name);
+        registration::register_with(&path, &joining, keys, &|_| {}).await.unwrap().0
     }
 }
 

@@ -16,6 +16,7 @@ mod examples;
 mod expiry;
 #[cfg(unix)]
 mod first_run;
+mod groups;
 mod line;
 mod login;
 mod openapi;

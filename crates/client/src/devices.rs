@@ -9,6 +9,7 @@ use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 
 use crate::profile::Profile;
+use crate::receiving::look_for_group_keys;
 use crate::registration::{Progress, Step};
 use crate::rotation::{self, Replacement};
 use crate::secrets::{DeviceKeys, NewKeys};
@@ -77,6 +78,8 @@ pub async fn add(
 ) -> Result<(Profile, DeviceId), ClientError> {
     let mut session = profile.log_in(language).await?;
     adopt_published_keys(profile, &mut session).await?;
+    // A group key that waits here unread would never reach the new device.
+    look_for_group_keys(profile, &mut session).await?;
     let (current, _) = list(profile, &mut session).await?;
     let (new, entry) = match begun(profile, new_path, passphrase)? {
         Some(begun) => begun,
@@ -167,6 +170,7 @@ async fn offer(
     new.atomically(|| {
         new.copy_participant_keys(profile)?;
         new.copy_contacts(profile)?;
+        new.copy_groups(profile)?;
         new.set("bundle", &profile.get::<momedo_protocol::jws::Jws>("bundle")?)
     })?;
     list.devices.push(entry);
@@ -207,5 +211,8 @@ pub async fn revoke(
     list.version += 1;
     list.issued_at = now();
     let replacement = Replacement { signature_key: Some(signature_key), keys, device_list: Some(list) };
-    rotation::publish(profile, &mut session, &staying, replacement, progress).await
+    rotation::publish(profile, &mut session, &staying, replacement, progress).await?;
+    // The revoked device knows every group's key, so every group has to hear of it.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    crate::groups::chain::renew_everywhere(profile, &mut session, deadline).await
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::problem::Problem;
 
@@ -67,6 +68,17 @@ pub enum ClientError {
         /// The fingerprint the keys have.
         actual: Fingerprint,
     },
+    /// A group's chain is not what it must be.
+    #[error("the group {id} must not be used, tell its moderators: {reason}")]
+    BrokenGroup {
+        /// The group.
+        id: GroupId,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The group's rules do not allow it.
+    #[error("the group does not allow this: {0}")]
+    GroupRefused(String),
     /// The message is too long to send.
     #[error("the message is too long")]
     TooLong,

@@ -13,11 +13,13 @@
 //! | [`registration`], [`devices`], [`rotation`] | joining, adding or revoking devices, new keys |
 //! | [`contacts`] | whose keys are known, and what happens when they change |
 //! | [`sending`], [`receiving`], [`stream`] | messages |
+//! | [`groups`] | groups: who belongs, their keys, and posting |
 
 pub mod connection;
 pub mod contacts;
 pub mod devices;
 pub mod error;
+pub mod groups;
 mod pin;
 pub mod profile;
 pub mod receiving;

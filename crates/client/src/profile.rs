@@ -1,5 +1,7 @@
 //! Everything a device keeps, in one SQLite file in a private folder. The only module that knows SQL here.
 
+mod groups;
+
 use std::path::{Path, PathBuf};
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
@@ -17,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::ClientError;
 use crate::contacts::{Contact, Trust};
 
-/// The profile's schema; `user_version` 1.
+/// The profile's schema; `user_version` 2.
 const SCHEMA: &str = "
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
@@ -26,10 +28,10 @@ const SCHEMA: &str = "
     CREATE TABLE mceliece_keys (digest BLOB PRIMARY KEY, key BLOB NOT NULL) STRICT;
     CREATE TABLE outbox (id TEXT PRIMARY KEY, request TEXT NOT NULL) STRICT;
     CREATE TABLE inbox (sender TEXT NOT NULL, id TEXT NOT NULL, event TEXT, PRIMARY KEY (sender, id)) STRICT;
-    PRAGMA user_version = 1;";
+    PRAGMA user_version = 2;";
 
 /// The version of [`SCHEMA`].
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// Setting that holds the salt of an encrypted profile.
 const SALT: &str = "passphrase-salt";
@@ -58,6 +60,8 @@ impl Profile {
         std::fs::create_dir_all(path).map_err(|error| failed(error.to_string()))?;
         make_private(path).map_err(|error| failed(error.to_string()))?;
         let mut profile = Self { path: path.to_owned(), database: connect(path)?, key: None };
+        // The version comes last: a profile whose making was cut off has none.
+        profile.sql(|database| database.execute_batch(groups::SCHEMA))?;
         profile.sql(|database| database.execute_batch(SCHEMA))?;
         if let Some(passphrase) = passphrase {
             let salt = random::bytes::<16>();

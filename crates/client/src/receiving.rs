@@ -5,8 +5,11 @@ use std::time::Duration;
 use momedo_protocol::api::Delivery;
 use momedo_protocol::cursor::Cursor;
 use momedo_protocol::envelope;
+use momedo_protocol::group::GroupId;
+use momedo_protocol::group::envelope::is_group_envelope;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::message::{KIND_KEYS, KIND_TEXT, Message};
+use momedo_protocol::limits::MAX_OZONE_PAGE;
+use momedo_protocol::message::{KIND_GROUP_KEY, KIND_KEYS, KIND_TEXT, Message};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::seal;
 use momedo_protocol::time::UnixMillis;
@@ -16,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::ClientError;
 use crate::contacts::{self, Trust};
 use crate::devices::adopt_published_keys;
+use crate::groups::receiving::{self as groups, Taken};
 use crate::profile::Profile;
 use crate::rotation::rotate_if_due;
 use crate::secrets::CarriedKeys;
@@ -34,6 +38,9 @@ pub struct Received {
     /// On a copy of what another own device sent: to whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<ParticipantId>,
+    /// The group it was posted to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
     /// `text`, `unreadable`, an unknown kind as it came, or an event.
     pub kind: String,
     /// The text, where the kind has one.
@@ -68,6 +75,8 @@ pub async fn receive(
 ) -> Result<usize, ClientError> {
     let mut shown = show_stored(profile, show)?;
     adopt_published_keys(profile, session).await?;
+    groups::sync_all(profile, session).await?;
+    shown += show_stored(profile, show)?;
     // Keys that could not be renewed today are renewed another day; mail is worth more.
     drop(rotate_if_due(profile, session, &|_| {}).await);
     let mut wait = if shown > 0 { Duration::ZERO } else { wait };
@@ -106,22 +115,135 @@ fn show_stored(
     Ok(shown)
 }
 
+/// Takes one delivery: opens, verifies and stores it; low-level, [`receive`] does it for everything that waits.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn take_delivery(
+    profile: &Profile,
+    session: &mut Session,
+    delivery: &Delivery,
+) -> Result<(), ClientError> {
+    take(profile, session, delivery).await
+}
+
+/// What was taken and not shown yet, in the order it came.
+///
+/// # Errors
+/// [`ClientError::Profile`].
+pub fn stored(profile: &Profile) -> Result<Vec<Received>, ClientError> {
+    let read =
+        |event: &str| serde_json::from_str(event).map_err(|error| ClientError::Protocol(error.to_string()));
+    profile.unshown()?.iter().map(|(_, _, event)| read(event)).collect()
+}
+
 /// Verifies first, then drops duplicates by sender and message ID.
 async fn take(profile: &Profile, session: &mut Session, delivery: &Delivery) -> Result<(), ClientError> {
+    if is_group_envelope(&delivery.envelope.0) {
+        return take_from_group(profile, session, delivery).await;
+    }
     let opened = open(profile, delivery)?;
     let received = match opened {
         Some((inner, suite)) => read(profile, session, delivery, &inner, suite).await?,
         None => Some(unreadable(delivery)),
     };
-    // Only what was verified stands for its ID: something forged must not keep the true message out.
-    let verified = received.as_ref().is_none_or(|received| received.verified);
-    let sender = if verified { delivery.from.to_string() } else { format!("unverified {}", delivery.from) };
-    if profile.is_known(&sender, delivery.id)? {
+    put(profile, &delivery.from.to_string(), delivery.id, received.as_ref())
+}
+
+/// Stores what was opened, unless it is known. Only what was verified stands for its ID: something forged must
+/// not keep the true message out.
+fn put(
+    profile: &Profile,
+    sender: &str,
+    id: MessageId,
+    received: Option<&Received>,
+) -> Result<(), ClientError> {
+    let verified = received.is_none_or(|received| received.verified);
+    let sender = if verified { sender.to_owned() } else { format!("unverified {sender}") };
+    if profile.is_known(&sender, id)? {
         return Ok(());
     }
-    let event = received.map(|received| serde_json::to_string(&received)).transpose();
+    let event = received.map(serde_json::to_string).transpose();
     let event = event.map_err(|error| ClientError::Protocol(error.to_string()))?;
-    profile.put_inbox(&sender, delivery.id, event.as_deref())
+    profile.put_inbox(&sender, id, event.as_deref())
+}
+
+/// Takes what was posted to a group; without its key it waits for it.
+async fn take_from_group(
+    profile: &Profile,
+    session: &mut Session,
+    delivery: &Delivery,
+) -> Result<(), ClientError> {
+    match groups::take(profile, session, delivery).await? {
+        Taken::Shown(received) => put(profile, &group_sender(delivery), delivery.id, Some(&received)),
+        Taken::Locked => {
+            let text = serde_json::to_string(delivery);
+            profile.put_locked(&text.map_err(|error| ClientError::Protocol(error.to_string()))?)?;
+            groups::note_locked(profile, delivery)
+        }
+    }
+}
+
+/// One sender may use a message ID once in every conversation.
+fn group_sender(delivery: &Delivery) -> String {
+    let group = delivery.group.map(|group| group.to_string()).unwrap_or_default();
+    format!("{} {group}", delivery.from)
+}
+
+/// Keeps a group key, reads the group on, and opens what waited for the key.
+async fn take_group_key(
+    profile: &Profile,
+    session: &mut Session,
+    message: &Message,
+) -> Result<(), ClientError> {
+    let Some(body) = crate::groups::keys::take(profile, message)? else { return Ok(()) };
+    match crate::groups::chain::sync(profile, session, GroupId::of(&body.group)).await {
+        Ok(_) | Err(ClientError::BrokenGroup { .. }) => {}
+        Err(error) if error.problem() == Some("unknown-group") => {}
+        Err(error) => return Err(error),
+    }
+    for (row, text) in profile.locked()? {
+        let delivery: Delivery =
+            serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
+        if let Taken::Shown(received) = groups::take(profile, session, &delivery).await? {
+            profile.atomically(|| {
+                put(profile, &group_sender(&delivery), delivery.id, Some(&received))?;
+                profile.remove_locked(row)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Pages looked through for group keys before something is sealed.
+const KEY_PAGES: usize = 20;
+
+/// Takes group keys out of what waits, without showing or acknowledging anything: whoever writes before reading
+/// must not make a new key because of that.
+pub(crate) async fn look_for_group_keys(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    let mut after: Option<Cursor> = profile.get("cursor")?;
+    for _ in 0..KEY_PAGES {
+        let page = session.ozone(after, MAX_OZONE_PAGE, Duration::ZERO).await?;
+        for delivery in &page.messages {
+            let Some((inner, _)) = open(profile, delivery)? else { continue };
+            let Ok(claimed) = Message::unverified(&inner) else { continue };
+            let says_the_same = claimed.from == delivery.from && claimed.to == Some(session.id);
+            if claimed.kind == KIND_GROUP_KEY && says_the_same && claimed.id == delivery.id {
+                // The chain says by its commitment which keys count, so whoever it is from.
+                crate::groups::keys::take(profile, &claimed)?;
+            }
+        }
+        if page.messages.is_empty() {
+            break;
+        }
+        after = Some(page.cursor);
+    }
+    Ok(())
+}
+
+/// The text of a message whose kind has one.
+pub(crate) fn text_of(message: &Message) -> Option<String> {
+    if message.kind == KIND_TEXT { message.body.as_str().map(str::to_owned) } else { None }
 }
 
 /// The signed bytes of an opened envelope, and its suite.
@@ -134,11 +256,12 @@ fn open(profile: &Profile, delivery: &Delivery) -> Result<Option<Opened>, Client
     Ok(seal::open(bytes, &keys).ok().map(|inner| (inner, outside.header.suite.number())))
 }
 
-fn unreadable(delivery: &Delivery) -> Received {
+pub(crate) fn unreadable(delivery: &Delivery) -> Received {
     Received {
         id: delivery.id,
         from: delivery.from,
         to: None,
+        group: None,
         kind: "unreadable".into(),
         text: None,
         sent_at: delivery.accepted_at,
@@ -179,12 +302,16 @@ async fn read(
     } else {
         verify(profile, session, inner, claimed.from).await?
     };
-    let text = if claimed.kind == KIND_TEXT { claimed.body.as_str().map(str::to_owned) } else { None };
+    if claimed.kind == KIND_GROUP_KEY && verified {
+        return take_group_key(profile, session, &claimed).await.map(|()| None);
+    }
+    let text = text_of(&claimed);
     Ok(Some(Received {
         id: claimed.id,
         from: claimed.from,
         // Only an own device can say that it wrote to somebody else.
         to: claimed.conversation.filter(|_| claimed.from == own),
+        group: None,
         kind: claimed.kind,
         text,
         sent_at: claimed.sent_at,

@@ -35,6 +35,20 @@ pub enum Step {
     SendingKey,
     /// A contact's McEliece key (512 KiB) is being fetched.
     FetchingKey,
+    /// Members' keys are being fetched, about 512 KiB each the first time.
+    FetchingKeys {
+        /// How many are here.
+        done: usize,
+        /// How many there are.
+        total: usize,
+    },
+    /// A new group key is being sealed to every member.
+    HandingOutKeys {
+        /// How many have it.
+        done: usize,
+        /// How many there are.
+        total: usize,
+    },
 }
 
 /// Hears of every step that takes a while.
@@ -75,8 +89,21 @@ pub async fn register(
     joining: &Joining<'_>,
     progress: Progress<'_>,
 ) -> Result<(Profile, Joined), ClientError> {
+    register_with(path, joining, ParticipantKeys::generate, progress).await
+}
+
+/// [`register`] with keys from elsewhere; `keys` may take its time.
+///
+/// # Errors
+/// As [`register`].
+pub async fn register_with(
+    path: &Path,
+    joining: &Joining<'_>,
+    keys: impl FnOnce() -> ParticipantKeys + Send + 'static,
+    progress: Progress<'_>,
+) -> Result<(Profile, Joined), ClientError> {
     let profile = Profile::create(path, joining.passphrase)?;
-    match join(&profile, joining, progress).await {
+    match join(&profile, joining, keys, progress).await {
         Ok(joined) => Ok((profile, joined)),
         // Perhaps only the last answer was lost: who can log in is registered.
         Err(error) if error.is_temporary() && profile.id().is_ok() => {
@@ -126,6 +153,7 @@ impl ParticipantKeys {
 async fn join(
     profile: &Profile,
     joining: &Joining<'_>,
+    keys: impl FnOnce() -> ParticipantKeys + Send + 'static,
     progress: Progress<'_>,
 ) -> Result<Joined, ClientError> {
     let invite = &joining.invite;
@@ -134,9 +162,8 @@ async fn join(
     server_information(&mut connection).await?;
     let reservation = reserve(&mut connection, invite.code).await?;
     progress(Step::MakingKeys);
-    let keys = tokio::task::spawn_blocking(ParticipantKeys::generate)
-        .await
-        .map_err(|error| ClientError::Protocol(error.to_string()))?;
+    let keys =
+        tokio::task::spawn_blocking(keys).await.map_err(|error| ClientError::Protocol(error.to_string()))?;
     progress(Step::SendingKey);
     let offered = offer(&mut connection, &reservation, joining.name, joining.device_name, &keys).await?;
     // Everything is on disk before the server makes it count.

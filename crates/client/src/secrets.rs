@@ -23,6 +23,9 @@ const DEVICE_KEYS: &str = "device-keys";
 const BUNDLE_KEYS: &str = "bundle-keys:";
 /// Setting with the versions and digests of bundles whose keys are here.
 const BUNDLE_VERSIONS: &str = "bundle-versions";
+
+/// Setting with own signature keys of before, which groups may still know.
+const EARLIER_SIGNATURE_KEYS: &str = "earlier-signature-keys";
 /// A signature key from another own device, followed by the digest of the bundle it will sign for.
 const CARRIED_SIGNATURE_KEY: &str = "carried-signature-key:";
 
@@ -157,10 +160,21 @@ impl Profile {
 
     /// Puts a bundle into force: it is the own one from now on, and its keys are known by its version.
     pub(crate) fn set_own_bundle(&self, bundle: &KeyBundle, jws: &Jws) -> Result<(), ClientError> {
+        let earlier = self.get::<Jws>("bundle")?.map(|_| self.own_bundle()).transpose()?;
+        if let Some(earlier) = earlier.filter(|earlier| earlier.signature_key != bundle.signature_key) {
+            let mut keys = self.earlier_signature_keys()?;
+            keys.push(Base64Bytes(earlier.signature_key.spki().to_vec()));
+            self.set(EARLIER_SIGNATURE_KEYS, &keys)?;
+        }
         let mut versions = self.bundle_versions()?;
         versions.push((bundle.payload.version, bundle.digest));
         self.set(BUNDLE_VERSIONS, &versions)?;
         self.set("bundle", jws)
+    }
+
+    /// Own signature keys (SPKI DER) of before, oldest first.
+    pub(crate) fn earlier_signature_keys(&self) -> Result<Vec<Base64Bytes>, ClientError> {
+        Ok(self.get(EARLIER_SIGNATURE_KEYS)?.unwrap_or_default())
     }
 
     fn bundle_versions(&self) -> Result<Vec<(u64, Sha512Digest)>, ClientError> {
@@ -239,6 +253,7 @@ impl Profile {
     pub(crate) fn copy_participant_keys(&self, from: &Profile) -> Result<(), ClientError> {
         self.set_secret(SIGNATURE_KEY, &from.secret(SIGNATURE_KEY)?)?;
         self.set(BUNDLE_VERSIONS, &from.bundle_versions()?)?;
+        self.set(EARLIER_SIGNATURE_KEYS, &from.earlier_signature_keys()?)?;
         for name in from.secret_names(BUNDLE_KEYS)? {
             self.set_secret(&name, &from.secret(&name)?)?;
         }

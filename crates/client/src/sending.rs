@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use momedo_protocol::api::SubmitRequest;
+use momedo_protocol::api::groups::{GroupMessageRequest, GroupReceipt};
 use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::limits::MAX_SIGNED_DOCUMENT_BYTES;
@@ -14,25 +16,70 @@ use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::seal::{RecipientKeys, SealError, seal};
 use momedo_protocol::suite::Suite;
 
+use serde::{Deserialize, Serialize};
+
 use crate::devices::adopt_published_keys;
+use crate::groups::posting;
 use crate::profile::Profile;
 use crate::registration::Progress;
 use crate::session::Session;
 use crate::{ClientError, contacts, now};
 
-/// Longest text, in bytes; leaves room for the rest of the signed message.
-const MAX_TEXT_BYTES: usize = MAX_SIGNED_DOCUMENT_BYTES / 2;
+/// Longest body, in bytes of JSON; leaves room for the rest of the signed message.
+const MAX_BODY_BYTES: usize = MAX_SIGNED_DOCUMENT_BYTES / 2;
 
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Sends a text; returns once it is on the server's disk.
-///
-/// Everything that is not answered is tried again for at most `wait`, a submission with the same bytes; after
-/// an error nothing stays queued.
+/// What is to be said: the kind of a message and its body.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The kind.
+    pub kind: String,
+    /// The body, as the kind asks.
+    pub body: serde_json::Value,
+}
+
+impl Draft {
+    /// A plain text.
+    pub fn text(text: &str) -> Self {
+        Self { kind: KIND_TEXT.into(), body: text.into() }
+    }
+}
+
+/// Whom a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// A participant.
+    Participant(ParticipantId),
+    /// A group.
+    Group(GroupId),
+}
+
+impl std::str::FromStr for Destination {
+    type Err = String;
+    /// Tells the two by their length.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let participant = text.parse().map(Self::Participant).ok();
+        participant.or_else(|| text.parse().map(Self::Group).ok()).ok_or_else(|| {
+            "a participant's ID has 8 letters and digits, such as M8N22HT6, a group's 12".to_owned()
+        })
+    }
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// The message.
+    pub id: MessageId,
+    /// To how many members of a group it goes, the sender included.
+    pub members: Option<u64>,
+}
+
+/// Sends a text to a participant; returns once it is on the server's disk.
 ///
 /// # Errors
-/// As [`ClientError`] says.
+/// As [`send`].
 pub async fn send_text(
     profile: &Profile,
     to: ParticipantId,
@@ -41,8 +88,27 @@ pub async fn send_text(
     language: &str,
     progress: Progress<'_>,
 ) -> Result<MessageId, ClientError> {
+    let to = Destination::Participant(to);
+    send(profile, to, &Draft::text(text), wait, language, progress).await.map(|sent| sent.id)
+}
+
+/// Sends a message; returns once it is on the server's disk.
+///
+/// Everything that is not answered is tried again for at most `wait`, a submission with the same bytes; after
+/// an error nothing stays queued.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn send(
+    profile: &Profile,
+    to: Destination,
+    draft: &Draft,
+    wait: Duration,
+    language: &str,
+    progress: Progress<'_>,
+) -> Result<Sent, ClientError> {
     // A receiver parses no larger document, whatever envelope a server would take.
-    if text.len() > MAX_TEXT_BYTES {
+    if draft.body.to_string().len() > MAX_BODY_BYTES {
         return Err(ClientError::TooLong);
     }
     // One honest try takes a moment, whatever was asked for.
@@ -50,6 +116,26 @@ pub async fn send_text(
     let mut session = log_in(profile, language, deadline).await?;
     adopt(profile, &mut session, deadline).await?;
     finish_interrupted(profile, &mut session, deadline).await?;
+    match to {
+        Destination::Participant(to) => {
+            let id = send_to_participant(profile, &mut session, to, draft, deadline, progress).await?;
+            Ok(Sent { id, members: None })
+        }
+        Destination::Group(group) => {
+            let posted = posting::post(profile, &mut session, group, draft, deadline, progress).await?;
+            Ok(Sent { id: posted.id, members: Some(posted.members) })
+        }
+    }
+}
+
+async fn send_to_participant(
+    profile: &Profile,
+    session: &mut Session,
+    to: ParticipantId,
+    draft: &Draft,
+    deadline: Instant,
+    progress: Progress<'_>,
+) -> Result<MessageId, ClientError> {
     loop {
         let message = Message {
             from: session.id,
@@ -58,18 +144,18 @@ pub async fn send_text(
             id: MessageId::new(now()),
             sent_at: now(),
             conversation: None,
-            kind: KIND_TEXT.into(),
-            body: text.into(),
+            kind: draft.kind.clone(),
+            body: draft.body.clone(),
         };
-        let request = insist(profile, &mut session, deadline, async |session| {
+        let request = insist(profile, session, deadline, async |session| {
             sealed(profile, session, to, &message, progress).await
         })
         .await?;
-        match submit(profile, &mut session, &request, deadline).await {
+        match submit(profile, session, &request, deadline).await {
             // The keys changed while we sealed, the recipient's or the own ones: fetch and seal again.
             Err(error) if error.problem() == Some("stale-bundle") && Instant::now() + PAUSE < deadline => {
                 tokio::time::sleep(PAUSE).await;
-                adopt(profile, &mut session, deadline).await?;
+                adopt(profile, session, deadline).await?;
             }
             result => return result.map(|()| request.id),
         }
@@ -105,7 +191,7 @@ async fn by<T>(
 }
 
 /// Does something with a session until it is answered or `deadline` passes.
-async fn insist<T>(
+pub(crate) async fn insist<T>(
     profile: &Profile,
     session: &mut Session,
     deadline: Instant,
@@ -159,7 +245,7 @@ async fn sealed(
 }
 
 /// Seals with the strongest suite the recipient accepts.
-fn seal_to(
+pub(crate) fn seal_to(
     bundle: &KeyBundle,
     mceliece: Option<&McEliecePublicKey>,
     message: &Message,
@@ -167,14 +253,59 @@ fn seal_to(
 ) -> Result<Vec<u8>, ClientError> {
     let id = bundle.payload.id;
     let refused = |reason: &str| ClientError::UntrustedKeys { id, reason: reason.into() };
-    let suite = Suite::ALL.into_iter().find(|suite| bundle.accepts(*suite));
-    let suite = suite.ok_or_else(|| refused("they accept no suite known here"))?;
+    let suite = strongest_suite(bundle).ok_or_else(|| refused("they accept no suite known here"))?;
     let keys =
         RecipientKeys::of_bundle(bundle, mceliece).ok_or_else(|| refused("the McEliece key differs"))?;
     seal(suite, &keys, message.id, &message.sign(signature_key)).map_err(|error| match error {
         SealError::MissingMcElieceKey => refused("the McEliece key is missing"),
         SealError::TooLong => ClientError::TooLong,
     })
+}
+
+/// The strongest suite a bundle's owner accepts.
+pub(crate) fn strongest_suite(bundle: &KeyBundle) -> Option<Suite> {
+    Suite::ALL.into_iter().find(|suite| bundle.accepts(*suite))
+}
+
+/// A submission that is kept until it is answered.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Kept {
+    Posted { group: GroupId, request: GroupMessageRequest },
+    Sent(SubmitRequest),
+}
+
+impl Kept {
+    async fn submit(&self, session: &mut Session) -> Result<(), ClientError> {
+        match self {
+            Self::Sent(request) => session.submit(request).await.map(drop),
+            Self::Posted { group, request } => session.post_to_group(*group, request).await.map(drop),
+        }
+    }
+
+    fn id(&self) -> MessageId {
+        match self {
+            Self::Sent(request) => request.id,
+            Self::Posted { request, .. } => request.id,
+        }
+    }
+}
+
+/// Keeps a posting's bytes, submits them until they are answered or `deadline` passes, forgets them.
+pub(crate) async fn post_to_group(
+    profile: &Profile,
+    session: &mut Session,
+    group: GroupId,
+    request: &GroupMessageRequest,
+    deadline: Instant,
+) -> Result<GroupReceipt, ClientError> {
+    let kept = Kept::Posted { group, request: request.clone() };
+    let text = serde_json::to_string(&kept).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.put_outbox(request.id, &text)?;
+    let result =
+        insist(profile, session, deadline, async |session| session.post_to_group(group, request).await).await;
+    profile.remove_outbox(request.id)?;
+    result
 }
 
 /// Keeps the request's bytes, submits them until they are answered or `deadline` passes, forgets them.
@@ -186,18 +317,10 @@ pub(crate) async fn submit(
 ) -> Result<(), ClientError> {
     let text = serde_json::to_string(request).map_err(|error| ClientError::Protocol(error.to_string()))?;
     profile.put_outbox(request.id, &text)?;
-    let result = repeat(profile, session, request, deadline).await;
+    let result =
+        insist(profile, session, deadline, async |session| session.submit(request).await.map(drop)).await;
     profile.remove_outbox(request.id)?;
     result
-}
-
-async fn repeat(
-    profile: &Profile,
-    session: &mut Session,
-    request: &SubmitRequest,
-    deadline: Instant,
-) -> Result<(), ClientError> {
-    insist(profile, session, deadline, async |session| session.submit(request).await.map(drop)).await
 }
 
 /// Submits again what a killed program left unanswered; the same bytes cannot arrive twice.
@@ -207,16 +330,16 @@ async fn finish_interrupted(
     deadline: Instant,
 ) -> Result<(), ClientError> {
     for text in profile.outbox()? {
-        let request: SubmitRequest =
+        let kept: Kept =
             serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
-        match repeat(profile, session, &request, deadline).await {
+        match insist(profile, session, deadline, async |session| kept.submit(session).await).await {
             Err(ClientError::Refused(problem)) if problem.status != 507 => {
                 // Refused for good; a message that is not said to be refused would be lost without a word.
-                profile.remove_outbox(request.id)?;
+                profile.remove_outbox(kept.id())?;
                 return Err(ClientError::Refused(problem));
             }
             Err(error) => return Err(error),
-            Ok(()) => profile.remove_outbox(request.id)?,
+            Ok(()) => profile.remove_outbox(kept.id())?,
         }
     }
     Ok(())

@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use hyper::Method;
 use momedo_protocol::api;
+use momedo_protocol::api::groups::{
+    GroupEntries, GroupEntryRequest, GroupEntryTaken, GroupKeysReceipt, GroupKeysRequest,
+    GroupMessageRequest, GroupReceipt, Groups,
+};
 use momedo_protocol::cursor::Cursor;
 use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::group::GroupId;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::jws::Signer;
 use momedo_protocol::limits::MAX_OZONE_PAGE;
@@ -176,6 +181,72 @@ impl Session {
     /// As [`ClientError`] says.
     pub async fn submit(&mut self, request: &api::SubmitRequest) -> Result<api::Receipt, ClientError> {
         self.call(Method::POST, "/messages", to_json(request)?).await
+    }
+
+    /// The participant's groups, and open ones.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn groups(&mut self) -> Result<Groups, ClientError> {
+        self.call(Method::GET, "/groups", Payload::None).await
+    }
+
+    /// Makes a group.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn create_group(&mut self, request: &GroupEntryRequest) -> Result<(), ClientError> {
+        self.call::<GroupEntryTaken>(Method::POST, "/groups", to_json(request)?).await.map(drop)
+    }
+
+    /// A part of a group's chain; `query` may name its link.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn group_entries(
+        &mut self,
+        id: GroupId,
+        after: u32,
+        query: &str,
+    ) -> Result<GroupEntries, ClientError> {
+        self.call(Method::GET, &format!("/groups/{id}/entries?after={after}{query}"), Payload::None).await
+    }
+
+    /// Appends to a group's chain.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn append_to_group(
+        &mut self,
+        id: GroupId,
+        request: &GroupEntryRequest,
+    ) -> Result<(), ClientError> {
+        let path = format!("/groups/{id}/entries");
+        self.call::<GroupEntryTaken>(Method::POST, &path, to_json(request)?).await.map(drop)
+    }
+
+    /// Hands out group keys.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn hand_out_keys(
+        &mut self,
+        id: GroupId,
+        request: &GroupKeysRequest,
+    ) -> Result<GroupKeysReceipt, ClientError> {
+        self.call(Method::POST, &format!("/groups/{id}/keys"), to_json(request)?).await
+    }
+
+    /// Posts to a group; an answer means that it is on the server's disk.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn post_to_group(
+        &mut self,
+        id: GroupId,
+        request: &GroupMessageRequest,
+    ) -> Result<GroupReceipt, ClientError> {
+        self.call(Method::POST, &format!("/groups/{id}/messages"), to_json(request)?).await
     }
 
     /// A page of what waits for this device.

@@ -19,7 +19,7 @@ use super::{ServiceError, key_server};
 use crate::domain::limits::{MAX_GROUPS_PER_PARTICIPANT, MAX_PAGE_BYTES};
 use crate::sessions::Principal;
 use crate::state::App;
-use crate::store::{GroupRow, ParticipantState, ReadTx};
+use crate::store::{Audience, GroupRow, ParticipantState, ReadTx};
 
 /// Open groups listed at most.
 const MAX_OPEN_GROUPS: u32 = 200;
@@ -152,7 +152,7 @@ fn left_with(state: &GroupState, entry: &GroupEntry) -> bool {
 }
 
 fn is_known(tx: &ReadTx<'_>, id: GroupId, number: u32, text: &str) -> Result<bool, ServiceError> {
-    let stored = tx.group_entries(id, number.saturating_sub(1), 0)?;
+    let stored = tx.group_entries(id, number.saturating_sub(1), number, 0)?;
     Ok(stored.first().is_some_and(|stored| stored == text))
 }
 
@@ -173,7 +173,8 @@ fn check_new_members(tx: &ReadTx<'_>, members: &[NewMember], home: Fingerprint) 
     Ok(())
 }
 
-/// A part of a chain, for members, for anyone if the group is open, and for whoever has its link.
+/// A part of a chain, for members, for anyone if the group is open, and for whoever has its link; whoever left
+/// reads as far as that.
 ///
 /// # Errors
 /// [`ServiceError::UnknownGroup`], also for whom it is none of their business.
@@ -191,17 +192,21 @@ pub async fn entries(
             let may_read = state.settings.access == Access::Open
                 || state.link.as_ref().is_some_and(|open| link.as_ref() == Some(&open.key))
                 || tx.find_group_member(id, reader.participant)?.is_some();
-            if !may_read {
-                return Err(ServiceError::UnknownGroup);
-            }
-            let audience = tx.group_audience(id)?;
+            // Whoever left reads as far as that.
+            let left_at = if may_read { None } else { tx.left_group_at(id, reader.participant)? };
+            let until = match left_at {
+                _ if may_read => state.number,
+                Some(until) => until,
+                None => return Err(ServiceError::UnknownGroup),
+            };
+            let audience = if may_read { tx.group_audience(id)? } else { Audience::default() };
             let entries =
-                tx.group_entries(id, after, usize::try_from(MAX_PAGE_BYTES).unwrap_or(usize::MAX))?;
+                tx.group_entries(id, after, until, usize::try_from(MAX_PAGE_BYTES).unwrap_or(usize::MAX))?;
             let entries = entries.iter().map(|entry| key_server::stored_jws(entry));
             Ok(api::GroupEntries {
                 group: state.group,
                 entries: entries.collect::<Result<_, _>>()?,
-                number: state.number,
+                number: until,
                 members: audience.members.len() as u64,
                 reset: audience.reset,
             })

@@ -34,6 +34,15 @@ CREATE TABLE group_members (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX group_members_by_participant ON group_members (participant);
 
+-- Whoever left may read on how that came about, and what was posted before.
+CREATE TABLE former_group_members (
+    group_id INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+    participant INTEGER NOT NULL,
+    -- The entry with which they left.
+    until INTEGER NOT NULL,
+    PRIMARY KEY (group_id, participant)
+) STRICT, WITHOUT ROWID;
+
 -- The group a body was posted to.
 ALTER TABLE bodies ADD COLUMN group_id INTEGER;
 

@@ -1,0 +1,309 @@
+//! Reading a group's chain on, and appending to it.
+
+use std::time::Instant;
+
+use momedo_protocol::api::groups::{GroupEntries, GroupEntryRequest};
+use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::encoding::{Base64Bytes, encode_base64};
+use momedo_protocol::group::GroupId;
+use momedo_protocol::group::entry::{Action, GroupEntry, GroupEntryPayload};
+use momedo_protocol::group::state::{GroupError, GroupState};
+use momedo_protocol::jws::Jws;
+use momedo_protocol::key_bundle::KeyBundle;
+
+use super::receiving::note_changes;
+use crate::profile::Profile;
+use crate::sending::insist;
+use crate::session::{Session, server_information};
+use crate::{ClientError, now};
+
+/// How often an entry is worded again because somebody else was faster.
+const MAX_TRIES: usize = 16;
+
+fn broken(id: GroupId, reason: impl ToString) -> ClientError {
+    ClientError::BrokenGroup { id, reason: reason.to_string() }
+}
+
+/// A group that was read to its end, and what the server alone says of it.
+#[derive(Debug, Clone)]
+pub struct Synced {
+    /// The group.
+    pub state: GroupState,
+    /// Members whose keys were reset and whom the chain does not exclude yet.
+    pub reset: Vec<momedo_protocol::id::ParticipantId>,
+}
+
+/// Reads a group's chain to its end and checks every entry.
+///
+/// # Errors
+/// [`ClientError::BrokenGroup`] when the chain is not what it must be; the group must not be used then.
+pub async fn sync(profile: &Profile, session: &mut Session, id: GroupId) -> Result<Synced, ClientError> {
+    sync_with(profile, session, id, None).await
+}
+
+/// [`sync`] for somebody who has the group's link and is no member yet.
+pub(crate) async fn sync_with(
+    profile: &Profile,
+    session: &mut Session,
+    id: GroupId,
+    link: Option<&[u8]>,
+) -> Result<Synced, ClientError> {
+    let link = link.map(|key| format!("&link={}", encode_base64(key))).unwrap_or_default();
+    let known = profile.group(id)?;
+    let mut state = known.clone();
+    let mut read = Vec::new();
+    let answer = loop {
+        let after = state.as_ref().map_or(0, |state| state.number);
+        let answer = session.group_entries(id, after, &link).await?;
+        if answer.number < after {
+            push_back(profile, session, id, &answer).await?;
+            continue;
+        }
+        let done = take(profile, id, &mut state, &answer, &mut read)?;
+        if done {
+            break answer;
+        }
+    };
+    let state = state.ok_or_else(|| broken(id, "it has no entries"))?;
+    let expected = state.active_members().filter(|(who, _)| !answer.reset.contains(who)).count();
+    // Its members alone may be among those a server passes on to; it cannot be asked, but it tells.
+    if answer.members > expected as u64 {
+        return Err(broken(id, "the server passes messages on to somebody who is no member"));
+    }
+    if !read.is_empty() {
+        profile.atomically(|| {
+            profile.save_group(&state, &read)?;
+            note_changes(profile, known.as_ref(), &state, &read)
+        })?;
+    }
+    Ok(Synced { state, reset: answer.reset })
+}
+
+/// Takes one page of entries; true when it was the last.
+fn take(
+    profile: &Profile,
+    id: GroupId,
+    state: &mut Option<GroupState>,
+    answer: &GroupEntries,
+    read: &mut Vec<(GroupEntry, Jws)>,
+) -> Result<bool, ClientError> {
+    for jws in &answer.entries {
+        let entry = GroupEntry::read(jws).map_err(|error| broken(id, error))?;
+        match state {
+            Some(state) => state.apply(&entry).map_err(|error| broken(id, error))?,
+            None => *state = Some(begin(profile, id, &entry)?),
+        }
+        read.push((entry, jws.clone()));
+    }
+    let number = state.as_ref().map_or(0, |state| state.number);
+    match answer.entries.is_empty() {
+        true if number < answer.number => Err(broken(id, "the server keeps entries back")),
+        _ => Ok(number >= answer.number),
+    }
+}
+
+fn begin(profile: &Profile, id: GroupId, entry: &GroupEntry) -> Result<GroupState, ClientError> {
+    let state = GroupState::create(entry).map_err(|error| broken(id, error))?;
+    if state.id() != id {
+        return Err(broken(id, "the server shows another group"));
+    }
+    if state.home != profile.server()?.fingerprint {
+        return Err(broken(id, "it was made for another server"));
+    }
+    Ok(state)
+}
+
+/// The server knows less than this device: it was restored from a backup. It gets the rest of the chain back;
+/// if it has another chain, it lies.
+async fn push_back(
+    profile: &Profile,
+    session: &mut Session,
+    id: GroupId,
+    answer: &GroupEntries,
+) -> Result<(), ClientError> {
+    let next = answer.number + 1;
+    let mut entries = profile.group_entries(id, next, next)?;
+    let entry = entries.pop().ok_or_else(|| broken(id, "the server shows an older group than before"))?;
+    match session.append_to_group(id, &GroupEntryRequest { entry }).await {
+        Ok(()) => Ok(()),
+        Err(error) if error.problem() == Some("stale-group") || error.problem() == Some("group-refused") => {
+            Err(broken(id, "the server shows an older group than before"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The payload of the next entry by this participant.
+pub(crate) fn next_payload(state: Option<&GroupState>, own: &KeyBundle, action: Action) -> GroupEntryPayload {
+    GroupEntryPayload {
+        group: state.map(|state| state.group),
+        number: state.map_or(1, |state| state.number + 1),
+        previous: state.map(|state| state.head),
+        author: own.payload.id,
+        key: Base64Bytes(own.signature_key.spki().to_vec()),
+        made_at: now(),
+        action,
+    }
+}
+
+/// Appends what `word` says to a group, worded again from the newest state while others are faster. `word` may
+/// decide that nothing is left to do.
+///
+/// # Errors
+/// As [`ClientError`] says; [`ClientError::GroupRefused`] when the rules do not allow it.
+pub(crate) async fn append(
+    profile: &Profile,
+    session: &mut Session,
+    id: GroupId,
+    deadline: Instant,
+    mut word: impl FnMut(&GroupState) -> Result<Option<Action>, ClientError>,
+) -> Result<GroupState, ClientError> {
+    for _ in 0..MAX_TRIES {
+        let synced =
+            insist(profile, session, deadline, async |session| sync(profile, session, id).await).await?;
+        let mut state = renew(profile, session, synced.state, deadline).await?;
+        let Some(action) = word(&state)? else { return Ok(state) };
+        if append_once(profile, session, &mut state, action, deadline).await? {
+            return Ok(state);
+        }
+    }
+    Err(ClientError::GroupRefused("others change the group all the time; try again later".into()))
+}
+
+/// Appends one entry to the state it was worded from; false if somebody else was faster.
+pub(crate) async fn append_once(
+    profile: &Profile,
+    session: &mut Session,
+    state: &mut GroupState,
+    action: Action,
+    deadline: Instant,
+) -> Result<bool, ClientError> {
+    let own = profile.own_bundle()?;
+    let signature_key = profile.signature_key()?;
+    let entry = next_payload(Some(state), &own, action).sign(&signature_key);
+    let read = GroupEntry::read(&entry).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    let before = state.clone();
+    state.apply(&read).map_err(|error| match error {
+        GroupError::NotNext { .. } => ClientError::Protocol(error.to_string()),
+        refused => ClientError::GroupRefused(refused.to_string()),
+    })?;
+    let id = state.id();
+    let request = GroupEntryRequest { entry: entry.clone() };
+    let sent =
+        insist(profile, session, deadline, async |session| session.append_to_group(id, &request).await).await;
+    match sent {
+        Ok(()) => {}
+        Err(error) if error.problem() == Some("stale-group") => {
+            *state = before;
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    }
+    let read = [(read, entry)];
+    profile.atomically(|| {
+        profile.save_group(state, &read)?;
+        note_changes(profile, Some(&before), state, &read)
+    })?;
+    Ok(true)
+}
+
+/// Tells the group of the own new signature key, if it knows an older one.
+async fn renew(
+    profile: &Profile,
+    session: &mut Session,
+    mut state: GroupState,
+    deadline: Instant,
+) -> Result<GroupState, ClientError> {
+    let own = profile.own_bundle()?;
+    let Some(member) = state.members.get(&session.id) else { return Ok(state) };
+    if member.fingerprint == own.fingerprint() {
+        return Ok(state);
+    }
+    let since = u64::from(member.version);
+    let published =
+        insist(profile, session, deadline, async |session| session.keys(session.id, since).await).await?;
+    let previous = profile.earlier_signature_keys()?;
+    let previous_key = previous
+        .into_iter()
+        .find(|key| momedo_protocol::digest::Fingerprint::of_spki(&key.0) == member.fingerprint);
+    // A reset: a moderator has to add this participant again.
+    let Some(previous_key) = previous_key else { return Ok(state) };
+    let action = Action::Renew { previous_key, bundles: published.changes };
+    append_once(profile, session, &mut state, action, deadline).await?;
+    Ok(state)
+}
+
+/// Tells every group of the own new signature key, so that a revoked device is followed by new group keys.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn renew_everywhere(
+    profile: &Profile,
+    session: &mut Session,
+    deadline: Instant,
+) -> Result<(), ClientError> {
+    for known in profile.groups()? {
+        let id = known.id();
+        let synced =
+            insist(profile, session, deadline, async |session| sync(profile, session, id).await).await;
+        match synced {
+            Ok(synced) => drop(renew(profile, session, synced.state, deadline).await?),
+            // A group that cannot be used must not keep the others from hearing of it.
+            Err(ClientError::BrokenGroup { .. }) => {}
+            Err(error) if error.problem() == Some("unknown-group") => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Excludes members whose keys were reset, with the server's word for it.
+pub(crate) async fn suspend_reset(
+    profile: &Profile,
+    session: &mut Session,
+    synced: &mut Synced,
+    deadline: Instant,
+) -> Result<bool, ClientError> {
+    let mut changed = false;
+    for who in std::mem::take(&mut synced.reset) {
+        if synced.state.active(who).is_none() {
+            continue;
+        }
+        let published =
+            insist(profile, session, deadline, async |session| session.keys(who, 0).await).await?;
+        let information = server_information(session.connection()).await?;
+        let action = Action::Suspend {
+            member: who,
+            bundle: published.bundle,
+            home_key: information.identity_key,
+            countersignature: published.countersignature,
+        };
+        if !append_once(profile, session, &mut synced.state, action, deadline).await? {
+            return Ok(true);
+        }
+        changed = true;
+    }
+    Ok(changed)
+}
+
+/// The group as it was after an entry this device has read; `None` if it has no such entry.
+pub(crate) fn state_at(
+    profile: &Profile,
+    id: GroupId,
+    number: u32,
+    head: &Sha512Digest,
+) -> Result<Option<GroupState>, ClientError> {
+    let Some(state) = profile.group(id)? else { return Ok(None) };
+    if state.number == number {
+        return Ok((state.head == *head).then_some(state));
+    }
+    let mut then: Option<GroupState> = None;
+    for jws in profile.group_entries(id, 1, number)? {
+        let entry = GroupEntry::read(&jws).map_err(|error| broken(id, error))?;
+        match &mut then {
+            None => then = Some(GroupState::create(&entry).map_err(|error| broken(id, error))?),
+            Some(then) => then.apply(&entry).map_err(|error| broken(id, error))?,
+        }
+    }
+    Ok(then.filter(|then| then.number == number && then.head == *head))
+}

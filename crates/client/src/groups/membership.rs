@@ -1,0 +1,265 @@
+//! Making a group, and changing who belongs to it.
+
+use std::time::{Duration, Instant};
+
+use momedo_protocol::api::groups::{GroupEntryRequest, Groups};
+use momedo_protocol::digest::{Fingerprint, Sha512Digest};
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::group::GroupId;
+use momedo_protocol::group::entry::{
+    Action, Encryption, GroupEntry, GroupRole, MAX_ADDED_AT_ONCE, NewMember, Settings,
+};
+use momedo_protocol::group::link::GroupLink;
+use momedo_protocol::group::state::GroupState;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::random;
+
+use super::chain::{append, append_once, next_payload, suspend_reset, sync, sync_with};
+use super::keys;
+use crate::devices::adopt_published_keys;
+use crate::profile::Profile;
+use crate::registration::{Progress, Step};
+use crate::sending::{insist, log_in};
+use crate::session::Session;
+use crate::{ClientError, contacts};
+
+/// How long a change is tried while the server cannot be reached.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A log-in with which groups are changed.
+pub struct Membership<'a> {
+    profile: &'a Profile,
+    session: Session,
+    deadline: Instant,
+    progress: Progress<'a>,
+}
+
+impl<'a> Membership<'a> {
+    /// Logs in.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn begin(
+        profile: &'a Profile,
+        language: &str,
+        progress: Progress<'a>,
+    ) -> Result<Self, ClientError> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut session = log_in(profile, language, deadline).await?;
+        adopt_published_keys(profile, &mut session).await?;
+        Ok(Self { profile, session, deadline, progress })
+    }
+
+    /// Each step of long work gets its time anew.
+    fn again(&mut self) {
+        self.deadline = Instant::now() + PATIENCE;
+    }
+
+    /// Makes a group; whoever makes it moderates it.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn create(
+        &mut self,
+        settings: Settings,
+        encryption: Encryption,
+    ) -> Result<GroupState, ClientError> {
+        let own = self.profile.own_bundle()?;
+        let action = Action::Create {
+            settings,
+            encryption,
+            home: self.profile.server()?.fingerprint,
+            version: u32::try_from(own.payload.version).unwrap_or(u32::MAX),
+            salt: Base64Bytes(random::bytes::<16>().to_vec()),
+        };
+        let jws = next_payload(None, &own, action).sign(&self.profile.signature_key()?);
+        let entry = GroupEntry::read(&jws).map_err(|error| ClientError::Protocol(error.to_string()))?;
+        let state =
+            GroupState::create(&entry).map_err(|error| ClientError::GroupRefused(error.to_string()))?;
+        let request = GroupEntryRequest { entry: jws.clone() };
+        let profile = self.profile;
+        insist(profile, &mut self.session, self.deadline, async |session| {
+            session.create_group(&request).await
+        })
+        .await?;
+        profile.atomically(|| profile.save_group(&state, &[(entry, jws)]))?;
+        Ok(state)
+    }
+
+    /// The server's list of groups, those of this participant and open ones.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn list(&mut self) -> Result<Groups, ClientError> {
+        self.session.groups().await
+    }
+
+    /// A group, read to its end.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn state(&mut self, id: GroupId) -> Result<GroupState, ClientError> {
+        Ok(sync(self.profile, &mut self.session, id).await?.state)
+    }
+
+    /// Adds people, or pins them anew after a reset of their keys; those who belong already are left as they are.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says; nobody of a part of 256 is added if one cannot be.
+    pub async fn add(
+        &mut self,
+        id: GroupId,
+        people: &[ParticipantId],
+        role: GroupRole,
+    ) -> Result<GroupState, ClientError> {
+        let mut newcomers = Vec::with_capacity(people.len());
+        for (done, who) in people.iter().enumerate() {
+            (self.progress)(Step::FetchingKeys { done, total: people.len() });
+            self.again();
+            let profile = self.profile;
+            let bundle = insist(profile, &mut self.session, self.deadline, async |session| {
+                Ok(contacts::fetch(profile, session, *who).await?.bundle)
+            })
+            .await?;
+            newcomers.push(NewMember {
+                id: *who,
+                fingerprint: bundle.fingerprint(),
+                version: u32::try_from(bundle.payload.version).unwrap_or(u32::MAX),
+                home: None,
+                role,
+            });
+        }
+        let mut state = self.state(id).await?;
+        for part in newcomers.chunks(MAX_ADDED_AT_ONCE) {
+            self.again();
+            state = append(self.profile, &mut self.session, id, self.deadline, |state| {
+                let is_new = |new: &&NewMember| {
+                    state.active(new.id).is_none_or(|member| member.fingerprint != new.fingerprint)
+                };
+                let members: Vec<_> = part.iter().filter(is_new).cloned().collect();
+                Ok((!members.is_empty()).then_some(Action::Add { members }))
+            })
+            .await?;
+        }
+        // Newcomers get the key now if there is one; if not, whoever writes first sees to it.
+        let has_key =
+            |commitment: Sha512Digest| Ok::<_, ClientError>(keys::find(self.profile, &commitment)?.is_some());
+        if !state.needs_epoch && state.commitment.map(has_key).transpose()? == Some(true) {
+            self.again();
+            keys::ensure(self.profile, &mut self.session, &mut state, self.deadline, self.progress).await?;
+        }
+        Ok(state)
+    }
+
+    /// Removes people; they are out at once, and whoever writes next makes a new group key.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn remove(&mut self, id: GroupId, people: &[ParticipantId]) -> Result<GroupState, ClientError> {
+        let mut state = self.state(id).await?;
+        for part in people.chunks(MAX_ADDED_AT_ONCE) {
+            state = self.change(id, |_| Action::Remove { members: part.to_vec() }).await?;
+        }
+        Ok(state)
+    }
+
+    /// Makes one change.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn change(
+        &mut self,
+        id: GroupId,
+        action: impl Fn(&GroupState) -> Action,
+    ) -> Result<GroupState, ClientError> {
+        self.again();
+        append(self.profile, &mut self.session, id, self.deadline, |state| Ok(Some(action(state)))).await
+    }
+
+    /// Leaves a group.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn leave(&mut self, id: GroupId) -> Result<(), ClientError> {
+        self.change(id, |_| Action::Leave {}).await?;
+        self.profile.mark_group_gone(id)
+    }
+
+    /// Makes a link that lets so many people join, in place of any other.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn open_link(&mut self, id: GroupId, uses: u32) -> Result<GroupLink, ClientError> {
+        let link = GroupLink::random(self.state(id).await?.group);
+        let key = Base64Bytes(link.public_key());
+        self.change(id, |_| Action::Link { key: Some(key.clone()), uses }).await?;
+        Ok(link)
+    }
+
+    /// Joins an open group.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn join(&mut self, id: GroupId) -> Result<GroupState, ClientError> {
+        self.join_with(id, None).await
+    }
+
+    /// Joins a group with its link.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn join_by_link(&mut self, link: &GroupLink) -> Result<GroupState, ClientError> {
+        self.join_with(GroupId::of(&link.group), Some(link)).await
+    }
+
+    async fn join_with(&mut self, id: GroupId, link: Option<&GroupLink>) -> Result<GroupState, ClientError> {
+        let own = self.profile.own_bundle()?;
+        let (who, fingerprint): (ParticipantId, Fingerprint) = (self.session.id, own.fingerprint());
+        let public = link.map(GroupLink::public_key);
+        loop {
+            let synced = sync_with(self.profile, &mut self.session, id, public.as_deref()).await?;
+            let mut state = synced.state;
+            if let Some(link) = link
+                && link.group != state.group
+            {
+                return Err(ClientError::GroupRefused("the link is for another group".into()));
+            }
+            if state.active(who).is_some() {
+                return Ok(state);
+            }
+            let action = Action::Join {
+                version: u32::try_from(own.payload.version).unwrap_or(u32::MAX),
+                home: None,
+                proof: link.map(|link| Base64Bytes(link.prove(who, &fingerprint))),
+            };
+            if append_once(self.profile, &mut self.session, &mut state, action, self.deadline).await? {
+                return Ok(state);
+            }
+        }
+    }
+
+    /// Makes a new group key now, as when the current one may be known to others.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn new_key(&mut self, id: GroupId) -> Result<GroupState, ClientError> {
+        loop {
+            self.again();
+            let mut synced = sync(self.profile, &mut self.session, id).await?;
+            if suspend_reset(self.profile, &mut self.session, &mut synced, self.deadline).await? {
+                continue;
+            }
+            let mut state = synced.state;
+            if state.encryption != Encryption::Symmetric {
+                return Err(ClientError::GroupRefused("this group has no group key".into()));
+            }
+            state.needs_epoch = true;
+            let made =
+                keys::ensure(self.profile, &mut self.session, &mut state, self.deadline, self.progress)
+                    .await?;
+            if made.is_some() {
+                return Ok(state);
+            }
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Opening what was posted to a group, and checking that its sender belongs to it.
+
+use momedo_protocol::api::Delivery;
+use momedo_protocol::group::GroupId;
+use momedo_protocol::group::entry::{Action, Encryption, GroupEntry, GroupRole, Posting};
+use momedo_protocol::group::envelope::{
+    self, GroupEnvelope, GroupSuite, decode_slot, open_message, open_slot,
+};
+use momedo_protocol::group::state::GroupState;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::jws::Jws;
+use momedo_protocol::message::{GroupContext, Message};
+use momedo_protocol::message_id::MessageId;
+use zeroize::Zeroizing;
+
+use super::{chain, keys};
+use crate::ClientError;
+use crate::contacts::{self, Trust};
+use crate::profile::Profile;
+use crate::receiving::{Received, unreadable};
+use crate::session::Session;
+
+/// What a delivery to a group came to.
+pub(crate) enum Taken {
+    /// Something to show.
+    Shown(Box<Received>),
+    /// It can be opened when its key comes.
+    Locked,
+}
+
+/// Opens and checks a delivery to a group.
+pub(crate) async fn take(
+    profile: &Profile,
+    session: &mut Session,
+    delivery: &Delivery,
+) -> Result<Taken, ClientError> {
+    let unreadable =
+        || Ok(Taken::Shown(Box::new(Received { group: delivery.group, ..unreadable(delivery) })));
+    let Ok(outside) = envelope::decode(&delivery.envelope.0) else { return unreadable() };
+    let id = GroupId::of(&outside.header.group);
+    if delivery.group != Some(id) || outside.header.message_id != delivery.id {
+        return unreadable();
+    }
+    let Some(state) = known_group(profile, session, id).await? else { return unreadable() };
+    if state.group != outside.header.group {
+        return unreadable();
+    }
+    let inner = match open(profile, &outside, delivery)? {
+        Opened::Inner(inner) => inner,
+        Opened::Not => return unreadable(),
+        Opened::NeedsKey => {
+            // The epoch may be newer than what this device has read of the chain.
+            let read = match chain::sync(profile, session, id).await {
+                Ok(_) => open(profile, &outside, delivery)?,
+                Err(ClientError::BrokenGroup { .. }) => return unreadable(),
+                Err(error) if error.problem() == Some("unknown-group") => Opened::NeedsKey,
+                Err(error) => return Err(error),
+            };
+            match read {
+                Opened::Inner(inner) => inner,
+                Opened::NeedsKey => return Ok(Taken::Locked),
+                Opened::Not => return unreadable(),
+            }
+        }
+    };
+    let Ok(claimed) = Message::unverified(&inner) else { return unreadable() };
+    let says_the_same = claimed.from == delivery.from && claimed.id == delivery.id && claimed.to.is_none();
+    let Some(context) = claimed.group.filter(|context| {
+        says_the_same && context.id == outside.header.group && context.epoch == outside.header.epoch
+    }) else {
+        return unreadable();
+    };
+    let (verified, trust) = verify(profile, session, &inner, claimed.from, &context).await?;
+    let received = Received {
+        id: claimed.id,
+        from: claimed.from,
+        to: None,
+        group: Some(id),
+        kind: claimed.kind.clone(),
+        text: crate::receiving::text_of(&claimed),
+        sent_at: claimed.sent_at,
+        verified,
+        trust: trust.name().into(),
+        suite: outside.header.suite.number(),
+        event: false,
+    };
+    Ok(Taken::Shown(Box::new(received)))
+}
+
+/// The group, read for the first time if need be; `None` if it cannot be used.
+async fn known_group(
+    profile: &Profile,
+    session: &mut Session,
+    id: GroupId,
+) -> Result<Option<GroupState>, ClientError> {
+    if let Some(state) = profile.group(id)? {
+        return Ok(Some(state));
+    }
+    match chain::sync(profile, session, id).await {
+        Ok(synced) => Ok(Some(synced.state)),
+        Err(ClientError::BrokenGroup { .. }) => Ok(None),
+        Err(error) if error.problem() == Some("unknown-group") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+enum Opened {
+    Inner(Zeroizing<Vec<u8>>),
+    NeedsKey,
+    Not,
+}
+
+fn open(profile: &Profile, outside: &GroupEnvelope<'_>, delivery: &Delivery) -> Result<Opened, ClientError> {
+    let key = match outside.header.suite {
+        GroupSuite::GroupKey => {
+            let id = GroupId::of(&outside.header.group);
+            let commitment = profile.group_commitment(id, outside.header.epoch)?;
+            let Some(key) =
+                commitment.map(|commitment| keys::find(profile, &commitment)).transpose()?.flatten()
+            else {
+                return Ok(Opened::NeedsKey);
+            };
+            key
+        }
+        GroupSuite::ContentKey => {
+            let Some(slot) = &delivery.slot else { return Ok(Opened::Not) };
+            let Ok(header) = decode_slot(&slot.0).map(|slot| slot.header) else { return Ok(Opened::Not) };
+            let Some(private) = profile.private_keys(&header.recipient_digest)? else {
+                return Ok(Opened::Not);
+            };
+            let Ok(key) = open_slot(&slot.0, &private) else { return Ok(Opened::Not) };
+            key
+        }
+    };
+    Ok(open_message(outside, &key, delivery.from).map_or(Opened::Not, Opened::Inner))
+}
+
+/// Whether the sender belonged to the group, could write, and signed with the key the group knows.
+async fn verify(
+    profile: &Profile,
+    session: &mut Session,
+    inner: &[u8],
+    from: ParticipantId,
+    context: &GroupContext,
+) -> Result<(bool, Trust), ClientError> {
+    let id = GroupId::of(&context.id);
+    let mut then = chain::state_at(profile, id, context.number, &context.head)?;
+    if then.is_none() {
+        match chain::sync(profile, session, id).await {
+            Ok(_) => then = chain::state_at(profile, id, context.number, &context.head)?,
+            Err(ClientError::BrokenGroup { .. }) => {}
+            Err(error) if error.problem() == Some("unknown-group") => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let Some(then) = then else { return Ok((false, Trust::FirstUse)) };
+    let Some(member) = then.active(from) else { return Ok((false, Trust::FirstUse)) };
+    let right_epoch = match then.encryption {
+        Encryption::Symmetric => context.epoch == then.epoch && !then.needs_epoch,
+        Encryption::Asymmetric => context.epoch == 0,
+    };
+    let may_write = then.settings.posting == Posting::Everyone || member.role == GroupRole::Moderator;
+    if !right_epoch || !may_write || then.archived {
+        return Ok((false, Trust::FirstUse));
+    }
+    if from == session.id {
+        let mut own = profile.carried_signature_keys()?;
+        own.push(profile.own_bundle()?.signature_key);
+        let fits = own
+            .iter()
+            .any(|key| key.fingerprint() == member.fingerprint && Message::verify(inner, key).is_ok());
+        return Ok((fits, Trust::Compared));
+    }
+    let fits = |known: &contacts::KnownKeys| {
+        std::iter::once(&known.bundle.signature_key)
+            .chain(&known.earlier_keys)
+            .any(|key| key.fingerprint() == member.fingerprint && Message::verify(inner, key).is_ok())
+    };
+    if let Some(known) = contacts::remembered(profile, from)?
+        && fits(&known)
+    {
+        return Ok((true, known.trust));
+    }
+    match contacts::fetch(profile, session, from).await {
+        Ok(known) => Ok((fits(&known), known.trust)),
+        Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. }) => {
+            Ok((false, Trust::FirstUse))
+        }
+        Err(ClientError::Refused(problem)) if problem.status == 404 => Ok((false, Trust::FirstUse)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads every group on, and notices those the server does not count this participant into any more.
+pub(crate) async fn sync_all(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    let listed = session.groups().await?.groups;
+    for known in profile.groups()? {
+        if listed.iter().all(|group| group.id != known.id()) {
+            // How that came about can still be read.
+            match chain::sync(profile, session, known.id()).await {
+                Ok(_) | Err(ClientError::BrokenGroup { .. }) => {}
+                Err(error) if error.problem() == Some("unknown-group") => {}
+                Err(error) => return Err(error),
+            }
+            let id = momedo_protocol::digest::sha256(&known.head.0)[..16].try_into().ok();
+            note(profile, &known, id, "you do not belong to this group any more")?;
+            profile.mark_group_gone(known.id())?;
+        }
+    }
+    for group in listed {
+        if profile.group(group.id)?.is_some_and(|known| known.number == group.number) {
+            continue;
+        }
+        match chain::sync(profile, session, group.id).await {
+            Ok(_) => {}
+            Err(ClientError::BrokenGroup { id, reason }) => {
+                let known = profile.group(id)?;
+                let digest = momedo_protocol::digest::Sha512Digest::of(reason.as_bytes());
+                if let Some(known) = known {
+                    let id = digest.0[..16].try_into().ok();
+                    note(profile, &known, id, &format!("this group must not be used: {reason}"))?;
+                }
+            }
+            Err(error) if error.problem() == Some("unknown-group") => {}
+            Err(error) => return Err(error),
+        }
+    }
+    keys::erase_old(profile)
+}
+
+/// Notes that something was posted that cannot be read before its key comes.
+pub(crate) fn note_locked(profile: &Profile, delivery: &Delivery) -> Result<(), ClientError> {
+    let state = delivery.group.map(|id| profile.group(id)).transpose()?.flatten();
+    match state {
+        Some(state) => {
+            let text = format!("a message of {} waits for its key", delivery.from);
+            note(profile, &state, Some(delivery.id.0), &text)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Puts a note about a group among the messages to be shown, once.
+fn note(profile: &Profile, state: &GroupState, id: Option<[u8; 16]>, text: &str) -> Result<(), ClientError> {
+    let Some(id) = id.map(MessageId) else { return Ok(()) };
+    let received = Received {
+        id,
+        from: profile.id()?,
+        to: None,
+        group: Some(state.id()),
+        kind: "group-changed".into(),
+        text: Some(text.to_owned()),
+        sent_at: crate::now(),
+        verified: true,
+        trust: Trust::Compared.name().into(),
+        suite: 0,
+        event: true,
+    };
+    let event = serde_json::to_string(&received).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.put_inbox(&format!("group {}", state.id()), id, Some(&event))
+}
+
+/// Notes what people should hear of: who came, who went, and that the key is new.
+pub(crate) fn note_changes(
+    profile: &Profile,
+    before: Option<&GroupState>,
+    state: &GroupState,
+    read: &[(GroupEntry, Jws)],
+) -> Result<(), ClientError> {
+    let own = profile.id()?;
+    let is_creator = read.first().is_some_and(|(entry, _)| entry.payload.author == own);
+    if before.is_none() && !is_creator {
+        let name = &state.settings.name;
+        let text = match state.active(own) {
+            Some(_) => format!("you belong to the group {name}"),
+            None => format!("you do not belong to the group {name} any more"),
+        };
+        return note(profile, state, state.group.0[..16].try_into().ok(), &text);
+    }
+    for (entry, _) in read {
+        let author = entry.payload.author;
+        let list = |ids: &mut dyn Iterator<Item = ParticipantId>| {
+            ids.map(|id| id.to_string()).collect::<Vec<_>>().join(", ")
+        };
+        let text = match &entry.payload.action {
+            Action::Add { members } => {
+                format!("{author} added {}", list(&mut members.iter().map(|member| member.id)))
+            }
+            Action::Remove { members } => {
+                format!("{author} removed {}", list(&mut members.iter().copied()))
+            }
+            Action::Join { .. } => format!("{author} joined"),
+            Action::Leave {} => format!("{author} left"),
+            Action::Role { member, role } => format!("{author} made {member} a {role}"),
+            Action::Settings { settings } => {
+                format!("{author} changed the group: {}, {} write", settings.name, settings.posting)
+            }
+            Action::Link { key: Some(_), uses } => format!("{author} made a link that lets {uses} join"),
+            Action::Link { key: None, .. } => format!("{author} ended the link"),
+            Action::Epoch { epoch, .. } => format!("{author} made a new group key (epoch {epoch})"),
+            Action::Suspend { member, .. } => {
+                format!("the keys of {member} were reset; a moderator has to add them again")
+            }
+            Action::Renew { .. } => format!("{author} has a new key, signed by the old one"),
+            Action::Archive {} => format!("{author} archived the group"),
+            Action::Welcome { .. } | Action::Create { .. } => continue,
+        };
+        note(profile, state, entry.digest.0[..16].try_into().ok(), &text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! What a device keeps of its groups: chains, and messages that wait for a key.
+
+use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::group::GroupId;
+use momedo_protocol::group::entry::{Action, GroupEntry};
+use momedo_protocol::group::state::GroupState;
+use momedo_protocol::jws::Jws;
+use rusqlite::{OptionalExtension, params};
+
+use super::Profile;
+use crate::ClientError;
+
+/// A group's tables; part of the profile's schema.
+pub(super) const SCHEMA: &str = "
+    CREATE TABLE groups (id TEXT PRIMARY KEY, state TEXT NOT NULL, members TEXT NOT NULL,
+                         gone INTEGER NOT NULL DEFAULT 0) STRICT;
+    CREATE TABLE group_entries (group_id TEXT NOT NULL, number INTEGER NOT NULL, digest BLOB NOT NULL,
+                                entry TEXT NOT NULL, PRIMARY KEY (group_id, number)) STRICT;
+    CREATE TABLE group_epochs (group_id TEXT NOT NULL, epoch INTEGER NOT NULL, commitment BLOB NOT NULL,
+                               PRIMARY KEY (group_id, epoch)) STRICT;
+    CREATE TABLE locked_messages (id INTEGER PRIMARY KEY, delivery TEXT NOT NULL) STRICT;";
+
+impl Profile {
+    /// A group as far as this device has read its chain.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`].
+    pub fn group(&self, id: GroupId) -> Result<Option<GroupState>, ClientError> {
+        let row: Option<(String, String)> = self.sql(|database| {
+            let sql = "SELECT state, members FROM groups WHERE id = ?1";
+            database.query_row(sql, [id.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })?;
+        let Some((state, members)) = row else { return Ok(None) };
+        let mut state: GroupState = serde_json::from_str(&state).map_err(|error| self.failed(error))?;
+        state.members = serde_json::from_str(&members).map_err(|error| self.failed(error))?;
+        Ok(Some(state))
+    }
+
+    /// Keeps what a group is now, with the entries that led there.
+    pub(crate) fn save_group(
+        &self,
+        state: &GroupState,
+        entries: &[(GroupEntry, Jws)],
+    ) -> Result<(), ClientError> {
+        let text = |value| serde_json::to_string(value).map_err(|error| self.failed(error));
+        let id = state.id().to_string();
+        let members = serde_json::to_string(&state.members).map_err(|error| self.failed(error))?;
+        let state = serde_json::to_string(state).map_err(|error| self.failed(error))?;
+        let sql = "INSERT INTO groups (id, state, members) VALUES (?1, ?2, ?3)
+                   ON CONFLICT DO UPDATE SET state = ?2, members = ?3, gone = 0";
+        self.sql(|database| database.execute(sql, [&id, &state, &members]))?;
+        for (entry, jws) in entries {
+            let (number, entry_text) = (entry.payload.number, text(jws)?);
+            self.sql(|database| {
+                let sql = "INSERT INTO group_entries VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+                database.execute(sql, params![id, number, entry.digest.0, entry_text])
+            })?;
+            if let Action::Epoch { epoch, commitment } = &entry.payload.action {
+                self.sql(|database| {
+                    let sql = "INSERT INTO group_epochs VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+                    database.execute(sql, params![id, epoch, commitment.0])
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries of a group up to a number, as they were signed.
+    pub(crate) fn group_entries(&self, id: GroupId, from: u32, to: u32) -> Result<Vec<Jws>, ClientError> {
+        let texts: Vec<String> = self.sql(|database| {
+            let sql = "SELECT entry FROM group_entries WHERE group_id = ?1 AND number BETWEEN ?2 AND ?3
+                       ORDER BY number";
+            let mut statement = database.prepare(sql)?;
+            statement.query_map(params![id.to_string(), from, to], |row| row.get(0))?.collect()
+        })?;
+        texts.iter().map(|text| serde_json::from_str(text).map_err(|error| self.failed(error))).collect()
+    }
+
+    /// What the chain says of an epoch's key.
+    pub(crate) fn group_commitment(
+        &self,
+        id: GroupId,
+        epoch: u32,
+    ) -> Result<Option<Sha512Digest>, ClientError> {
+        let bytes: Option<[u8; 64]> = self.sql(|database| {
+            let sql = "SELECT commitment FROM group_epochs WHERE group_id = ?1 AND epoch = ?2";
+            database.query_row(sql, params![id.to_string(), epoch], |row| row.get(0)).optional()
+        })?;
+        Ok(bytes.map(Sha512Digest))
+    }
+
+    /// Groups this device knows and that the server still counts it into.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`].
+    pub fn groups(&self) -> Result<Vec<GroupState>, ClientError> {
+        let ids: Vec<String> = self.sql(|database| {
+            let mut statement = database.prepare("SELECT id FROM groups WHERE gone = 0 ORDER BY id")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        })?;
+        let mut groups = Vec::with_capacity(ids.len());
+        for id in ids.iter().filter_map(|id| id.parse().ok()) {
+            groups.extend(self.group(id)?);
+        }
+        Ok(groups)
+    }
+
+    /// Notes that the server does not count this participant into a group any more.
+    pub(crate) fn mark_group_gone(&self, id: GroupId) -> Result<(), ClientError> {
+        let sql = "UPDATE groups SET gone = 1 WHERE id = ?1";
+        self.sql(|database| database.execute(sql, [id.to_string()]).map(drop))
+    }
+
+    /// Keeps a message that cannot be opened before its key comes.
+    pub(crate) fn put_locked(&self, delivery: &str) -> Result<(), ClientError> {
+        let sql = "INSERT INTO locked_messages (delivery) VALUES (?1)";
+        self.sql(|database| database.execute(sql, [delivery]).map(drop))
+    }
+
+    /// Messages that wait for a key, oldest first.
+    pub(crate) fn locked(&self) -> Result<Vec<(i64, String)>, ClientError> {
+        self.sql(|database| {
+            let mut statement = database.prepare("SELECT id, delivery FROM locked_messages ORDER BY id")?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
+
+    /// Forgets a message that waited for a key.
+    pub(crate) fn remove_locked(&self, id: i64) -> Result<(), ClientError> {
+        self.sql(|database| database.execute("DELETE FROM locked_messages WHERE id = ?1", [id]).map(drop))
+    }
+
+    /// Copies every group and every group key from another profile of the same participant.
+    pub(crate) fn copy_groups(&self, from: &Profile) -> Result<(), ClientError> {
+        for state in from.groups()? {
+            let mut entries = Vec::new();
+            for jws in from.group_entries(state.id(), 1, state.number)? {
+                entries.push((GroupEntry::read(&jws).map_err(|error| self.failed(error))?, jws));
+            }
+            self.save_group(&state, &entries)?;
+        }
+        for name in from.secret_names(crate::groups::keys::SECRET)? {
+            self.set_secret(&name, &from.secret(&name)?)?;
+        }
+        Ok(())
+    }
+}
