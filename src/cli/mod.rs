@@ -8,6 +8,7 @@ mod backup;
 mod doctor;
 mod group;
 mod keys;
+mod message;
 mod output;
 mod receive;
 mod send;
@@ -43,6 +44,9 @@ enum Command {
     Send(send::Send),
     /// Receive messages
     Receive(receive::Receive),
+    /// See what became of a message, answer it, change it, vote
+    #[command(subcommand)]
+    Message(message::Message),
     /// Make groups, and change who belongs to them
     #[command(subcommand)]
     Group(group::Group),
@@ -117,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::User(command) => command.run(),
         Command::Send(command) => command.run(),
         Command::Receive(command) => command.run(),
+        Command::Message(command) => command.run(),
         Command::Group(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Doctor(command) => command.run(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use momedo_client::receiving::{self, Received};
+use momedo_protocol::kind::Content;
 use momedo_protocol::limits::MAX_WAIT_SECONDS;
 
 use super::{ProfileArgs, client_runtime, language};
@@ -79,8 +80,7 @@ fn print(received: &Received, json: bool) -> std::io::Result<()> {
         serde_json::to_writer(&mut out, received)?;
         writeln!(out)?;
     } else {
-        let text =
-            received.text.as_deref().map_or_else(|| format!("[{}]", printable(&received.kind)), printable);
+        let text = words(received);
         let doubt = if received.verified { "" } else { " (NOT VERIFIED)" };
         match (received.to, received.group) {
             (Some(to), _) => writeln!(out, "to {to}{doubt}: {text}")?,
@@ -91,9 +91,35 @@ fn print(received: &Received, json: bool) -> std::io::Result<()> {
     out.flush()
 }
 
+/// What people read of a message, whatever its kind.
+fn words(received: &Received) -> String {
+    let body = received.body.as_ref().unwrap_or(&serde_json::Value::Null);
+    match (Content::read(&received.kind, body), &received.text) {
+        (Content::Poll(poll), _) => {
+            let options = poll.options.iter().zip(1..).map(|(option, place)| format!("\n{place}. {option}"));
+            printable(&format!("[poll {}] {}{}", received.id, poll.question, options.collect::<String>()))
+        }
+        (Content::Vote(vote), _) => {
+            let places: Vec<_> = vote.choices.iter().map(|choice| (choice + 1).to_string()).collect();
+            format!("[vote on {}] {}", vote.poll.id, places.join(", "))
+        }
+        (Content::TaskState(change), _) => format!("[task {} is {}]", change.task.id, change.state.word()),
+        (Content::Withdraw(withdrawal), _) => format!("[took {} back]", withdrawal.message),
+        (Content::Receipt(receipt), _) => {
+            format!("[{} {} of your messages]", receipt.state.word(), receipt.messages.len())
+        }
+        (Content::Edit(edit), _) => format!("[changed {}] {}", edit.message, printable(&edit.text)),
+        (Content::Announcement(_) | Content::Task(_), Some(text)) => {
+            format!("[{} {}] {}", received.kind, received.id, printable(text))
+        }
+        (_, Some(text)) => printable(text),
+        (_, None) => format!("[{}]", printable(&received.kind)),
+    }
+}
+
 /// A message must not steer the terminal it is shown on, nor look like a message of somebody else: lines
 /// after the first are indented.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let safe = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
     text.chars().map(safe).collect::<String>().replace('\n', "\n    ")
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use momedo_client::sending::{self, Destination, Draft};
+use momedo_protocol::kind::{Announcement, Content, Poll, Task};
 
 use super::{ProfileArgs, client_runtime, language, output};
 
@@ -25,6 +26,18 @@ pub(super) struct Send {
     wait: u64,
     /// The text; - reads it from standard input
     text: String,
+    /// An announcement: you can see who has read it
+    #[arg(long, conflicts_with_all = ["task", "poll"])]
+    announcement: bool,
+    /// A task: somebody accepts it and says when it is done
+    #[arg(long, conflicts_with = "poll")]
+    task: bool,
+    /// A poll with the text as its question; once for each answer
+    #[arg(long, value_name = "ANSWER")]
+    poll: Vec<String>,
+    /// Several answers of the poll may be chosen
+    #[arg(long, requires = "poll")]
+    several: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -40,12 +53,13 @@ impl Send {
         } else {
             self.text.clone()
         };
+        let draft = self.draft(text)?;
         let profile = self.profile.open()?;
         let wait = Duration::from_secs(self.wait);
         let sent = client_runtime()?.block_on(sending::send(
             &profile,
             self.to,
-            &Draft::text(&text),
+            &draft,
             wait,
             &language(),
             &output::progress,
@@ -59,5 +73,23 @@ impl Send {
         }
         println!("accepted");
         Ok(())
+    }
+
+    fn draft(&self, text: String) -> anyhow::Result<Draft> {
+        let content = if self.announcement {
+            Content::Announcement(Announcement { text })
+        } else if self.task {
+            Content::Task(Task { text })
+        } else if !self.poll.is_empty() {
+            let poll = Poll { question: text, options: self.poll.clone(), several: self.several };
+            anyhow::ensure!(
+                poll.is_acceptable(),
+                "a poll has 2 to 20 different answers of 1 to 200 characters: give --poll once for each"
+            );
+            Content::Poll(poll)
+        } else {
+            Content::Text(text)
+        };
+        Ok(Draft::of(&content))
     }
 }

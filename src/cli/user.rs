@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use momedo_client::{devices, registration};
+use momedo_client::{devices, living, registration};
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::invite::InviteLink;
 
@@ -41,6 +41,17 @@ pub(super) enum User {
         /// What the new device is called
         #[arg(long, default_value = "second device")]
         device_name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let senders know what you have read, or not
+    Receipts {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// on or off; without it, says how it is
+        #[arg(value_parser = clap::builder::BoolishValueParser::new())]
+        on: Option<bool>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -112,6 +123,21 @@ impl User {
                     }));
                 }
                 println!("added the device {device_name} ({device})");
+                Ok(())
+            }
+            Self::Receipts { profile, on, json } => {
+                let opened = profile.open()?;
+                if let Some(on) = on {
+                    living::set_receipts(&opened, on)?;
+                }
+                let on = living::sends_receipts(&opened)?;
+                if json {
+                    return output::json(&serde_json::json!({ "receipts": on }));
+                }
+                println!(
+                    "{}",
+                    if on { "senders hear what you have read" } else { "nobody hears what you have read" }
+                );
                 Ok(())
             }
             Self::Devices { profile, json } => {

@@ -17,6 +17,7 @@ mod expiry;
 #[cfg(unix)]
 mod first_run;
 mod groups;
+mod kinds;
 mod line;
 mod login;
 mod openapi;

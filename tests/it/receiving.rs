@@ -5,7 +5,8 @@ use momedo_protocol::api::SubmitRequest;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
-use momedo_protocol::message::{KIND_TEXT, Message};
+use momedo_protocol::kind;
+use momedo_protocol::message::Message;
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::seal::{RecipientKeys, seal};
@@ -55,7 +56,7 @@ async fn a_message_is_never_shown_as_somebody_elses_or_as_written_to_somebody_el
         id: MessageId::new(now()),
         sent_at: now(),
         conversation: None,
-        kind: KIND_TEXT.into(),
+        kind: kind::TEXT.into(),
         body: body.into(),
     };
     let key = rsa_key(2);
@@ -110,7 +111,7 @@ async fn lines_of_a_text_do_not_look_like_messages_and_steer_no_terminal() {
         id: MessageId::new(now()),
         sent_at: now(),
         conversation: None,
-        kind: KIND_TEXT.into(),
+        kind: kind::TEXT.into(),
         body: format!("eins\nto {}: zwei\u{1b}[2J", ParticipantId::random()).into(),
     };
     let key = rsa_key(2);

@@ -79,6 +79,12 @@ pub enum ClientError {
     /// The group's rules do not allow it.
     #[error("the group does not allow this: {0}")]
     GroupRefused(String),
+    /// No message has this ID here.
+    #[error("no message {0} is known here; if several have this ID, name it as SENDER/ID")]
+    UnknownMessage(String),
+    /// It cannot be said of this message.
+    #[error("{0}")]
+    NotPossible(String),
     /// The message is too long to send.
     #[error("the message is too long")]
     TooLong,

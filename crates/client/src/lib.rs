@@ -13,6 +13,7 @@
 //! | [`registration`], [`devices`], [`rotation`] | joining, adding or revoking devices, new keys |
 //! | [`contacts`] | whose keys are known, and what happens when they change |
 //! | [`sending`], [`receiving`], [`stream`] | messages |
+//! | [`living`] | what becomes of messages: seen, done, chosen, changed |
 //! | [`groups`] | groups: who belongs, their keys, and posting |
 
 pub mod connection;
@@ -20,6 +21,7 @@ pub mod contacts;
 pub mod devices;
 pub mod error;
 pub mod groups;
+pub mod living;
 mod pin;
 pub mod profile;
 pub mod receiving;

@@ -1,6 +1,7 @@
 //! Everything a device keeps, in one SQLite file in a private folder. The only module that knows SQL here.
 
 mod groups;
+pub(crate) mod living;
 
 use std::path::{Path, PathBuf};
 
@@ -62,6 +63,7 @@ impl Profile {
         let mut profile = Self { path: path.to_owned(), database: connect(path)?, key: None };
         // The version comes last: a profile whose making was cut off has none.
         profile.sql(|database| database.execute_batch(groups::SCHEMA))?;
+        profile.sql(|database| database.execute_batch(living::SCHEMA))?;
         profile.sql(|database| database.execute_batch(SCHEMA))?;
         if let Some(passphrase) = passphrase {
             let salt = random::bytes::<16>();

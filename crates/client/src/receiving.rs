@@ -8,15 +8,15 @@ use momedo_protocol::envelope;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::envelope::is_group_envelope;
 use momedo_protocol::id::ParticipantId;
+use momedo_protocol::kind::{Content, MessageReference};
 use momedo_protocol::limits::MAX_OZONE_PAGE;
-use momedo_protocol::message::{KIND_GROUP_KEY, KIND_KEYS, KIND_TEXT, Message};
+use momedo_protocol::message::{KIND_GROUP_KEY, KIND_KEYS, Message};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::seal;
 use momedo_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::ClientError;
 use crate::contacts::{self, Trust};
 use crate::devices::adopt_published_keys;
 use crate::groups::receiving::{self as groups, Taken};
@@ -24,6 +24,7 @@ use crate::profile::Profile;
 use crate::rotation::rotate_if_due;
 use crate::secrets::CarriedKeys;
 use crate::session::Session;
+use crate::{ClientError, living};
 
 /// Messages fetched at once.
 const PAGE: usize = 100;
@@ -46,6 +47,9 @@ pub struct Received {
     /// The text, where the kind has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// The whole body, of kinds that are more than a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<serde_json::Value>,
     /// When it was written, by the sender's clock; when the server took it, if it cannot be read.
     pub sent_at: UnixMillis,
     /// Whether the signature fits the pinned key.
@@ -86,6 +90,7 @@ pub async fn receive(
         wait = Duration::ZERO;
         if page.messages.is_empty() {
             profile.erase_keys_before(page.oldest_bundle_version)?;
+            living::send_receipts(profile, session).await?;
             return Ok(shown);
         }
         for delivery in &page.messages {
@@ -109,7 +114,13 @@ fn show_stored(
         let received: Received =
             serde_json::from_str(&event).map_err(|error| ClientError::Protocol(error.to_string()))?;
         show(&received).map_err(|error| ClientError::Protocol(format!("cannot show a message: {error}")))?;
-        profile.mark_shown(&sender, &id)?;
+        profile.atomically(|| {
+            if received.verified && !received.event {
+                let reference = MessageReference { from: received.from, id: received.id };
+                living::note_shown(profile, &reference, received.group, &received.kind)?;
+            }
+            profile.mark_shown(&sender, &id)
+        })?;
         shown += 1;
     }
     Ok(shown)
@@ -145,9 +156,10 @@ async fn take(profile: &Profile, session: &mut Session, delivery: &Delivery) -> 
     let opened = open(profile, delivery)?;
     let received = match opened {
         Some((inner, suite)) => read(profile, session, delivery, &inner, suite).await?,
-        None => Some(unreadable(delivery)),
+        None => Some((unreadable(delivery), None)),
     };
-    put(profile, &delivery.from.to_string(), delivery.id, received.as_ref())
+    let (received, message) = received.unzip();
+    put(profile, &delivery.from.to_string(), delivery.id, received.as_ref(), message.flatten().as_ref())
 }
 
 /// Stores what was opened, unless it is known. Only what was verified stands for its ID: something forged must
@@ -157,6 +169,7 @@ fn put(
     sender: &str,
     id: MessageId,
     received: Option<&Received>,
+    message: Option<&Message>,
 ) -> Result<(), ClientError> {
     let verified = received.is_none_or(|received| received.verified);
     let sender = if verified { sender.to_owned() } else { format!("unverified {sender}") };
@@ -165,7 +178,12 @@ fn put(
     }
     let event = received.map(serde_json::to_string).transpose();
     let event = event.map_err(|error| ClientError::Protocol(error.to_string()))?;
-    profile.put_inbox(&sender, id, event.as_deref())
+    profile.atomically(|| {
+        if let Some(message) = message.filter(|_| verified) {
+            living::note(profile, message)?;
+        }
+        profile.put_inbox(&sender, id, event.as_deref())
+    })
 }
 
 /// Takes what was posted to a group; without its key it waits for it.
@@ -175,7 +193,9 @@ async fn take_from_group(
     delivery: &Delivery,
 ) -> Result<(), ClientError> {
     match groups::take(profile, session, delivery).await? {
-        Taken::Shown(received) => put(profile, &group_sender(delivery), delivery.id, Some(&received)),
+        Taken::Shown(received, message) => {
+            put(profile, &group_sender(delivery), delivery.id, Some(&received), message.as_deref())
+        }
         Taken::Locked => {
             let text = serde_json::to_string(delivery);
             profile.put_locked(&text.map_err(|error| ClientError::Protocol(error.to_string()))?)?;
@@ -205,11 +225,9 @@ async fn take_group_key(
     for (row, text) in profile.locked()? {
         let delivery: Delivery =
             serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
-        if let Taken::Shown(received) = groups::take(profile, session, &delivery).await? {
-            profile.atomically(|| {
-                put(profile, &group_sender(&delivery), delivery.id, Some(&received))?;
-                profile.remove_locked(row)
-            })?;
+        if let Taken::Shown(received, message) = groups::take(profile, session, &delivery).await? {
+            put(profile, &group_sender(&delivery), delivery.id, Some(&received), message.as_deref())?;
+            profile.remove_locked(row)?;
         }
     }
     Ok(())
@@ -241,9 +259,24 @@ pub(crate) async fn look_for_group_keys(profile: &Profile, session: &mut Session
     Ok(())
 }
 
-/// The text of a message whose kind has one.
-pub(crate) fn text_of(message: &Message) -> Option<String> {
-    if message.kind == KIND_TEXT { message.body.as_str().map(str::to_owned) } else { None }
+/// An opened message as it is shown.
+pub(crate) fn described(message: &Message, verified: bool, trust: Trust, suite: u8) -> Received {
+    let content = Content::read(&message.kind, &message.body);
+    let is_text = matches!(content, Content::Text(_));
+    Received {
+        id: message.id,
+        from: message.from,
+        to: None,
+        group: message.group.map(|group| GroupId::of(&group.id)),
+        kind: message.kind.clone(),
+        text: content.text().map(str::to_owned),
+        body: (!is_text).then(|| message.body.clone()),
+        sent_at: message.sent_at,
+        verified,
+        trust: trust.name().into(),
+        suite,
+        event: matches!(content, Content::Receipt(_)),
+    }
 }
 
 /// The signed bytes of an opened envelope, and its suite.
@@ -264,6 +297,7 @@ pub(crate) fn unreadable(delivery: &Delivery) -> Received {
         group: None,
         kind: "unreadable".into(),
         text: None,
+        body: None,
         sent_at: delivery.accepted_at,
         verified: false,
         trust: Trust::FirstUse.name().into(),
@@ -278,16 +312,16 @@ async fn read(
     delivery: &Delivery,
     inner: &[u8],
     suite: u8,
-) -> Result<Option<Received>, ClientError> {
+) -> Result<Option<(Received, Option<Message>)>, ClientError> {
     let own = profile.id()?;
-    let Ok(claimed) = Message::unverified(inner) else { return Ok(Some(unreadable(delivery))) };
+    let Ok(claimed) = Message::unverified(inner) else { return Ok(Some((unreadable(delivery), None))) };
     // What the server says outside must be what the sender signed inside.
     if claimed.from != delivery.from
         || claimed.to != Some(own)
         || claimed.group.is_some()
         || claimed.id != delivery.id
     {
-        return Ok(Some(unreadable(delivery)));
+        return Ok(Some((unreadable(delivery), None)));
     }
     let (verified, trust) = if claimed.from == own {
         // Of several changes made while this device was away, each is signed with the key before.
@@ -305,21 +339,9 @@ async fn read(
     if claimed.kind == KIND_GROUP_KEY && verified {
         return take_group_key(profile, session, &claimed).await.map(|()| None);
     }
-    let text = text_of(&claimed);
-    Ok(Some(Received {
-        id: claimed.id,
-        from: claimed.from,
-        // Only an own device can say that it wrote to somebody else.
-        to: claimed.conversation.filter(|_| claimed.from == own),
-        group: None,
-        kind: claimed.kind,
-        text,
-        sent_at: claimed.sent_at,
-        verified,
-        trust: trust.name().into(),
-        suite,
-        event: false,
-    }))
+    // Only an own device can say that it wrote to somebody else.
+    let to = claimed.conversation.filter(|_| claimed.from == own);
+    Ok(Some((Received { to, ..described(&claimed, verified, trust, suite) }, Some(claimed))))
 }
 
 /// Whether the signature fits the sender's pinned key, fetching it on first use or after a change.

@@ -8,9 +8,10 @@ use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
+use momedo_protocol::kind::Content;
 use momedo_protocol::limits::MAX_SIGNED_DOCUMENT_BYTES;
 use momedo_protocol::mceliece::McEliecePublicKey;
-use momedo_protocol::message::{KIND_TEXT, Message};
+use momedo_protocol::message::Message;
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::seal::{RecipientKeys, SealError, seal};
@@ -23,7 +24,7 @@ use crate::groups::posting;
 use crate::profile::Profile;
 use crate::registration::Progress;
 use crate::session::Session;
-use crate::{ClientError, contacts, now};
+use crate::{ClientError, contacts, living, now};
 
 /// Longest body, in bytes of JSON; leaves room for the rest of the signed message.
 const MAX_BODY_BYTES: usize = MAX_SIGNED_DOCUMENT_BYTES / 2;
@@ -38,12 +39,20 @@ pub struct Draft {
     pub kind: String,
     /// The body, as the kind asks.
     pub body: serde_json::Value,
+    /// Whether the own other devices get it too.
+    pub own_copy: bool,
 }
 
 impl Draft {
     /// A plain text.
     pub fn text(text: &str) -> Self {
-        Self { kind: KIND_TEXT.into(), body: text.into() }
+        Self::of(&Content::Text(text.into()))
+    }
+
+    /// Anything that has a kind.
+    pub fn of(content: &Content) -> Self {
+        let (kind, body) = content.write();
+        Self { kind: kind.into(), body, own_copy: true }
     }
 }
 
@@ -116,19 +125,21 @@ pub async fn send(
     let mut session = log_in(profile, language, deadline).await?;
     adopt(profile, &mut session, deadline).await?;
     finish_interrupted(profile, &mut session, deadline).await?;
-    match to {
+    let sent = match to {
         Destination::Participant(to) => {
             let id = send_to_participant(profile, &mut session, to, draft, deadline, progress).await?;
-            Ok(Sent { id, members: None })
+            Sent { id, members: None }
         }
         Destination::Group(group) => {
             let posted = posting::post(profile, &mut session, group, draft, deadline, progress).await?;
-            Ok(Sent { id: posted.id, members: Some(posted.members) })
+            Sent { id: posted.id, members: Some(posted.members) }
         }
-    }
+    };
+    profile.atomically(|| living::note_sent(profile, sent.id, to, draft))?;
+    Ok(sent)
 }
 
-async fn send_to_participant(
+pub(crate) async fn send_to_participant(
     profile: &Profile,
     session: &mut Session,
     to: ParticipantId,
@@ -148,7 +159,7 @@ async fn send_to_participant(
             body: draft.body.clone(),
         };
         let request = insist(profile, session, deadline, async |session| {
-            sealed(profile, session, to, &message, progress).await
+            sealed(profile, session, to, &message, draft.own_copy, progress).await
         })
         .await?;
         match submit(profile, session, &request, deadline).await {
@@ -221,6 +232,7 @@ async fn sealed(
     session: &mut Session,
     to: ParticipantId,
     message: &Message,
+    own_copy: bool,
     progress: Progress<'_>,
 ) -> Result<SubmitRequest, ClientError> {
     let signature_key = profile.signature_key()?;
@@ -232,8 +244,8 @@ async fn sealed(
     };
     let mceliece = contacts::mceliece_key(profile, session, &bundle, progress).await?;
     let envelope = seal_to(&bundle, mceliece.as_ref(), message, &signature_key)?;
-    let has_other_devices = session.devices().await?.devices.len() > 1;
-    let own_devices = if has_other_devices && !is_note_to_self {
+    let wants_copy = own_copy && !is_note_to_self;
+    let own_devices = if wants_copy && session.devices().await?.devices.len() > 1 {
         let own = profile.own_bundle()?;
         let mceliece = contacts::mceliece_key(profile, session, &own, progress).await?;
         let copy = Message { to: Some(session.id), conversation: Some(to), ..message.clone() };

@@ -30,9 +30,10 @@ mod native {
     use momedo_protocol::invite::{InviteCode, InviteLink};
     use momedo_protocol::jws::{Jws, Signer};
     use momedo_protocol::key_bundle::{KeyBundle, KeyBundlePayload};
+    use momedo_protocol::kind;
     use momedo_protocol::login::Login;
     use momedo_protocol::mceliece::{McEliecePrivateKey, McEliecePublicKey};
-    use momedo_protocol::message::{KIND_TEXT, Message};
+    use momedo_protocol::message::Message;
     use momedo_protocol::message_id::MessageId;
     use momedo_protocol::ml_kem_key::MlKemPrivateKey;
     use momedo_protocol::possession::{PossessionChallenge, PossessionContext};
@@ -513,7 +514,7 @@ mod native {
             id: message_id(),
             sent_at: NOW,
             conversation: None,
-            kind: KIND_TEXT.into(),
+            kind: kind::TEXT.into(),
             body: "Lampe in Raum 12 kaputt 💡".into(),
         }
     }

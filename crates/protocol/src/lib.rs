@@ -12,7 +12,7 @@
 //! | [`rsa_key`], [`ml_kem_key`], [`mceliece`] | one public-key scheme each |
 //! | [`jws`] | the one signature format |
 //! | [`key_bundle`], [`device_list`], [`countersignature`], [`login`] | what is signed |
-//! | [`envelope`], [`seal`], [`message`] | one end-to-end encrypted message, from outside to inside |
+//! | [`envelope`], [`seal`], [`message`], [`kind`] | one end-to-end encrypted message, from outside to inside |
 //! | [`group`] | who belongs to a group, and messages sealed once for all of it |
 //! | [`possession`] | the proof that whoever publishes keys can open them |
 //! | [`api`], [`stream`], [`problem`] | what the HTTP API and the WebSocket carry |
@@ -31,6 +31,7 @@ pub mod id;
 pub mod invite;
 pub mod jws;
 pub mod key_bundle;
+pub mod kind;
 pub mod limits;
 pub mod login;
 pub mod mceliece;

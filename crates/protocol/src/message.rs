@@ -50,9 +50,6 @@ pub struct GroupContext {
     pub epoch: u32,
 }
 
-/// The kind of a plain text; its body is a JSON string.
-pub const KIND_TEXT: &str = "text";
-
 /// The kind that hands on the key of a group; its body is a [`crate::group::key::GroupKeyBody`].
 pub const KIND_GROUP_KEY: &str = "group-key";
 

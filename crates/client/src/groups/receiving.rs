@@ -17,13 +17,13 @@ use super::{chain, keys};
 use crate::ClientError;
 use crate::contacts::{self, Trust};
 use crate::profile::Profile;
-use crate::receiving::{Received, unreadable};
+use crate::receiving::{Received, described, unreadable};
 use crate::session::Session;
 
 /// What a delivery to a group came to.
 pub(crate) enum Taken {
     /// Something to show.
-    Shown(Box<Received>),
+    Shown(Box<Received>, Option<Box<Message>>),
     /// It can be opened when its key comes.
     Locked,
 }
@@ -35,7 +35,7 @@ pub(crate) async fn take(
     delivery: &Delivery,
 ) -> Result<Taken, ClientError> {
     let unreadable =
-        || Ok(Taken::Shown(Box::new(Received { group: delivery.group, ..unreadable(delivery) })));
+        || Ok(Taken::Shown(Box::new(Received { group: delivery.group, ..unreadable(delivery) }), None));
     let Ok(outside) = envelope::decode(&delivery.envelope.0) else { return unreadable() };
     let id = GroupId::of(&outside.header.group);
     if delivery.group != Some(id) || outside.header.message_id != delivery.id {
@@ -71,20 +71,8 @@ pub(crate) async fn take(
         return unreadable();
     };
     let (verified, trust) = verify(profile, session, &inner, claimed.from, &context).await?;
-    let received = Received {
-        id: claimed.id,
-        from: claimed.from,
-        to: None,
-        group: Some(id),
-        kind: claimed.kind.clone(),
-        text: crate::receiving::text_of(&claimed),
-        sent_at: claimed.sent_at,
-        verified,
-        trust: trust.name().into(),
-        suite: outside.header.suite.number(),
-        event: false,
-    };
-    Ok(Taken::Shown(Box::new(received)))
+    let received = described(&claimed, verified, trust, outside.header.suite.number());
+    Ok(Taken::Shown(Box::new(received), Some(Box::new(claimed))))
 }
 
 /// The group, read for the first time if need be; `None` if it cannot be used.
@@ -250,6 +238,7 @@ fn note(profile: &Profile, state: &GroupState, id: Option<[u8; 16]>, text: &str)
         group: Some(state.id()),
         kind: "group-changed".into(),
         text: Some(text.to_owned()),
+        body: None,
         sent_at: crate::now(),
         verified: true,
         trust: Trust::Compared.name().into(),

@@ -1,0 +1,138 @@
+//! `momedo message`: what became of a message, and saying something about it.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use momedo_client::living::{self, About, LivingMessage};
+use momedo_client::sending;
+use momedo_protocol::kind::TaskState;
+
+use super::receive::printable;
+use super::{ProfileArgs, client_runtime, language, output};
+
+/// How long a command tries to reach the server.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// See what became of a message, answer it, change it, do it, vote.
+#[derive(Debug, Subcommand)]
+pub(super) enum Message {
+    /// Show a message: who has seen it, how far a task is, how people voted
+    Show {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Answer a message
+    Reply {
+        #[command(flatten)]
+        which: Which,
+        /// The answer
+        text: String,
+    },
+    /// Give one of your messages another text
+    Edit {
+        #[command(flatten)]
+        which: Which,
+        /// The new text
+        text: String,
+    },
+    /// Take one of your messages back
+    Withdraw {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Take on a task
+    Accept {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Say that a task is done
+    Done {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Say that a task has to be done again
+    Reopen {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Vote in a poll; without a choice, the vote is taken back
+    Vote {
+        #[command(flatten)]
+        which: Which,
+        /// Numbers of the answers, from 1
+        choices: Vec<usize>,
+    },
+}
+
+/// Which message a command is about.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    #[command(flatten)]
+    profile: ProfileArgs,
+    /// The message's ID, as `send` and `receive` show it; SENDER/ID where several have the same
+    id: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Message {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Show { which } => show(&which),
+            Self::Reply { which, text } => say(&which, About::Reply(text)),
+            Self::Edit { which, text } => say(&which, About::Edit(text)),
+            Self::Withdraw { which } => say(&which, About::Withdraw),
+            Self::Accept { which } => say(&which, About::Task(TaskState::Accepted)),
+            Self::Done { which } => say(&which, About::Task(TaskState::Done)),
+            Self::Reopen { which } => say(&which, About::Task(TaskState::Open)),
+            Self::Vote { which, choices } => say(&which, About::Vote(choices)),
+        }
+    }
+}
+
+fn say(which: &Which, about: About) -> anyhow::Result<()> {
+    let profile = which.profile.open()?;
+    let (to, draft) = living::about(&profile, &which.id, about)?;
+    let language = language();
+    let sending = sending::send(&profile, to, &draft, WAIT, &language, &output::progress);
+    let sent = client_runtime()?.block_on(sending)?;
+    if which.json {
+        return output::json(&serde_json::json!({ "id": sent.id, "status": "accepted" }));
+    }
+    println!("accepted");
+    Ok(())
+}
+
+fn show(which: &Which) -> anyhow::Result<()> {
+    let message = living::find(&which.profile.open()?, &which.id)?;
+    if which.json {
+        return output::json(&message);
+    }
+    print(&message);
+    Ok(())
+}
+
+fn print(message: &LivingMessage) {
+    let text = message.text.as_deref().map(printable).unwrap_or_default();
+    println!("{} from {} in {}: {text}", printable(&message.kind), message.from, message.conversation);
+    if message.withdrawn {
+        println!("taken back");
+    }
+    if let Some(state) = &message.state {
+        match message.by {
+            Some(by) => println!("{state}, says {by}"),
+            None => println!("{state}"),
+        }
+    }
+    for (place, option) in message.options.iter().enumerate() {
+        println!("{}. {} ({})", place + 1, printable(&option.text), option.chosen_by.len());
+    }
+    if let (Some(seen), Some(not_seen)) = (&message.seen, &message.not_seen) {
+        println!("seen by {} of {}", seen.len(), seen.len() + not_seen.len());
+        if !not_seen.is_empty() && message.kind == momedo_protocol::kind::ANNOUNCEMENT {
+            let ids: Vec<String> = not_seen.iter().map(ToString::to_string).collect();
+            println!("not by {}", ids.join(", "));
+        }
+    }
+}
