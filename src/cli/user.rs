@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use momedo_client::{devices, living, registration};
+use momedo_client::living::{self, Receipts};
+use momedo_client::{devices, registration};
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::invite::InviteLink;
 
@@ -45,13 +46,12 @@ pub(super) enum User {
         #[arg(long)]
         json: bool,
     },
-    /// Let senders know what you have read, or not
+    /// Choose which senders hear that you have read something
     Receipts {
         #[command(flatten)]
         profile: ProfileArgs,
-        /// on or off; without it, says how it is
-        #[arg(value_parser = clap::builder::BoolishValueParser::new())]
-        on: Option<bool>,
+        /// all, announcements or off; without it, says how it is
+        receipts: Option<Receipts>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -125,19 +125,16 @@ impl User {
                 println!("added the device {device_name} ({device})");
                 Ok(())
             }
-            Self::Receipts { profile, on, json } => {
+            Self::Receipts { profile, receipts, json } => {
                 let opened = profile.open()?;
-                if let Some(on) = on {
-                    living::set_receipts(&opened, on)?;
+                if let Some(receipts) = receipts {
+                    living::set_receipts(&opened, receipts)?;
                 }
-                let on = living::sends_receipts(&opened)?;
+                let receipts = living::receipts(&opened)?.word();
                 if json {
-                    return output::json(&serde_json::json!({ "receipts": on }));
+                    return output::json(&serde_json::json!({ "receipts": receipts }));
                 }
-                println!(
-                    "{}",
-                    if on { "senders hear what you have read" } else { "nobody hears what you have read" }
-                );
+                println!("{receipts}");
                 Ok(())
             }
             Self::Devices { profile, json } => {

@@ -51,9 +51,9 @@ fn a_registration_whose_outcome_is_unknown_keeps_its_keys() {
 
 #[test]
 fn adding_a_device_is_finished_by_the_same_command_wherever_the_line_broke() {
-    // Of the requests that count, the fifth is the new list: log-in begins with the end of the handshake,
-    // two for itself, then the current list.
-    const NEW_LIST: usize = 5;
+    // Of the requests that count, the sixth is the new list: log-in begins with the end of the handshake,
+    // two for itself, then what waits and the current list.
+    const NEW_LIST: usize = 6;
     let server = Server::start();
     let line = Line::to(&server);
     let mut devices = 0;

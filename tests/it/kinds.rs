@@ -73,6 +73,7 @@ async fn an_announcement_tells_its_author_who_has_seen_it_and_who_has_not() {
 #[tokio::test]
 async fn a_read_text_is_told_to_its_sender_and_a_text_to_a_group_is_not() {
     let school = School::start().await;
+    school.run(&["user", "receipts", "--profile", "ben", "all"]);
     let direct = school.send("ada", &school.id("ben"), &["Kommst du?"]);
     let posted = school.send("ada", &school.group, &["Hallo alle"]);
     assert_eq!(school.receive("ben").len(), 2);
@@ -81,6 +82,11 @@ async fn a_read_text_is_told_to_its_sender_and_a_text_to_a_group_is_not() {
     assert_eq!(receipts.len(), 1, "{events:?}");
     assert_eq!(school.show("ada", &direct)["seen"], json!([school.id("ben")]));
     assert_eq!(school.show("ada", &posted)["seen"], json!([]));
+    // Nobody asked for it: only announcements are told unless somebody chooses otherwise.
+    let unasked = school.send("ada", &school.id("carl"), &["Und du?"]);
+    assert_eq!(school.receive("carl").len(), 2);
+    school.receive("ada");
+    assert_eq!(school.show("ada", &unasked)["seen"], json!([]));
 }
 
 #[tokio::test]

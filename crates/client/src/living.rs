@@ -12,7 +12,7 @@ use momedo_protocol::kind::{
 };
 use momedo_protocol::message::Message;
 use momedo_protocol::message_id::MessageId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ClientError;
 use crate::profile::Profile;
@@ -20,7 +20,7 @@ use crate::profile::living::{KeptMessage, Mark};
 use crate::sending::{Destination, Draft, send_to_participant};
 use crate::session::Session;
 
-/// Setting with which receipts are switched off.
+/// Setting that says which senders hear of it.
 const RECEIPTS: &str = "receipts";
 
 /// How long receipts are tried; they are sent another time if that does not do.
@@ -343,20 +343,52 @@ pub fn about(profile: &Profile, name: &str, about: About) -> Result<(Destination
     Ok((to, Draft::of(&content)))
 }
 
-/// Whether senders hear that their messages were read.
-///
-/// # Errors
-/// [`ClientError::Profile`].
-pub fn sends_receipts(profile: &Profile) -> Result<bool, ClientError> {
-    Ok(profile.get(RECEIPTS)?.unwrap_or(true))
+/// Who hears that messages were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Receipts {
+    /// Every sender of a message to oneself, and authors of announcements.
+    All,
+    /// Authors of announcements, who ask for it. A receipt costs as much as a message, so this is the default.
+    #[default]
+    Announcements,
+    /// Nobody.
+    Off,
 }
 
-/// Switches receipts on or off.
+impl Receipts {
+    /// The word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Announcements => "announcements",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl std::str::FromStr for Receipts {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let all = [Self::All, Self::Announcements, Self::Off];
+        all.into_iter().find(|value| value.word() == text).ok_or("must be all, announcements or off")
+    }
+}
+
+/// Who hears that messages were read.
 ///
 /// # Errors
 /// [`ClientError::Profile`].
-pub fn set_receipts(profile: &Profile, on: bool) -> Result<(), ClientError> {
-    profile.set(RECEIPTS, &on)
+pub fn receipts(profile: &Profile) -> Result<Receipts, ClientError> {
+    Ok(profile.get(RECEIPTS)?.unwrap_or_default())
+}
+
+/// Chooses who hears that messages were read.
+///
+/// # Errors
+/// [`ClientError::Profile`].
+pub fn set_receipts(profile: &Profile, receipts: Receipts) -> Result<(), ClientError> {
+    profile.set(RECEIPTS, &receipts)
 }
 
 /// Notes that a message was shown, so that its sender hears of it. In groups only announcements are told:
@@ -367,20 +399,19 @@ pub(crate) fn note_shown(
     group: Option<GroupId>,
     kind: &str,
 ) -> Result<(), ClientError> {
-    let tells_nothing = matches!(
-        kind,
-        momedo_protocol::kind::RECEIPT
-            | momedo_protocol::kind::EDIT
-            | momedo_protocol::kind::WITHDRAW
-            | momedo_protocol::kind::VOTE
-            | momedo_protocol::kind::TASK_STATE
-    );
-    if tells_nothing || reference.from == profile.id()? || !sends_receipts(profile)? {
+    use momedo_protocol::kind;
+    let says_something =
+        !matches!(kind, kind::RECEIPT | kind::EDIT | kind::WITHDRAW | kind::VOTE | kind::TASK_STATE);
+    let is_told = match receipts(profile)? {
+        Receipts::Off => false,
+        Receipts::All if group.is_none() => says_something,
+        Receipts::All | Receipts::Announcements => kind == kind::ANNOUNCEMENT,
+    };
+    if !is_told || reference.from == profile.id()? {
         return Ok(());
     }
     let digest = match group {
         None => String::new(),
-        Some(_) if kind != momedo_protocol::kind::ANNOUNCEMENT => return Ok(()),
         Some(id) => match profile.group(id)? {
             Some(state) => state.group.to_string(),
             None => return Ok(()),
