@@ -18,7 +18,7 @@ const PER_PAIR: usize = 2_000;
 /// How many deliveries a recipient lets pass before it acknowledges.
 const ACKNOWLEDGE_EVERY: usize = 16;
 
-fn print(figure: &str, value: serde_json::Value) {
+pub(crate) fn print(figure: &str, value: serde_json::Value) {
     println!("{}", json!({ "figure": figure, "result": value }));
 }
 
@@ -26,11 +26,11 @@ fn per_second(count: usize, time: Duration) -> u64 {
     (count as f64 / time.as_secs_f64()) as u64
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub(crate) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e5).round() / 100.0
 }
 
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
+pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     milliseconds(sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)])
 }
 
@@ -63,7 +63,7 @@ async fn accepted(stream: &mut Stream) -> usize {
 }
 
 /// The cursor of a delivery, without decoding its envelope.
-fn delivered(text: &str) -> Option<Cursor> {
+pub(crate) fn delivered(text: &str) -> Option<Cursor> {
     let rest = text.strip_prefix(r#"{"type":"deliver","cursor":""#)?;
     rest.split_once('"')?.0.parse().ok()
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a tool for developers: a failure is its result")]
 
 mod figures;
+mod groups;
 mod keys;
 mod pages;
 mod people;
@@ -15,13 +16,16 @@ use serde_json::json;
 /// One figure: its name, what it is, and how it is taken.
 type Figure = (&'static str, &'static str, fn(&tokio::runtime::Runtime));
 
-const FIGURES: [Figure; 10] = [
+const FIGURES: [Figure; 13] = [
     ("start", "start-up time, and memory of an idle server", figures::start),
     ("live", "live 1:1, 50 pairs, window 4: messages/s and server CPU", figures::live),
     ("latency", "live 1:1, one pair, window 1: p50 and p99", figures::latency),
     ("store", "store to offline recipients: messages/s", figures::store),
     ("drain", "drain what waits: messages/s", figures::drain),
     ("fan-out", "one sender to 30 and 1,000 online recipients: time to the last", figures::fan_out),
+    ("groups", "a posting to 30 and 1,000 members: time to the last, deliveries/s", groups::posting),
+    ("group-growth", "bytes that a posting to 30 members costs", groups::growth),
+    ("new-key", "a new group key for 30, 300, 2,000 members (GROUP_MEMBERS changes that)", groups::new_key),
     ("login", "log-ins/s and server CPU per log-in", figures::log_in),
     ("idle", "memory per idle authenticated stream (10,000; IDLE_STREAMS changes that)", figures::idle),
     ("pages", "admin pages with 2,000 people and 100 classes: median time of each", pages::pages),
@@ -33,7 +37,7 @@ fn main() {
     let names: Vec<String> = std::env::args().skip(1).filter(|name| name != "--bench").collect();
     if names.iter().any(|name| name == "--help") {
         println!("cargo bench --bench load -- [FIGURE]...");
-        FIGURES.iter().for_each(|(name, what, _)| println!("  {name:<8} {what}"));
+        FIGURES.iter().for_each(|(name, what, _)| println!("  {name:<12} {what}"));
         return;
     }
     rlimit::increase_nofile_limit(u64::MAX).unwrap();

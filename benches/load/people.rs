@@ -28,8 +28,13 @@ pub(crate) struct Person {
     pub(crate) login_key: RsaPrivateKey,
 }
 
-fn copy(key: &RsaPrivateKey) -> RsaPrivateKey {
+pub(crate) fn copy(key: &RsaPrivateKey) -> RsaPrivateKey {
     RsaPrivateKey::from_pkcs8(key.pkcs8()).unwrap()
+}
+
+/// The signature key they share.
+pub(crate) fn signature_key() -> RsaPrivateKey {
+    keys(2).remove(1)
 }
 
 /// Registers `count` people; they share encryption and signature keys, which nobody here looks at.

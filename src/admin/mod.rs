@@ -6,6 +6,7 @@
 mod accounts;
 mod backup;
 mod certificates;
+mod chats;
 mod classes;
 mod events;
 mod files;
@@ -86,6 +87,8 @@ pub fn router(app: AppState, certificates: Arc<Certificates>, stop: Shutdown) ->
         .route("/sheets", post(sheets::print))
         .route("/groups", get(classes::list).post(classes::add))
         .nest("/groups/{number}", class)
+        .route("/chats", get(chats::list))
+        .route("/chats/{id}/delete", post(chats::delete))
         .route("/ozones", get(lists::ozones))
         .route("/keys", get(lists::keys))
         .route("/neighbours", get(lists::neighbours))

@@ -178,6 +178,7 @@ const PAGES: &[&str] = &[
     "/participants/1/delete",
     "/groups",
     "/groups/1",
+    "/chats",
     "/ozones",
     "/keys",
     "/listeners",

@@ -1,6 +1,7 @@
 //! `momedo admin`: beside a running server over its control socket, without one on the data itself.
 
 mod ask;
+mod chat;
 mod class;
 mod participant;
 mod surroundings;
@@ -54,6 +55,9 @@ pub(super) enum Admin {
     /// Classes and teams
     #[command(subcommand, visible_alias = "class")]
     Group(class::Class),
+    /// Groups that participants made
+    #[command(subcommand)]
+    Chat(chat::Chat),
     /// Addresses the server listens on
     #[command(subcommand)]
     Listener(surroundings::Listener),
@@ -178,6 +182,7 @@ impl Admin {
             Self::Restore(command) => command.run(),
             Self::Participant(command) => command.run(),
             Self::Group(command) => command.run(),
+            Self::Chat(command) => command.run(),
             Self::Listener(command) => command.run(),
             Self::Account(command) => command.run(),
             Self::Rules(command) => command.run(),

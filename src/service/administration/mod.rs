@@ -11,14 +11,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use request::{
-    AccountRequest, AdminRequest, ClassRequest, ListenerRequest, ParticipantRequest, Password,
+    AccountRequest, AdminRequest, ChatRequest, ClassRequest, ListenerRequest, ParticipantRequest, Password,
 };
 
 use super::audit::Action;
 use super::backup::{self, Backup, BackupRequest, BackupStatus};
 use super::permission::Admin;
 use super::registration::code_hash;
-use super::{ServiceError, accounts, audit, classes, import, listeners, overview, people, rules, set_up};
+use super::{
+    ServiceError, accounts, audit, classes, groups, import, listeners, overview, people, rules, set_up,
+};
 use crate::state::App;
 use crate::store::{PeopleFilter, PersonId, PersonRow, ReadTx, SCHEMA_VERSION};
 
@@ -123,6 +125,13 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
         }
         AdminRequest::Participant(request) => participant(app, admin, request).await,
         AdminRequest::Class(request) => class(app, admin, request).await,
+        AdminRequest::Chat(ChatRequest::List { search }) => {
+            lines(groups::list_all(app, admin, search, 0, 10_000).await?.0)
+        }
+        AdminRequest::Chat(ChatRequest::Delete { id }) => {
+            groups::delete(app, admin, &id).await?;
+            Ok(AdminResponse::Lines(vec![json!({ "done": true })]))
+        }
         AdminRequest::Listener(request) => listener(app, admin, request).await,
         AdminRequest::Account(request) => account(app, admin, request).await,
         AdminRequest::Backup(request) => {

@@ -64,6 +64,8 @@ pub enum AdminRequest {
     Participant(ParticipantRequest),
     /// Classes.
     Class(ClassRequest),
+    /// Groups that participants made.
+    Chat(ChatRequest),
     /// Listeners.
     Listener(ListenerRequest),
     /// Accounts of the admin pages.
@@ -108,6 +110,15 @@ pub enum ClassRequest {
     Rename { class: String, name: String },
     Delete { class: String },
     Membership { class: String, who: String, is_member: bool },
+}
+
+/// About groups that participants made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the use cases say what each field means")]
+pub enum ChatRequest {
+    List { search: String },
+    Delete { id: String },
 }
 
 /// About listeners. `address` has a port.

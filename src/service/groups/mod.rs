@@ -9,13 +9,16 @@ use momedo_protocol::api::groups as api;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
-use momedo_protocol::group::entry::{Action, GroupEntry, NewMember};
+use momedo_protocol::group::entry::{Action, Encryption, GroupEntry, NewMember, Posting};
 use momedo_protocol::group::state::{GroupError, GroupState};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::Jws;
+use momedo_protocol::time::UnixMillis;
+use serde::Serialize;
 
 use super::error::compute;
-use super::{ServiceError, key_server};
+use super::permission::Admin;
+use super::{ServiceError, audit, key_server};
 use crate::domain::limits::{MAX_GROUPS_PER_PARTICIPANT, MAX_PAGE_BYTES};
 use crate::sessions::Principal;
 use crate::state::App;
@@ -238,4 +241,90 @@ fn summary(row: &GroupRow) -> api::GroupSummary {
         number: row.state.number,
         members: row.members,
     }
+}
+
+/// A group as admins see it: what the server knows, and nothing that is said.
+#[derive(Debug, Clone, Serialize)]
+pub struct Chat {
+    /// The short ID.
+    pub id: GroupId,
+    /// What people call it.
+    pub name: String,
+    /// How many belong to it.
+    pub members: u64,
+    /// Who may write.
+    pub posting: Posting,
+    /// How messages are sealed.
+    pub encryption: Encryption,
+    /// Whether nobody posts any more.
+    pub archived: bool,
+    /// When it was made.
+    pub created_at: UnixMillis,
+}
+
+impl Chat {
+    /// Whether every member may write.
+    pub fn everyone_posts(&self) -> bool {
+        self.posting == Posting::Everyone
+    }
+
+    /// Whether its members share a key.
+    pub fn has_group_key(&self) -> bool {
+        self.encryption == Encryption::Symmetric
+    }
+}
+
+impl From<GroupRow> for Chat {
+    fn from(row: GroupRow) -> Self {
+        Self {
+            id: row.state.id(),
+            name: row.state.settings.name,
+            members: row.members,
+            posting: row.state.settings.posting,
+            encryption: row.state.encryption,
+            archived: row.state.archived,
+            created_at: row.created_at,
+        }
+    }
+}
+
+/// One page of all groups by name, and how many there are in all.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn list_all(
+    app: &App,
+    _: &Admin,
+    search: String,
+    offset: u64,
+    limit: u64,
+) -> Result<(Vec<Chat>, u64), ServiceError> {
+    app.store
+        .read(move |tx| {
+            let (rows, total) = tx.list_groups(&search, offset, limit)?;
+            Ok((rows.into_iter().map(Chat::from).collect(), total))
+        })
+        .await
+}
+
+/// Deletes a group: nobody can write to it any more. What waits in queues is still delivered.
+///
+/// # Errors
+/// [`ServiceError::UnknownGroup`].
+pub async fn delete(app: &App, admin: &Admin, id: &str) -> Result<(), ServiceError> {
+    let id: GroupId = id.parse().map_err(|_| ServiceError::UnknownGroup)?;
+    let (at, account) = (app.clock.now(), admin.account().to_owned());
+    app.store
+        .write_freeing(move |tx| {
+            let state = tx.find_group(id)?.ok_or(ServiceError::UnknownGroup)?;
+            tx.delete_group(id)?;
+            audit::log(
+                tx,
+                at,
+                &account,
+                audit::Action::ChatDeleted,
+                &format!("{} ({id})", state.settings.name),
+            )
+        })
+        .await
 }

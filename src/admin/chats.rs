@@ -1,0 +1,54 @@
+//! Groups that participants made: what the server knows of them, and deleting one.
+
+use askama::Template;
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::page::{Page, Paging, ROWS, show};
+use super::session::{AdminSession, Form};
+use super::{error_page, status_of};
+use crate::service::groups::{self, Chat};
+
+#[derive(Template)]
+#[template(path = "admin/chats.html")]
+struct ChatsPage {
+    page: Page,
+    chats: Vec<Chat>,
+    paging: Paging,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct ListQuery {
+    #[serde(default)]
+    search: String,
+    #[serde(default)]
+    page: String,
+}
+
+pub(super) async fn list(session: AdminSession, Query(query): Query<ListQuery>) -> Response {
+    let page = session.page("groups");
+    let number: u64 = query.page.parse().unwrap_or(1).clamp(1, 1_000_000);
+    let app = &session.session.visitor.pages.app;
+    let found = groups::list_all(app, &session.admin, query.search.clone(), (number - 1) * ROWS, ROWS).await;
+    match found {
+        Ok((chats, total)) => {
+            let paging = Paging::new(query.search, number, total, String::new());
+            let nonce = page.nonce.clone();
+            show(StatusCode::OK, &nonce, &ChatsPage { page, chats, paging })
+        }
+        Err(error) => error_page(page, status_of(&error), &error),
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Nothing {}
+
+pub(super) async fn delete(Path(id): Path<String>, Form(session, Nothing {}): Form<Nothing>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    match groups::delete(app, &session.admin, &id).await {
+        Ok(()) => Redirect::to("/admin/chats").into_response(),
+        Err(error) => error_page(session.page("groups"), status_of(&error), &error),
+    }
+}

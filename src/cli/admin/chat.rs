@@ -1,0 +1,39 @@
+//! `momedo admin chat`: groups that participants made.
+
+use clap::Subcommand;
+use momedo_protocol::group::GroupId;
+
+use super::Common;
+use crate::service::administration::{AdminRequest, ChatRequest};
+
+/// Groups that participants made; who belongs to them is theirs to sign.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Chat {
+    /// List them
+    List {
+        #[command(flatten)]
+        common: Common,
+        /// Only those with this in their name
+        #[arg(long, default_value = "")]
+        search: String,
+    },
+    /// Delete one: nobody can write to it any more, and what waits is still delivered
+    Delete {
+        #[command(flatten)]
+        common: Common,
+        /// Its ID
+        id: GroupId,
+    },
+}
+
+impl Chat {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let (common, request, fields): (Common, ChatRequest, &[&str]) = match self {
+            Self::List { common, search } => {
+                (common, ChatRequest::List { search }, &["id", "name", "members", "posting", "encryption"])
+            }
+            Self::Delete { common, id } => (common, ChatRequest::Delete { id: id.to_string() }, &[]),
+        };
+        common.print(AdminRequest::Chat(request), fields)
+    }
+}
