@@ -22,6 +22,8 @@ pub struct Config {
     pub listen: ListenConfig,
     /// Own certificate.
     pub tls: TlsConfig,
+    /// Certificates from a public authority.
+    pub acme: AcmeConfig,
     /// What is kept, and for how long.
     pub mail: MailConfig,
     /// The database file.
@@ -88,6 +90,14 @@ pub struct TlsConfig {
     pub key: Option<PathBuf>,
 }
 
+/// Certificates from a public authority; nothing is asked for before an admin switches it on.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AcmeConfig {
+    /// The authority's directory (RFC 8555), an `https` address.
+    pub directory: String,
+}
+
 /// What is kept, and for how long.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -141,6 +151,12 @@ pub struct RatesConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self { name: "momedo".into(), addresses: Vec::new() }
+    }
+}
+
+impl Default for AcmeConfig {
+    fn default() -> Self {
+        Self { directory: "https://acme-v02.api.letsencrypt.org/directory".into() }
     }
 }
 
@@ -270,6 +286,7 @@ impl Config {
         check(acceptable_name, "server.name", "needs 1 to 80 characters")?;
         let pair = self.tls.certificate.is_some() == self.tls.key.is_some();
         check(pair, "tls.certificate and tls.key", "come together")?;
+        check(self.acme.directory.starts_with("https://"), "acme.directory", "begins with https://")?;
         check(!self.listen.addresses.is_empty(), "listen.addresses", "needs at least one address")?;
         check((1..=3650).contains(&self.mail.retention_days), "mail.retention_days", "is 1 to 3650")?;
         let envelope = (4096..=1024 * 1024).contains(&self.mail.max_envelope_bytes);

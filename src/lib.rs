@@ -4,13 +4,14 @@
 //! |---|---|
 //! | [`cli`] | the command line, one file per command |
 //! | [`server`], [`tls`] | accept, recognise the protocol, serve, drain |
+//! | [`acme`] | ordering certificates from a public authority |
 //! | [`http`] | the public API, one of the doors |
 //! | [`admin`], [`local_pages`] | the admin pages, another; on loopback after a double-click |
 //! | [`control`] | the socket for `momedo admin`, another door |
 //! | [`service`] | the use cases behind all doors |
 //! | [`state`] | what a use case may need |
 //! | [`store`] | SQLite, and nothing else knows it |
-//! | [`hub`], [`sessions`], [`staff_sessions`], [`rates`], [`previews`], [`activity`] | who is connected, logged in, and how often: in memory |
+//! | [`hub`], [`sessions`], [`staff_sessions`], [`rates`], [`pending_bundles`], [`previews`], [`activity`] | who is connected, logged in, and how often: in memory |
 //! | [`listening`] | the listeners that run |
 //! | [`domain`] | rules without I/O |
 //! | [`config`], [`clock`], [`addresses`], [`data_directory`] | the surroundings |
@@ -18,6 +19,7 @@
 //! Arrows go one way: `cli → server, tasks → http, control → service → state → store, hub → domain →
 //! momedo-protocol`.
 
+pub mod acme;
 pub mod activity;
 pub mod addresses;
 pub mod admin;
@@ -32,6 +34,7 @@ pub mod hub;
 pub mod listening;
 pub mod local_pages;
 pub mod logging;
+pub mod pending_bundles;
 pub mod previews;
 pub mod rates;
 pub mod running;

@@ -56,6 +56,44 @@ pub struct Listeners {
     start: Mutex<Option<mpsc::UnboundedSender<Started>>>,
 }
 
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}; is another server running there?")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the operating system said.
+    pub source: std::io::Error,
+}
+
+/// Binds the addresses to serve on; port 0 takes a free one.
+///
+/// # Errors
+/// [`BindError`] names the address.
+pub async fn bind(listen: &[SocketAddr]) -> Result<Vec<TcpListener>, BindError> {
+    let mut listeners = Vec::new();
+    for address in listen {
+        let failed = |source| BindError { address: *address, source };
+        let everywhere_v4 = SocketAddr::from(([0; 4], address.port()));
+        let is_everywhere_v6 = address.is_ipv6() && address.ip().is_unspecified();
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                // Windows gives "every address" to IPv6 alone.
+                if cfg!(windows) && is_everywhere_v6 && address.port() != 0 {
+                    listeners.push(TcpListener::bind(everywhere_v4).await.map_err(failed)?);
+                }
+                listeners.push(listener);
+            }
+            // A machine with IPv6 switched off.
+            Err(source) if is_everywhere_v6 && source.kind() != std::io::ErrorKind::AddrInUse => {
+                listeners.push(TcpListener::bind(everywhere_v4).await.map_err(|_| failed(source))?);
+            }
+            Err(source) => return Err(failed(source)),
+        }
+    }
+    Ok(listeners)
+}
+
 impl Listeners {
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)

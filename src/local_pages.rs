@@ -18,7 +18,6 @@ use tower_service::Service;
 use crate::admin::{self, Loopback};
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
-use crate::tls::Certificates;
 
 /// The port asked for first.
 const PORT: u16 = 4711;
@@ -30,7 +29,7 @@ const MAX_CONNECTIONS: usize = 64;
 const MAX_HEADER: (usize, Duration) = (16 * 1024, Duration::from_secs(30));
 
 /// Begins to serve; false when loopback cannot be had, which fails nothing.
-pub async fn start(app: &AppState, certificates: &Arc<Certificates>, stop: &Shutdown) -> bool {
+pub async fn start(app: &AppState, stop: &Shutdown) -> bool {
     let at = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let listener = match at(PORT).await {
         Ok(listener) => Ok(listener),
@@ -46,7 +45,7 @@ pub async fn start(app: &AppState, certificates: &Arc<Certificates>, stop: &Shut
     };
     let base = format!("http://127.0.0.1:{port}/admin");
     tracing::info!("admin pages on {base}");
-    let router = admin::router(app.clone(), certificates.clone(), stop.clone());
+    let router = admin::router(app.clone(), stop.clone());
     tokio::spawn(serve(listener, router.layer(axum::Extension(Loopback(port))), stop.clone()));
     *app.local_pages.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(base);
     true

@@ -22,7 +22,6 @@ use crate::listening::Started;
 use crate::rates::network;
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
-use crate::tls::Certificates;
 use crate::tls::door::{self, FirstByte, Recognised};
 
 /// How long connections may go on after the stop signal; the rest of the five seconds is the store's.
@@ -36,7 +35,6 @@ const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 struct Door {
     app: AppState,
-    certificates: Arc<Certificates>,
     router: Router,
     free: Arc<Semaphore>,
     per_address: Mutex<HashMap<IpAddr, usize>>,
@@ -51,21 +49,12 @@ pub struct Occupied {
 }
 
 /// Serves the listeners that are started until `stop` turns true, then drains.
-pub async fn run(
-    app: AppState,
-    certificates: Arc<Certificates>,
-    mut started: mpsc::UnboundedReceiver<Started>,
-    stop: Shutdown,
-) {
+pub async fn run(app: AppState, mut started: mpsc::UnboundedReceiver<Started>, stop: Shutdown) {
     let door = Arc::new(Door {
-        router: http::router(app.clone(), stop.clone()).merge(crate::admin::router(
-            app.clone(),
-            certificates.clone(),
-            stop.clone(),
-        )),
+        router: http::router(app.clone(), stop.clone())
+            .merge(crate::admin::router(app.clone(), stop.clone())),
         free: Arc::new(Semaphore::new(app.config().listen.max_connections)),
         per_address: Mutex::default(),
-        certificates,
         app,
         stop,
     });
@@ -178,11 +167,11 @@ async fn serve(
     match tokio::time::timeout(handshake, door::first_byte(&stream)).await.map_err(late)?? {
         FirstByte::Garbage => return Ok(()),
         FirstByte::PlainHttp => {
-            return tokio::time::timeout(handshake, redirect(stream)).await.map_err(late)?;
+            return tokio::time::timeout(handshake, answer_plain(door, stream)).await.map_err(late)?;
         }
         FirstByte::Tls => {}
     }
-    match door::recognise(stream, &door.certificates, handshake).await? {
+    match door::recognise(stream, &door.app.certificates, handshake).await? {
         Recognised::Http2(stream, exporter) => {
             let connection = Connection { address, exporter, occupied };
             let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
@@ -226,6 +215,7 @@ async fn serve(
             };
             result.map_err(std::io::Error::other)
         }
+        Recognised::Checked => Ok(()),
         Recognised::Smoke => {
             tracing::debug!("a Smoke client connected; the gateway is not there yet");
             Ok(())
@@ -254,8 +244,8 @@ fn service(
     })
 }
 
-/// Tells a browser that speaks plain HTTP where the server really is.
-async fn redirect(mut stream: TcpStream) -> std::io::Result<()> {
+/// Answers plain HTTP: an authority's check while there is one, and else where the server really is.
+async fn answer_plain(door: &Door, mut stream: TcpStream) -> std::io::Result<()> {
     let mut head = vec![0; 4096];
     let mut read = 0;
     while read < head.len() && !head[..read].windows(4).any(|end| end == b"\r\n\r\n") {
@@ -264,7 +254,12 @@ async fn redirect(mut stream: TcpStream) -> std::io::Result<()> {
             count => read += count,
         }
     }
-    let local = stream.local_addr()?;
-    stream.write_all(plain::redirect(&head[..read], local).as_bytes()).await?;
+    let head = &head[..read];
+    let checked = plain::path(head).and_then(|path| door.app.certificates.challenges.authorization(path));
+    let answer = match checked {
+        Some(authorization) => plain::text(&authorization),
+        None => plain::redirect(head, stream.local_addr()?),
+    };
+    stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await
 }

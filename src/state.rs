@@ -14,15 +14,14 @@ use crate::config::Config;
 use crate::domain::limits::MAX_LARGE_BODIES;
 use crate::hub::Hub;
 use crate::listening::Listeners;
+use crate::pending_bundles::PendingBundles;
 use crate::previews::Previews;
 use crate::rates::Rates;
-use crate::service::administration::Status;
-use crate::service::key_server::PendingBundles;
-use crate::service::rules::Rules;
 use crate::sessions::Sessions;
 use crate::shutdown::Trigger;
 use crate::staff_sessions::StaffSessions;
 use crate::store::Store;
+use crate::tls::Certificates;
 
 /// The parts of a running server.
 pub struct App {
@@ -41,6 +40,8 @@ pub struct App {
     pub rates: Rates,
     /// Bundles offered and not proved yet.
     pub pending_bundles: PendingBundles,
+    /// Certificates in force.
+    pub certificates: Certificates,
     /// The identity key.
     pub identity: RsaPrivateKey,
     /// Fingerprint of the identity key.
@@ -59,8 +60,12 @@ pub struct App {
     pub activity: Activity,
     /// Class lists that were looked at and not imported yet.
     pub previews: Previews,
-    /// The server in numbers, shared by whoever looks.
-    pub recent_status: tokio::sync::Mutex<Option<(std::time::Duration, Status)>>,
+    /// The server in numbers as JSON, shared by whoever looks.
+    pub recent_status: tokio::sync::Mutex<Option<(std::time::Duration, serde_json::Value)>>,
+    /// One certificate is ordered, or exchanged for another, at a time.
+    pub certificate_orders: tokio::sync::Mutex<()>,
+    /// Wakes whoever orders certificates.
+    pub certificate_wanted: tokio::sync::Notify,
     /// Where the pages are on loopback, if they are there.
     pub local_pages: Mutex<Option<String>>,
     /// Ends the server, once it serves.
@@ -71,17 +76,17 @@ pub struct App {
 pub type AppState = Arc<App>;
 
 impl App {
-    /// Puts the parts together.
+    /// Puts the parts together; `config` is what is in force over `file_config`.
     pub fn new(
         file_config: Config,
-        rules: &Rules,
+        config: Config,
         store: Store,
         hub: Arc<Hub>,
         clock: Clock,
+        certificates: Certificates,
         identity: RsaPrivateKey,
     ) -> AppState {
         let fingerprint = identity.public().fingerprint();
-        let config = rules.over(&file_config);
         Arc::new(Self {
             rates: Rates::new(&config.rates),
             config: RwLock::new(Arc::new(config)),
@@ -91,6 +96,7 @@ impl App {
             clock,
             sessions: Sessions::default(),
             pending_bundles: PendingBundles::default(),
+            certificates,
             identity,
             fingerprint,
             staff_sessions: StaffSessions::default(),
@@ -101,6 +107,8 @@ impl App {
             activity: Activity::default(),
             previews: Previews::default(),
             recent_status: tokio::sync::Mutex::default(),
+            certificate_orders: tokio::sync::Mutex::default(),
+            certificate_wanted: tokio::sync::Notify::new(),
             local_pages: Mutex::default(),
             stop: Mutex::default(),
         })

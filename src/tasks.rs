@@ -1,14 +1,13 @@
 //! The background loops, each a few lines calling a service.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::service::{backup, upkeep};
+use crate::service::{acme, backup, certificates, upkeep};
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
-use crate::tls::{Certificates, Reload};
+use crate::tls::Reload;
 
 /// How often expiry runs.
 const UPKEEP: Duration = Duration::from_secs(600);
@@ -22,11 +21,14 @@ const FULL_DISK: (Duration, Duration) = (Duration::from_secs(2), Duration::from_
 /// How often the certificate's dates and this machine's addresses are looked at.
 const RENEWAL: Duration = Duration::from_secs(3600);
 
+/// How often it is looked whether a certificate from a public authority is due.
+const ACME: Duration = Duration::from_secs(600);
+
 /// How often it is looked whether a backup is due or room is short.
 const BACKUP: Duration = Duration::from_secs(600);
 
 /// Starts every loop; they end with `stop`.
-pub fn spawn(app: &AppState, certificates: &Arc<Certificates>, stop: &Shutdown) -> JoinSet<()> {
+pub fn spawn(app: &AppState, stop: &Shutdown) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let expiring = app.clone();
     tasks.spawn(every(UPKEEP, stop.clone(), move || {
@@ -39,20 +41,18 @@ pub fn spawn(app: &AppState, certificates: &Arc<Certificates>, stop: &Shutdown) 
             }
         }
     }));
-    let (renewing, current) = (app.clone(), certificates.clone());
+    let renewing = app.clone();
     tasks.spawn(every(RENEWAL, stop.clone(), move || {
-        let (app, certificates) = (renewing.clone(), current.clone());
+        let app = renewing.clone();
         async move {
-            if let Err(error) = crate::running::renew_certificate(&app, &certificates).await {
+            if let Err(error) = certificates::renew(&app).await {
                 tracing::error!(%error, "the certificate cannot be renewed");
             }
         }
     }));
-    let watched = certificates.clone();
-    tasks.spawn(every(WATCH, stop.clone(), move || {
-        let certificates = watched.clone();
-        async move { crate::running::reload_certificate(certificates, Reload::IfChanged).await }
-    }));
+    tasks.spawn(order_certificates(app.clone(), stop.clone()));
+    let watched = app.clone();
+    tasks.spawn(every(WATCH, stop.clone(), move || certificates::reload(watched.clone(), Reload::IfChanged)));
     let kept = app.clone();
     tasks.spawn(every(BACKUP, stop.clone(), move || {
         let app = kept.clone();
@@ -79,6 +79,27 @@ async fn every<F: Future<Output = ()>>(period: Duration, mut stop: Shutdown, mut
         tokio::select! {
             () = work() => {}
             // What is half done is done again next time; the store finishes its own part.
+            () = stop.requested() => return,
+        }
+    }
+}
+
+/// Orders a certificate from a public authority when one is due, and at once when an admin wants one.
+async fn order_certificates(app: AppState, mut stop: Shutdown) {
+    loop {
+        let work = async {
+            match acme::keep_up(&app).await {
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "it will be tried again"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(ACME) => {}
+                () = app.certificate_wanted.notified() => {}
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            // A half-done order is forgotten by the authority; the next start begins another.
             () = stop.requested() => return,
         }
     }

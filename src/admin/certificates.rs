@@ -1,7 +1,7 @@
-//! Certificates: what is in force, the authority's certificate for devices, an own certificate.
+//! Certificates: what is in force, the authority's certificate for devices, one from elsewhere.
 
 use askama::Template;
-use axum::extract::Path;
+use axum::extract::{Path, Query};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use momedo_protocol::encoding::encode_hex;
@@ -10,54 +10,150 @@ use zeroize::Zeroizing;
 
 use super::page::{Page, show};
 use super::session::{AdminSession, Form};
-use super::status_of;
-use crate::service::AdminError;
-use crate::service::certificates::{self, MAX_PEM_BYTES, Upload};
+use super::{error_page, status_of};
+use crate::acme::Challenge;
+use crate::service::acme::{self, Choice, is_public_name};
+use crate::service::certificates::{self, CertificateStatus, MAX_PEM_BYTES, Upload};
+use crate::service::{AdminError, ServiceError};
 use crate::tls::Origin;
 
 #[derive(Template)]
 #[template(path = "admin/certificates.html")]
 struct CertificatesPage {
     page: Page,
-    server_fingerprint: String,
-    fingerprint: String,
-    names: String,
-    days: u64,
-    ends: String,
+    status: CertificateStatus,
     origin: String,
-    is_uploaded: bool,
+    is_kept: bool,
     is_from_files: bool,
+    /// What the form of the public authority shows.
+    choice: Choice,
+    domains: String,
+    is_directory_fixed: bool,
+    acme_state: String,
 }
 
-fn show_with(session: &AdminSession, page: Page, status: StatusCode) -> Response {
-    let pages = &session.session.visitor.pages;
-    let in_force = pages.certificates.in_force();
-    let ends_at = in_force.as_ref().map_or(pages.app.clock.now(), |found| found.ends_at);
-    let days = ends_at.0.saturating_sub(pages.app.clock.now().0) / 86_400_000;
-    let origin = in_force.as_ref().map_or(Origin::Issued, |found| found.origin);
-    let word = match origin {
+/// Shows the page, with what was typed into the form of the public authority if that was refused.
+async fn show_with(
+    session: &AdminSession,
+    page: Page,
+    status: StatusCode,
+    typed: Option<Choice>,
+) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let stands = match certificates::status(app, &session.admin).await {
+        Ok(stands) => stands,
+        Err(error) => return error_page(page, status_of(&error), &error),
+    };
+    let word = match stands.origin {
         Origin::Issued => "certificates.issued",
         Origin::Files => "certificates.files",
         Origin::Uploaded => "certificates.uploaded",
+        Origin::Acme => "certificates.acme",
     };
+    let mut choice = typed.unwrap_or_else(|| stands.acme.choice.clone());
+    if choice.domains.is_empty() {
+        // The likeliest: a public name people use already.
+        choice.domains =
+            app.config().server.addresses.iter().filter(|name| is_public_name(name)).cloned().collect();
+    }
     let nonce = page.nonce.clone();
     let template = CertificatesPage {
-        server_fingerprint: pages.app.fingerprint.grouped(),
-        fingerprint: in_force.as_ref().map(|found| found.fingerprint.grouped()).unwrap_or_default(),
-        names: in_force.map(|found| found.names.join(", ")).unwrap_or_default(),
-        days,
-        ends: page.day(&ends_at),
         origin: page.t(word).to_owned(),
-        is_uploaded: origin == Origin::Uploaded,
-        is_from_files: origin == Origin::Files,
+        is_kept: matches!(stands.origin, Origin::Uploaded | Origin::Acme),
+        is_from_files: stands.origin == Origin::Files,
+        is_directory_fixed: app.config().fixed.contains("acme.directory"),
+        acme_state: acme_state(&page, &stands),
+        domains: choice.domains.join(" "),
+        choice,
+        status: stands,
         page,
     };
     show(status, &nonce, &template)
 }
 
-pub(super) async fn show_all(session: AdminSession) -> Response {
-    let page = session.page("certificates");
-    show_with(&session, page, StatusCode::OK)
+/// One sentence on how the public authority's certificate stands.
+fn acme_state(page: &Page, stands: &CertificateStatus) -> String {
+    let acme = &stands.acme;
+    match (&acme.trouble, acme.due_at) {
+        _ if !acme.choice.enabled => page.t("acme.is-off").to_owned(),
+        (Some(_), _) => {
+            page.with("acme.again", acme.again_at.map_or_else(|| "–".into(), |at| page.time(&at)))
+        }
+        (None, Some(at)) => page.with("acme.renews", page.day(&at)),
+        (None, None) => page.t("acme.under-way").to_owned(),
+    }
+}
+
+pub(super) async fn show_all(session: AdminSession, Query(query): Query<Done>) -> Response {
+    let mut page = session.page("certificates");
+    let text = match query.done.as_str() {
+        "on" => Some("acme.switched-on"),
+        "off" => Some("acme.switched-off"),
+        "renewed" => Some("acme.renewed"),
+        _ => None,
+    };
+    if let Some(text) = text.map(|key| page.t(key).to_owned()) {
+        page = page.done(text);
+    }
+    show_with(&session, page, StatusCode::OK, None).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct Done {
+    #[serde(default)]
+    done: String,
+}
+
+/// What to show after a change: the page anew, or what was refused.
+async fn changed(session: &AdminSession, result: Result<(), ServiceError>, done: &str) -> Response {
+    match result {
+        Ok(()) => Redirect::to(&format!("/admin/certificates?done={done}")).into_response(),
+        Err(error) => {
+            let page = session.page("certificates").fail(&error);
+            show_with(session, page, status_of(&error), None).await
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct AcmeForm {
+    domains: String,
+    #[serde(default)]
+    directory: String,
+    #[serde(default)]
+    contact: String,
+    challenge: Challenge,
+    #[serde(default)]
+    agrees: Option<String>,
+}
+
+/// Switches certificates from a public authority on; the order itself runs by itself and is shown here.
+pub(super) async fn acme_on(Form(session, form): Form<AcmeForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let choice = Choice {
+        enabled: false,
+        domains: form.domains.split([' ', ',', ';', '\n', '\r', '\t']).map(str::to_owned).collect(),
+        directory: form.directory,
+        contact: form.contact,
+        challenge: form.challenge,
+    };
+    match acme::switch_on(app, &session.admin, choice.clone(), form.agrees.is_some()).await {
+        Ok(()) => Redirect::to("/admin/certificates?done=on").into_response(),
+        Err(error) => {
+            let page = session.page("certificates").fail(&error);
+            show_with(&session, page, status_of(&error), Some(choice)).await
+        }
+    }
+}
+
+pub(super) async fn acme_off(Form(session, Nothing {}): Form<Nothing>) -> Response {
+    let result = acme::switch_off(&session.session.visitor.pages.app, &session.admin).await;
+    changed(&session, result, "off").await
+}
+
+pub(super) async fn acme_renew(Form(session, Nothing {}): Form<Nothing>) -> Response {
+    let result = acme::obtain(&session.session.visitor.pages.app).await;
+    changed(&session, result, "renewed").await
 }
 
 #[derive(Deserialize)]
@@ -71,37 +167,25 @@ pub(super) async fn upload(Form(session, form): Form<UploadForm>) -> Response {
     let result = if form.chain.len() > MAX_PEM_BYTES || form.key.len() > MAX_PEM_BYTES {
         Err(AdminError::FileTooLarge.into())
     } else {
-        let upload = Upload { chain: form.chain, key: form.key.to_string() };
-        certificates::upload(&pages.app, &session.admin, &pages.certificates, upload).await
+        let upload = Upload { chain: form.chain, key: form.key.to_string(), acme: false };
+        certificates::upload(&pages.app, &session.admin, upload).await
     };
-    match result {
-        Ok(()) => Redirect::to("/admin/certificates").into_response(),
-        Err(error) => {
-            let page = session.page("certificates").fail(&error);
-            show_with(&session, page, status_of(&error))
-        }
-    }
+    changed(&session, result, "").await
 }
 
 #[derive(Deserialize)]
 pub(super) struct Nothing {}
 
 pub(super) async fn remove(Form(session, Nothing {}): Form<Nothing>) -> Response {
-    let pages = &session.session.visitor.pages;
-    match certificates::remove(&pages.app, &session.admin, &pages.certificates).await {
-        Ok(()) => Redirect::to("/admin/certificates").into_response(),
-        Err(error) => {
-            let page = session.page("certificates").fail(&error);
-            show_with(&session, page, status_of(&error))
-        }
-    }
+    let result = certificates::remove(&session.session.visitor.pages.app, &session.admin).await;
+    changed(&session, result, "").await
 }
 
 /// The authority's certificate, as each kind of device takes it.
 pub(super) async fn download(session: AdminSession, Path(kind): Path<String>) -> Response {
     use base64::Engine;
     let pages = &session.session.visitor.pages;
-    let der = pages.certificates.authority().to_vec();
+    let der = pages.app.certificates.authority().to_vec();
     let base64 = base64::engine::general_purpose::STANDARD.encode(&der);
     let (content_type, name, bytes) = match kind.as_str() {
         // Android and Windows.

@@ -40,21 +40,19 @@ use crate::service::ServiceError;
 use crate::service::import::MAX_FILE_BYTES;
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
-use crate::tls::Certificates;
 
 pub use session::Loopback;
 
 /// What every handler has.
 pub(crate) struct Pages {
     app: AppState,
-    certificates: Arc<Certificates>,
     stop: Shutdown,
     texts: Arc<AllTexts>,
 }
 
 /// Every page.
-pub fn router(app: AppState, certificates: Arc<Certificates>, stop: Shutdown) -> Router {
-    let pages = Arc::new(Pages { app, certificates, stop, texts: Arc::new(AllTexts::read()) });
+pub fn router(app: AppState, stop: Shutdown) -> Router {
+    let pages = Arc::new(Pages { app, stop, texts: Arc::new(AllTexts::read()) });
     let person = Router::new()
         .route("/", get(people::show_one))
         .route("/rename", post(people::rename))
@@ -98,6 +96,9 @@ pub fn router(app: AppState, certificates: Arc<Certificates>, stop: Shutdown) ->
         .route("/certificates", get(certificates::show_all).post(certificates::upload))
         .route("/certificates/authority.{kind}", get(certificates::download))
         .route("/certificates/remove", post(certificates::remove))
+        .route("/certificates/acme/on", post(certificates::acme_on))
+        .route("/certificates/acme/off", post(certificates::acme_off))
+        .route("/certificates/acme/renew", post(certificates::acme_renew))
         .route("/rules", get(rules::show_all).post(rules::change))
         .route("/backup", get(backup::list).post(backup::make))
         .route("/backup/verify", post(backup::verify))
@@ -148,7 +149,7 @@ fn status_of(error: &ServiceError) -> StatusCode {
 
 /// Lets the certificate carry the names that rules give the server now.
 async fn renew_certificate(pages: &Pages) {
-    if let Err(error) = crate::running::renew_certificate(&pages.app, &pages.certificates).await {
+    if let Err(error) = crate::service::certificates::renew(&pages.app).await {
         tracing::error!(%error, "the certificate cannot be renewed");
     }
 }

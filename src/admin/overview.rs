@@ -89,7 +89,7 @@ async fn show_overview(session: AdminSession) -> Response {
 /// An own certificate that nobody renewed; the issued one renews itself.
 fn certificate_task(session: &AdminSession, page: &Page) -> Option<Shown> {
     let pages = &session.session.visitor.pages;
-    let in_force = pages.certificates.in_force().filter(|found| found.origin != Origin::Issued)?;
+    let in_force = pages.app.certificates.in_force().filter(|found| found.origin != Origin::Issued)?;
     let days = in_force.ends_at.0.saturating_sub(pages.app.clock.now().0) / 86_400_000;
     (days < 21).then(|| Shown {
         text: page.with("task.certificate-ends", days),
@@ -115,6 +115,7 @@ fn shown(page: &Page, task: &Task) -> Shown {
         Task::DiskFull => ("disk-full", String::new(), "/admin/rules"),
         Task::ListenerFailed { address } => ("listener-failed", address.clone(), "/admin/listeners"),
         Task::BackupsFail { reason } => ("backups-fail", reason.clone(), "/admin/backup"),
+        Task::CertificateFails { reason } => ("certificate-fails", reason.clone(), "/admin/certificates"),
         Task::ClockWrong => ("clock-wrong", String::new(), "/admin/help"),
         Task::NobodyThere => ("nobody-there", String::new(), "/admin/participants"),
         Task::Unregistered { count } => {
@@ -127,7 +128,11 @@ fn shown(page: &Page, task: &Task) -> Shown {
         link_text: page.word("task", &format!("{key}-link")),
         is_urgent: matches!(
             task,
-            Task::DiskFull | Task::ListenerFailed { .. } | Task::BackupsFail { .. } | Task::ClockWrong
+            Task::DiskFull
+                | Task::ListenerFailed { .. }
+                | Task::BackupsFail { .. }
+                | Task::CertificateFails { .. }
+                | Task::ClockWrong
         ),
     }
 }

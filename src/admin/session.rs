@@ -108,7 +108,7 @@ impl Visitor {
             return true;
         }
         // Whoever has the certificate for a name has the name.
-        let in_force = self.pages.certificates.in_force();
+        let in_force = self.pages.app.certificates.in_force();
         in_force.is_some_and(|found| found.names.iter().any(|known| known.eq_ignore_ascii_case(&name)))
     }
 

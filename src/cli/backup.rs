@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use momedo_protocol::time::UnixMillis;
 
 use super::admin::Common;
 use super::output;
@@ -117,7 +116,7 @@ impl Restore {
             return output::json(&restored);
         }
         println!("restored to {}", directory.display());
-        println!("made            {}", time(restored.made_at));
+        println!("made            {}", output::time(restored.made_at));
         println!("fingerprint     {}", restored.fingerprint);
         if let Some(folder) = &restored.replaced {
             println!("the database that was there is in {}", folder.display());
@@ -135,17 +134,7 @@ fn ask(common: &Common, request: BackupRequest) -> anyhow::Result<()> {
             continue;
         }
         let state = if backup.verified { "verified" } else { "DAMAGED" };
-        println!("{}  {}  {} bytes  {state}", backup.name, time(backup.made_at), backup.bytes);
+        println!("{}  {}  {} bytes  {state}", backup.name, output::time(backup.made_at), backup.bytes);
     }
     Ok(())
-}
-
-/// An instant for people, in UTC.
-pub(super) fn time(at: Option<UnixMillis>) -> String {
-    let at = at.and_then(|at| i64::try_from(at.0 / 1000).ok());
-    let Some(at) = at.and_then(|at| time::OffsetDateTime::from_unix_timestamp(at).ok()) else {
-        return "at an unknown time".into();
-    };
-    let (date, time) = (at.date(), at.time());
-    format!("{date} {:02}:{:02} UTC", time.hour(), time.minute())
 }

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use momedo_client::registration::Step;
+use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
 
 /// Prints one compact JSON object on a line of its own.
@@ -11,6 +12,16 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     serde_json::to_writer(&mut out, value)?;
     out.write_all(b"\n")?;
     Ok(out.flush()?)
+}
+
+/// An instant for people: RFC 3339 in UTC, to the second.
+pub(super) fn time(at: Option<UnixMillis>) -> String {
+    let at = at.and_then(|at| i64::try_from(at.0 / 1000).ok());
+    let Some(at) = at.and_then(|at| time::OffsetDateTime::from_unix_timestamp(at).ok()) else {
+        return "–".into();
+    };
+    let (date, time) = (at.date(), at.time());
+    format!("{date}T{:02}:{:02}:{:02}Z", time.hour(), time.minute(), time.second())
 }
 
 /// Says what takes a while, when somebody is watching.
@@ -37,5 +48,16 @@ pub(super) fn progress(step: Step) {
             }
         };
         eprintln!("{text}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_written_as_rfc_3339_has_it() {
+        assert_eq!(time(Some(UnixMillis(1_795_312_001_999))), "2026-11-22T00:00:01Z");
+        assert_eq!((time(None), time(Some(UnixMillis(u64::MAX)))), ("–".into(), "–".into()));
     }
 }

@@ -11,8 +11,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::logging::{self, LogFormat};
 use crate::service::administration::{self, AdminRequest, AdminResponse};
+use crate::service::certificates;
 use crate::tls::Reload;
-use crate::{control, local_pages, running, shutdown};
+use crate::{control, listening, local_pages, running, shutdown};
 
 /// Run the server.
 #[derive(Debug, Args)]
@@ -55,20 +56,20 @@ impl Serve {
         let config = load_config(&path, self.config.as_deref())?;
         let listen = if self.listen.is_empty() { config.listen.addresses.clone() } else { self.listen };
         // Before anything is made: a port in use is the commonest trouble.
-        let listeners = running::bind(&listen).await?;
+        let listeners = listening::bind(&listen).await?;
         let opened = running::open(&path, config, Clock::system()).await?;
         let (trigger, stop) = shutdown::channel();
-        let (mut signals, certificates) = (Signals::new()?, opened.certificates.clone());
+        let (mut signals, app) = (Signals::new()?, opened.app.clone());
         tokio::spawn(async move {
             while signals.next().await == Asked::Reload {
                 tracing::info!("asked to read the certificate files again");
-                tokio::spawn(running::reload_certificate(certificates.clone(), Reload::Always));
+                tokio::spawn(certificates::reload(app.clone(), Reload::Always));
             }
             tracing::info!("stopping");
             trigger.raise();
         });
         let mut page = None;
-        if self.open && local_pages::start(&opened.app, &opened.certificates, &stop).await {
+        if self.open && local_pages::start(&opened.app, &stop).await {
             page = Some(administration::page_address(&opened.app).await?);
         }
         opened

@@ -6,4 +6,5 @@ pub mod limits;
 pub mod ozone;
 pub mod rate;
 pub mod receipt;
+pub mod renewal;
 pub mod role;

@@ -1,4 +1,5 @@
-//! The answer to plain HTTP on the TLS port: a page that leads to the right address.
+//! The answers to plain HTTP on the TLS port: a page that leads to the right address, or what an authority's
+//! check asks for.
 
 use std::net::SocketAddr;
 
@@ -21,6 +22,21 @@ pub fn redirect(head: &[u8], local: SocketAddr) -> String {
     )
 }
 
+/// The path of a `GET` request whose first bytes are `head`.
+pub fn path(head: &[u8]) -> Option<&str> {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
+    std::str::from_utf8(line).ok()?.strip_prefix("GET ")?.split(' ').next()
+}
+
+/// The whole HTTP/1.1 answer that says `text`.
+pub fn text(text: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{text}",
+        text.len()
+    )
+}
+
 /// The request's Host, if it is one that can stand in a page and a header.
 fn host(head: &str) -> Option<String> {
     let line =
@@ -33,6 +49,14 @@ fn host(head: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_read_from_the_request_line_alone() {
+        assert_eq!(path(b"GET /a/b HTTP/1.1\r\nHost: x\r\n"), Some("/a/b"));
+        for head in [&b"POST /a HTTP/1.1\r\n"[..], b"\xff\xfe", b"", b"\r\nGET /a HTTP/1.1"] {
+            assert_eq!(path(head), None);
+        }
+    }
 
     #[test]
     fn the_host_that_was_asked_for_is_kept_and_a_strange_one_is_not() {

@@ -108,6 +108,30 @@ pub enum AdminError {
     /// A certificate that cannot be used.
     #[error("this certificate cannot be used: {0}")]
     UnusableCertificate(String),
+    /// momedo.toml names certificate files.
+    #[error("momedo.toml names certificate files: take them out there first")]
+    CertificateFromFiles,
+    /// The authority's terms were not agreed to.
+    #[error("a public authority issues only to those who agree to its terms")]
+    TermsNotAgreed,
+    /// No name that a public authority certifies, or too many.
+    #[error("1 to 10 public host names are needed, such as chat.example.org: {0}")]
+    UnacceptableDomain(String),
+    /// Not the address of an authority's directory.
+    #[error("the authority's directory is an address that begins with https://")]
+    UnacceptableDirectory,
+    /// Not an e-mail address.
+    #[error("the contact is an e-mail address, or empty")]
+    UnacceptableContact,
+    /// No public authority is to be asked.
+    #[error("certificates from a public authority are switched off")]
+    AcmeOff,
+    /// The authority could not check anything.
+    #[error("the server does not run, so no authority could reach it: start it first")]
+    NotListening,
+    /// The order failed.
+    #[error("no certificate was obtained: {0}")]
+    NoCertificate(String),
 }
 
 impl AdminError {
@@ -149,6 +173,14 @@ impl AdminError {
             Self::LastListener => "last-listener",
             Self::CannotListen(_) => "cannot-listen",
             Self::UnusableCertificate(_) => "unusable-certificate",
+            Self::CertificateFromFiles => "certificate-from-files",
+            Self::TermsNotAgreed => "terms-not-agreed",
+            Self::UnacceptableDomain(_) => "unacceptable-domain",
+            Self::UnacceptableDirectory => "unacceptable-directory",
+            Self::UnacceptableContact => "unacceptable-contact",
+            Self::AcmeOff => "acme-off",
+            Self::NotListening => "not-listening",
+            Self::NoCertificate(_) => "no-certificate",
         }
     }
 
@@ -156,7 +188,10 @@ impl AdminError {
     pub fn detail(&self) -> &str {
         match self {
             Self::RuleOutOfRange(what) | Self::RuleFixed(what) => what,
-            Self::CannotListen(reason) | Self::UnusableCertificate(reason) => reason,
+            Self::CannotListen(reason)
+            | Self::UnusableCertificate(reason)
+            | Self::UnacceptableDomain(reason)
+            | Self::NoCertificate(reason) => reason,
             _ => "",
         }
     }

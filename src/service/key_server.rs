@@ -3,8 +3,6 @@
 //! A bundle is taken only when its signature, sizes and version are right *and* its owner has shown that
 //! every encryption key in it can be opened.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use momedo_protocol::api;
@@ -16,14 +14,15 @@ use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::{KeyBundle, KeyBundleError};
 use momedo_protocol::mceliece::McEliecePublicKey;
-use momedo_protocol::possession::{PossessionAnswer, PossessionChallenge, PossessionContext};
+use momedo_protocol::possession::{PossessionChallenge, PossessionContext};
 use momedo_protocol::random;
 use momedo_protocol::seal::RecipientKeys;
 use momedo_protocol::suite::Suite;
 
 use super::error::compute;
 use super::{ServiceError, devices};
-use crate::domain::limits::{CHALLENGE, MAX_PENDING_BUNDLES, MAX_UNUSED_MCELIECE_KEYS, SESSION};
+use crate::domain::limits::{CHALLENGE, MAX_UNUSED_MCELIECE_KEYS, SESSION};
+use crate::pending_bundles::PendingBundle;
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{BundleRow, ParticipantState, ReadTx, ReservationRow};
@@ -44,49 +43,6 @@ impl Publisher {
             Self::Registering(reservation) => reservation.participant,
             Self::Participant(principal) => principal.participant,
         }
-    }
-}
-
-/// A bundle that waits for its proof of possession.
-struct PendingBundle {
-    challenge_id: String,
-    answer: PossessionAnswer,
-    offered: Duration,
-    bundle: KeyBundle,
-    jws: Jws,
-    device_list: Option<(Jws, DeviceListPayload)>,
-    changes_signature_key: bool,
-}
-
-/// Bundles offered and not proved yet, at most one per participant.
-#[derive(Default)]
-pub struct PendingBundles(Mutex<HashMap<ParticipantId, PendingBundle>>);
-
-impl PendingBundles {
-    fn lock(&self) -> MutexGuard<'_, HashMap<ParticipantId, PendingBundle>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, id: ParticipantId, pending: PendingBundle, now: Duration) -> Result<(), ServiceError> {
-        let mut all = self.lock();
-        if all.len() >= MAX_PENDING_BUNDLES {
-            all.retain(|_, other| now.saturating_sub(other.offered) <= CHALLENGE);
-            if all.len() >= MAX_PENDING_BUNDLES {
-                return Err(ServiceError::Busy);
-            }
-        }
-        all.insert(id, pending);
-        Ok(())
-    }
-
-    /// One answer per challenge: a wrong one ends it.
-    fn take(&self, id: ParticipantId, challenge_id: &str, now: Duration) -> Option<PendingBundle> {
-        let mut all = self.lock();
-        let pending = all.get(&id)?;
-        if pending.challenge_id != challenge_id {
-            return None;
-        }
-        all.remove(&id).filter(|pending| now.saturating_sub(pending.offered) <= CHALLENGE)
     }
 }
 
@@ -207,7 +163,9 @@ pub async fn offer(
         device_list,
         changes_signature_key,
     };
-    app.pending_bundles.put(id, pending, now)?;
+    if !app.pending_bundles.put(id, pending, now) {
+        return Err(ServiceError::Busy);
+    }
     Ok(api::PublishChallenge { challenge_id, challenge, expires_in: CHALLENGE.as_secs() })
 }
 

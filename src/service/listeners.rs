@@ -10,8 +10,7 @@ use super::audit::{self, Action};
 use super::permission::Admin;
 use super::{AdminError, ServiceError, administration};
 use crate::addresses;
-use crate::listening::{Listener, ListenerState};
-use crate::running;
+use crate::listening::{self, Listener, ListenerState};
 use crate::state::App;
 use crate::store::{ReadTx, WriteTx};
 
@@ -80,7 +79,7 @@ pub async fn start_kept(app: &App) {
 }
 
 async fn start_one(app: &App, address: SocketAddr) -> Result<SocketAddr, ServiceError> {
-    match running::bind(&[address]).await {
+    match listening::bind(&[address]).await {
         Ok(listeners) => {
             let mut first = address;
             for listener in listeners {

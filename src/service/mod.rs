@@ -3,6 +3,7 @@
 //! Free functions taking `&App`; the only callers of the store. What may not enter: HTTP, sockets, SQL.
 
 pub mod accounts;
+pub mod acme;
 pub mod admin_error;
 pub mod administration;
 pub mod audit;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::error::compute;
 use super::permission::Admin;
-use super::{ServiceError, administration};
+use super::{ServiceError, acme, administration};
 use crate::activity::HOURS;
 use crate::state::App;
 use crate::store::{KeysRow, OzoneRow, Tick};
@@ -26,6 +26,11 @@ pub enum Task {
     },
     /// The last backup failed.
     BackupsFail {
+        /// Why.
+        reason: String,
+    },
+    /// No certificate was obtained from the public authority.
+    CertificateFails {
         /// Why.
         reason: String,
     },
@@ -57,19 +62,22 @@ pub struct Overview {
 /// How old shared figures may be: counting all waiting mail is work, and many pages may be open.
 const STATUS_AGE: Duration = Duration::from_secs(15);
 
-/// The server in numbers, at most some seconds old.
+/// The server in numbers as JSON, at most some seconds old.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
-pub async fn recent_status(app: &App) -> Result<administration::Status, ServiceError> {
+pub async fn recent_status(app: &App) -> Result<serde_json::Value, ServiceError> {
     let now = app.clock.elapsed();
     let mut kept = app.recent_status.lock().await;
     if let Some((taken, status)) = &*kept
         && now.saturating_sub(*taken) < STATUS_AGE
     {
-        return Ok(administration::Status { online: app.hub.online(), ..status.clone() });
+        let mut status = status.clone();
+        status["online"] = app.hub.online().into();
+        return Ok(status);
     }
-    let status = administration::status(app).await?;
+    let status = serde_json::to_value(administration::status(app).await?)
+        .map_err(|error| ServiceError::Internal(error.to_string()))?;
     *kept = Some((now, status.clone()));
     Ok(status)
 }
@@ -196,6 +204,9 @@ pub async fn overview(app: &App, _: &Admin) -> Result<Overview, ServiceError> {
     }
     if let Some(reason) = status.backups.trouble.clone() {
         tasks.push(Task::BackupsFail { reason });
+    }
+    if let Some(reason) = acme::trouble(app).await? {
+        tasks.push(Task::CertificateFails { reason });
     }
     if app.clock.now().0 < EARLIEST_NOW {
         tasks.push(Task::ClockWrong);

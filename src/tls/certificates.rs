@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -15,8 +14,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use serde::Serialize;
 
-use super::Identity;
+use super::{ACME_ALPN, AuthorityError, Challenges, Identity};
 use crate::config::TlsConfig;
 
 /// Why certificates cannot be used.
@@ -25,6 +25,9 @@ pub enum CertificatesError {
     /// A file of an own certificate cannot be read.
     #[error("cannot read the certificate or key in {0}: PEM files are expected")]
     Unreadable(String),
+    /// Its dates are over.
+    #[error("the certificate has expired")]
+    Expired,
     /// An own certificate and its key do not fit, or are of an unknown kind.
     #[error("cannot use the certificate {certificate} with the key {key}: {reason}")]
     Unfit {
@@ -38,6 +41,9 @@ pub enum CertificatesError {
     /// A certificate of the server's own authority is damaged.
     #[error("cannot use the certificate: {0}")]
     Unusable(#[from] rustls::Error),
+    /// One that answers a check cannot be made.
+    #[error(transparent)]
+    Unmakable(#[from] AuthorityError),
 }
 
 /// When the files of an own certificate are read again.
@@ -55,16 +61,23 @@ pub struct Certificates {
     pub web: Arc<ServerConfig>,
     /// For clients without ALPN.
     pub fixed: Arc<ServerConfig>,
+    /// For a public authority that checks a name.
+    pub challenge: Arc<ServerConfig>,
+    /// What such an authority is answered.
+    pub challenges: Arc<Challenges>,
     leaf: Arc<Exchangeable>,
     /// One from files, by configuration.
     own: Option<OwnCertificate>,
-    /// Whether one that an admin uploaded is in force.
-    uploaded: AtomicBool,
+    /// Where one that is kept in the database comes from, while it is in force.
+    kept: Mutex<Option<Origin>>,
+    /// Why the files could not be read the last time.
+    trouble: Mutex<Option<String>>,
     authority: RwLock<CertificateDer<'static>>,
 }
 
 /// Where the certificate in force comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// The server's own authority.
     Issued,
@@ -72,6 +85,8 @@ pub enum Origin {
     Files,
     /// An admin's upload.
     Uploaded,
+    /// A public authority, which renews it by itself (ACME).
+    Acme,
 }
 
 /// What people may know of the certificate in force.
@@ -79,6 +94,8 @@ pub enum Origin {
 pub struct InForce {
     /// Where it comes from.
     pub origin: Origin,
+    /// When it begins.
+    pub begins_at: UnixMillis,
     /// When it ends.
     pub ends_at: UnixMillis,
     /// SHA-256 of the certificate.
@@ -102,7 +119,7 @@ impl ResolvesServerCert for Exchangeable {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     // Feature `prefer-post-quantum` puts X25519MLKEM768 first.
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
@@ -136,7 +153,8 @@ fn describe(certified: &CertifiedKey, origin: Origin) -> Option<InForce> {
     use x509_parser::extensions::GeneralName;
     let leaf = certified.cert.first()?;
     let (_, parsed) = x509_parser::parse_x509_certificate(leaf).ok()?;
-    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
+    let millis =
+        |seconds| u64::try_from(seconds).ok().map(|seconds| UnixMillis(seconds.saturating_mul(1000)));
     let alternatives = parsed.subject_alternative_name().ok().flatten();
     let name = |name: &GeneralName<'_>| match name {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
@@ -149,7 +167,8 @@ fn describe(certified: &CertifiedKey, origin: Origin) -> Option<InForce> {
     let names = alternatives.map(|found| found.value.general_names.iter().filter_map(name).collect());
     Some(InForce {
         origin,
-        ends_at: UnixMillis(seconds.saturating_mul(1000)),
+        begins_at: millis(parsed.validity().not_before.timestamp())?,
+        ends_at: millis(parsed.validity().not_after.timestamp())?,
         fingerprint: Fingerprint(sha256(leaf)),
         names: names.unwrap_or_default(),
     })
@@ -176,13 +195,20 @@ impl Certificates {
         let mut fixed = server_config(Arc::new(fixed))?;
         // Smoke on older Androids may lack the extension; it proves nothing by the exporter.
         fixed.require_ems = false;
+        let challenges = Arc::new(Challenges::default());
+        let mut challenge = server_config(challenges.clone())?;
+        challenge.require_ems = false;
+        challenge.alpn_protocols = vec![ACME_ALPN.to_vec()];
         let authority = RwLock::new(identity.authority());
         Ok(Self {
             web: Arc::new(web),
             fixed: Arc::new(fixed),
+            challenge: Arc::new(challenge),
+            challenges,
             leaf,
             own,
-            uploaded: AtomicBool::new(false),
+            kept: Mutex::default(),
+            trouble: Mutex::default(),
             authority,
         })
     }
@@ -192,29 +218,32 @@ impl Certificates {
         self.authority.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Checks an uploaded certificate: PEM chain and PEM key.
+    /// Checks a certificate from elsewhere: PEM chain and PEM key.
     ///
     /// # Errors
     /// As [`CertificatesError`] says, also for one whose dates are over.
-    pub fn check_upload(chain: &str, key: &str, now: UnixMillis) -> Result<CertifiedKey, CertificatesError> {
+    pub fn check(
+        chain: &str,
+        key: &str,
+        origin: Origin,
+        now: UnixMillis,
+    ) -> Result<(CertifiedKey, InForce), CertificatesError> {
         let unreadable = |what: &str| CertificatesError::Unreadable(what.to_owned());
         let chain: Vec<_> = CertificateDer::pem_slice_iter(chain.as_bytes())
             .collect::<Result<_, _>>()
             .ok()
             .filter(|chain: &Vec<_>| !chain.is_empty())
-            .ok_or_else(|| unreadable("the uploaded certificate"))?;
-        let key =
-            PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| unreadable("the uploaded key"))?;
+            .ok_or_else(|| unreadable("this certificate"))?;
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| unreadable("this key"))?;
         let certified = certified(chain, key)?;
-        let in_force =
-            describe(&certified, Origin::Uploaded).ok_or_else(|| unreadable("the uploaded certificate"))?;
-        if in_force.ends_at <= now { Err(unreadable("an expired certificate")) } else { Ok(certified) }
+        let about = describe(&certified, origin).ok_or_else(|| unreadable("this certificate"))?;
+        if about.ends_at <= now { Err(CertificatesError::Expired) } else { Ok((certified, about)) }
     }
 
-    /// Puts an uploaded certificate into force; one from files goes before it.
-    pub fn use_uploaded(&self, certified: CertifiedKey) {
+    /// Puts a certificate that is kept in the database into force; one from files goes before it.
+    pub fn use_kept(&self, certified: CertifiedKey, origin: Origin) {
         if self.own.is_none() {
-            self.uploaded.store(true, Ordering::Relaxed);
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin);
             self.put(certified);
         }
     }
@@ -224,21 +253,19 @@ impl Certificates {
     /// # Errors
     /// [`CertificatesError::Unusable`].
     pub fn use_issued(&self, identity: &Identity) -> Result<(), CertificatesError> {
-        self.uploaded.store(false, Ordering::Relaxed);
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.exchange(identity)
     }
 
     /// What people may know of the certificate in force.
     pub fn in_force(&self) -> Option<InForce> {
-        let origin = if self.own.is_some() {
-            Origin::Files
-        } else if self.uploaded.load(Ordering::Relaxed) {
-            Origin::Uploaded
-        } else {
-            Origin::Issued
-        };
+        let origin = if self.own.is_some() { Origin::Files } else { self.kept().unwrap_or(Origin::Issued) };
         let current = self.leaf.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         describe(&current, origin)
+    }
+
+    fn kept(&self) -> Option<Origin> {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether an own certificate is configured.
@@ -253,7 +280,7 @@ impl Certificates {
     pub fn exchange(&self, identity: &Identity) -> Result<(), CertificatesError> {
         // New names may have needed wider constraints.
         *self.authority.write().unwrap_or_else(PoisonError::into_inner) = identity.authority();
-        if self.own.is_none() && !self.uploaded.load(Ordering::Relaxed) {
+        if self.own.is_none() && self.kept().is_none() {
             self.put(certified_pkcs8(identity.leaf())?);
         }
         Ok(())
@@ -262,8 +289,20 @@ impl Certificates {
     /// Reads an own certificate again and puts it into force; true when it did. Blocks on file I/O.
     ///
     /// # Errors
-    /// As [`CertificatesError`] says; the last good certificate stays in force.
+    /// As [`CertificatesError`] says; the last good certificate stays in force. Nobody having asked, the same
+    /// trouble is told once.
     pub fn reload(&self, when: Reload) -> Result<bool, CertificatesError> {
+        let result = self.read_again(when);
+        let mut told = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = result.as_ref().err().map(ToString::to_string);
+        if when == Reload::IfChanged && words.is_some() && *told == words {
+            return Ok(false);
+        }
+        *told = words;
+        result
+    }
+
+    fn read_again(&self, when: Reload) -> Result<bool, CertificatesError> {
         let Some(own) = &self.own else { return Ok(false) };
         // Held to the end, so that of two looks at once the later one counts.
         let mut read = own.read.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::Certificates;
+use super::{ACME_ALPN, Certificates};
 
 /// ALPN of the federation link.
 pub const NEIGHBOUR_ALPN: &[u8] = b"momedo-neighbour/1";
@@ -59,6 +59,8 @@ pub enum Recognised {
     Smoke,
     /// A neighbour server.
     Neighbour,
+    /// A public authority that checks a name; it has its answer.
+    Checked,
 }
 
 /// 32 bytes of keying material that only the two ends of this connection know.
@@ -82,6 +84,15 @@ pub async fn recognise(
     let config = match &protocols {
         Some(protocols) if protocols.iter().any(|protocol| protocol == NEIGHBOUR_ALPN) => {
             return Ok(Recognised::Neighbour);
+        }
+        // Whoever checks a name offers this alone.
+        Some(protocols) if protocols.iter().any(|protocol| protocol == ACME_ALPN) => {
+            let config = certificates.challenge.clone();
+            let mut tls =
+                tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
+            // The certificate was the answer; nothing is said on this connection.
+            tls.shutdown().await?;
+            return Ok(Recognised::Checked);
         }
         Some(_) => certificates.web.clone(),
         None => certificates.fixed.clone(),

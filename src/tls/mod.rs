@@ -10,8 +10,10 @@
 
 mod authority;
 mod certificates;
+mod challenges;
 pub mod door;
 
 pub(crate) use authority::is_private;
 pub use authority::{AuthorityError, Identity, LeafWindow, MADE_AFTER, Names};
 pub use certificates::{Certificates, CertificatesError, InForce, Origin, Reload};
+pub use challenges::{ACME_ALPN, ACME_PATH, Challenges, Expected};

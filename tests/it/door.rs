@@ -14,7 +14,7 @@ use crate::harness::{PATIENCE, Server, text};
 
 /// Takes any certificate: what is looked at here is the door, not the identity.
 #[derive(Debug)]
-struct Anyone;
+pub(crate) struct Anyone;
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(

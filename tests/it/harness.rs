@@ -41,6 +41,8 @@ pub(crate) struct Server {
     pub(crate) address: String,
     /// Error lines in the log are part of the test.
     pub(crate) expects_errors: bool,
+    /// What the program finds in its environment besides.
+    pub(crate) environment: Vec<(&'static str, PathBuf)>,
 }
 
 pub(crate) fn program() -> Command {
@@ -114,7 +116,13 @@ impl Server {
     pub(crate) fn unstarted() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("data")).unwrap();
-        Self { process: None, folder, address: "127.0.0.1:0".into(), expects_errors: false }
+        Self {
+            process: None,
+            folder,
+            address: "127.0.0.1:0".into(),
+            expects_errors: false,
+            environment: Vec::new(),
+        }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -135,6 +143,7 @@ impl Server {
         let mut process = program()
             .args(["serve", "--listen", &self.address, "--data-dir"])
             .arg(self.data())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -288,7 +297,7 @@ impl Inside {
     pub(crate) async fn start() -> Self {
         let mut server = Server::prepare("");
         let (clock, config) = (Clock::manual(), Config::default());
-        let listeners = running::bind(&[server.address.parse().unwrap()]).await.unwrap();
+        let listeners = momedo::listening::bind(&[server.address.parse().unwrap()]).await.unwrap();
         let opened = running::open(&server.data(), config, clock.clone()).await.unwrap();
         let app = opened.app.clone();
         let (trigger, stop) = shutdown::channel();

@@ -3,8 +3,10 @@
 
 mod harness;
 
+mod acme;
 mod admin_attacks;
 mod admin_pages;
+mod authority;
 mod backup;
 mod broken_line;
 mod browser;

@@ -1,6 +1,7 @@
 //! `momedo admin`: beside a running server over its control socket, without one on the data itself.
 
 mod ask;
+mod certificate;
 mod chat;
 mod class;
 mod participant;
@@ -12,6 +13,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use momedo_protocol::encoding::encode_base64;
 use momedo_protocol::random;
+use momedo_protocol::time::UnixMillis;
 use serde_json::Value;
 
 use super::{DataDir, backup, output};
@@ -61,6 +63,9 @@ pub(super) enum Admin {
     /// Addresses the server listens on
     #[command(subcommand)]
     Listener(surroundings::Listener),
+    /// The certificate browsers see: show, exchange, or have a public authority issue it
+    #[command(subcommand)]
+    Certificate(certificate::Certificate),
     /// Accounts of the admin pages
     #[command(subcommand)]
     Account(surroundings::Account),
@@ -146,7 +151,7 @@ impl Admin {
                 let backups = &status.backups;
                 match backups.last_at {
                     Some(at) => {
-                        let newest = backup::time(Some(at));
+                        let newest = output::time(Some(at));
                         println!(
                             "backups         {} ({} bytes), the last {newest}",
                             backups.count, backups.bytes
@@ -184,6 +189,7 @@ impl Admin {
             Self::Group(command) => command.run(),
             Self::Chat(command) => command.run(),
             Self::Listener(command) => command.run(),
+            Self::Certificate(command) => command.run(),
             Self::Account(command) => command.run(),
             Self::Rules(command) => command.run(),
             Self::Log { common, search, limit } => {
@@ -218,6 +224,14 @@ fn password(file: Option<PathBuf>) -> anyhow::Result<(String, bool)> {
     Ok((line.strip_suffix('\r').unwrap_or(line).to_owned(), false))
 }
 
+/// Fields that hold an instant; the rest of a line is printed as it is.
+const INSTANTS: &[&str] = &["at", "seen_at", "until", "expires_at"];
+
+/// An instant of a line.
+fn time(value: &Value) -> String {
+    output::time(value.as_u64().map(UnixMillis))
+}
+
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -245,7 +259,11 @@ impl Common {
             } else if fields.is_empty() {
                 println!("done");
             } else {
-                println!("{}", fields.iter().map(|field| text(&line[*field])).collect::<Vec<_>>().join("\t"));
+                let shown = |field: &&str| match INSTANTS.contains(field) {
+                    true => time(&line[*field]),
+                    false => text(&line[*field]),
+                };
+                println!("{}", fields.iter().map(shown).collect::<Vec<_>>().join("\t"));
             }
         }
         Ok(())

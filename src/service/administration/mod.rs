@@ -11,15 +11,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use request::{
-    AccountRequest, AdminRequest, ChatRequest, ClassRequest, ListenerRequest, ParticipantRequest, Password,
+    AccountRequest, AdminRequest, CertificateRequest, ChatRequest, ClassRequest, ListenerRequest,
+    ParticipantRequest, Password,
 };
 
 use super::audit::Action;
 use super::backup::{self, Backup, BackupRequest, BackupStatus};
+use super::certificates::Upload;
 use super::permission::Admin;
 use super::registration::code_hash;
 use super::{
-    ServiceError, accounts, audit, classes, groups, import, listeners, overview, people, rules, set_up,
+    ServiceError, accounts, acme, audit, certificates, classes, groups, import, listeners, overview, people,
+    rules, set_up,
 };
 use crate::state::App;
 use crate::store::{PeopleFilter, PersonId, PersonRow, ReadTx, SCHEMA_VERSION};
@@ -134,6 +137,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
         }
         AdminRequest::Listener(request) => listener(app, admin, request).await,
         AdminRequest::Account(request) => account(app, admin, request).await,
+        AdminRequest::Certificate(request) => certificate(app, admin, request).await,
         AdminRequest::Backup(request) => {
             let makes = matches!(request, BackupRequest::Now);
             let backups = backup::execute(app, request).await?;
@@ -292,6 +296,31 @@ async fn listener(app: &App, admin: &Admin, request: ListenerRequest) -> Result<
         }
     }
     lines(listeners::list(app, admin).await?)
+}
+
+async fn certificate(
+    app: &App,
+    admin: &Admin,
+    request: CertificateRequest,
+) -> Result<AdminResponse, ServiceError> {
+    use CertificateRequest as R;
+    match request {
+        R::Status => {}
+        R::Use { chain, key } => {
+            certificates::upload(app, admin, Upload { chain, key: key.0, acme: false }).await?;
+        }
+        R::Remove => certificates::remove(app, admin).await?,
+        R::AcmeOn { choice, agrees_to_terms } => {
+            acme::switch_on(app, admin, choice, agrees_to_terms).await?;
+            // Whoever types wants to know; without a server the next start orders it.
+            if !app.listeners.running().is_empty() {
+                acme::obtain(app).await?;
+            }
+        }
+        R::AcmeOff => acme::switch_off(app, admin).await?,
+        R::AcmeRenew => acme::obtain(app).await?,
+    }
+    lines(vec![certificates::status(app, admin).await?])
 }
 
 async fn account(app: &App, admin: &Admin, request: AccountRequest) -> Result<AdminResponse, ServiceError> {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::domain::role::{AccountRole, Role};
+use crate::service::acme::Choice;
 use crate::service::backup::BackupRequest;
 use crate::service::rules::Rules;
 use crate::store::ImportId;
@@ -70,6 +71,8 @@ pub enum AdminRequest {
     Listener(ListenerRequest),
     /// Accounts of the admin pages.
     Account(AccountRequest),
+    /// The certificate in force.
+    Certificate(CertificateRequest),
     /// Makes, lists or verifies backups.
     Backup(BackupRequest),
     /// What admins did, newest first.
@@ -131,6 +134,19 @@ pub enum ListenerRequest {
     Start { address: String },
     Stop { address: String },
     Remove { address: String },
+}
+
+/// About the certificate. `chain` and `key` are PEM.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the use cases say what each field means")]
+pub enum CertificateRequest {
+    Status,
+    Use { chain: String, key: Password },
+    Remove,
+    AcmeOn { choice: Choice, agrees_to_terms: bool },
+    AcmeOff,
+    AcmeRenew,
 }
 
 /// About accounts of the admin pages.
