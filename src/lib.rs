@@ -14,7 +14,7 @@
 //! | [`hub`], [`sessions`], [`staff_sessions`], [`rates`], [`pending_bundles`], [`previews`], [`activity`] | who is connected, logged in, and how often: in memory |
 //! | [`listening`] | the listeners that run |
 //! | [`domain`] | rules without I/O |
-//! | [`config`], [`clock`], [`addresses`], [`data_directory`] | the surroundings |
+//! | [`config`], [`clock`], [`addresses`], [`data_directory`], [`autostart`] | the surroundings |
 //!
 //! Arrows go one way: `cli → server, tasks → http, control → service → state → store, hub → domain →
 //! momedo-protocol`.
@@ -23,6 +23,7 @@ pub mod acme;
 pub mod activity;
 pub mod addresses;
 pub mod admin;
+pub mod autostart;
 pub mod cli;
 pub mod clock;
 pub mod config;

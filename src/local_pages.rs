@@ -28,10 +28,10 @@ const MAX_CONNECTIONS: usize = 64;
 /// A request's header, in bytes and seconds.
 const MAX_HEADER: (usize, Duration) = (16 * 1024, Duration::from_secs(30));
 
-/// Begins to serve; false when loopback cannot be had, which fails nothing.
-pub async fn start(app: &AppState, stop: &Shutdown) -> bool {
+/// Begins to serve, on `port` if it is free; the port, unless loopback cannot be had, which fails nothing.
+pub async fn start(app: &AppState, port: Option<u16>, stop: &Shutdown) -> Option<u16> {
     let at = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    let listener = match at(PORT).await {
+    let listener = match at(port.unwrap_or(PORT)).await {
         Ok(listener) => Ok(listener),
         Err(_) => at(0).await,
     };
@@ -40,7 +40,7 @@ pub async fn start(app: &AppState, stop: &Shutdown) -> bool {
         Ok(bound) => bound,
         Err(error) => {
             tracing::warn!(%error, "no pages on loopback");
-            return false;
+            return None;
         }
     };
     let base = format!("http://127.0.0.1:{port}/admin");
@@ -48,7 +48,7 @@ pub async fn start(app: &AppState, stop: &Shutdown) -> bool {
     let router = admin::router(app.clone(), stop.clone());
     tokio::spawn(serve(listener, router.layer(axum::Extension(Loopback(port))), stop.clone()));
     *app.local_pages.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(base);
-    true
+    Some(port)
 }
 
 async fn serve(listener: TcpListener, router: axum::Router, mut stop: Shutdown) {

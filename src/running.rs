@@ -13,7 +13,7 @@ use crate::data_directory::{DataDirectory, DataDirectoryError};
 use crate::hub::Hub;
 use crate::listening::BindError;
 use crate::service::certificates::{self, RenewalError};
-use crate::service::{ServiceError, rules};
+use crate::service::{ServiceError, backup, rules};
 use crate::shutdown::Shutdown;
 use crate::state::{App, AppState};
 use crate::store::{Store, StoreError, StoreOptions};
@@ -49,6 +49,15 @@ pub struct Opened {
     directory: DataDirectory,
 }
 
+/// How serving ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// For good.
+    Stopped,
+    /// To start again on these addresses.
+    ToRestart(Vec<SocketAddr>),
+}
+
 /// Opens a data directory: locks it, opens or makes the database, makes or renews the certificates.
 ///
 /// Blocks; making an identity at the first start takes a second or two.
@@ -57,6 +66,7 @@ pub struct Opened {
 /// As [`StartError`] says.
 pub async fn open(path: &Path, config: Config, clock: Clock) -> Result<Opened, StartError> {
     let directory = DataDirectory::lock(path)?;
+    let taken = backup::take(&directory, clock.now());
     let hub = Arc::new(Hub::new(config.listen.max_streams_per_device));
     let listening = hub.clone();
     let options = StoreOptions {
@@ -69,6 +79,11 @@ pub async fn open(path: &Path, config: Config, clock: Clock) -> Result<Opened, S
         &options,
         Box::new(move |batch| listening.delivered(batch)),
     )?;
+    if let Some(taken) = taken
+        && let Err(error) = backup::note(&store, taken).await
+    {
+        tracing::warn!(%error, "the log does not tell of the restore yet; the next start tries again");
+    }
     let rules = rules::kept(&store).await?;
     let in_force = rules.over(&config);
     let (certificates, identity) = certificates::open(&store, &in_force, &clock).await?;
@@ -79,6 +94,8 @@ pub async fn open(path: &Path, config: Config, clock: Clock) -> Result<Opened, S
 impl Opened {
     /// Serves on `listeners` until `stop` turns true, then finishes writes and closes the database.
     ///
+    /// Says whether it is to start again, and on which addresses.
+    ///
     /// `ready` is called with the bound addresses as soon as connections are taken.
     ///
     /// # Errors
@@ -88,7 +105,7 @@ impl Opened {
         listeners: Vec<TcpListener>,
         stop: Shutdown,
         ready: impl FnOnce(&[SocketAddr]),
-    ) -> Result<(), StartError> {
+    ) -> Result<Ended, StartError> {
         // The pages may stop the server too.
         let (trigger, stopped) = crate::shutdown::channel();
         *self.app.stop.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(trigger);
@@ -116,6 +133,6 @@ impl Opened {
         let _: Result<_, _> = control.await;
         while tasks.join_next().await.is_some() {}
         self.app.store.close().await;
-        Ok(())
+        Ok(if self.app.restarts() { Ended::ToRestart(bound) } else { Ended::Stopped })
     }
 }

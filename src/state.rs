@@ -1,11 +1,13 @@
 //! Everything a use case may need, behind one cheap clone.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 
 use momedo_protocol::invite::InviteCode;
+use momedo_protocol::time::UnixMillis;
 use tokio::sync::Semaphore;
 
 use crate::activity::Activity;
@@ -68,8 +70,12 @@ pub struct App {
     pub certificate_wanted: tokio::sync::Notify,
     /// Where the pages are on loopback, if they are there.
     pub local_pages: Mutex<Option<String>>,
+    /// A prepared restore that waits for its confirmation: its ID, and when the backup was made.
+    pub staged_restore: Mutex<Option<(String, Option<UnixMillis>)>>,
     /// Ends the server, once it serves.
     pub stop: Mutex<Option<Trigger>>,
+    /// Whether it is to start again then.
+    restarts: AtomicBool,
 }
 
 /// What handlers and background loops hold.
@@ -110,8 +116,34 @@ impl App {
             certificate_orders: tokio::sync::Mutex::default(),
             certificate_wanted: tokio::sync::Notify::new(),
             local_pages: Mutex::default(),
+            staged_restore: Mutex::default(),
             stop: Mutex::default(),
+            restarts: AtomicBool::new(false),
         })
+    }
+
+    /// Ends the server.
+    pub fn end(&self) {
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(trigger) = stop {
+            trigger.raise();
+        }
+    }
+
+    /// Ends the server, and has it start again.
+    pub fn restart(&self) {
+        self.restarts.store(true, Ordering::SeqCst);
+        self.end();
+    }
+
+    /// Takes a restart back: whoever asks the process to stop means it.
+    pub fn stay_down(&self) {
+        self.restarts.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the server is to start again after it ended.
+    pub fn restarts(&self) -> bool {
+        self.restarts.load(Ordering::SeqCst)
     }
 
     /// The settings in force.

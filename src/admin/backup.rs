@@ -40,7 +40,7 @@ fn row(page: &Page, backup: Backup) -> Row {
     }
 }
 
-async fn list_with(session: &AdminSession, page: Page, status: StatusCode) -> Response {
+pub(super) async fn list_with(session: &AdminSession, page: Page, status: StatusCode) -> Response {
     let app = &session.session.visitor.pages.app;
     match backup::list(app).await {
         Ok(backups) => {

@@ -18,6 +18,7 @@ mod log_in;
 mod overview;
 mod page;
 mod people;
+mod restore;
 mod rules;
 mod session;
 mod set_up;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
@@ -103,6 +105,12 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/backup", get(backup::list).post(backup::make))
         .route("/backup/verify", post(backup::verify))
         .route("/backup/download", post(backup::download))
+        .route("/backup/restore", post(restore::choose))
+        // As large as a backup is; what is free on the disk limits it.
+        .route("/backup/restore/upload", post(restore::upload).layer(DefaultBodyLimit::disable()))
+        .route("/backup/restore/confirm", post(restore::confirm))
+        .route("/backup/restore/cancel", post(restore::cancel))
+        .route("/autostart", post(overview::switch_autostart))
         .route("/log", get(log::list))
         .route("/log.csv", get(log::export))
         .route("/account", get(accounts::own))
@@ -116,7 +124,7 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .fallback(no_such_page)
         // A refused upload must not leave the line broken.
         .layer(axum::middleware::from_fn(crate::http::drain::refused))
-        .layer(axum::extract::DefaultBodyLimit::max(MAX_FILE_BYTES + 64 * 1024))
+        .layer(DefaultBodyLimit::max(MAX_FILE_BYTES + 64 * 1024))
         .layer(axum::middleware::map_response(page::headers));
     Router::new()
         // What people type: both with and without a slash at the end.

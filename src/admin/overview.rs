@@ -11,9 +11,10 @@ use super::page::{Page, show};
 use super::session::{AdminSession, Form, Visitor, refuse};
 use super::{error_page, log_in, set_up, status_of};
 use crate::activity::HOURS;
+use crate::autostart::{self, Autostart};
 use crate::service::audit::{self, Action};
 use crate::service::overview::{self, Overview, Task};
-use crate::service::{ServiceError, set_up as setting_up};
+use crate::service::{AdminError, ServiceError, set_up as setting_up};
 use crate::tls::Origin;
 
 #[derive(Template)]
@@ -26,6 +27,9 @@ struct OverviewPage {
     most: u64,
     messages: u64,
     now: UnixMillis,
+    autostart_text: String,
+    autostart_is_on: bool,
+    autostart_switches: bool,
 }
 
 /// A task in words.
@@ -83,7 +87,53 @@ async fn show_overview(session: AdminSession) -> Response {
     let messages = overview.messages_per_hour.iter().sum();
     let nonce = page.nonce.clone();
     let now = app.clock.now();
-    show(StatusCode::OK, &nonce, &OverviewPage { page, overview, tasks, bars, most, messages, now })
+    let directory = app.store.directory().to_owned();
+    let autostart = tokio::task::spawn_blocking(move || autostart::status(&directory)).await;
+    let autostart = autostart.ok().and_then(Result::ok).unwrap_or(Autostart::Unavailable);
+    let (word, switches) = match &autostart {
+        Autostart::On { .. } => ("on", true),
+        Autostart::Other { .. } => ("other", true),
+        Autostart::Off => ("off", true),
+        Autostart::Service => ("service", false),
+        Autostart::Unavailable => ("unavailable", false),
+    };
+    let template = OverviewPage {
+        overview,
+        tasks,
+        bars,
+        most,
+        messages,
+        now,
+        autostart_text: page.word("autostart", word),
+        autostart_is_on: matches!(autostart, Autostart::On { .. }),
+        autostart_switches: switches,
+        page,
+    };
+    show(StatusCode::OK, &nonce, &template)
+}
+
+#[derive(Deserialize)]
+pub(super) struct AutostartForm {
+    on: u8,
+}
+
+/// Switches starting with the computer on or off, for the account that the server runs under.
+pub(super) async fn switch_autostart(Form(session, form): Form<AutostartForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let (directory, on) = (app.store.directory().to_owned(), form.on == 1);
+    let switched = async {
+        let refused = |reason: String| ServiceError::from(AdminError::NoAutostart(reason));
+        tokio::task::spawn_blocking(move || autostart::switch(&directory, on))
+            .await
+            .map_err(|error| refused(error.to_string()))?
+            .map_err(|error| refused(error.to_string()))?;
+        let action = if on { Action::AutostartOn } else { Action::AutostartOff };
+        audit::note(app, session.admin.account(), action, "").await
+    };
+    match switched.await {
+        Ok(()) => Redirect::to("/admin").into_response(),
+        Err(error) => error_page(session.page("overview"), status_of(&error), &error),
+    }
 }
 
 /// An own certificate that nobody renewed; the issued one renews itself.
@@ -155,10 +205,7 @@ pub(super) async fn stop(Form(session, Nothing {}): Form<Nothing>) -> Response {
     if let Err(error) = noted {
         tracing::warn!(%error, "stopping could not be noted in the log");
     }
-    let stop = app.stop.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-    if let Some(trigger) = stop {
-        trigger.raise();
-    }
+    app.end();
     let page = session.page("stopped");
     let nonce = page.nonce.clone();
     show(StatusCode::OK, &nonce, &StoppedPage { page })

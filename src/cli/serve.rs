@@ -9,11 +9,16 @@ use clap::Args;
 use super::DataDir;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::data_directory::DataDirectoryError;
 use crate::logging::{self, LogFormat};
+use crate::running::{Ended, Opened, StartError};
 use crate::service::administration::{self, AdminRequest, AdminResponse};
 use crate::service::certificates;
 use crate::tls::Reload;
 use crate::{control, listening, local_pages, running, shutdown};
+
+/// How long a restart waits for the data folder.
+const RESTART_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Run the server.
 #[derive(Debug, Args)]
@@ -34,30 +39,52 @@ pub(super) struct Serve {
     log_format: LogFormat,
 }
 
+/// What a start that follows a restore takes over from the one before: people find the server where it was.
+#[derive(Default)]
+struct Before {
+    addresses: Vec<SocketAddr>,
+    local_port: Option<u16>,
+}
+
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
         logging::start(self.log_format);
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let result = runtime.block_on(self.serve());
-        // Whatever still runs has had its time.
-        runtime.shutdown_timeout(std::time::Duration::from_millis(500));
-        result
+        let mut before = None;
+        loop {
+            // One for each life: nothing of the one before goes on.
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let result = runtime.block_on(self.serve(before));
+            // Whatever still runs has had its time.
+            runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+            before = result?;
+            if before.is_none() {
+                return Ok(());
+            }
+            tracing::info!("starting again");
+        }
     }
 
-    async fn serve(self) -> anyhow::Result<()> {
+    /// Serves; what the next start takes over, if there is to be one.
+    async fn serve(&self, before: Option<Before>) -> anyhow::Result<Option<Before>> {
         // The usual soft limit of 1,024 files is less than one school's connections.
         if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
             tracing::warn!(%error, "the limit of open files cannot be raised");
         }
         let path = self.data.path()?;
-        if self.open && open_running(&path).await {
-            return Ok(());
+        let is_first = before.is_none();
+        if is_first && self.open && open_running(&path).await {
+            return Ok(None);
         }
         let config = load_config(&path, self.config.as_deref())?;
-        let listen = if self.listen.is_empty() { config.listen.addresses.clone() } else { self.listen };
+        let Before { addresses, local_port } = before.unwrap_or_default();
+        let listen = match (addresses.is_empty(), self.listen.is_empty()) {
+            (false, _) => addresses,
+            (true, false) => self.listen.clone(),
+            (true, true) => config.listen.addresses.clone(),
+        };
         // Before anything is made: a port in use is the commonest trouble.
         let listeners = listening::bind(&listen).await?;
-        let opened = running::open(&path, config, Clock::system()).await?;
+        let opened = open(&path, config, is_first).await?;
         let (trigger, stop) = shutdown::channel();
         let (mut signals, app) = (Signals::new()?, opened.app.clone());
         tokio::spawn(async move {
@@ -66,13 +93,17 @@ impl Serve {
                 tokio::spawn(certificates::reload(app.clone(), Reload::Always));
             }
             tracing::info!("stopping");
+            app.stay_down();
             trigger.raise();
         });
-        let mut page = None;
-        if self.open && local_pages::start(&opened.app, &stop).await {
-            page = Some(administration::page_address(&opened.app).await?);
+        let (mut page, mut port) = (None, None);
+        if self.open {
+            port = local_pages::start(&opened.app, local_port, &stop).await;
+            if is_first && port.is_some() {
+                page = Some(administration::page_address(&opened.app).await?);
+            }
         }
-        opened
+        let ended = opened
             .serve(listeners, stop, |addresses| {
                 use std::io::Write;
                 let mut out = std::io::stdout().lock();
@@ -89,7 +120,25 @@ impl Serve {
             })
             .await?;
         tracing::info!("stopped");
-        Ok(())
+        Ok(match ended {
+            Ended::Stopped => None,
+            Ended::ToRestart(addresses) => Some(Before { addresses, local_port: port }),
+        })
+    }
+}
+
+/// Opens the data. A restart waits a while for a command that took it in between.
+async fn open(path: &std::path::Path, config: Config, is_first: bool) -> Result<Opened, StartError> {
+    let deadline = std::time::Instant::now() + RESTART_PATIENCE;
+    loop {
+        match running::open(path, config.clone(), Clock::system()).await {
+            Err(StartError::Directory(DataDirectoryError::Locked(_)))
+                if !is_first && std::time::Instant::now() < deadline =>
+            {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+            opened => return opened,
+        }
     }
 }
 

@@ -283,7 +283,7 @@ pub async fn disable_one_time_passwords(
 }
 
 /// Asks for the password of who is logged in already.
-async fn confirm_password(
+pub(super) async fn confirm_password(
     app: &App,
     staff: &Staff,
     password: Zeroizing<String>,

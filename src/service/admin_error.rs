@@ -123,6 +123,21 @@ pub enum AdminError {
     /// Not an e-mail address.
     #[error("the contact is an e-mail address, or empty")]
     UnacceptableContact,
+    /// The name typed is not this server's.
+    #[error("this is not the server's name: type it as it stands at the top of the page")]
+    WrongServerName,
+    /// Nothing waits for this confirmation (any more).
+    #[error("this restore is over: choose the backup again")]
+    RestoreGone,
+    /// A sealed file without its passphrase.
+    #[error("this file is sealed: its passphrase is needed")]
+    PassphraseNeeded,
+    /// A file that is no usable backup.
+    #[error("this backup cannot be used: {0}")]
+    UnusableBackup(String),
+    /// Starting with the computer cannot be switched.
+    #[error("starting with the computer cannot be switched: {0}")]
+    NoAutostart(String),
     /// No public authority is to be asked.
     #[error("certificates from a public authority are switched off")]
     AcmeOff,
@@ -178,6 +193,11 @@ impl AdminError {
             Self::UnacceptableDomain(_) => "unacceptable-domain",
             Self::UnacceptableDirectory => "unacceptable-directory",
             Self::UnacceptableContact => "unacceptable-contact",
+            Self::WrongServerName => "wrong-server-name",
+            Self::RestoreGone => "restore-gone",
+            Self::PassphraseNeeded => "passphrase-needed",
+            Self::UnusableBackup(_) => "unusable-backup",
+            Self::NoAutostart(_) => "no-autostart",
             Self::AcmeOff => "acme-off",
             Self::NotListening => "not-listening",
             Self::NoCertificate(_) => "no-certificate",
@@ -191,6 +211,8 @@ impl AdminError {
             Self::CannotListen(reason)
             | Self::UnusableCertificate(reason)
             | Self::UnacceptableDomain(reason)
+            | Self::UnusableBackup(reason)
+            | Self::NoAutostart(reason)
             | Self::NoCertificate(reason) => reason,
             _ => "",
         }

@@ -50,6 +50,10 @@ pub enum Action {
     BackupMade,
     BackupDownloaded,
     BackupRestored,
+    RestoreConfirmed,
+    RestoreFailed,
+    AutostartOn,
+    AutostartOff,
     ServerStopped,
 }
 
@@ -95,6 +99,10 @@ impl Action {
         Self::BackupMade,
         Self::BackupDownloaded,
         Self::BackupRestored,
+        Self::RestoreConfirmed,
+        Self::RestoreFailed,
+        Self::AutostartOn,
+        Self::AutostartOff,
         Self::ServerStopped,
     ];
 
@@ -140,6 +148,10 @@ impl Action {
             Self::BackupMade => "backup-made",
             Self::BackupDownloaded => "backup-downloaded",
             Self::BackupRestored => "backup-restored",
+            Self::RestoreConfirmed => "restore-confirmed",
+            Self::RestoreFailed => "restore-failed",
+            Self::AutostartOn => "autostart-on",
+            Self::AutostartOff => "autostart-off",
             Self::ServerStopped => "server-stopped",
         }
     }

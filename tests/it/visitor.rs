@@ -98,7 +98,22 @@ impl<'a> Visitor<'a> {
         self.request("POST", path, "multipart/form-data; boundary=b", &body)
     }
 
-    pub(crate) fn request(&mut self, method: &str, path: &str, kind: &str, body: &str) -> Answer {
+    /// Uploads a backup with its passphrase.
+    pub(crate) fn upload_backup(&mut self, passphrase: &str, file: &[u8]) -> Answer {
+        let token = self.get("/admin/backup").field("csrf");
+        let mut body = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{token}\r\n\
+             --b\r\nContent-Disposition: form-data; name=\"passphrase\"\r\n\r\n{passphrase}\r\n\
+             --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n"
+        )
+        .into_bytes();
+        body.extend_from_slice(file);
+        body.extend_from_slice(b"\r\n--b--\r\n");
+        self.request("POST", "/admin/backup/restore/upload", "multipart/form-data; boundary=b", body)
+    }
+
+    pub(crate) fn request(&mut self, method: &str, path: &str, kind: &str, body: impl AsRef<[u8]>) -> Answer {
+        let body = body.as_ref();
         let host = self.host.clone().unwrap_or_else(|| self.server.address.clone());
         let cookies: Vec<String> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -115,7 +130,7 @@ impl<'a> Visitor<'a> {
             head += &format!("{line}\r\n");
         }
         let mut stream = tls(self.server);
-        stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
+        stream.write_all(&[format!("{head}\r\n").as_bytes(), body].concat()).unwrap();
         let text = read_to_end(&mut stream);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());

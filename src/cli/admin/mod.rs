@@ -1,6 +1,7 @@
 //! `momedo admin`: beside a running server over its control socket, without one on the data itself.
 
 mod ask;
+mod autostart;
 mod certificate;
 mod chat;
 mod class;
@@ -63,6 +64,9 @@ pub(super) enum Admin {
     /// Addresses the server listens on
     #[command(subcommand)]
     Listener(surroundings::Listener),
+    /// Start the server when you log in to this computer
+    #[command(subcommand)]
+    Autostart(autostart::Autostart),
     /// The certificate browsers see: show, exchange, or have a public authority issue it
     #[command(subcommand)]
     Certificate(certificate::Certificate),
@@ -189,6 +193,7 @@ impl Admin {
             Self::Group(command) => command.run(),
             Self::Chat(command) => command.run(),
             Self::Listener(command) => command.run(),
+            Self::Autostart(command) => command.run(),
             Self::Certificate(command) => command.run(),
             Self::Account(command) => command.run(),
             Self::Rules(command) => command.run(),

@@ -15,6 +15,7 @@ mod export;
 mod folder;
 mod restore;
 mod sealed;
+mod staged;
 
 use std::path::Path;
 
@@ -25,6 +26,8 @@ use zeroize::Zeroizing;
 pub use error::BackupError;
 pub use export::{Download, Exported, Overwrite, download, export_from, export_to};
 pub use restore::{Replace, Restored, restore};
+pub use staged::{Staged, Upload, cancel, confirm, stage_kept};
+pub(crate) use staged::{note, take};
 
 use crate::config::BackupConfig;
 use crate::domain::backup::{BackupName, MARGIN_BYTES, Made, is_due};

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::error::{file, unusable};
 use super::export::copy;
 use super::folder::{Unfinished, check_room, folder_of, sweep};
-use super::{BackupError, Passphrase, sealed};
+use super::{BackupError, Passphrase, sealed, staged};
 use crate::data_directory::{
     DataDirectory, DataDirectoryError, create_private_file, create_private_folder, sync_folder,
 };
@@ -90,6 +90,30 @@ fn restore_locked(
     }
     // Nobody else works here: the lock is ours.
     sweep(directory, Duration::ZERO)?;
+    staged::forget(directory).map_err(file("tidy", directory))?;
+    let mut prepared = prepare(source, from, directory, passphrase)?;
+    let restored = prepared.database.take().expect("it was just prepared");
+    let replaced = put_in_place(restored.path(), directory, now)?;
+    let Prepared { made_at, schema, fingerprint, .. } = prepared;
+    staged::note_at_machine(directory, now, made_at);
+    Ok(Restored { made_at, schema, fingerprint, replaced })
+}
+
+/// A verified database with a life of its own, not in its place yet.
+pub(super) struct Prepared {
+    pub(super) database: Option<Unfinished>,
+    pub(super) made_at: Option<UnixMillis>,
+    pub(super) schema: u32,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// Makes a complete, verified database of the copy `from` in `directory`, under an unfinished name.
+pub(super) fn prepare(
+    source: &mut File,
+    from: &Path,
+    directory: &Path,
+    passphrase: Option<&Passphrase>,
+) -> Result<Prepared, BackupError> {
     let restored = Unfinished::in_folder(directory);
     unpack(source, from, passphrase, &restored)?;
     // Keys stand where the backup stands, under names made of their digests.
@@ -102,10 +126,23 @@ fn restore_locked(
     let fingerprint = fingerprint(restored.path()).map_err(&failed)?;
     copies::begin_new_life(restored.path()).map_err(&failed)?;
     adopt_owner(restored.path(), directory);
-    let replaced = if is_occupied { Some(move_aside(directory, now)?) } else { None };
-    restored.rename(&directory.join(DATABASE[0]))?;
     let made_at = contents.made.map(|made| made.at);
-    Ok(Restored { made_at, schema: contents.schema, fingerprint, replaced })
+    Ok(Prepared { database: Some(restored), made_at, schema: contents.schema, fingerprint })
+}
+
+/// Gives a prepared database its name, after what was there was kept; where that went. Cut off in between, the
+/// old one is whole and in place.
+pub(super) fn put_in_place(
+    prepared: &Path,
+    directory: &Path,
+    now: UnixMillis,
+) -> Result<Option<PathBuf>, BackupError> {
+    let is_occupied = DATABASE.iter().any(|name| directory.join(name).symlink_metadata().is_ok());
+    let replaced = if is_occupied { Some(move_aside(directory, now)?) } else { None };
+    let database = directory.join(DATABASE[0]);
+    fs::rename(prepared, &database).map_err(file("rename to", &database))?;
+    sync_folder(directory).map_err(file("finish", directory))?;
+    Ok(replaced)
 }
 
 /// Copies the file into the data directory, opening it if it is sealed.
@@ -168,7 +205,7 @@ fn move_aside(directory: &Path, now: UnixMillis) -> Result<PathBuf, BackupError>
 
 /// Gives a file to whom the data directory belongs: an administrator restores for the server's own user.
 #[cfg(unix)]
-fn adopt_owner(path: &Path, directory: &Path) {
+pub(super) fn adopt_owner(path: &Path, directory: &Path) {
     use std::os::unix::fs::{MetadataExt, chown};
     let owner = |path: &Path| fs::metadata(path).map(|file| (file.uid(), file.gid()));
     if let (Ok(has), Ok(wanted)) = (owner(path), owner(directory))
@@ -180,6 +217,6 @@ fn adopt_owner(path: &Path, directory: &Path) {
 }
 
 #[cfg(not(unix))]
-fn adopt_owner(_: &Path, _: &Path) {
+pub(super) fn adopt_owner(_: &Path, _: &Path) {
     // Windows gives new files to the folder's owner by inheritance.
 }
