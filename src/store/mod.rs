@@ -177,6 +177,8 @@ struct Inner {
     readers: readers::Readers,
     full: Arc<AtomicBool>,
     directory: PathBuf,
+    /// The limit of momedo.toml, beside the disk's own.
+    max_database_bytes: Option<u64>,
     epoch: StoreEpoch,
     receipt_key: ReceiptKey,
     ticks: Ticks,
@@ -265,6 +267,7 @@ impl Store {
             readers,
             full,
             directory: directory.to_owned(),
+            max_database_bytes: options.max_database_bytes,
             epoch,
             receipt_key,
             ticks,
@@ -395,10 +398,30 @@ impl Store {
         self.0.readers.run(work).await
     }
 
+    /// Whether a database with a largest size has room inside again: an eighth of it, or twice the reserve if
+    /// that is less. With a page or two it would be full again with the next message.
+    fn has_room_inside(&self) -> bool {
+        let Some(limit) = self.0.max_database_bytes else { return true };
+        let free = || -> Result<u64, StoreError> {
+            let connection = open::reader(&self.0.directory.join("momedo.db"))?;
+            let read = |name| open::pragma(&connection, name);
+            let used = (read("page_count")? - read("freelist_count")?) * read("page_size")?;
+            Ok(limit.saturating_sub(u64::try_from(used).unwrap_or(0)))
+        };
+        let wanted = (limit / 8).min(2 * writer::RESERVE_BYTES as u64);
+        match free() {
+            Ok(free) => free >= wanted,
+            Err(error) => {
+                tracing::warn!(%error, "how full the database is cannot be read");
+                false
+            }
+        }
+    }
+
     /// Gets the reserve file back if there is room for it and as much again; with it, the disk no longer
     /// counts as full. Blocks on disk I/O.
     pub fn regain_reserve(&self) {
-        if writer::has_room(&self.0.directory) {
+        if writer::has_room(&self.0.directory) && self.has_room_inside() {
             writer::ensure_reserve(&self.0.directory, &self.0.full);
         }
     }

@@ -23,7 +23,7 @@ use crate::data_directory::reserve_file;
 const MAX_BATCH: usize = 512;
 
 /// Space kept for acknowledgements and deletions on a full disk.
-const RESERVE_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const RESERVE_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a job does to the space in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

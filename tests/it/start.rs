@@ -3,6 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use momedo::clock::Clock;
+use momedo::store::{Store, StoreOptions};
+
 use crate::harness::{PATIENCE, Server, program, request, text};
 
 /// Starts a server that must not start, and returns what it says.
@@ -145,6 +148,33 @@ fn an_admin_password_is_set_with_and_without_a_running_server() {
     std::fs::write(server.profile("long"), "lang genug fuer alle\n").unwrap();
     let set = server.json(&[&reset[..], &["--password-file", "long"]].concat()).remove(0);
     assert!(set["password"].is_null());
+}
+
+#[tokio::test]
+async fn a_database_at_its_limit_stays_full_until_there_is_room_to_speak_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StoreOptions { max_database_bytes: Some(2_000_000), ..StoreOptions::default() };
+    let store = Store::open(folder.path(), Clock::manual(), &options, Box::new(|_| {})).unwrap();
+    let put = |number: u32, bytes: usize| {
+        let name = format!("filler-{number}");
+        store.write_freeing(move |tx| tx.set_setting(&name, &vec![7; bytes]))
+    };
+    let mut filled = 0;
+    while put(filled, 50_000).await.is_ok() {
+        filled += 1;
+        assert!(filled < 100, "it never filled up");
+    }
+    assert!(store.is_full());
+    // Less than an eighth is free: the next message would fill it again.
+    put(0, 0).await.unwrap();
+    store.regain_reserve();
+    assert!(store.is_full());
+    for number in 1..7 {
+        put(number, 0).await.unwrap();
+    }
+    store.regain_reserve();
+    assert!(!store.is_full());
+    store.close().await;
 }
 
 #[tokio::test]
