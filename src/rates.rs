@@ -31,6 +31,8 @@ pub struct Rates {
     /// Failed log-ins on the admin pages, from one address to one account, and to one account from anywhere.
     log_ins: Limit<(IpAddr, String)>,
     accounts: Limit<String>,
+    /// Failed log-ins from a browser that logged in before, which what others do must not slow down.
+    known_browsers: Limit<String>,
     /// Failed log-ins on the admin pages from one address, whatever the account. Apart from `failures`: whoever
     /// guesses there must not keep a whole school behind the same address from logging in.
     staff_failures: Limit<IpAddr>,
@@ -95,6 +97,7 @@ impl Rates {
             failures: Limit::new(config.failures),
             log_ins: Limit::new(LOG_INS),
             accounts: Limit::new(ACCOUNT_LOG_INS),
+            known_browsers: Limit::new(LOG_INS),
             staff_failures: Limit::new(config.failures),
         }
     }
@@ -117,6 +120,19 @@ impl Rates {
         self.staff_failures.take(network(address), now)?;
         self.log_ins.take((network(address), account.to_owned()), now)?;
         self.accounts.take(account.to_owned(), now)
+    }
+
+    /// The same for a browser that logged in before, by what its cookie says.
+    ///
+    /// # Errors
+    /// [`TooOften`] for one that failed too often.
+    pub fn take_known_log_in(&self, browser: &str, now: Duration) -> Result<(), TooOften> {
+        self.known_browsers.take(browser.to_owned(), now)
+    }
+
+    /// Gives back what [`Rates::take_known_log_in`] counted.
+    pub fn give_known_log_in_back(&self, browser: &str, now: Duration) {
+        self.known_browsers.give_back(browser.to_owned(), now);
     }
 
     /// Gives back what [`Rates::take_log_in`] counted.

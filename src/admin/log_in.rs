@@ -97,10 +97,15 @@ pub(super) fn begin(visitor: &Visitor, who: LoggedIn, next: &str) -> Response {
     let app = &visitor.pages.app;
     let browser = visitor.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let client = Client { address: visitor.address, is_local: visitor.is_local, browser };
-    let LoggedIn { account, stamp } = who;
+    let LoggedIn { account, stamp, device_cookie } = who;
     let token = app.staff_sessions.begin(account, stamp, app.clock.elapsed(), app.clock.now(), &client);
     let cookie = HeaderValue::from_str(&visitor.set_cookie(visitor.session_cookie(), &token)).ok();
-    with_cookie(Redirect::to(own_path(next)).into_response(), cookie)
+    // A year; the password ends it before if it is changed.
+    let device = device_cookie.and_then(|value| {
+        let cookie = visitor.set_cookie(visitor.device_cookie(), &value);
+        HeaderValue::from_str(&format!("{cookie}; Max-Age=31536000")).ok()
+    });
+    with_cookie(with_cookie(Redirect::to(own_path(next)).into_response(), cookie), device)
 }
 
 /// Reads a form that no session protects.
@@ -123,7 +128,8 @@ pub(super) async fn log_in(State(_): State<Arc<Pages>>, visitor: Visitor, reques
     let account: String = typed.user.trim().chars().take(100).collect();
     let credentials =
         Credentials { account: account.clone(), password: typed.password, one_time: typed.one_time };
-    match accounts::log_in(&visitor.pages.app, credentials, visitor.address).await {
+    let device = cookie(&visitor.headers, visitor.device_cookie());
+    match accounts::log_in(&visitor.pages.app, credentials, visitor.address, device).await {
         Ok(who) => begin(&visitor, who, &typed.next),
         Err(error) => form(&visitor, &account, &typed.next, Some(&error)),
     }

@@ -32,6 +32,11 @@ pub(super) const FORM_COOKIE: &str = "__Host-momedo-form";
 /// The same on the loopback listener.
 pub(super) const LOCAL_FORM_COOKIE: &str = "momedo-form-local";
 
+/// The cookie that a browser which logged in before is known by. It opens nothing.
+pub(super) const DEVICE_COOKIE: &str = "__Host-momedo-device";
+/// The same on the loopback listener.
+pub(super) const LOCAL_DEVICE_COOKIE: &str = "momedo-device-local";
+
 /// The cookie that remembers a chosen language.
 pub(super) const LANGUAGE_COOKIE: &str = "momedo-language";
 
@@ -134,6 +139,10 @@ impl Visitor {
 
     pub(super) fn form_cookie(&self) -> &'static str {
         if self.is_local { LOCAL_FORM_COOKIE } else { FORM_COOKIE }
+    }
+
+    pub(super) fn device_cookie(&self) -> &'static str {
+        if self.is_local { LOCAL_DEVICE_COOKIE } else { DEVICE_COOKIE }
     }
 
     /// A cookie's attributes: `Secure` but on loopback without TLS.

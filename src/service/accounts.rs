@@ -13,7 +13,7 @@ use super::audit::{self, Action};
 use super::error::compute;
 use super::people::check_name;
 use super::permission::{Admin, Staff};
-use super::{AdminError, ServiceError};
+use super::{AdminError, ServiceError, device_cookie};
 use crate::domain::role::AccountRole;
 use crate::staff_sessions::Stamp;
 use crate::state::App;
@@ -103,6 +103,8 @@ pub struct LoggedIn {
     pub account: String,
     /// Stands for its password.
     pub stamp: Stamp,
+    /// What the browser is known by the next time; `None`: it was known already.
+    pub device_cookie: Option<String>,
 }
 
 /// Stands for a password hash.
@@ -128,24 +130,45 @@ pub async fn rights(app: &App, account: &str, expected: &Stamp) -> Result<Option
 ///
 /// # Errors
 /// [`AdminError::WrongPassword`], [`AdminError::NeedsOneTimePassword`], or [`ServiceError::TooOften`].
-pub async fn log_in(app: &App, credentials: Credentials, address: IpAddr) -> Result<LoggedIn, ServiceError> {
+pub async fn log_in(
+    app: &App,
+    credentials: Credentials,
+    address: IpAddr,
+    cookie: Option<&str>,
+) -> Result<LoggedIn, ServiceError> {
     let now = app.clock.elapsed();
     let name = credentials.account.clone();
-    let row = app.store.read(move |tx| tx.find_account(&name)).await?;
+    let (row, key) = app
+        .store
+        .read(move |tx| Ok::<_, ServiceError>((tx.find_account(&name)?, device_cookie::key(tx)?)))
+        .await?;
+    let browser = row.as_ref().zip(key.as_deref()).zip(cookie).and_then(|((row, key), cookie)| {
+        device_cookie::known(key, cookie, &row.name, &stamp(&row.password_hash)).map(str::to_owned)
+    });
     // What is typed as an account may be anything, even a password: unknown ones count as one.
     let counted = row.as_ref().map_or("", |row| row.name.as_str());
     // Counted before the check and given back after: many at once get no more tries than one by one.
-    app.rates.take_log_in(address, counted, now)?;
+    match &browser {
+        Some(browser) => app.rates.take_known_log_in(browser, now)?,
+        None => app.rates.take_log_in(address, counted, now)?,
+    }
     let result = check(app, row.as_ref(), &credentials).await;
     let needs_more = matches!(result, Err(ServiceError::Admin(AdminError::NeedsOneTimePassword)));
     if needs_more || !matches!(result, Err(ServiceError::Admin(_))) {
-        app.rates.give_log_in_back(address, counted, now);
+        match &browser {
+            Some(browser) => app.rates.give_known_log_in_back(browser, now),
+            None => app.rates.give_log_in_back(address, counted, now),
+        }
     }
     match (result, row) {
         (Ok(()), Some(row)) => {
+            let device_cookie = match &browser {
+                Some(_) => None,
+                None => new_device_cookie(app, &row).await,
+            };
             // Off this path, as below.
             audit::note_later(app, row.name.clone(), Action::LoggedIn, address.to_string());
-            Ok(LoggedIn { stamp: stamp(&row.password_hash), account: row.name })
+            Ok(LoggedIn { stamp: stamp(&row.password_hash), account: row.name, device_cookie })
         }
         (Err(error), _) if needs_more => Err(error),
         (Err(ServiceError::Admin(_)), row) => {
@@ -157,6 +180,18 @@ pub async fn log_in(app: &App, credentials: Credentials, address: IpAddr) -> Res
         }
         (Err(other), _) => Err(other),
         (Ok(()), None) => Err(AdminError::WrongPassword.into()),
+    }
+}
+
+/// A cookie for a browser that is new here. Without one it is only counted like any other.
+async fn new_device_cookie(app: &App, row: &AccountRow) -> Option<String> {
+    let key = app.store.write_freeing(|tx| device_cookie::key_or_new(tx)).await;
+    match key {
+        Ok(key) => Some(device_cookie::make(&key, &row.name, &stamp(&row.password_hash))),
+        Err(error) => {
+            tracing::warn!(%error, "a browser cannot be remembered");
+            None
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod backup;
 pub mod certificates;
 pub mod classes;
 pub mod delivery;
+mod device_cookie;
 pub mod devices;
 pub mod error;
 pub mod groups;

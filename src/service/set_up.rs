@@ -76,7 +76,7 @@ async fn first_account(app: &App, password: Zeroizing<String>, from: &str) -> Re
             audit::log(tx, now, ACCOUNT, Action::SetUp, &from)
         })
         .await?;
-    Ok(LoggedIn { account: ACCOUNT.into(), stamp })
+    Ok(LoggedIn { account: ACCOUNT.into(), stamp, device_cookie: None })
 }
 
 /// Sets the server up from the machine itself.

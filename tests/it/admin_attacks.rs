@@ -279,7 +279,7 @@ fn a_moderator_sees_their_own_classes_and_prints_there_alone() {
     {
         assert_eq!(grete.get(page).status, 403, "{page}");
     }
-    let cards = grete.submit("/admin/participants", "/admin/sheets", &[("person", "1")]);
+    let cards = grete.submit("/admin/participants", "/admin/sheets", &[("person", "1"), ("again", "1")]);
     assert!(cards.status == 200 && cards.body.contains("<svg"), "{}", cards.body);
     for (path, fields) in [
         ("/admin/sheets", [("person", "2"), ("class", "0")]),
@@ -484,4 +484,27 @@ async fn whoever_guesses_admin_passwords_keeps_no_pupil_behind_the_same_address_
         (0..6).map(|_| Visitor::new(&server).log_in("admin", "wrong password").status).collect();
     assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
     person.log_in(&server).await;
+}
+
+#[test]
+fn pupils_guessing_behind_the_same_address_do_not_make_their_teacher_wait() {
+    let server = Server::start();
+    set_up(&server);
+    let mut teacher = Visitor::admin(&server);
+    let cookie = teacher.cookies["__Host-momedo-device"].clone();
+    let guess = || Visitor::new(&server).log_in("admin", "wrong password").status;
+    while guess() != 429 {}
+    // Somebody new waits, even with the right password; the browser that was here before does not.
+    assert_eq!(Visitor::new(&server).log_in("admin", PASSWORD).status, 429);
+    teacher.cookies.retain(|name, _| name == "__Host-momedo-device");
+    assert!(teacher.get("/admin").body.contains("id=\"login\""), "the cookie alone opens nothing");
+    assert_eq!(teacher.log_in("admin", PASSWORD).status, 303);
+    // Whoever has the cookie gets no more tries than anybody, and a made-up one is worth nothing.
+    let mut thief = Visitor::new(&server);
+    thief.cookies.insert("__Host-momedo-device".into(), cookie.clone());
+    let statuses: Vec<u16> = (0..8).map(|_| thief.log_in("admin", "wrong password").status).collect();
+    assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
+    let mut forger = Visitor::new(&server);
+    forger.cookies.insert("__Host-momedo-device".into(), cookie.replace(['0', '1'], "2"));
+    assert_eq!(forger.log_in("admin", PASSWORD).status, 429);
 }

@@ -173,7 +173,7 @@ async fn cut_off_between_any_two_steps_the_next_start_finishes_and_tells_it_once
     let address = [127, 0, 0, 1].into();
     let password = || Zeroizing::new(PASSWORD.to_owned());
     let credentials = Credentials { account: "admin".into(), password: password(), one_time: String::new() };
-    let who = accounts::log_in(app, credentials, address).await.unwrap();
+    let who = accounts::log_in(app, credentials, address, None).await.unwrap();
     let staff = accounts::rights(app, &who.account, &who.stamp).await.unwrap().unwrap();
     let admin = staff.admin().unwrap();
     let staged = backup::stage_kept(app, &admin, &name).await.unwrap();
