@@ -37,7 +37,9 @@ pub(super) async fn list(session: AdminSession, Query(query): Query<LogQuery>) -
     let page = session.page("log");
     let app = &session.session.visitor.pages.app;
     let before = query.before.parse().ok();
-    match audit::list(app, &session.admin, query.search.clone(), before, ROWS).await {
+    match audit::list(app, &session.admin, query.search.clone(), shown(&page, &query.search), before, ROWS)
+        .await
+    {
         Ok(rows) => {
             let full = rows.len() as u64 == ROWS;
             let older = rows.last().filter(|_| full).map_or(0, |row| row.id);
@@ -48,18 +50,48 @@ pub(super) async fn list(session: AdminSession, Query(query): Query<LogQuery>) -
     }
 }
 
-/// A field a spreadsheet takes as text, whatever somebody's name begins with.
+/// Actions whose words on the page have `search` in them.
+fn shown(page: &Page, search: &str) -> Vec<&'static str> {
+    let search = search.trim().to_lowercase();
+    let words = audit::Action::ALL.iter().map(|action| action.word());
+    words
+        .filter(|word| !search.is_empty() && page.word("action", word).to_lowercase().contains(&search))
+        .collect()
+}
+
+/// A field a spreadsheet takes as text, whatever somebody's name begins with; also where it splits fields at
+/// something else than we do.
 fn harmless(text: &str) -> String {
-    match text.chars().next() {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '|' | '%') => format!("'{text}"),
-        _ => text.to_owned(),
+    let mut safe = String::with_capacity(text.len() + 1);
+    let mut begins = true;
+    for c in text.chars() {
+        if begins && matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '|' | '%') {
+            safe.push('\'');
+        }
+        safe.push(c);
+        begins = match c {
+            ',' | ';' | '\t' | '\n' | '\r' => true,
+            // Between a separator and its field.
+            ' ' | '"' => begins,
+            _ => false,
+        };
     }
+    safe
 }
 
 pub(super) async fn export(session: AdminSession, Query(query): Query<LogQuery>) -> Response {
     let page = session.page("log");
     let app = &session.session.visitor.pages.app;
-    let rows = match audit::list(app, &session.admin, query.search, None, MAX_EXPORTED).await {
+    let rows = match audit::list(
+        app,
+        &session.admin,
+        query.search.clone(),
+        shown(&page, &query.search),
+        None,
+        MAX_EXPORTED,
+    )
+    .await
+    {
         Ok(rows) => rows,
         Err(error) => return error_page(page, status_of(&error), &error),
     };
@@ -94,6 +126,12 @@ mod tests {
         for formula in ["=1+1", "+49", "-1", "@SUM(A1)", "\t=1", "|cmd", "%0A"] {
             assert!(harmless(formula).starts_with('\''), "{formula}");
         }
-        assert_eq!(harmless("Ada"), "Ada");
+        for inside in ["x,=1", "x; =1", "x\t@a", "x\n-1", "x,\"=1\"", "a;b;+1"] {
+            let safe = harmless(inside);
+            assert!(["'=", "'@", "'-", "'+"].iter().any(|defused| safe.contains(defused)), "{safe}");
+        }
+        for plain in ["Ada", "Ada-Lena", "2026-11-22, 04:52 UTC", "7b; 8a", "a = b", ""] {
+            assert_eq!(harmless(plain), plain);
+        }
     }
 }

@@ -264,9 +264,8 @@ pub(super) async fn invite(
     Path(number): Path<i64>,
     StaffForm(session, Nothing {}): StaffForm<Nothing>,
 ) -> Response {
-    let app = &session.visitor.pages.app;
-    match people::invite(app, &session.staff, vec![PersonId(number)]).await {
-        Ok(cards) => sheets::cards_page(&session, cards, false).await,
+    match sheets::print_for(&session, vec![PersonId(number)], false).await {
+        Ok(page) => page,
         Err(error) => one(&session, number, Some(Err(error))).await,
     }
 }

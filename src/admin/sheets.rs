@@ -69,11 +69,42 @@ pub(super) struct SheetForm {
     class: String,
     #[serde(default)]
     person: Vec<i64>,
+    /// Whether it was said that earlier cards end.
+    #[serde(default)]
+    again: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "admin/cards_again.html")]
+struct CardsAgainPage {
+    page: Page,
+    people: Vec<PersonId>,
+    open: u64,
+}
+
+/// Makes cards, once it was said that earlier ones end if there are any.
+pub(super) async fn print_for(
+    session: &Session,
+    people: Vec<PersonId>,
+    again: bool,
+) -> Result<Response, ServiceError> {
+    let app = &session.visitor.pages.app;
+    if !again {
+        let open = people::open_cards(app, &session.staff, people.clone()).await?;
+        if open > 0 {
+            let page = session.page("participants");
+            let nonce = page.nonce.clone();
+            return Ok(show(StatusCode::OK, &nonce, &CardsAgainPage { page, people, open }));
+        }
+    }
+    let cards = people::invite(app, &session.staff, people).await?;
+    Ok(cards_page(session, cards, false).await)
 }
 
 /// Prints cards for chosen people, or for everybody of a class who has not registered.
 pub(super) async fn print(StaffForm(session, form): StaffForm<SheetForm>) -> Response {
     let app = &session.visitor.pages.app;
+    let again = form.again.is_some();
     let people = async {
         if !form.person.is_empty() {
             let mut chosen = form.person;
@@ -95,9 +126,9 @@ pub(super) async fn print(StaffForm(session, form): StaffForm<SheetForm>) -> Res
         }
         Ok(rows.into_iter().map(|row| row.id).collect::<Vec<_>>())
     };
-    let cards = async { people::invite(app, &session.staff, people.await?).await };
-    match cards.await {
-        Ok(cards) => cards_page(&session, cards, false).await,
+    let printed = async { print_for(&session, people.await?, again).await };
+    match printed.await {
+        Ok(page) => page,
         Err(error) => error_page(session.page("participants"), status_of(&error), &error),
     }
 }

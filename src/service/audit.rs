@@ -190,7 +190,8 @@ pub(super) fn note_later(app: &App, account: String, action: Action, subject: St
     });
 }
 
-/// Lines before line `before` (`None`: from the newest), newest first.
+/// Lines before line `before` (`None`: from the newest), newest first: those with `search` in them, and those of
+/// `actions`, whose words in the reader's language have it.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
@@ -198,9 +199,10 @@ pub async fn list(
     app: &App,
     _: &Admin,
     search: String,
+    actions: Vec<&'static str>,
     before: Option<i64>,
     limit: u64,
 ) -> Result<Vec<AuditRow>, ServiceError> {
     let before = before.unwrap_or(i64::MAX);
-    app.store.read(move |tx| Ok(tx.audit_log(&search, before, limit)?)).await
+    app.store.read(move |tx| Ok(tx.audit_log(&search, &actions, before, limit)?)).await
 }

@@ -127,6 +127,9 @@ struct Changed {
     takes_key: bool,
     /// The class they were put into, and leave again by undoing.
     joined: Option<i64>,
+    /// Classes of earlier lists that they left.
+    #[serde(default)]
+    left: Vec<i64>,
 }
 
 impl From<ClassListError> for ServiceError {
@@ -212,7 +215,9 @@ fn is_in_class(tx: &ReadTx<'_>, person: PersonId, class: &str) -> Result<bool, S
         return Ok(true);
     }
     let Some(class) = tx.find_class_by_name(class)? else { return Ok(false) };
-    Ok(tx.classes_of(person)?.contains(&class.id))
+    // Still in a class of an earlier list, they have to leave that one.
+    let others = tx.classes_by_list(person)?.iter().any(|other| *other != class.id);
+    Ok(tx.classes_of(person)?.contains(&class.id) && !others)
 }
 
 fn effect(tx: &ReadTx<'_>, entry: &Entry) -> Result<Effect, ServiceError> {
@@ -304,7 +309,7 @@ fn add(
         import: Some(import),
     })?;
     if let Some(class) = class_id(tx, &entry.class, now, memory)? {
-        tx.add_to_class(class, person)?;
+        tx.add_to_class_by_list(class, person)?;
     }
     Ok(())
 }
@@ -327,11 +332,16 @@ fn alter(
     if role != person.role {
         tx.set_role(person.id, role)?;
     }
-    let mut joined = None;
-    if let Some(class) = class_id(tx, &entry.class, now, memory)?
-        && tx.add_to_class(class, person.id)?
-    {
-        joined = Some(class);
+    let (mut joined, mut left) = (None, Vec::new());
+    if let Some(class) = class_id(tx, &entry.class, now, memory)? {
+        // A list names one class for each person, so another one is a move. What admins did by hand stays.
+        for other in tx.classes_by_list(person.id)?.into_iter().filter(|other| *other != class) {
+            tx.remove_from_class(other, person.id)?;
+            left.push(other);
+        }
+        if tx.add_to_class_by_list(class, person.id)? {
+            joined = Some(class);
+        }
     }
     memory.people.push(Changed {
         person: person.id,
@@ -339,7 +349,23 @@ fn alter(
         role: (person.role, role),
         takes_key,
         joined,
+        left,
     });
+    Ok(())
+}
+
+/// Forgets somebody in the memory of every import: who is deleted is not kept for an undoing.
+pub(super) fn forget(tx: &WriteTx<'_>, person: PersonId) -> Result<(), ServiceError> {
+    for (id, before) in tx.import_memories()? {
+        let Ok(mut memory) = serde_json::from_str::<Memory>(&before) else { continue };
+        let known = memory.people.len();
+        memory.people.retain(|changed| changed.person != person);
+        if memory.people.len() < known {
+            let json =
+                serde_json::to_string(&memory).map_err(|error| ServiceError::Internal(error.to_string()))?;
+            tx.set_import_memory(id, &json)?;
+        }
+    }
     Ok(())
 }
 
@@ -362,6 +388,7 @@ pub async fn undo(app: &App, admin: &Admin, id: ImportId) -> Result<Undone, Serv
                 if has_registered {
                     undone.kept += 1;
                 } else {
+                    forget(tx, person)?;
                     tx.delete_person(person)?;
                     undone.deleted += 1;
                 }
@@ -379,6 +406,12 @@ pub async fn undo(app: &App, admin: &Admin, id: ImportId) -> Result<Undone, Serv
                 }
                 if let Some(class) = changed.joined {
                     tx.remove_from_class(class, person.id)?;
+                }
+                for class in changed.left {
+                    // It may have been deleted since.
+                    if tx.find_class(class)?.is_some() {
+                        tx.add_to_class_by_list(class, person.id)?;
+                    }
                 }
                 undone.put_back += 1;
             }

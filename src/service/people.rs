@@ -10,7 +10,7 @@ use super::AdminError;
 use super::audit::{self, Action};
 use super::permission::{Admin, Staff};
 use super::registration::code_hash;
-use super::{ServiceError, administration, devices};
+use super::{ServiceError, administration, devices, import};
 use crate::domain::role::Role;
 use crate::state::App;
 use crate::store::{NewPerson, ParticipantState, PeopleFilter, PersonId, PersonRow, ReadTx, Tick, WriteTx};
@@ -178,6 +178,23 @@ pub async fn add(
             }
             audit::log(tx, now, &account, Action::PersonAdded, &name)?;
             Ok(id)
+        })
+        .await
+}
+
+/// How many of these people have a card that could still be used; making new ones ends those.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn open_cards(app: &App, staff: &Staff, people: Vec<PersonId>) -> Result<u64, ServiceError> {
+    let staff = staff.clone();
+    app.store
+        .read(move |tx| {
+            let mut open = 0;
+            for id in people {
+                open += u64::from(find_for(tx, &staff, Who::Person(id))?.invited_until.is_some());
+            }
+            Ok(open)
         })
         .await
 }
@@ -372,8 +389,10 @@ pub async fn delete(app: &App, admin: &Admin, who: Who) -> Result<(), ServiceErr
             // Read before they are gone, for whoever is connected.
             tx.erase_participant(participant)?;
         }
+        import::forget(tx, person.id)?;
         tx.delete_person(person.id)?;
-        Ok(subject(person))
+        // The log outlives the person; from here on without the name.
+        Ok(person.participant.map_or_else(|| format!("#{}", person.id.0), |id| id.to_string()))
     })
     .await?;
     disconnect(app, person).await

@@ -24,13 +24,22 @@ impl ReadTx<'_> {
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn audit_log(&self, search: &str, before: i64, limit: u64) -> Result<Vec<AuditRow>, StoreError> {
+    pub fn audit_log(
+        &self,
+        search: &str,
+        actions: &[&str],
+        before: i64,
+        limit: u64,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        let actions = serde_json::to_string(actions).unwrap_or_else(|_| "[]".into());
         let mut statement = self.connection.prepare_cached(
             "SELECT id, at, account, action, subject FROM audit_log WHERE id < ?1
-             AND instr(lower(account || ' ' || action || ' ' || subject), lower(?2)) > 0
+             AND (instr(lower(account || ' ' || action || ' ' || subject), lower(?2)) > 0
+                  OR instr(replace(action, '-', ' '), lower(?2)) > 0
+                  OR action IN (SELECT value FROM json_each(?4)))
              ORDER BY id DESC LIMIT ?3",
         )?;
-        let rows = statement.query_map((before, search.trim(), limit), |row| {
+        let rows = statement.query_map((before, search.trim(), limit, actions), |row| {
             Ok(AuditRow {
                 id: row.get(0)?,
                 at: UnixMillis(row.get(1)?),

@@ -76,6 +76,17 @@ impl ReadTx<'_> {
         let rows = statement.query_map([person.0], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+
+    /// Classes that a class list put a person into.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn classes_by_list(&self, person: PersonId) -> Result<Vec<i64>, StoreError> {
+        let sql = "SELECT class FROM class_members WHERE person = ?1 AND by_list = 1 ORDER BY class";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([person.0], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
 }
 
 impl WriteTx<'_> {
@@ -117,6 +128,21 @@ impl WriteTx<'_> {
             .connection
             .prepare_cached(
                 "INSERT INTO class_members (class, person) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            )?
+            .execute((class, person.0))?;
+        Ok(added == 1)
+    }
+
+    /// Puts a person into a class because a list says so; false when they were in it already, and then why
+    /// stays as it was.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn add_to_class_by_list(&self, class: i64, person: PersonId) -> Result<bool, StoreError> {
+        let added = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO class_members (class, person, by_list) VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING",
             )?
             .execute((class, person.0))?;
         Ok(added == 1)

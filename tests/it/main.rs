@@ -24,6 +24,7 @@ mod kinds;
 mod line;
 mod login;
 mod openapi;
+mod people;
 mod raw;
 mod receiving;
 mod registration;

@@ -147,7 +147,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
             Ok(AdminResponse::Backups { backups })
         }
         AdminRequest::Log { search, limit } => {
-            let rows = audit::list(app, admin, search, None, limit.min(100_000)).await?;
+            let rows = audit::list(app, admin, search, Vec::new(), None, limit.min(100_000)).await?;
             lines(rows)
         }
     }
