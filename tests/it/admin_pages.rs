@@ -228,13 +228,18 @@ async fn no_page_violates_wcag_in_light_or_dark_on_a_phone_or_a_desk() {
     for (page, button, name) in [
         ("/setup/server", None, "set-up-server"),
         ("/setup/class", None, "set-up-class"),
-        ("/participants", Some("#sheets button"), "cards"),
+        ("/participants", Some("#sheets button"), "cards-again"),
+        ("/backup", Some("#restore button"), "restore"),
     ] {
         browser.open(&format!("{base}{page}")).await;
         if let Some(button) = button {
             browser.click(button).await;
         }
         look(&browser, name, folder.as_deref(), &mut found).await;
+        if name == "cards-again" {
+            browser.click("#again button").await;
+            look(&browser, "cards", folder.as_deref(), &mut found).await;
+        }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
@@ -244,6 +249,9 @@ async fn look(browser: &Browser, name: &str, folder: Option<&Path>, found: &mut 
     for (width, height) in [(390, 844), (1280, 800)] {
         for scheme in ["light", "dark"] {
             browser.emulate(width, height, scheme).await;
+            // What is folded up is looked at, too.
+            let unfold = "for (const part of document.querySelectorAll('details')) part.open = true";
+            browser.client.execute(unfold, Vec::new()).await.unwrap();
             for violation in browser.violations().await {
                 found.push(format!("{name} at {width} {scheme}: {violation}"));
             }
@@ -255,6 +263,9 @@ async fn look(browser: &Browser, name: &str, folder: Option<&Path>, found: &mut 
                 found.push(format!("{name} at {width}: the page is wider than the screen"));
             }
             if let Some(folder) = folder {
+                let whole = "return document.documentElement.scrollHeight";
+                let whole = browser.client.execute(whole, Vec::new()).await.unwrap().as_u64().unwrap();
+                browser.emulate(width, u32::try_from(whole).unwrap(), scheme).await;
                 browser.screenshot(&folder.join(format!("{name}-{width}-{scheme}.png"))).await;
             }
         }
