@@ -79,7 +79,7 @@ impl<'a> Visitor<'a> {
     }
 
     pub(crate) fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        self.request("POST", path, "application/x-www-form-urlencoded", &encode(fields))
+        self.request("POST", path, "application/x-www-form-urlencoded", encode(fields))
     }
 
     /// Posts a form with the token of the page `page`.
