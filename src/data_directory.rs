@@ -1,6 +1,7 @@
 //! The data directory: where it is, that it is private, and that one process has it.
 //!
-//! Holds `momedo.db` (everything), `momedo.lock`, `control.sock`, `momedo.reserve` and `backups/`.
+//! Holds `momedo.db` (everything), `momedo.lock`, `control.sock`, `momedo.reserve` and `backups/`; while a
+//! restore is prepared, `restore-ID.db`, and once it is wanted, `restore.json`.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};

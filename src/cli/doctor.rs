@@ -148,7 +148,7 @@ fn port(address: SocketAddr) -> Finding {
 
 fn certificate(config: &Config) -> Finding {
     let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) else {
-        return well("certificate", "the server's own authority issues it");
+        return well("certificate", "no files are named; see momedo admin certificate status");
     };
     for file in [certificate, key] {
         if let Err(error) = std::fs::read(file) {

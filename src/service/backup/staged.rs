@@ -232,7 +232,11 @@ pub async fn confirm(
     let directory = app.store.directory().to_owned();
     blocking(move || write_marker(&directory, &marker)).await?;
     // In the old database, too: whoever goes back to it sees why it was left.
-    audit::note(app, admin.account(), Action::RestoreConfirmed, &subject(made_at)).await?;
+    // From here on it is wanted, whether that can be noted or not.
+    let noted = audit::note(app, admin.account(), Action::RestoreConfirmed, &subject(made_at)).await;
+    if let Err(error) = noted {
+        tracing::warn!(%error, "the confirmation could not be noted in the log that is left");
+    }
     app.restart();
     Ok(())
 }
