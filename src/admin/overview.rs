@@ -91,11 +91,11 @@ async fn show_overview(session: AdminSession) -> Response {
     let autostart = tokio::task::spawn_blocking(move || autostart::status(&directory)).await;
     let autostart = autostart.ok().and_then(Result::ok).unwrap_or(Autostart::Unavailable);
     let (word, switches) = match &autostart {
-        Autostart::On { .. } => ("on", true),
-        Autostart::Other { .. } => ("other", true),
-        Autostart::Off => ("off", true),
-        Autostart::Service => ("service", false),
-        Autostart::Unavailable => ("unavailable", false),
+        Autostart::On { .. } => ("autostart.on", true),
+        Autostart::Other { .. } => ("autostart.other", true),
+        Autostart::Off => ("autostart.off", true),
+        Autostart::Service => ("autostart.service", false),
+        Autostart::Unavailable => ("autostart.unavailable", false),
     };
     let template = OverviewPage {
         overview,
@@ -104,7 +104,7 @@ async fn show_overview(session: AdminSession) -> Response {
         most,
         messages,
         now,
-        autostart_text: page.word("autostart", word),
+        autostart_text: page.t(word).to_owned(),
         autostart_is_on: matches!(autostart, Autostart::On { .. }),
         autostart_switches: switches,
         page,

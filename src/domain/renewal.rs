@@ -17,7 +17,8 @@ const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 3600);
 /// that servers set up on the same day do not come on the same day.
 pub fn due_at(begins: UnixMillis, ends: UnixMillis, jitter: u8) -> UnixMillis {
     let third = ends.0.saturating_sub(begins.0) / 3;
-    UnixMillis(ends.0.saturating_sub(third).saturating_sub(third / 10 * u64::from(jitter) / 255))
+    let earlier = u64::try_from(u128::from(third) * u128::from(jitter) / 2550).unwrap_or(u64::MAX);
+    UnixMillis(ends.0.saturating_sub(third).saturating_sub(earlier))
 }
 
 /// How long to wait after the `tries`th failure in a row: doubling, up to a fifth longer by `jitter`, and at
