@@ -95,7 +95,7 @@ fn the_log_is_searched_by_the_words_it_is_shown_in() {
     assert_eq!(found(&mut visitor, "put+into+class"), 0);
     assert_eq!(found(&mut visitor, "person+added"), 2);
     visitor.headers.push("Accept-Language: de".into());
-    assert_eq!(found(&mut visitor, "angemeldet"), 2);
+    assert_eq!(found(&mut visitor, "person+hinzu"), 2);
     // On the command line, with hyphens or spaces.
     for words in ["person added", "person-added"] {
         assert_eq!(admin(&server, &["log", "--search", words]).len(), 1, "{words}");
