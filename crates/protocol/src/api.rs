@@ -8,6 +8,7 @@ pub mod groups;
 use serde::{Deserialize, Serialize};
 
 use crate::cursor::Cursor;
+use crate::device_link::LinkId;
 use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::Base64Bytes;
 use crate::group::GroupId;
@@ -350,5 +351,124 @@ wire! {
     response StoredKey {
         /// Its digest.
         pub digest: Sha512Digest,
+    }
+}
+
+wire! {
+    /// `PUT /me/key-backup`: replaces the slot.
+    request KeyBackupRequest {
+        /// Higher than that of the slot before.
+        pub version: u64,
+        /// SHA-256 of the fetch secret (32 bytes).
+        pub lock: Base64Bytes,
+        /// The sealed identity.
+        pub slot: Base64Bytes,
+    }
+}
+
+wire! {
+    /// `GET /me/key-backup`: what is known of the slot.
+    response KeyBackupState {
+        /// The slot's version.
+        pub version: u64,
+        /// The lock it was stored with.
+        pub lock: Base64Bytes,
+        /// Its size in bytes.
+        pub bytes: u64,
+        /// When it was stored.
+        pub stored_at: UnixMillis,
+        /// When it was last fetched with the right secret, if ever.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub fetched_at: Option<UnixMillis>,
+    }
+}
+
+wire! {
+    /// `POST /key-backups/fetch`: asks for a slot without a session.
+    request KeyBackupFetchRequest {
+        /// Whose.
+        pub id: ParticipantId,
+        /// From the recovery code (32 bytes).
+        pub fetch_secret: Base64Bytes,
+    }
+}
+
+wire! {
+    /// A slot, and what the new device has to know besides.
+    response KeyBackup {
+        /// The slot's version.
+        pub version: u64,
+        /// The sealed identity.
+        pub slot: Base64Bytes,
+        /// The participant's published keys.
+        pub keys: PublishedKeys,
+        /// The participant's devices.
+        pub devices: Devices,
+    }
+}
+
+wire! {
+    /// `POST /key-backups/device`: adds a device without a session.
+    request RecoverDeviceRequest {
+        /// Whose.
+        pub id: ParticipantId,
+        /// From the recovery code (32 bytes).
+        pub fetch_secret: Base64Bytes,
+        /// The next device list, signed with the recovered signature key.
+        pub device_list: Jws,
+    }
+}
+
+wire! {
+    /// `POST /device-links`: a link to be shown.
+    response OpenedDeviceLink {
+        /// Names it.
+        pub link: LinkId,
+        /// For how many seconds it can be used.
+        pub expires_in: u64,
+    }
+}
+
+wire! {
+    /// `DELETE /me`: erases the participant.
+    request EraseRequest {
+        /// A `momedo-erasure+jws`.
+        pub erasure: Jws,
+    }
+}
+
+wire! {
+    /// `GET /me/blocks`: from whom nothing is taken.
+    response Blocks {
+        /// In the order of their IDs.
+        pub blocks: Vec<Block>,
+    }
+}
+
+wire! {
+    /// Somebody from whom nothing is taken.
+    response Block {
+        /// Who.
+        pub id: ParticipantId,
+        /// Since when.
+        pub since: UnixMillis,
+    }
+}
+
+wire! {
+    /// `POST /reports`: discloses one received message to the moderators.
+    request ReportRequest {
+        /// The signed message as it was sealed.
+        pub message: Jws,
+        /// What is wrong with it, in the reporter's words.
+        pub reason: String,
+    }
+}
+
+wire! {
+    /// The moderators have it.
+    response Reported {
+        /// The report's number.
+        pub report: u64,
     }
 }

@@ -77,8 +77,43 @@ impl FromStr for InviteLink {
     }
 }
 
+/// Where a server is and who it is, without a code: for somebody who has registered before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerLink {
+    /// `host:port`, with an IPv6 host in brackets.
+    pub address: String,
+    /// Fingerprint of the server's identity key.
+    pub server: Fingerprint,
+}
+
+/// The text is not a server's link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a server's link looks like https://HOST:4710/#FINGERPRINT; any of its invite links does as well")]
+pub struct ServerLinkError;
+
+impl fmt::Display for ServerLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}/#{}", self.address, self.server)
+    }
+}
+
+impl FromStr for ServerLink {
+    type Err = ServerLinkError;
+
+    /// Reads a server's link, or an invite link, whether or not its code was used.
+    fn from_str(text: &str) -> Result<Self, ServerLinkError> {
+        if let Ok(InviteLink { address, server, .. }) = text.parse() {
+            return Ok(Self { address, server });
+        }
+        let rest = text.trim().strip_prefix("https://").ok_or(ServerLinkError)?;
+        let (address, server) = rest.split_once("/#").ok_or(ServerLinkError)?;
+        let address = with_port(address).ok_or(ServerLinkError)?;
+        Ok(Self { address, server: server.parse().map_err(|_| ServerLinkError)? })
+    }
+}
+
 /// Adds HTTPS's port where the link names none.
-fn with_port(address: &str) -> Option<String> {
+pub(crate) fn with_port(address: &str) -> Option<String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
     if address.is_empty() || !address.chars().all(is_plain) {
         return None;
@@ -114,6 +149,18 @@ mod tests {
         assert_eq!(link.address, "schule.example:443");
         let link: InviteLink = format!("https://[::1]/i#7QK0M3ZD9XN4.{fingerprint}").parse().unwrap();
         assert_eq!(link.address, "[::1]:443");
+    }
+
+    #[test]
+    fn a_servers_link_is_read_alone_and_out_of_an_invite() {
+        let server = ServerLink { address: "schule.local:4710".into(), server: Fingerprint([0xab; 32]) };
+        assert_eq!(server.to_string().parse(), Ok(server.clone()));
+        let code = InviteCode::random();
+        let invite = InviteLink { address: server.address.clone(), code, server: server.server };
+        assert_eq!(invite.to_string().parse(), Ok(server));
+        for text in ["", "https://a/", "https://a/#00", "https:///#00", "a"] {
+            assert_eq!(text.parse::<ServerLink>(), Err(ServerLinkError), "{text}");
+        }
     }
 
     #[test]

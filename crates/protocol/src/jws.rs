@@ -31,6 +31,8 @@ pub enum DocumentType {
     Message,
     /// A [`crate::group::entry::GroupEntryPayload`].
     GroupEntry,
+    /// A [`crate::erasure::Erasure`].
+    Erasure,
 }
 
 impl DocumentType {
@@ -42,6 +44,7 @@ impl DocumentType {
             Self::Login => "momedo-login+jws",
             Self::Message => "momedo-message+jws",
             Self::GroupEntry => "momedo-group-entry+jws",
+            Self::Erasure => "momedo-erasure+jws",
         }
     }
 

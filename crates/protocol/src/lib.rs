@@ -11,25 +11,30 @@
 //! | [`id`], [`message_id`], [`cursor`], [`digest`], [`encoding`] | the small values everything is named by |
 //! | [`rsa_key`], [`ml_kem_key`], [`mceliece`] | one public-key scheme each |
 //! | [`jws`] | the one signature format |
-//! | [`key_bundle`], [`device_list`], [`countersignature`], [`login`] | what is signed |
+//! | [`key_bundle`], [`device_list`], [`countersignature`], [`login`], [`erasure`] | what is signed |
 //! | [`envelope`], [`seal`], [`message`], [`kind`] | one end-to-end encrypted message, from outside to inside |
 //! | [`group`] | who belongs to a group, and messages sealed once for all of it |
 //! | [`possession`] | the proof that whoever publishes keys can open them |
 //! | [`api`], [`stream`], [`problem`] | what the HTTP API and the WebSocket carry |
 //! | [`invite`] | the link a participant joins with |
+//! | [`identity`], [`key_backup`], [`device_link`] | how a new device becomes a participant's |
 //! | [`limits`] | every size both sides agree on |
 
 pub mod api;
 pub mod countersignature;
 pub mod cursor;
+pub mod device_link;
 pub mod device_list;
 pub mod digest;
 pub mod encoding;
 pub mod envelope;
+pub mod erasure;
 pub mod group;
 pub mod id;
+pub mod identity;
 pub mod invite;
 pub mod jws;
+pub mod key_backup;
 pub mod key_bundle;
 pub mod kind;
 pub mod limits;

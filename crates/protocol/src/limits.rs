@@ -41,6 +41,27 @@ pub const MAX_OZONE_PAGE: usize = 500;
 /// Longest long-polling wait, in seconds; proxies commonly cut at 60.
 pub const MAX_WAIT_SECONDS: u64 = 50;
 
+/// Largest identity, in bytes of JSON: keys of a dozen bundles, or of three and some fifty contacts.
+pub const MAX_IDENTITY_BYTES: usize = 240 * 1024;
+
+/// Largest slot of a key backup, in bytes.
+pub const MAX_KEY_BACKUP_BYTES: usize = 256 * 1024;
+
+/// Largest handover to a linked device, in bytes: an identity padded and sealed.
+pub const MAX_HANDOVER_BYTES: usize = 264 * 1024;
+
+/// Largest of the other messages of a device link, in bytes: a device with keys of 4096 bits has 4 KiB.
+pub const MAX_LINK_STEP_BYTES: usize = 8 * 1024;
+
+/// How long a device link can be used, and how long its linking may take from then on, in seconds.
+pub const DEVICE_LINK_SECONDS: u64 = 120;
+
+/// Most participants one participant may block.
+pub const MAX_BLOCKS: usize = 1_000;
+
+/// Longest reason of a report, in Unicode scalar values.
+pub const MAX_REASON_CHARACTERS: usize = 1_000;
+
 /// Most unacknowledged deliveries a stream may ask for.
 pub const MAX_STREAM_WINDOW: usize = 512;
 

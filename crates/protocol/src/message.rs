@@ -56,6 +56,9 @@ pub const KIND_GROUP_KEY: &str = "group-key";
 /// The kind that carries rotated private keys to one of the sender's own devices.
 pub const KIND_KEYS: &str = "keys";
 
+/// The kind that carries the keys a key backup is renewed with to one of the sender's own devices.
+pub const KIND_KEY_BACKUP: &str = "key-backup";
+
 impl Message {
     /// Signs with the sender's signature key and serializes, ready to seal.
     pub fn sign(&self, signature_key: &dyn Signer) -> Vec<u8> {

@@ -142,12 +142,13 @@ fn the_private_keys_fit_the_public_ones() {
     }
 }
 
-const KINDS: [(&str, DocumentType); 5] = [
+const KINDS: [(&str, DocumentType); 6] = [
     ("key-bundle", DocumentType::KeyBundle),
     ("device-list", DocumentType::DeviceList),
     ("countersignature", DocumentType::Countersignature),
     ("login", DocumentType::Login),
     ("message", DocumentType::Message),
+    ("erasure", DocumentType::Erasure),
 ];
 
 #[test]
