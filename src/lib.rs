@@ -29,6 +29,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod data_directory;
+pub mod device_links;
 pub mod domain;
 pub mod http;
 pub mod hub;

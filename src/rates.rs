@@ -28,6 +28,8 @@ pub struct Rates {
     publications: Limit<ParticipantId>,
     unauthenticated: Limit<IpAddr>,
     failures: Limit<IpAddr>,
+    /// Wrong recovery codes for one participant, from anywhere.
+    key_backups: Limit<ParticipantId>,
     /// Failed log-ins on the admin pages, from one address to one account, and to one account from anywhere.
     log_ins: Limit<(IpAddr, String)>,
     accounts: Limit<String>,
@@ -95,6 +97,7 @@ impl Rates {
             publications: Limit::new(config.publications),
             unauthenticated: Limit::new(config.unauthenticated),
             failures: Limit::new(config.failures),
+            key_backups: Limit::new(config.failures),
             log_ins: Limit::new(LOG_INS),
             accounts: Limit::new(ACCOUNT_LOG_INS),
             known_browsers: Limit::new(LOG_INS),
@@ -109,6 +112,7 @@ impl Rates {
         self.publications.change(config.publications);
         self.unauthenticated.change(config.unauthenticated);
         self.failures.change(config.failures);
+        self.key_backups.change(config.failures);
         self.staff_failures.change(config.failures);
     }
 
@@ -179,6 +183,19 @@ impl Rates {
     /// [`TooOften`].
     pub fn may_fail(&self, address: IpAddr, now: Duration) -> Result<(), TooOften> {
         self.failures.check(network(address), now)
+    }
+
+    /// Refuses to look at another recovery code of a participant whose key backup was tried too often.
+    ///
+    /// # Errors
+    /// [`TooOften`].
+    pub fn may_try_key_backup(&self, id: ParticipantId, now: Duration) -> Result<(), TooOften> {
+        self.key_backups.check(id, now)
+    }
+
+    /// Counts a wrong recovery code.
+    pub fn failed_key_backup(&self, id: ParticipantId, now: Duration) {
+        let _: Result<_, _> = self.key_backups.take(id, now);
     }
 
     /// Counts a publication of keys.

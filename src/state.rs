@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use crate::activity::Activity;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::device_links::DeviceLinks;
 use crate::domain::limits::MAX_LARGE_BODIES;
 use crate::hub::Hub;
 use crate::listening::Listeners;
@@ -40,6 +41,8 @@ pub struct App {
     pub sessions: Sessions,
     /// How often anybody did anything.
     pub rates: Rates,
+    /// Devices that are being linked.
+    pub device_links: DeviceLinks,
     /// Bundles offered and not proved yet.
     pub pending_bundles: PendingBundles,
     /// Certificates in force.
@@ -101,6 +104,7 @@ impl App {
             hub,
             clock,
             sessions: Sessions::default(),
+            device_links: DeviceLinks::default(),
             pending_bundles: PendingBundles::default(),
             certificates,
             identity,

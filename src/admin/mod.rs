@@ -18,6 +18,7 @@ mod log_in;
 mod overview;
 mod page;
 mod people;
+mod reports;
 mod restore;
 mod rules;
 mod session;
@@ -64,6 +65,7 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/reset-keys", post(people::reset_keys))
         .route("/revoke-device", post(people::revoke_device))
         .route("/class", post(people::set_class))
+        .route("/export", post(people::export))
         .route("/delete", get(people::preview_deletion).post(people::delete));
     let class = Router::new()
         .route("/", get(classes::show_one))
@@ -89,6 +91,7 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .nest("/groups/{number}", class)
         .route("/chats", get(chats::list))
         .route("/chats/{id}/delete", post(chats::delete))
+        .route("/reports", get(reports::list).post(reports::set_state))
         .route("/ozones", get(lists::ozones))
         .route("/keys", get(lists::keys))
         .route("/neighbours", get(lists::neighbours))

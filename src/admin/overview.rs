@@ -167,6 +167,7 @@ fn shown(page: &Page, task: &Task) -> Shown {
         Task::BackupsFail { reason } => ("backups-fail", reason.clone(), "/admin/backup"),
         Task::CertificateFails { reason } => ("certificate-fails", reason.clone(), "/admin/certificates"),
         Task::ClockWrong => ("clock-wrong", String::new(), "/admin/help"),
+        Task::ReportsOpen { count } => ("reports-open", count.to_string(), "/admin/reports"),
         Task::NobodyThere => ("nobody-there", String::new(), "/admin/participants"),
         Task::Unregistered { count } => {
             ("unregistered", page.number(count), "/admin/participants?unregistered=1")

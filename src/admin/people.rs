@@ -10,9 +10,12 @@ use super::page::{Notice, Page, Paging, ROWS, show};
 use super::session::{AdminSession, Form, Session, StaffForm};
 use super::{error_page, sheets, status_of};
 use crate::domain::role::Role;
+use crate::http::export;
+use crate::http::me::download;
 use crate::service::classes::{self, Class};
 use crate::service::import;
 use crate::service::people::{self, DeletionPreview, Details, Who};
+use crate::service::personal;
 use crate::service::{AdminError, ServiceError};
 use crate::store::{ImportRow, ParticipantState, PeopleFilter, PersonId, PersonRow};
 
@@ -313,12 +316,28 @@ pub(super) async fn set_class(Path(number): Path<i64>, Form(session, form): Form
     after(&session, number, result, key).await
 }
 
+/// Everything about a person as a file; that it was asked for stands in the log.
+pub(super) async fn export(Path(number): Path<i64>, Form(session, Nothing {}): Form<Nothing>) -> Response {
+    let page = session.page("participants");
+    let app = &session.session.visitor.pages.app;
+    let started = async {
+        let subject = personal::of(app, &session.admin, who(number)).await?;
+        export::start(app, subject, page.language).await
+    };
+    match started.await {
+        Ok(export) => download(export),
+        Err(error) => error_page(page, status_of(&error), &error),
+    }
+}
+
 #[derive(Template)]
 #[template(path = "admin/person_delete.html")]
 struct DeletePage {
     page: Page,
     row: Row,
     preview: DeletionPreview,
+    /// What is held, in words, and how many rows.
+    held: Vec<(&'static str, u64)>,
 }
 
 pub(super) async fn preview_deletion(session: AdminSession, Path(number): Path<i64>) -> Response {
@@ -333,7 +352,9 @@ pub(super) async fn preview_deletion(session: AdminSession, Path(number): Path<i
         Ok((details, preview)) => {
             let row = row(&page, details.person);
             let nonce = page.nonce.clone();
-            show(StatusCode::OK, &nonce, &DeletePage { page, row, preview })
+            let held = preview.held.iter();
+            let held = held.map(|held| (export::words::of(held.table, page.language).0, held.rows)).collect();
+            show(StatusCode::OK, &nonce, &DeletePage { page, row, preview, held })
         }
         Err(error) => error_page(page, StatusCode::NOT_FOUND, &error),
     }

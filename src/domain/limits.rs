@@ -21,6 +21,18 @@ pub const MAX_NONCES: usize = 50_000;
 /// Offered bundles kept until they are proved, a few kilobytes each.
 pub const MAX_PENDING_BUNDLES: usize = 1_000;
 
+/// How long a device link can be used, and from its first use the linking may take.
+pub const DEVICE_LINK: Duration = Duration::from_secs(momedo_protocol::limits::DEVICE_LINK_SECONDS);
+
+/// Device links open at once: a whole year of a school, on the day the tablets come.
+pub const MAX_DEVICE_LINKS: usize = 500;
+
+/// Bytes all open device links hold at most.
+pub const MAX_DEVICE_LINK_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long a report is kept, in days of the server's running time.
+pub const REPORT_DAYS: u64 = 90;
+
 /// A session unused for this long ends.
 pub const SESSION: Duration = Duration::from_secs(24 * 3600);
 

@@ -20,7 +20,7 @@ pub(crate) async fn list(
     State(state): State<HttpState>,
     Authenticated(principal): Authenticated,
 ) -> ApiResult<Answer<api::Devices>> {
-    Ok(Answer(devices::list(&state, principal).await?))
+    Ok(Answer(devices::list(&state, principal.participant).await?))
 }
 
 /// Adds devices or changes their names. Removing one goes with new keys, through `PUT /keys/{id}`.

@@ -35,6 +35,20 @@ pub(crate) struct SmallJson<T>(pub(crate) T);
 /// A JSON body that may be large, for postings to groups; few are read at once.
 pub(crate) struct LargeJson<T>(pub(crate) T);
 
+/// A JSON body of at most `LIMIT` bytes, limited in time.
+pub(crate) struct LimitedJson<T, const LIMIT: usize>(pub(crate) T);
+
+/// A binary body of at most `LIMIT` bytes, limited in time.
+pub(crate) struct LimitedBytes<const LIMIT: usize>(pub(crate) bytes::Bytes);
+
+/// A request with a session or without any token; counts towards the participant's or the address's rate.
+pub(crate) enum Anybody {
+    /// Somebody who is logged in.
+    Known(Principal),
+    /// Somebody who is not.
+    Unknown(Unauthenticated),
+}
+
 /// A binary body, a McEliece key, limited in size and time.
 pub(crate) struct Bytes(pub(crate) bytes::Bytes);
 
@@ -105,10 +119,27 @@ impl FromRequestParts<HttpState> for Unauthenticated {
     }
 }
 
+impl FromRequestParts<HttpState> for Anybody {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        if parts.headers.contains_key(header::AUTHORIZATION) {
+            let Authenticated(principal) = Authenticated::from_request_parts(parts, state).await?;
+            return Ok(Self::Known(principal));
+        }
+        Ok(Self::Unknown(Unauthenticated::from_request_parts(parts, state).await?))
+    }
+}
+
 impl Unauthenticated {
     /// Counts a refusal that may be somebody guessing as a failure of the address.
     pub(crate) fn count<T>(&self, state: &HttpState, result: Result<T, ServiceError>) -> Result<T, ApiError> {
-        if let Err(ServiceError::UnknownInvite | ServiceError::LoginRefused) = &result {
+        if let Err(
+            ServiceError::UnknownInvite
+            | ServiceError::LoginRefused
+            | ServiceError::KeyBackupRefused
+            | ServiceError::UnknownLink,
+        ) = &result
+        {
             state.rates.failure(self.0.address, state.clock.elapsed());
         }
         Ok(result?)
@@ -190,6 +221,22 @@ impl<T: DeserializeOwned> FromRequest<HttpState> for LargeJson<T> {
 
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(bytes).map_err(|error| ServiceError::Malformed(error.to_string()).into())
+}
+
+impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<HttpState> for LimitedJson<T, LIMIT> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, ApiError> {
+        let bytes = body(request, state, LIMIT).await?;
+        let value = serde_json::from_slice(&bytes);
+        value.map(Self).map_err(|error| ServiceError::Malformed(error.to_string()).into())
+    }
+}
+
+impl<const LIMIT: usize> FromRequest<HttpState> for LimitedBytes<LIMIT> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, ApiError> {
+        body(request, state, LIMIT).await.map(Self)
+    }
 }
 
 impl FromRequest<HttpState> for Bytes {

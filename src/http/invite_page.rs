@@ -36,6 +36,30 @@ pub(crate) async fn invite(
         server: &state.config().server.name,
         fingerprint: state.fingerprint.grouped(),
     };
+    shown(&page, language)
+}
+
+#[derive(Template)]
+#[template(path = "device.html")]
+struct DevicePage<'a> {
+    language: &'static str,
+    german: bool,
+    server: &'a str,
+}
+
+/// Explains what to do with a link for a new device; what makes it one is in the fragment, too.
+pub(crate) async fn device(
+    State(state): State<HttpState>,
+    _: Unauthenticated,
+    headers: HeaderMap,
+) -> Response {
+    let language = Language::of(&headers);
+    let german = language == Language::German;
+    let page = DevicePage { language: language.tag(), german, server: &state.config().server.name };
+    shown(&page, language)
+}
+
+fn shown(page: &impl Template, language: Language) -> Response {
     match page.render() {
         Ok(html) => {
             let headers = [
@@ -47,7 +71,7 @@ pub(crate) async fn invite(
             (headers, html).into_response()
         }
         Err(error) => {
-            tracing::error!(%error, "the invite page cannot be rendered");
+            tracing::error!(%error, "a page cannot be rendered");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

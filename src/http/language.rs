@@ -32,6 +32,11 @@ impl Language {
         best.1
     }
 
+    /// The language of a tag such as `de`; English for any other.
+    pub(crate) fn of_tag(tag: &str) -> Self {
+        if tag == "de" { Self::German } else { Self::English }
+    }
+
     /// The tag for `lang` and `Content-Language`.
     pub(crate) fn tag(self) -> &'static str {
         match self {

@@ -2,20 +2,26 @@
 //!
 //! Handlers extract, call one use case and convert; rules live in `service`.
 
+mod blocks;
+mod device_links;
 mod devices;
 pub(crate) mod drain;
 pub mod error;
+pub mod export;
 pub(crate) mod extract;
 mod groups;
 mod health;
 mod invite_page;
+mod key_backup;
 mod keys;
 pub(crate) mod language;
+pub(crate) mod me;
 mod messages;
 mod ozone;
 pub mod plain;
 pub(crate) mod problems;
 mod registration;
+mod reports;
 mod server_information;
 mod sessions;
 mod stream;
@@ -83,6 +89,17 @@ fn api_routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(groups::entries, groups::append))
         .routes(routes!(groups::hand_out_keys))
         .routes(routes!(groups::post))
+        .routes(routes!(key_backup::state, key_backup::store, key_backup::delete))
+        .routes(routes!(key_backup::fetch))
+        .routes(routes!(key_backup::add_device))
+        .routes(routes!(device_links::open))
+        .routes(routes!(device_links::close))
+        .routes(routes!(device_links::read, device_links::write))
+        .routes(routes!(me::erase))
+        .routes(routes!(me::export))
+        .routes(routes!(blocks::list))
+        .routes(routes!(blocks::add, blocks::remove))
+        .routes(routes!(reports::report))
         .routes(routes!(stream::open))
 }
 
@@ -105,6 +122,7 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         )
         .route("/healthz", get(health::health))
         .route("/i", get(invite_page::invite))
+        .route("/d", get(invite_page::device))
         .route("/", get(invite_page::home))
         .route("/static/public.css", get(invite_page::style))
         .fallback(|| async { error::ApiError(crate::service::ServiceError::NoSuchPath) })

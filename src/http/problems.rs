@@ -200,6 +200,56 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "Another message was already sent under this ID. Use a new ID.",
             "Unter dieser Kennung wurde schon eine andere Nachricht gesendet. Bitte eine neue Kennung verwenden.",
         ),
+        E::Blocked => plain(
+            S::FORBIDDEN,
+            "blocked",
+            "This person does not take messages from you.",
+            "Diese Person nimmt von Ihnen keine Nachrichten an.",
+        ),
+        E::TooManyBlocks => plain(
+            S::CONFLICT,
+            "too-many-blocks",
+            "You already block as many people as this server remembers. Unblock somebody first.",
+            "Sie blockieren schon so viele, wie dieser Server sich merkt. Bitte erst jemanden freigeben.",
+        )
+        .detail(format!("limit: {}", momedo_protocol::limits::MAX_BLOCKS)),
+        E::NoKeyBackup => plain(
+            S::NOT_FOUND,
+            "no-key-backup",
+            "You have no key backup here. Make one and put the recovery code in a safe place.",
+            "Sie haben hier keine Schlüsselsicherung. Bitte eine anlegen und den Wiederherstellungscode gut aufheben.",
+        ),
+        E::KeyBackupOutdated => plain(
+            S::CONFLICT,
+            "key-backup-outdated",
+            "Another device has stored a newer key backup. Look at it first.",
+            "Ein anderes Gerät hat schon eine neuere Schlüsselsicherung gespeichert. Bitte zuerst diese ansehen.",
+        ),
+        E::KeyBackupRefused => plain(
+            S::FORBIDDEN,
+            "key-backup-refused",
+            "No key backup here opens with this ID and recovery code. Check both, letter by letter.",
+            "Zu dieser ID und diesem Wiederherstellungscode gibt es hier keine Schlüsselsicherung. Bitte beides prüfen.",
+        ),
+        E::UnknownLink => plain(
+            S::NOT_FOUND,
+            "unknown-link",
+            "This link has ended: it holds for two minutes. Show a new one on the old device.",
+            "Dieser Link ist abgelaufen, er gilt zwei Minuten. Bitte auf dem alten Gerät einen neuen zeigen.",
+        ),
+        E::LinkUsed => plain(
+            S::CONFLICT,
+            "link-used",
+            "Another device has used this link already. Refuse the code on the old device and show a new link.",
+            "Ein anderes Gerät hat diesen Link schon benutzt. Bitte auf dem alten Gerät ablehnen und einen neuen zeigen.",
+        ),
+        E::ReportRefused(cause) => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "report-refused",
+            "This message cannot be reported.",
+            "Diese Nachricht lässt sich nicht melden.",
+        )
+        .detail(cause),
         E::NoDevice => plain(
             S::CONFLICT,
             "no-device",

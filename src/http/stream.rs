@@ -263,7 +263,8 @@ impl Stream {
     }
 
     async fn presence(&self, socket: &mut WebSocket) -> Result<(), Ended> {
-        let devices = devices::list(&self.state, self.principal).await.map_err(|_| Ended)?.devices;
+        let devices =
+            devices::list(&self.state, self.principal.participant).await.map_err(|_| Ended)?.devices;
         self.frame(socket, &ServerFrame::Presence { devices }).await
     }
 

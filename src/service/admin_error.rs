@@ -63,6 +63,9 @@ pub enum AdminError {
     /// The server has been set up.
     #[error("this server has been set up already")]
     AlreadySetUp,
+    /// No such report, or not one of the own classes.
+    #[error("there is no such report")]
+    UnknownReport,
     /// No such account.
     #[error("there is no such account")]
     UnknownAccount,
@@ -173,6 +176,7 @@ impl AdminError {
             Self::NeedsOneTimePassword => "needs-one-time-password",
             Self::WrongSetUpCode => "wrong-set-up-code",
             Self::AlreadySetUp => "already-set-up",
+            Self::UnknownReport => "unknown-report",
             Self::UnknownAccount => "unknown-account",
             Self::AccountExists => "account-exists",
             Self::LastAdmin => "last-admin",

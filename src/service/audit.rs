@@ -5,7 +5,7 @@ use momedo_protocol::time::UnixMillis;
 use super::ServiceError;
 use super::permission::Admin;
 use crate::state::App;
-use crate::store::{AuditRow, WriteTx};
+use crate::store::{AuditRow, PersonId, WriteTx};
 
 /// What was done, as one word; the pages have a sentence for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub enum Action {
     PersonAdded,
     PersonRenamed,
     PersonDeleted,
+    PersonExported,
     RoleChanged,
     ParticipantDisabled,
     ParticipantEnabled,
@@ -54,6 +55,9 @@ pub enum Action {
     RestoreFailed,
     AutostartOn,
     AutostartOff,
+    ReportMade,
+    ReportClosed,
+    ReportReopened,
     ServerStopped,
 }
 
@@ -66,6 +70,7 @@ impl Action {
         Self::PersonAdded,
         Self::PersonRenamed,
         Self::PersonDeleted,
+        Self::PersonExported,
         Self::RoleChanged,
         Self::ParticipantDisabled,
         Self::ParticipantEnabled,
@@ -103,6 +108,9 @@ impl Action {
         Self::RestoreFailed,
         Self::AutostartOn,
         Self::AutostartOff,
+        Self::ReportMade,
+        Self::ReportClosed,
+        Self::ReportReopened,
         Self::ServerStopped,
     ];
 
@@ -115,6 +123,7 @@ impl Action {
             Self::PersonAdded => "person-added",
             Self::PersonRenamed => "person-renamed",
             Self::PersonDeleted => "person-deleted",
+            Self::PersonExported => "person-exported",
             Self::RoleChanged => "role-changed",
             Self::ParticipantDisabled => "participant-disabled",
             Self::ParticipantEnabled => "participant-enabled",
@@ -152,9 +161,25 @@ impl Action {
             Self::RestoreFailed => "restore-failed",
             Self::AutostartOn => "autostart-on",
             Self::AutostartOff => "autostart-off",
+            Self::ReportMade => "report-made",
+            Self::ReportClosed => "report-closed",
+            Self::ReportReopened => "report-reopened",
             Self::ServerStopped => "server-stopped",
         }
     }
+}
+
+/// Adds a line that names a person, in the transaction of what it tells of. Whatever names somebody goes
+/// through here: only such lines can be handed out to them, and erased.
+pub(super) fn log_about(
+    tx: &WriteTx<'_>,
+    at: UnixMillis,
+    account: &str,
+    action: Action,
+    subject: &str,
+    person: PersonId,
+) -> Result<(), ServiceError> {
+    Ok(tx.log_about(at, account, action.word(), subject, Some(person))?)
 }
 
 /// Adds a line in the transaction of what it tells of.

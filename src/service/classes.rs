@@ -169,7 +169,8 @@ pub async fn set_membership(
             if !changed {
                 return Ok(());
             }
-            audit::log(tx, now, &account, action, &format!("{}: {}", row.name, person.name))
+            let subject = format!("{}: {}", row.name, person.name);
+            audit::log_about(tx, now, &account, action, &subject, person.id)
         })
         .await
 }

@@ -168,6 +168,9 @@ impl Submission {
                 if recipient.state != ParticipantState::Active {
                     return Err(ServiceError::UnknownParticipant);
                 }
+                if recipient.blocks(sender) {
+                    return Err(ServiceError::Blocked);
+                }
                 check_bundle(tx, self.to, &recipient, header)?;
                 if recipient.receiving.is_empty() && recipient.parked.is_empty() {
                     return Err(ServiceError::NoDevice);

@@ -13,12 +13,11 @@ use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::WriteTx;
 
-/// The participant's own devices.
+/// A participant's devices, for themselves.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
-pub async fn list(app: &App, principal: Principal) -> Result<api::Devices, ServiceError> {
-    let participant = principal.participant;
+pub async fn list(app: &App, participant: ParticipantId) -> Result<api::Devices, ServiceError> {
     let (list, rows) = app
         .store
         .read(move |tx| {
@@ -49,7 +48,22 @@ pub async fn update(
     principal: Principal,
     request: api::DeviceListRequest,
 ) -> Result<(), ServiceError> {
-    let id = principal.participant;
+    replace(app, principal.participant, request).await
+}
+
+/// As [`update`], for a device that has no session yet: its owner was recognised by a recovery code.
+///
+/// # Errors
+/// As [`update`].
+pub(super) async fn add(
+    app: &App,
+    id: ParticipantId,
+    request: api::DeviceListRequest,
+) -> Result<(), ServiceError> {
+    replace(app, id, request).await
+}
+
+async fn replace(app: &App, id: ParticipantId, request: api::DeviceListRequest) -> Result<(), ServiceError> {
     let current = app.store.read(move |tx| tx.current_bundle(id)).await?;
     let bundle = current.ok_or(ServiceError::UnknownParticipant)?.bundle;
     let (jws, list, signed_with) = compute(move || {

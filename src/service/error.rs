@@ -88,6 +88,30 @@ pub enum ServiceError {
     /// The same message ID with other bytes.
     #[error("message conflict")]
     MessageConflict,
+    /// The recipient takes nothing from this sender.
+    #[error("blocked")]
+    Blocked,
+    /// More participants blocked than anybody needs.
+    #[error("too many blocks")]
+    TooManyBlocks,
+    /// The participant has no key backup.
+    #[error("no key backup")]
+    NoKeyBackup,
+    /// The slot stored has this version already, or a higher one.
+    #[error("outdated key backup")]
+    KeyBackupOutdated,
+    /// No key backup opens for this ID and secret.
+    #[error("key backup refused")]
+    KeyBackupRefused,
+    /// The device link ended, or never was.
+    #[error("unknown device link")]
+    UnknownLink,
+    /// Somebody else used the device link.
+    #[error("device link used")]
+    LinkUsed,
+    /// A message that cannot be reported.
+    #[error("report refused: {0}")]
+    ReportRefused(&'static str),
     /// The recipient has no device, as after a key reset.
     #[error("no device")]
     NoDevice,

@@ -354,21 +354,6 @@ fn alter(
     Ok(())
 }
 
-/// Forgets somebody in the memory of every import: who is deleted is not kept for an undoing.
-pub(super) fn forget(tx: &WriteTx<'_>, person: PersonId) -> Result<(), ServiceError> {
-    for (id, before) in tx.import_memories()? {
-        let Ok(mut memory) = serde_json::from_str::<Memory>(&before) else { continue };
-        let known = memory.people.len();
-        memory.people.retain(|changed| changed.person != person);
-        if memory.people.len() < known {
-            let json =
-                serde_json::to_string(&memory).map_err(|error| ServiceError::Internal(error.to_string()))?;
-            tx.set_import_memory(id, &json)?;
-        }
-    }
-    Ok(())
-}
-
 /// Undoes an import: who came with it and has not registered goes; who was changed is put back.
 ///
 /// # Errors

@@ -36,6 +36,11 @@ pub enum Task {
     },
     /// The clock is before this program was made.
     ClockWrong,
+    /// Somebody reported a message, and nobody has dealt with it.
+    ReportsOpen {
+        /// How many.
+        count: u64,
+    },
     /// Nobody has been invited.
     NobodyThere,
     /// People have not used their invites.
@@ -192,7 +197,8 @@ fn keys_of(row: KeysRow) -> Result<Keys, ServiceError> {
 /// As [`ServiceError`] says.
 pub async fn overview(app: &App, _: &Admin) -> Result<Overview, ServiceError> {
     let status = administration::status(app).await?;
-    let (people, unregistered) = app.store.read(|tx| tx.count_people()).await?;
+    let ((people, unregistered), reports) =
+        app.store.read(|tx| Ok::<_, ServiceError>((tx.count_people()?, tx.count_open_reports()?))).await?;
     let mut tasks = Vec::new();
     if status.storage_full {
         tasks.push(Task::DiskFull);
@@ -210,6 +216,9 @@ pub async fn overview(app: &App, _: &Admin) -> Result<Overview, ServiceError> {
     }
     if app.clock.now().0 < EARLIEST_NOW {
         tasks.push(Task::ClockWrong);
+    }
+    if reports > 0 {
+        tasks.push(Task::ReportsOpen { count: reports });
     }
     if people == 0 {
         tasks.push(Task::NobodyThere);

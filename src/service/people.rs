@@ -10,7 +10,7 @@ use super::AdminError;
 use super::audit::{self, Action};
 use super::permission::{Admin, Staff};
 use super::registration::code_hash;
-use super::{ServiceError, administration, devices, import};
+use super::{ServiceError, administration, devices, personal};
 use crate::domain::role::Role;
 use crate::state::App;
 use crate::store::{NewPerson, ParticipantState, PeopleFilter, PersonId, PersonRow, ReadTx, Tick, WriteTx};
@@ -66,12 +66,23 @@ pub struct Details {
 }
 
 /// What deleting somebody deletes.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct DeletionPreview {
     /// Devices that are locked out.
     pub devices: u64,
     /// Envelopes that wait for them.
     pub waiting: u64,
+    /// Everything by table, as an export shows it.
+    pub held: Vec<Held>,
+}
+
+/// How much one table holds about somebody.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Held {
+    /// The table.
+    pub table: &'static str,
+    /// Its rows.
+    pub rows: u64,
 }
 
 /// Whom a use case is about, as people type it.
@@ -115,7 +126,7 @@ fn find_for(tx: &ReadTx<'_>, staff: &Staff, who: Who) -> Result<PersonRow, Servi
 }
 
 /// How a person is named in the log.
-fn subject(person: &PersonRow) -> String {
+pub(super) fn subject(person: &PersonRow) -> String {
     match person.participant {
         Some(id) => format!("{} ({id})", person.name),
         None => person.name.clone(),
@@ -176,7 +187,7 @@ pub async fn add(
                 tx.find_class(class)?.ok_or(AdminError::UnknownClass)?;
                 tx.add_to_class(class, id)?;
             }
-            audit::log(tx, now, &account, Action::PersonAdded, &name)?;
+            audit::log_about(tx, now, &account, Action::PersonAdded, &name, id)?;
             Ok(id)
         })
         .await
@@ -219,7 +230,8 @@ pub async fn invite(app: &App, staff: &Staff, people: Vec<PersonId>) -> Result<V
             }
             let count = cards.len().to_string();
             if let [(card, _)] = cards.as_slice() {
-                audit::log(tx, now, staff.account(), Action::InvitesMade, &card.name)?;
+                let (account, action) = (staff.account(), Action::InvitesMade);
+                audit::log_about(tx, now, account, action, &card.name, card.person)?;
             } else if !cards.is_empty() {
                 audit::log(tx, now, staff.account(), Action::InvitesMade, &count)?;
             }
@@ -366,7 +378,9 @@ pub async fn preview_deletion(app: &App, _: &Admin, who: Who) -> Result<Deletion
     app.store
         .read(move |tx| {
             let person = find(tx, who)?;
-            let mut preview = DeletionPreview { devices: 0, waiting: 0 };
+            let held = tx.count_personal(&personal::subject(&person))?;
+            let held = held.into_iter().map(|(table, rows)| Held { table, rows }).collect();
+            let mut preview = DeletionPreview { devices: 0, waiting: 0, held };
             if let Some(participant) = person.participant {
                 for device in tx.list_devices(participant)? {
                     preview.devices += 1;
@@ -378,24 +392,24 @@ pub async fn preview_deletion(app: &App, _: &Admin, who: Who) -> Result<Deletion
         .await
 }
 
-/// Deletes a person: invites and memberships, and of a participant also devices, waiting mail and keys. The
-/// ID is never given again.
+/// Erases everything about a person: invites and memberships, and of a participant also devices, waiting mail,
+/// keys, key backup and reports. The ID is never given again; the log keeps the number alone.
 ///
 /// # Errors
 /// [`AdminError::UnknownPerson`].
 pub async fn delete(app: &App, admin: &Admin, who: Who) -> Result<(), ServiceError> {
-    let person = change(app, admin, who, Action::PersonDeleted, |tx, person| {
-        if let Some(participant) = person.participant {
-            // Read before they are gone, for whoever is connected.
-            tx.erase_participant(participant)?;
-        }
-        import::forget(tx, person.id)?;
-        tx.delete_person(person.id)?;
-        // The log outlives the person; from here on without the name.
-        Ok(person.participant.map_or_else(|| format!("#{}", person.id.0), |id| id.to_string()))
-    })
-    .await?;
-    disconnect(app, person).await
+    let (now, account) = (app.clock.now(), admin.account().to_owned());
+    let participant = app
+        .store
+        // On a full disk too: whoever fills it must be stoppable.
+        .write_freeing(move |tx| {
+            let person = find(tx, who)?;
+            personal::erase(tx, now, &account, &personal::subject(&person))?;
+            Ok::<_, ServiceError>(person.participant)
+        })
+        .await?;
+    personal::after_erasure(app, participant).await;
+    Ok(())
 }
 
 /// Lets a participant who lost every device begin anew under the same ID: devices are locked out, and the
@@ -459,7 +473,7 @@ fn changed(
 ) -> Result<PersonRow, ServiceError> {
     let person = find(tx, who)?;
     let subject = work(tx, &person)?;
-    audit::log(tx, now, account, action, &subject)?;
+    audit::log_about(tx, now, account, action, &subject, person.id)?;
     Ok(person)
 }
 

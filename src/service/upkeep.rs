@@ -1,7 +1,7 @@
 //! What the background loops do: expiry, parking, forgetting. All of it goes by served time.
 
 use super::ServiceError;
-use crate::domain::limits::{PARK_AFTER_DAYS, RECEIPT_EXTRA_DAYS};
+use crate::domain::limits::{PARK_AFTER_DAYS, RECEIPT_EXTRA_DAYS, REPORT_DAYS};
 use crate::state::App;
 use crate::store::Tick;
 use momedo_protocol::limits::SUPERSEDED_BUNDLE_DAYS;
@@ -43,15 +43,18 @@ pub async fn expire(app: &App) -> Result<u64, ServiceError> {
     forget_messages(app, now.minus_days(retention + RECEIPT_EXTRA_DAYS)).await?;
     let (hour_ago, superseded) =
         (Tick(now.0.saturating_sub(3_600_000)), now.minus_days(SUPERSEDED_BUNDLE_DAYS));
+    let reported = now.minus_days(REPORT_DAYS);
     app.store
         .write_freeing(move |tx| {
             tx.delete_ended_reservations()?;
             tx.trim_audit_log()?;
+            tx.delete_reports_before(reported)?;
             tx.delete_unused_mceliece_keys(hour_ago, superseded)?;
             Ok::<_, ServiceError>(tx.store_served_time()?)
         })
         .await?;
     app.sessions.sweep(app.clock.elapsed());
+    app.device_links.sweep(app.clock.elapsed());
     Ok(expired)
 }
 

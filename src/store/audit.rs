@@ -2,7 +2,7 @@
 
 use momedo_protocol::time::UnixMillis;
 
-use super::{ReadTx, StoreError, WriteTx};
+use super::{PersonId, ReadTx, StoreError, WriteTx};
 
 /// One line of the log.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -67,14 +67,31 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Adds a line.
+    /// Adds a line that names nobody the admins look after.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn log(&self, at: UnixMillis, account: &str, action: &str, subject: &str) -> Result<(), StoreError> {
+        self.log_about(at, account, action, subject, None)
+    }
+
+    /// Adds a line that names `person`, who can then have it handed out and erased.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn log_about(
+        &self,
+        at: UnixMillis,
+        account: &str,
+        action: &str,
+        subject: &str,
+        person: Option<PersonId>,
+    ) -> Result<(), StoreError> {
         self.connection
-            .prepare_cached("INSERT INTO audit_log (at, account, action, subject) VALUES (?1, ?2, ?3, ?4)")?
-            .execute((at.0, account, action, subject))?;
+            .prepare_cached(
+                "INSERT INTO audit_log (at, account, action, subject, person) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((at.0, account, action, subject, person.map(|person| person.0)))?;
         Ok(())
     }
 }

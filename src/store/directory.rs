@@ -25,6 +25,8 @@ pub struct DirectoryEntry {
     pub parked: Vec<DeviceId>,
     /// Version and digest of the newest bundle.
     pub current_bundle: Option<(u64, Sha512Digest)>,
+    /// From whom the participant takes nothing, by ID.
+    pub blocked: Vec<ParticipantId>,
 }
 
 /// The entries in memory.
@@ -41,6 +43,11 @@ impl DirectoryEntry {
     /// Whether the device is listed and not revoked.
     pub fn has_device(&self, device: DeviceId) -> bool {
         self.receiving.contains(&device) || self.parked.contains(&device)
+    }
+
+    /// Whether the participant takes nothing from `sender`.
+    pub fn blocks(&self, sender: ParticipantId) -> bool {
+        self.blocked.binary_search(&sender).is_ok()
     }
 }
 
@@ -61,6 +68,7 @@ impl WriteTx<'_> {
             receiving: with(false),
             parked: with(true),
             current_bundle: self.current_bundle(id)?.map(|row| (row.version, row.digest)),
+            blocked: self.list_blocks(id)?.into_iter().map(|(blocked, _)| blocked).collect(),
         });
         if self.directory.0.len() >= MAX_ENTRIES {
             self.directory.forget();

@@ -105,6 +105,14 @@ impl ReadTx<'_> {
         Ok(statement.query_row((id.number(), who.number()), |row| row.get(0)).optional()?)
     }
 
+    /// Whether somebody belongs to a group, or once did.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn was_ever_member(&self, id: GroupId, who: ParticipantId) -> Result<bool, StoreError> {
+        Ok(self.find_group_member(id, who)?.is_some() || self.left_group_at(id, who)?.is_some())
+    }
+
     /// Whom a message to the group goes to.
     ///
     /// # Errors

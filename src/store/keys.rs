@@ -48,6 +48,17 @@ fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<BundleRow> {
 }
 
 impl ReadTx<'_> {
+    /// Every bundle of a participant, newest first, as signed.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn list_bundles(&self, id: ParticipantId) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT bundle FROM key_bundles WHERE participant = ?1 ORDER BY version DESC";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([id.number()], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// The newest bundle of a participant.
     ///
     /// # Errors

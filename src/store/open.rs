@@ -10,6 +10,10 @@ use super::{StoreError, StoreOptions, migrations};
 /// Marks the file as momedo's: "MMDO".
 pub(super) const APPLICATION_ID: i64 = 0x4d4d_444f;
 
+/// What is deleted is overwritten where that costs no further write, so that no acknowledged envelope can be
+/// read from the file.
+pub(super) const SECURE_DELETE: &str = "FAST";
+
 /// Prepared statements kept per connection; there are fewer than this many in all.
 const STATEMENTS: usize = 96;
 
@@ -39,8 +43,7 @@ pub(super) fn writer(path: &Path, options: &StoreOptions) -> Result<Connection, 
     connection.pragma_update(None, "journal_size_limit", 32 * 1024 * 1024)?;
     // Kibibytes, hence negative.
     connection.pragma_update(None, "cache_size", -8192)?;
-    // What is deleted is overwritten, so that no acknowledged envelope can be read from the file.
-    connection.pragma_update(None, "secure_delete", "FAST")?;
+    connection.pragma_update(None, "secure_delete", SECURE_DELETE)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     migrations::run(&mut connection, path, is_new)?;

@@ -65,6 +65,15 @@ pub struct Takers {
     pub reason: Option<QueueFull>,
 }
 
+/// Where deliveries are removed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The oldest of a queue: nothing before them waits.
+    Front,
+    /// Any; what waits before them goes on waiting.
+    Anywhere,
+}
+
 /// One delivery that waits.
 #[derive(Debug, Clone)]
 pub struct Waiting {
@@ -94,6 +103,8 @@ pub struct Recipient {
 pub struct QueueState {
     /// The highest sequence number that was acknowledged, expired or dropped.
     pub last_removed: u64,
+    /// A number that was given and removed out of turn; no number up to it is given again.
+    pub last_given: u64,
     /// Envelopes not kept for this device since it last acknowledged.
     pub missed: u64,
 }
@@ -142,10 +153,11 @@ impl ReadTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn queue_state(&self, device: DeviceId) -> Result<QueueState, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT last_removed, missed FROM queues WHERE device = ?1")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT last_removed, last_given, missed FROM queues WHERE device = ?1")?;
         let row = statement.query_row([device.number()], |row| {
-            Ok(QueueState { last_removed: row.get(0)?, missed: row.get(1)? })
+            Ok(QueueState { last_removed: row.get(0)?, last_given: row.get(1)?, missed: row.get(2)? })
         });
         Ok(row.optional()?.unwrap_or_default())
     }
@@ -166,7 +178,8 @@ impl ReadTx<'_> {
         )?;
         let mut rows = statement.query([device.number()])?;
         let mut totals = QueueTotals::default();
-        let mut last = self.queue_state(device)?.last_removed;
+        let state = self.queue_state(device)?;
+        let mut last = state.last_removed.max(state.last_given);
         while let Some(row) = rows.next()? {
             let bytes: u64 = row.get(1)?;
             totals.bytes += bytes;
@@ -322,7 +335,7 @@ impl WriteTx<'_> {
     /// As [`StoreError`] says.
     pub fn acknowledge(&mut self, device: DeviceId, sequence: u64) -> Result<(), StoreError> {
         let last = self.totals(device)?.next_sequence - 1;
-        self.remove(device, "sequence <= ?2", sequence)?;
+        self.remove(device, "sequence <= ?2", sequence, Place::Front)?;
         self.connection
             .prepare_cached(
                 "INSERT INTO queues (device, last_removed) VALUES (?1, ?2)
@@ -337,7 +350,7 @@ impl WriteTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn expire(&mut self, device: DeviceId, before: Tick) -> Result<u64, StoreError> {
-        let removed = self.remove(device, "accepted_tick < ?2", before.0)?;
+        let removed = self.remove(device, "accepted_tick < ?2", before.0, Place::Front)?;
         self.note_missed(device, removed)?;
         Ok(removed)
     }
@@ -347,9 +360,27 @@ impl WriteTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn drop_queue(&mut self, device: DeviceId) -> Result<u64, StoreError> {
-        let removed = self.remove(device, "sequence <= ?2", i64::MAX as u64)?;
+        let removed = self.remove(device, "sequence <= ?2", i64::MAX as u64, Place::Front)?;
         self.note_missed(device, removed)?;
         Ok(removed)
+    }
+
+    /// Removes what `sender` sent from every queue it waits in; the devices are told that they missed it.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub(super) fn drop_sent(&mut self, sender: ParticipantId) -> Result<(), StoreError> {
+        let devices = {
+            let sql = "SELECT DISTINCT device FROM deliveries WHERE sender = ?1";
+            let mut statement = self.read.connection.prepare_cached(sql)?;
+            let rows = statement.query_map([sender.number()], |row| column::device(row, 0))?;
+            rows.collect::<Result<Vec<_>, _>>()?
+        };
+        for device in devices {
+            let removed = self.remove(device, "sender = ?2", sender.number(), Place::Anywhere)?;
+            self.note_missed(device, removed)?;
+        }
+        Ok(())
     }
 
     /// Devices whose queue has something accepted before `before`.
@@ -382,7 +413,13 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    fn remove(&mut self, device: DeviceId, condition: &str, bound: u64) -> Result<u64, StoreError> {
+    fn remove(
+        &mut self,
+        device: DeviceId,
+        condition: &str,
+        bound: u64,
+        place: Place,
+    ) -> Result<u64, StoreError> {
         let sql = format!(
             "DELETE FROM deliveries WHERE device = ?1 AND {condition} RETURNING sequence, body, sender, size"
         );
@@ -415,12 +452,18 @@ impl WriteTx<'_> {
             self.release_body(*body)?;
         }
         if let Some(last) = removed.iter().map(|(sequence, ..)| *sequence).max() {
-            self.connection
-                .prepare_cached(
+            let sql = match place {
+                Place::Front => {
                     "INSERT INTO queues (device, last_removed) VALUES (?1, ?2)
-                     ON CONFLICT (device) DO UPDATE SET last_removed = max(last_removed, ?2)",
-                )?
-                .execute((device.number(), last))?;
+                     ON CONFLICT (device) DO UPDATE SET last_removed = max(last_removed, ?2)"
+                }
+                // Reading goes on from what was removed last, and must not pass over what waits before these.
+                Place::Anywhere => {
+                    "INSERT INTO queues (device, last_removed, last_given) VALUES (?1, 0, ?2)
+                     ON CONFLICT (device) DO UPDATE SET last_given = max(last_given, ?2)"
+                }
+            };
+            self.connection.prepare_cached(sql)?.execute((device.number(), last))?;
         }
         Ok(removed.len() as u64)
     }

@@ -131,30 +131,6 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Erases a participant: queues, devices, keys and name go; the ID stays taken.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn erase_participant(&mut self, id: ParticipantId) -> Result<(), StoreError> {
-        self.directory.forget();
-        for device in self.list_devices(id)? {
-            self.drop_queue(device.id)?;
-        }
-        let number = id.number();
-        for sql in [
-            "DELETE FROM queues WHERE device IN (SELECT id FROM devices WHERE participant = ?1)",
-            "DELETE FROM device_lists WHERE participant = ?1",
-            "DELETE FROM key_bundles WHERE participant = ?1",
-            "UPDATE devices SET revoked = 1, login_key = x'' WHERE participant = ?1",
-            "UPDATE participants SET state = 'erased', name = '', role = 'member' WHERE id = ?1",
-            "UPDATE invites SET name = NULL WHERE spent_by = ?1",
-            "DELETE FROM people WHERE participant = ?1",
-        ] {
-            self.connection.prepare_cached(sql)?.execute([number])?;
-        }
-        Ok(())
-    }
-
     /// Takes over the display name of a newly published bundle and uses up an allowed key reset.
     ///
     /// # Errors

@@ -7,9 +7,14 @@ use clap::Subcommand;
 use momedo_protocol::encoding::Base64Bytes;
 
 use super::Common;
+use crate::cli::output;
+use crate::data_directory::create_private_file;
 use crate::domain::role::Role;
+use crate::http::export;
+use crate::http::language::Language;
 use crate::service::administration::{AdminRequest, ParticipantRequest};
 use crate::service::import::MAX_FILE_BYTES;
+use crate::service::personal;
 use crate::store::ImportId;
 
 /// People. WHO is an ID such as M8N22HT6, or # and the number in the list, such as '#12'.
@@ -94,6 +99,16 @@ pub(in crate::cli) enum Participant {
         #[arg(long)]
         preview: bool,
     },
+    /// Write everything the server holds about a person into a ZIP file: a readable page and JSON
+    Export {
+        #[command(flatten)]
+        common: Common,
+        /// About whom
+        who: String,
+        /// Where to; without it momedo-ID.zip in this folder
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
     /// Let somebody who lost every device begin anew under the same ID, and print the link for it
     ResetKeys {
         #[command(flatten)]
@@ -151,9 +166,10 @@ impl Participant {
             Self::Disable { common, who } => (common, R::Enable { who, enabled: false }, &[]),
             Self::Enable { common, who } => (common, R::Enable { who, enabled: true }, &[]),
             Self::Delete { common, who, preview } => {
-                let fields: &[&str] = if preview { &["devices", "waiting"] } else { &[] };
+                let fields: &[&str] = if preview { &["devices", "waiting", "held"] } else { &[] };
                 (common, R::Delete { who, preview }, fields)
             }
+            Self::Export { common, who, to } => return export(&common, who, to),
             Self::ResetKeys { common, who } => (common, R::ResetKeys { who }, LINK),
             Self::Devices { common, who } => {
                 (common, R::Devices { who }, &["id", "seen_at", "online", "waiting"])
@@ -179,4 +195,39 @@ impl Participant {
         };
         common.print(AdminRequest::Participant(request), fields)
     }
+}
+
+/// Reads the database itself, so that the file belongs to whoever asked; the server notes that it was done.
+fn export(common: &Common, who: String, to: Option<PathBuf>) -> anyhow::Result<()> {
+    let refuse = |to: &std::path::Path| {
+        anyhow::ensure!(!to.exists(), "{} is there already: choose another name with --to", to.display());
+        anyhow::Ok(())
+    };
+    to.as_deref().map_or(Ok(()), refuse)?;
+    let request = AdminRequest::Participant(ParticipantRequest::Export { who });
+    let line = common.ask(request)?.lines()?.into_iter().next().unwrap_or_default();
+    let subject = personal::subject_in(&line)?;
+    let directory = common.data.path()?;
+    let to = to.unwrap_or_else(|| PathBuf::from(export::file_name(&subject)));
+    refuse(&to)?;
+    let failed = || format!("cannot write {}", to.display());
+    let mut file = create_private_file(&to).with_context(failed)?;
+    let heading = export::Heading {
+        server: line["server"].as_str().unwrap_or_default().to_owned(),
+        at: momedo_client::now(),
+        language: Language::of_tag(&crate::cli::language()),
+    };
+    let written =
+        export::write_from(&directory, &subject, &heading, &mut file).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        // Half a file is worth nothing, and in the way of the next try.
+        drop(std::fs::remove_file(&to));
+        return Err(error).with_context(failed);
+    }
+    let bytes = file.metadata().with_context(failed)?.len();
+    if common.json {
+        return output::json(&serde_json::json!({ "file": to, "bytes": bytes }));
+    }
+    println!("{} ({bytes} bytes)", to.display());
+    Ok(())
 }

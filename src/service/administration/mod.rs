@@ -22,7 +22,7 @@ use super::permission::Admin;
 use super::registration::code_hash;
 use super::{
     ServiceError, accounts, acme, audit, certificates, classes, groups, import, listeners, overview, people,
-    rules, set_up,
+    personal, rules, set_up,
 };
 use crate::state::App;
 use crate::store::{PeopleFilter, PersonId, PersonRow, ReadTx, SCHEMA_VERSION};
@@ -231,6 +231,11 @@ async fn participant(
                 return lines(vec![people::preview_deletion(app, admin, who).await?]);
             }
             people::delete(app, admin, who).await.map(|()| done())
+        }
+        ParticipantRequest::Export { who } => {
+            let mut line = Value::from(personal::of(app, admin, who.parse()?).await?);
+            line["server"] = app.config().server.name.clone().into();
+            Ok(AdminResponse::Lines(vec![line]))
         }
         ParticipantRequest::ResetKeys { who } => {
             let who = who.parse()?;

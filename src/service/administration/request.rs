@@ -96,6 +96,7 @@ pub enum ParticipantRequest {
     Role { who: String, role: Role },
     Enable { who: String, enabled: bool },
     Delete { who: String, preview: bool },
+    Export { who: String },
     ResetKeys { who: String },
     Devices { who: String },
     RevokeDevice { who: String, device: String },

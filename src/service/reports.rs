@@ -1,0 +1,178 @@
+//! Reports: a recipient discloses one message to the moderators, with the sender's signature, so that nobody
+//! can put words into anybody's mouth. There is no key that opens what nobody disclosed.
+
+use momedo_protocol::api;
+use momedo_protocol::group::GroupId;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::key_bundle::KeyBundle;
+use momedo_protocol::limits::MAX_REASON_CHARACTERS;
+use momedo_protocol::message::Message;
+use momedo_protocol::time::UnixMillis;
+
+use super::audit::{self, Action};
+use super::error::compute;
+use super::key_server::{jws_text, stored_jws};
+use super::permission::Staff;
+use super::{AdminError, ServiceError};
+use crate::sessions::Principal;
+use crate::state::App;
+use crate::store::{NewReport, ReadTx, ReportId, ReportRow};
+
+/// Who "did" what the server notes by itself.
+const SERVER: &str = "momedo";
+
+/// A report as the moderators see it.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Its number.
+    pub id: ReportId,
+    /// Who disclosed it.
+    pub reporter: ParticipantId,
+    /// The reporter's name.
+    pub reporter_name: String,
+    /// Who wrote it.
+    pub sender: ParticipantId,
+    /// The sender's name.
+    pub sender_name: String,
+    /// What is wrong with it.
+    pub reason: String,
+    /// The message's kind.
+    pub kind: String,
+    /// What it says; JSON where it is no plain text.
+    pub text: String,
+    /// When it was written, by the sender's clock.
+    pub sent_at: UnixMillis,
+    /// When it was reported.
+    pub reported_at: UnixMillis,
+    /// When and by which account it was closed.
+    pub closed: Option<(UnixMillis, String)>,
+}
+
+/// Takes a report; the same message again is the same report.
+///
+/// # Errors
+/// [`ServiceError::ReportRefused`] when it was not sent to the reporter, or is not signed with a key its sender
+/// has or had; [`ServiceError::Malformed`] for a reason too long.
+pub async fn report(
+    app: &App,
+    principal: Principal,
+    request: api::ReportRequest,
+) -> Result<api::Reported, ServiceError> {
+    let reporter = principal.participant;
+    app.rates.publication(reporter, app.clock.elapsed())?;
+    let reason = request.reason.trim().to_owned();
+    if reason.chars().count() > MAX_REASON_CHARACTERS {
+        let limit = format!("a reason has at most {MAX_REASON_CHARACTERS} characters");
+        return Err(ServiceError::Malformed(limit));
+    }
+    let text = jws_text(&request.message)?;
+    let claimed = Message::unverified(text.as_bytes()).map_err(|_| refused("it is not a signed message"))?;
+    let sender = claimed.from;
+    let bundles = app
+        .store
+        .read(move |tx| {
+            if !concerns(tx, &claimed, reporter)? {
+                return Err(refused("it was not sent to you"));
+            }
+            Ok(tx.list_bundles(sender)?)
+        })
+        .await?;
+    let (text, message) = compute(move || {
+        let mut tried: Vec<momedo_protocol::rsa_key::RsaPublicKey> = Vec::new();
+        for bundle in bundles {
+            let key = KeyBundle::verify(&stored_jws(&bundle)?)?.signature_key;
+            if tried.contains(&key) {
+                continue;
+            }
+            if let Ok(message) = Message::verify(text.as_bytes(), &key) {
+                return Ok((text, message));
+            }
+            tried.push(key);
+        }
+        Err(refused("its signature fits none of the sender's keys"))
+    })
+    .await?;
+    let now = app.clock.now();
+    let report = NewReport { reporter, sender, message_id: message.id, reason, message: text };
+    let id = app
+        .store
+        .write(move |tx| {
+            let (id, is_new) = tx.insert_report(&report, now)?;
+            if is_new {
+                audit::log(tx, now, SERVER, Action::ReportMade, &format!("#{}", id.0))?;
+            }
+            Ok::<_, ServiceError>(id)
+        })
+        .await?;
+    Ok(api::Reported { report: u64::try_from(id.0).unwrap_or(0) })
+}
+
+fn refused(why: &'static str) -> ServiceError {
+    ServiceError::ReportRefused(why)
+}
+
+/// Whether somebody else sent a message to this participant, or to a group of theirs, now or once. The copy for
+/// the sender's own devices was sent to nobody.
+fn concerns(tx: &ReadTx<'_>, message: &Message, reporter: ParticipantId) -> Result<bool, ServiceError> {
+    if message.from == reporter {
+        return Ok(false);
+    }
+    match (message.to, message.group) {
+        (Some(to), None) => Ok(to == reporter),
+        (None, Some(context)) => Ok(tx.was_ever_member(GroupId::of(&context.id), reporter)?),
+        _ => Ok(false),
+    }
+}
+
+/// A page of reports, open ones first; a moderator sees those of the own classes.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn list(
+    app: &App,
+    staff: &Staff,
+    offset: u64,
+    limit: u64,
+) -> Result<(Vec<Report>, u64), ServiceError> {
+    let classes = staff.classes().map(<[i64]>::to_vec);
+    let (rows, total) = app.store.read(move |tx| tx.list_reports(classes.as_deref(), offset, limit)).await?;
+    Ok((rows.into_iter().map(shown).collect::<Result<_, _>>()?, total))
+}
+
+fn shown(row: ReportRow) -> Result<Report, ServiceError> {
+    let message = Message::unverified(row.report.message.as_bytes())
+        .map_err(|_| ServiceError::Internal("a stored report is damaged".into()))?;
+    let text = match message.body {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Ok(Report {
+        id: row.id,
+        reporter: row.report.reporter,
+        reporter_name: row.reporter_name,
+        sender: row.report.sender,
+        sender_name: row.sender_name,
+        reason: row.report.reason,
+        kind: message.kind,
+        text,
+        sent_at: message.sent_at,
+        reported_at: row.reported_at,
+        closed: row.closed,
+    })
+}
+
+/// Closes a report, or opens it again.
+///
+/// # Errors
+/// [`AdminError::UnknownReport`], also for one that is not of the moderator's classes.
+pub async fn set_closed(app: &App, staff: &Staff, id: ReportId, closed: bool) -> Result<(), ServiceError> {
+    let (now, staff) = (app.clock.now(), staff.clone());
+    app.store
+        .write_freeing(move |tx| {
+            tx.find_report(id, staff.classes())?.ok_or(AdminError::UnknownReport)?;
+            tx.set_report_closed(id, closed.then_some((now, staff.account())))?;
+            let action = if closed { Action::ReportClosed } else { Action::ReportReopened };
+            audit::log(tx, now, staff.account(), action, &format!("#{}", id.0))
+        })
+        .await
+}

@@ -1,0 +1,468 @@
+//! Every table and column of the schema, and what it has to do with a participant: how their rows are found,
+//! what an export shows of them, how they are erased. A test fails when the schema has a column that is not
+//! here.
+//!
+//! SQL may use `:participant` and `:person` (numbers, NULL where there is none), `:id` (the participant's ID
+//! as text) and `:name` (the person's name).
+
+/// What an export shows of a column.
+#[derive(Debug, Clone, Copy)]
+pub enum Shown {
+    /// The value as it is; bytes as base64url.
+    Plain,
+    /// A participant's or device's ID.
+    Id,
+    /// A time.
+    Time,
+    /// Bytes in a file of their own.
+    File,
+    /// What this expression gives, where the value itself would tell of others, or of nothing.
+    Expression(&'static str),
+}
+
+/// What a table has to do with participants.
+#[derive(Debug, Clone, Copy)]
+pub enum Holds {
+    /// Rows about a participant.
+    Personal {
+        /// The condition that finds those an export shows.
+        export: &'static str,
+        /// What erases them, and also what an export does not show.
+        erase: &'static [&'static str],
+    },
+    /// Nothing about participants, and why.
+    Impersonal(&'static str),
+}
+
+/// A table of the schema.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// Every column.
+    pub columns: &'static [(&'static str, Shown)],
+    /// What it has to do with participants.
+    pub holds: Holds,
+}
+
+use Holds::{Impersonal, Personal};
+use Shown::{Expression, File, Id, Plain, Time};
+
+/// Devices of the participant.
+macro_rules! own_devices {
+    () => {
+        "(SELECT id FROM devices WHERE participant = :participant)"
+    };
+}
+
+/// Groups the participant belongs to.
+macro_rules! own_groups {
+    () => {
+        "(SELECT group_id FROM group_members WHERE participant = :participant)"
+    };
+}
+
+/// Log lines that name the person: by number, or, from before lines had one, by ID or name.
+macro_rules! log_lines {
+    () => {
+        "person = :person OR (person IS NULL AND action IN ('person-added', 'person-renamed', 'role-changed',
+            'participant-disabled', 'participant-enabled', 'keys-reset', 'device-revoked', 'invites-made',
+            'class-joined', 'class-left', 'person-deleted')
+         AND (instr(subject, '(' || :id || ')') > 0 OR (:name <> '' AND (subject = :name
+            OR instr(subject, :name || ' (') = 1 OR instr(subject, :name || ': ') = 1
+            OR instr(subject, :name || ' → ') = 1
+            OR substr(subject, -length(:name) - 2) = ': ' || :name
+            OR substr(subject, -length(:name) - 3) = ' → ' || :name))))"
+    };
+}
+
+/// What an import remembers of the person.
+macro_rules! remembered {
+    ($operator:literal) => {
+        concat!(
+            "(SELECT json_group_array(json(value)) FROM json_each(before, '$.people')
+              WHERE json_extract(value, '$.person') ",
+            $operator,
+            " :person)"
+        )
+    };
+}
+
+/// Every table; what others refer to before those that do. Erasing goes from the end.
+pub const TABLES: &[Table] = &[
+    Table {
+        name: "settings",
+        columns: &[("name", Plain), ("value", Plain)],
+        holds: Impersonal("the server's own name, keys and rules"),
+    },
+    Table {
+        name: "people",
+        columns: &[
+            ("id", Plain),
+            ("name", Plain),
+            ("folded_name", Plain),
+            ("role", Plain),
+            ("external_key", Plain),
+            ("created_at", Time),
+            ("participant", Id),
+            ("import", Plain),
+        ],
+        holds: Personal {
+            export: "id = :person",
+            // Memberships and unused invites go with it.
+            erase: &["DELETE FROM people WHERE id = :person OR participant = :participant"],
+        },
+    },
+    Table {
+        name: "participants",
+        columns: &[
+            ("id", Id),
+            ("name", Plain),
+            ("role", Plain),
+            ("state", Plain),
+            ("created_at", Time),
+            ("key_reset_allowed", Plain),
+        ],
+        holds: Personal {
+            export: "id = :participant",
+            // The row stays, so that the ID is never given again.
+            erase: &["UPDATE participants SET state = 'erased', name = '', role = 'member', created_at = 0,
+                      key_reset_allowed = 0 WHERE id = :participant"],
+        },
+    },
+    Table {
+        name: "class_members",
+        columns: &[
+            ("class", Expression("(SELECT name FROM classes WHERE id = class)")),
+            ("person", Plain),
+            ("by_list", Plain),
+        ],
+        holds: Personal {
+            export: "person = :person",
+            erase: &["DELETE FROM class_members WHERE person = :person"],
+        },
+    },
+    Table {
+        name: "key_bundles",
+        columns: &[
+            ("participant", Id),
+            ("version", Plain),
+            ("digest", Plain),
+            ("mceliece", Plain),
+            ("changes_signature_key", Plain),
+            ("superseded_tick", Plain),
+            ("countersignature", Plain),
+            ("bundle", Plain),
+        ],
+        holds: Personal {
+            export: "participant = :participant",
+            erase: &["DELETE FROM key_bundles WHERE participant = :participant"],
+        },
+    },
+    Table {
+        name: "mceliece_keys",
+        columns: &[("id", Plain), ("digest", Plain), ("uploader", Id), ("stored_tick", Plain), ("key", File)],
+        holds: Personal {
+            export: "uploader = :participant",
+            // A key that others' bundles name, too, is theirs as much.
+            erase: &[
+                "UPDATE mceliece_keys SET uploader = (SELECT participant FROM key_bundles
+                     WHERE mceliece = mceliece_keys.digest AND participant <> :participant LIMIT 1)
+                 WHERE uploader = :participant AND EXISTS (SELECT 1 FROM key_bundles
+                     WHERE mceliece = mceliece_keys.digest AND participant <> :participant)",
+                "DELETE FROM mceliece_keys WHERE uploader = :participant",
+            ],
+        },
+    },
+    Table {
+        name: "device_lists",
+        columns: &[("participant", Id), ("version", Plain), ("list", Plain)],
+        holds: Personal {
+            export: "participant = :participant",
+            erase: &["DELETE FROM device_lists WHERE participant = :participant"],
+        },
+    },
+    Table {
+        name: "devices",
+        columns: &[
+            ("id", Id),
+            ("participant", Id),
+            ("key_digest", Plain),
+            ("login_key", Plain),
+            ("revoked", Plain),
+            ("parked", Plain),
+            ("seen_tick", Plain),
+        ],
+        holds: Personal {
+            export: "participant = :participant",
+            erase: &["DELETE FROM devices WHERE participant = :participant"],
+        },
+    },
+    Table {
+        name: "bodies",
+        columns: &[
+            ("id", Plain),
+            ("remaining", Plain),
+            ("sender", Id),
+            ("message_id", Plain),
+            ("accepted_at", Time),
+            ("envelope", File),
+            ("group_id", Plain),
+        ],
+        holds: Personal {
+            export: concat!(
+                "sender = :participant OR id IN (SELECT body FROM deliveries WHERE device IN ",
+                own_devices!(),
+                ")"
+            ),
+            // With their deliveries, whose counters the writer keeps in memory.
+            erase: &[],
+        },
+    },
+    Table {
+        name: "deliveries",
+        columns: &[
+            ("device", Id),
+            ("sequence", Plain),
+            ("body", Plain),
+            ("sender", Id),
+            ("size", Plain),
+            ("bundle_version", Plain),
+            ("accepted_tick", Plain),
+        ],
+        holds: Personal {
+            // In other people's queues the places are other people's; the bodies show what was sent.
+            export: concat!("device IN ", own_devices!()),
+            // By `WriteTx::erase`: the writer keeps totals of queues in memory.
+            erase: &[],
+        },
+    },
+    Table {
+        name: "queues",
+        columns: &[("device", Id), ("last_removed", Plain), ("missed", Plain), ("last_given", Plain)],
+        holds: Personal {
+            export: concat!("device IN ", own_devices!()),
+            erase: &[concat!("DELETE FROM queues WHERE device IN ", own_devices!())],
+        },
+    },
+    Table {
+        name: "receipts",
+        columns: &[
+            ("message_id", Plain),
+            ("sender", Id),
+            ("recipient", Id),
+            ("digest", Plain),
+            ("accepted_tick", Plain),
+        ],
+        holds: Personal {
+            export: "sender = :participant OR recipient = :participant",
+            erase: &["DELETE FROM receipts WHERE sender = :participant OR recipient = :participant"],
+        },
+    },
+    Table {
+        name: "reservations",
+        columns: &[("participant", Id), ("invite", Plain), ("token_hash", Plain), ("expires_tick", Plain)],
+        holds: Personal {
+            export: "participant = :participant
+                     OR invite IN (SELECT code_hash FROM invites WHERE person = :person)",
+            erase: &["DELETE FROM reservations WHERE participant = :participant
+                      OR invite IN (SELECT code_hash FROM invites WHERE person = :person)"],
+        },
+    },
+    Table {
+        name: "invites",
+        columns: &[
+            ("code_hash", Plain),
+            ("name", Plain),
+            ("created_at", Time),
+            ("expires_at", Time),
+            ("expires_tick", Plain),
+            ("spent_by", Id),
+            ("person", Plain),
+        ],
+        holds: Personal {
+            export: "spent_by = :participant OR person = :person",
+            erase: &["DELETE FROM invites WHERE spent_by = :participant OR person = :person"],
+        },
+    },
+    Table {
+        name: "imports",
+        columns: &[
+            ("id", Plain),
+            ("created_at", Time),
+            ("account", Plain),
+            ("file_name", Plain),
+            // Of everybody else on the list, too.
+            ("added", Expression("NULL")),
+            ("changed", Expression("NULL")),
+            ("before", Expression(remembered!("="))),
+            ("undone_at", Time),
+        ],
+        holds: Personal {
+            export: "id = (SELECT import FROM people WHERE people.id = :person) OR EXISTS (SELECT 1
+                     FROM json_each(before, '$.people') WHERE json_extract(value, '$.person') = :person)",
+            erase: &[concat!(
+                "UPDATE imports SET before = json_set(before, '$.people', json(",
+                remembered!("<>"),
+                ")) WHERE EXISTS (SELECT 1 FROM json_each(before, '$.people')
+                     WHERE json_extract(value, '$.person') = :person)"
+            )],
+        },
+    },
+    Table {
+        name: "key_backups",
+        columns: &[
+            ("participant", Id),
+            ("version", Plain),
+            ("lock", Plain),
+            ("stored_at", Time),
+            ("fetched_at", Time),
+            ("slot", File),
+        ],
+        holds: Personal {
+            export: "participant = :participant",
+            erase: &["DELETE FROM key_backups WHERE participant = :participant"],
+        },
+    },
+    Table {
+        name: "blocks",
+        columns: &[("participant", Id), ("blocked", Id), ("since", Time)],
+        holds: Personal {
+            // Who blocks somebody is the blocker's own.
+            export: "participant = :participant",
+            erase: &["DELETE FROM blocks WHERE participant = :participant OR blocked = :participant"],
+        },
+    },
+    Table {
+        name: "reports",
+        columns: &[
+            ("id", Plain),
+            ("reporter", Id),
+            ("sender", Id),
+            ("message_id", Plain),
+            ("reported_at", Time),
+            ("reported_tick", Plain),
+            ("reason", Plain),
+            ("message", Plain),
+            ("closed_at", Time),
+            ("closed_by", Plain),
+        ],
+        holds: Personal {
+            // Whoever reported somebody is not given away.
+            export: "reporter = :participant",
+            erase: &["DELETE FROM reports WHERE reporter = :participant OR sender = :participant"],
+        },
+    },
+    Table {
+        name: "audit_log",
+        columns: &[
+            ("id", Plain),
+            ("at", Time),
+            ("account", Plain),
+            ("action", Plain),
+            ("subject", Plain),
+            ("person", Plain),
+        ],
+        holds: Personal {
+            export: log_lines!(),
+            // That something was done stays, to whom does not.
+            erase: &[concat!(
+                "UPDATE audit_log SET subject = coalesce('#' || :person, '#'), person = NULL WHERE ",
+                log_lines!()
+            )],
+        },
+    },
+    Table {
+        name: "groups",
+        columns: &[
+            ("id", Plain),
+            ("name", Plain),
+            ("number", Plain),
+            ("state", Plain),
+            ("open", Plain),
+            ("created_at", Time),
+        ],
+        holds: Personal {
+            export: concat!("id IN ", own_groups!()),
+            // A group nobody else is in goes; what others are in is theirs.
+            erase: &["DELETE FROM groups WHERE id IN
+                          (SELECT group_id FROM group_members WHERE participant = :participant)
+                      AND NOT EXISTS (SELECT 1 FROM group_members m
+                          JOIN participants p ON p.id = m.participant AND p.state <> 'erased'
+                          WHERE m.group_id = groups.id AND m.participant <> :participant)"],
+        },
+    },
+    Table {
+        name: "group_entries",
+        columns: &[("id", Plain), ("group_id", Plain), ("number", Plain), ("entry", Plain)],
+        holds: Personal {
+            export: concat!("group_id IN ", own_groups!()),
+            // With their group. Every entry is signed over the one before: without one of them nobody could
+            // check who belongs to the group. They name an ID and no name.
+            erase: &[],
+        },
+    },
+    Table {
+        name: "group_members",
+        columns: &[
+            ("group_id", Plain),
+            ("participant", Id),
+            ("member", Plain),
+            ("suspended", Plain),
+            ("reset", Plain),
+        ],
+        holds: Personal {
+            export: "participant = :participant",
+            // The chain says it all the same, and a moderator has to be able to remove the member from it.
+            erase: &["UPDATE group_members SET suspended = 1 WHERE participant = :participant"],
+        },
+    },
+    Table {
+        name: "former_group_members",
+        columns: &[("group_id", Plain), ("participant", Id), ("until", Plain)],
+        holds: Personal {
+            export: "participant = :participant",
+            erase: &["DELETE FROM former_group_members WHERE participant = :participant"],
+        },
+    },
+    Table {
+        name: "slots",
+        columns: &[("id", Plain), ("body", Plain), ("participant", Id), ("slot", File)],
+        holds: Personal {
+            export: "participant = :participant",
+            erase: &["DELETE FROM slots WHERE participant = :participant"],
+        },
+    },
+    Table {
+        name: "classes",
+        columns: &[("id", Plain), ("name", Plain), ("created_at", Time)],
+        holds: Impersonal("names of classes; who is in them stands in class_members"),
+    },
+    Table {
+        name: "admin_accounts",
+        columns: &[
+            ("name", Plain),
+            ("password_hash", Plain),
+            ("role", Plain),
+            ("created_at", Time),
+            ("totp_secret", Plain),
+            ("totp_step", Plain),
+        ],
+        holds: Impersonal("accounts of the admin pages belong to staff and to no participant"),
+    },
+    Table {
+        name: "recovery_codes",
+        columns: &[("account", Plain), ("code_hash", Plain)],
+        holds: Impersonal("of accounts of the admin pages"),
+    },
+    Table {
+        name: "account_classes",
+        columns: &[("account", Plain), ("class", Plain)],
+        holds: Impersonal("of accounts of the admin pages"),
+    },
+    Table {
+        name: "sqlite_sequence",
+        columns: &[("name", Plain), ("seq", Plain)],
+        holds: Impersonal("SQLite's own counters of numbers given"),
+    },
+];
