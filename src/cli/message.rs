@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use momedo_client::living::{self, About, LivingMessage};
-use momedo_client::sending;
+use momedo_client::{reporting, sending};
+use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::TaskState;
+use momedo_protocol::message_id::MessageId;
 
 use super::receive::printable;
 use super::{ProfileArgs, client_runtime, language, output};
@@ -62,6 +64,25 @@ pub(super) enum Message {
         /// Numbers of the answers, from 1
         choices: Vec<usize>,
     },
+    /// Show one message you received to the moderators of your server
+    ///
+    /// They get what it says, who wrote it, your ID and your reason. Nothing else of the conversation is
+    /// disclosed, and nobody can disclose it but you. The server erases reports after 90 days.
+    Report {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// The message's ID, as `momedo receive --json` shows it
+        id: MessageId,
+        /// What is wrong with it
+        #[arg(long)]
+        reason: String,
+        /// Who wrote it, should several messages have this ID
+        #[arg(long, value_name = "ID")]
+        from: Option<ParticipantId>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Which message a command is about.
@@ -87,8 +108,28 @@ impl Message {
             Self::Done { which } => say(&which, About::Task(TaskState::Done)),
             Self::Reopen { which } => say(&which, About::Task(TaskState::Open)),
             Self::Vote { which, choices } => say(&which, About::Vote(choices)),
+            Self::Report { profile, id, reason, from, json } => {
+                client_runtime()?.block_on(report(&profile, id, from, &reason, json))
+            }
         }
     }
+}
+
+async fn report(
+    profile: &ProfileArgs,
+    id: MessageId,
+    from: Option<ParticipantId>,
+    reason: &str,
+    json: bool,
+) -> anyhow::Result<()> {
+    let opened = profile.open()?;
+    let mut session = opened.log_in(&language()).await?;
+    let reported = reporting::report(&opened, &mut session, id, from, reason).await?;
+    if json {
+        return output::json(&reported);
+    }
+    println!("the moderators have it as report {}", reported.report);
+    Ok(())
 }
 
 fn say(which: &Which, about: About) -> anyhow::Result<()> {

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Subcommand;
 use momedo_client::living::{self, Receipts};
 use momedo_client::{devices, registration};
+use momedo_protocol::device_link::DeviceLink;
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::invite::InviteLink;
 
-use super::{ProfileArgs, client_runtime, language, output};
+use super::{ProfileArgs, client_runtime, joining, language, manners, output};
 
 /// Register, and manage your devices.
 #[derive(Debug, Subcommand)]
@@ -33,12 +35,19 @@ pub(super) enum User {
     /// Add a device: makes a second profile that gets its own copy of every message
     ///
     /// If the server cannot be reached at the end, the same command again finishes it.
+    ///
+    /// On this machine, --profile is yours and --new-profile is made. On another one, --profile is made, with the
+    /// link that `momedo user link-device` shows on the old device.
+    #[command(group = clap::ArgGroup::new("how").required(true).args(["new_profile", "link"]))]
     AddDevice {
         #[command(flatten)]
         profile: ProfileArgs,
         /// Folder for the new device's profile
         #[arg(long, value_name = "FOLDER")]
-        new_profile: PathBuf,
+        new_profile: Option<PathBuf>,
+        /// The whole link that the old device shows, with everything after the #
+        #[arg(long)]
+        link: Option<DeviceLink>,
         /// What the new device is called
         #[arg(long, default_value = "second device")]
         device_name: String,
@@ -56,6 +65,10 @@ pub(super) enum User {
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    Joining(joining::Joining),
+    #[command(flatten)]
+    Manners(manners::Manners),
     /// List your devices
     Devices {
         #[command(flatten)]
@@ -105,7 +118,11 @@ impl User {
                 println!("fingerprint {}", joined.fingerprint.grouped());
                 Ok(())
             }
-            Self::AddDevice { profile, new_profile, device_name, json } => {
+            Self::AddDevice { profile, link: Some(link), device_name, json, .. } => {
+                joining::join(&profile, &link, &device_name, json).await
+            }
+            Self::AddDevice { profile, new_profile, device_name, json, .. } => {
+                let new_profile = new_profile.context("either --new-profile or --link is needed")?;
                 let passphrase = profile.passphrase()?;
                 let opened = profile.open()?;
                 let (new, device) = devices::add(
@@ -165,6 +182,8 @@ impl User {
                 println!("revoked {device}; your keys are new, your ID is the same");
                 Ok(())
             }
+            Self::Joining(command) => command.act().await,
+            Self::Manners(command) => command.act().await,
         }
     }
 }

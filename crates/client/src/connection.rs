@@ -255,6 +255,55 @@ impl Connection {
         }
     }
 
+    /// Writes a large answer to `out` as it comes, and says how many bytes that were. Not repeated when the line
+    /// breaks.
+    ///
+    /// # Errors
+    /// As [`Connection::request`].
+    pub(crate) async fn download(
+        &mut self,
+        path: &str,
+        token: &str,
+        out: &mut (dyn std::io::Write + Send),
+    ) -> Result<u64, ClientError> {
+        let mut open = Open::new(&self.server).await?;
+        let unreachable = |address: &str, reason: String| ClientError::Unreachable {
+            addresses: address.to_owned(),
+            reason,
+        };
+        let request = Request::get(format!("/api/v1{path}"))
+            .header(HOST, &open.address)
+            .header(ACCEPT_LANGUAGE, &self.language)
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .body(Full::default())
+            .map_err(|error| ClientError::Protocol(error.to_string()))?;
+        let late = |_| unreachable(&open.address, "no answer in time".into());
+        let answer = tokio::time::timeout(ANSWER_TIME, open.sender.send_request(request))
+            .await
+            .map_err(late)?
+            .map_err(|error| unreachable(&open.address, error.to_string()))?;
+        let status = answer.status();
+        let mut body = answer.into_body();
+        if !status.is_success() {
+            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+            let body = body.map_err(|error| unreachable(&open.address, error.to_string()))?.to_bytes();
+            return Err(match serde_json::from_slice::<Problem>(&body) {
+                Ok(problem) => ClientError::Refused(Box::new(problem)),
+                Err(_) => ClientError::Protocol(format!("status {status}")),
+            });
+        }
+        let mut written = 0;
+        while let Some(frame) = tokio::time::timeout(ANSWER_TIME, body.frame()).await.map_err(late)? {
+            let frame = frame.map_err(|error| unreachable(&open.address, error.to_string()))?;
+            if let Ok(data) = frame.into_data() {
+                out.write_all(&data)
+                    .map_err(|error| ClientError::Protocol(format!("cannot write the file: {error}")))?;
+                written += data.len() as u64;
+            }
+        }
+        Ok(written)
+    }
+
     async fn request_anew(
         &mut self,
         method: &Method,

@@ -14,7 +14,7 @@ use crate::registration::{Progress, Step};
 use crate::rotation::{self, Replacement};
 use crate::secrets::{DeviceKeys, NewKeys};
 use crate::session::Session;
-use crate::{ClientError, now};
+use crate::{ClientError, key_backup, now};
 
 /// Setting of a new device's profile: its entry, until the server is known to have it.
 const ADDING: &str = "adding";
@@ -56,6 +56,8 @@ pub async fn adopt_published_keys(profile: &Profile, session: &mut Session) -> R
     profile.atomically(|| {
         profile.store_signature_key(&key)?;
         profile.set_own_bundle(&bundle, &published.bundle)?;
+        // Whoever made the keys may not know what the key backup is renewed with.
+        key_backup::mark_due(profile)?;
         profile.forget_carried_keys()
     })
 }
@@ -180,6 +182,36 @@ async fn offer(
     session.update_devices(&api::DeviceListRequest { device_list }).await
 }
 
+/// The participant's device list without what an admin has locked out: such a device cannot be listed again.
+pub(crate) async fn active(
+    profile: &Profile,
+    session: &mut Session,
+) -> Result<DeviceListPayload, ClientError> {
+    let (mut list, states) = list(profile, session).await?;
+    list.devices.retain(|entry| states.iter().any(|state| state.id == entry.id()));
+    Ok(list)
+}
+
+/// Adds a device to the list; finds out by itself whether it counts when the answer is lost.
+pub(crate) async fn publish_entry(
+    profile: &Profile,
+    session: &mut Session,
+    entry: &DeviceEntry,
+) -> Result<(), ClientError> {
+    let mut list = active(profile, session).await?;
+    list.devices.push(entry.clone());
+    list.version += 1;
+    list.issued_at = now();
+    let device_list = list.sign(&profile.signature_key()?);
+    let Err(error) = session.update_devices(&api::DeviceListRequest { device_list }).await else {
+        return Ok(());
+    };
+    match active(profile, session).await {
+        Ok(current) if has(&current, entry.id()) => Ok(()),
+        _ => Err(error),
+    }
+}
+
 /// Revokes a device: new signature and encryption keys, sealed to every device that stays, and a list
 /// without the revoked one. Afterwards nothing sealed or signed with the old keys counts.
 ///
@@ -191,17 +223,30 @@ pub async fn revoke(
     language: &str,
     progress: Progress<'_>,
 ) -> Result<(), ClientError> {
-    if device == profile.device()? {
-        return Err(ClientError::Protocol("a device cannot revoke itself: use another one".into()));
-    }
     let mut session = profile.log_in(language).await?;
     adopt_published_keys(profile, &mut session).await?;
-    let (mut list, _) = list(profile, &mut session).await?;
-    let before = list.devices.len();
-    list.devices.retain(|entry| entry.id() != device);
-    if list.devices.len() == before {
+    revoke_all(profile, &mut session, &[device], progress).await
+}
+
+/// Revokes several devices in one step.
+///
+/// # Errors
+/// As [`revoke`].
+pub async fn revoke_all(
+    profile: &Profile,
+    session: &mut Session,
+    devices: &[DeviceId],
+    progress: Progress<'_>,
+) -> Result<(), ClientError> {
+    if devices.contains(&profile.device()?) {
+        return Err(ClientError::Protocol("a device cannot revoke itself: use another one".into()));
+    }
+    let (mut list, states) = list(profile, session).await?;
+    if let Some(device) = devices.iter().find(|device| !has(&list, **device)) {
         return Err(ClientError::Protocol(format!("no device {device} is in your list")));
     }
+    list.devices
+        .retain(|entry| !devices.contains(&entry.id()) && states.iter().any(|state| state.id == entry.id()));
     progress(Step::MakingKeys);
     let (signature_key, keys) =
         tokio::task::spawn_blocking(|| (RsaPrivateKey::generate(), NewKeys::generate()))
@@ -211,8 +256,8 @@ pub async fn revoke(
     list.version += 1;
     list.issued_at = now();
     let replacement = Replacement { signature_key: Some(signature_key), keys, device_list: Some(list) };
-    rotation::publish(profile, &mut session, &staying, replacement, progress).await?;
+    rotation::publish(profile, session, &staying, replacement, progress).await?;
     // The revoked device knows every group's key, so every group has to hear of it.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    crate::groups::chain::renew_everywhere(profile, &mut session, deadline).await
+    crate::groups::chain::renew_everywhere(profile, session, deadline).await
 }

@@ -85,6 +85,21 @@ pub enum ClientError {
     /// It cannot be said of this message.
     #[error("{0}")]
     NotPossible(String),
+    /// A key backup that cannot be made, opened or used.
+    #[error("key backup: {0}")]
+    KeyBackup(String),
+    /// A device cannot be linked.
+    #[error("linking a device: {0}")]
+    Linking(String),
+    /// A message that is not kept here any more, or never was.
+    #[error("this device has no such message: it keeps what it received for {days} days")]
+    NotKept {
+        /// How long messages are kept for reporting.
+        days: u64,
+    },
+    /// Several people sent a message with this ID.
+    #[error("several people sent a message with this ID: say whose it is with --from")]
+    AmbiguousMessage,
     /// The message is too long to send.
     #[error("the message is too long")]
     TooLong,

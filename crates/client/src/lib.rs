@@ -11,21 +11,29 @@
 //! | [`connection`] | HTTPS to the pinned server |
 //! | [`session`] | log-in, and the calls of the API |
 //! | [`registration`], [`devices`], [`rotation`] | joining, adding or revoking devices, new keys |
+//! | [`key_backup`], [`linking`] | a new device, by a recovery code or by another device |
+//! | [`blocking`], [`reporting`], [`personal`] | unwanted mail, and what the server holds about one |
 //! | [`contacts`] | whose keys are known, and what happens when they change |
 //! | [`sending`], [`receiving`], [`stream`] | messages |
 //! | [`living`] | what becomes of messages: seen, done, chosen, changed |
 //! | [`groups`] | groups: who belongs, their keys, and posting |
 
+pub mod blocking;
 pub mod connection;
 pub mod contacts;
 pub mod devices;
 pub mod error;
 pub mod groups;
+mod identity;
+pub mod key_backup;
+pub mod linking;
 pub mod living;
+pub mod personal;
 mod pin;
 pub mod profile;
 pub mod receiving;
 pub mod registration;
+pub mod reporting;
 pub mod rotation;
 pub mod secrets;
 pub mod sending;

@@ -12,6 +12,7 @@ use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::random;
+use momedo_protocol::time::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,8 +21,9 @@ use zeroize::Zeroizing;
 use crate::ClientError;
 use crate::contacts::{Contact, Trust};
 
-/// The profile's schema; `user_version` 2.
-const SCHEMA: &str = "
+/// The profile's schema, step by step; step `n` of the list leads to `user_version` `n + 2`. Steps are only added.
+const SCHEMA: &[&str] = &[
+    "
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
     CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
     CREATE TABLE contacts (id TEXT PRIMARY KEY, trust TEXT NOT NULL, bundle TEXT NOT NULL,
@@ -29,16 +31,24 @@ const SCHEMA: &str = "
     CREATE TABLE mceliece_keys (digest BLOB PRIMARY KEY, key BLOB NOT NULL) STRICT;
     CREATE TABLE outbox (id TEXT PRIMARY KEY, request TEXT NOT NULL) STRICT;
     CREATE TABLE inbox (sender TEXT NOT NULL, id TEXT NOT NULL, event TEXT, PRIMARY KEY (sender, id)) STRICT;
-    PRAGMA user_version = 2;";
+    PRAGMA user_version = 2;",
+    // Received messages as they were signed, for reporting; sealed like secrets.
+    "CREATE TABLE signed_messages (sender TEXT NOT NULL, id TEXT NOT NULL, received_at INTEGER NOT NULL,
+                                   message BLOB NOT NULL, PRIMARY KEY (sender, id)) STRICT;
+    PRAGMA user_version = 3;",
+];
 
-/// The version of [`SCHEMA`].
-const SCHEMA_VERSION: i64 = 2;
+/// The version the first step of [`SCHEMA`] leads to.
+const FIRST_VERSION: i64 = 2;
 
 /// Setting that holds the salt of an encrypted profile.
 const SALT: &str = "passphrase-salt";
 
 /// Secret that is only there to tell a right passphrase from a wrong one.
 const CHECK: &str = "check";
+
+/// A received message as it was signed, and who signed it.
+pub(crate) type Signed = (ParticipantId, Zeroizing<Vec<u8>>);
 
 /// A device's profile.
 pub struct Profile {
@@ -64,7 +74,7 @@ impl Profile {
         // The version comes last: a profile whose making was cut off has none.
         profile.sql(|database| database.execute_batch(groups::SCHEMA))?;
         profile.sql(|database| database.execute_batch(living::SCHEMA))?;
-        profile.sql(|database| database.execute_batch(SCHEMA))?;
+        profile.upgrade(0)?;
         if let Some(passphrase) = passphrase {
             let salt = random::bytes::<16>();
             profile.set(SALT, &salt)?;
@@ -86,14 +96,24 @@ impl Profile {
         let mut profile = Self { path: path.to_owned(), database: connect(path)?, key: None };
         let version: i64 =
             profile.sql(|database| database.pragma_query_value(None, "user_version", |row| row.get(0)))?;
-        if version != SCHEMA_VERSION {
+        if version < FIRST_VERSION || version >= FIRST_VERSION + SCHEMA.len() as i64 {
             return Err(failed("it was written by another version of momedo, or its making was cut off"));
         }
+        profile.upgrade(version)?;
         if let Some(salt) = profile.get::<[u8; 16]>(SALT)? {
             profile.key = Some(profile.derive(passphrase.ok_or(ClientError::Locked)?, &salt)?);
         }
         profile.secret(CHECK)?;
         Ok(profile)
+    }
+
+    /// Brings the schema up to date; each step whole or not at all.
+    fn upgrade(&self, from: i64) -> Result<(), ClientError> {
+        let done = usize::try_from(from + 1 - FIRST_VERSION).unwrap_or(0);
+        for step in SCHEMA.iter().skip(done) {
+            self.atomically(|| self.sql(|database| database.execute_batch(step)))?;
+        }
+        Ok(())
     }
 
     /// Whether there is a profile in `path`, finished or not.
@@ -184,6 +204,11 @@ impl Profile {
                 .optional()
         })?;
         let stored = stored.ok_or_else(|| self.failed(format!("the secret {name} is missing")))?;
+        self.unsealed(name, stored)
+    }
+
+    /// Decrypts what [`Profile::sealed`] made.
+    fn unsealed(&self, name: &str, stored: Vec<u8>) -> Result<Zeroizing<Vec<u8>>, ClientError> {
         let Some(key) = &self.key else { return Ok(Zeroizing::new(stored)) };
         let (nonce, sealed) = stored.split_first_chunk::<12>().ok_or(ClientError::Locked)?;
         let payload = Payload { msg: sealed, aad: name.as_bytes() };
@@ -215,19 +240,52 @@ impl Profile {
 
     /// Stores a secret, encrypted when the profile has a passphrase.
     pub(crate) fn set_secret(&self, name: &str, value: &[u8]) -> Result<(), ClientError> {
-        let stored = match &self.key {
-            None => value.to_vec(),
-            Some(key) => {
-                let nonce = random::bytes::<12>();
-                let payload = Payload { msg: value, aad: name.as_bytes() };
-                let sealed = cipher(key)
-                    .encrypt(&Nonce::from(nonce), payload)
-                    .map_err(|_| self.failed("a secret cannot be encrypted"))?;
-                [&nonce[..], &sealed].concat()
-            }
-        };
+        let stored = self.sealed(name, value)?;
         let sql = "INSERT INTO secrets VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2";
         self.sql(|database| database.execute(sql, params![name, stored]).map(drop))
+    }
+
+    /// Encrypts a value when the profile has a passphrase; `name` says what it is.
+    fn sealed(&self, name: &str, value: &[u8]) -> Result<Vec<u8>, ClientError> {
+        let Some(key) = &self.key else { return Ok(value.to_vec()) };
+        let nonce = random::bytes::<12>();
+        let payload = Payload { msg: value, aad: name.as_bytes() };
+        let sealed = cipher(key)
+            .encrypt(&Nonce::from(nonce), payload)
+            .map_err(|_| self.failed("a secret cannot be encrypted"))?;
+        Ok([&nonce[..], &sealed].concat())
+    }
+
+    /// Keeps a received message as it was signed, and forgets those received before `before`.
+    pub(crate) fn keep_signed(
+        &self,
+        sender: ParticipantId,
+        id: MessageId,
+        message: &[u8],
+        now: UnixMillis,
+        before: UnixMillis,
+    ) -> Result<(), ClientError> {
+        let stored = self.sealed(&signed_name(&sender.to_string(), &id.to_string()), message)?;
+        let sql = "INSERT INTO signed_messages VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+        let row = params![sender.to_string(), id.to_string(), now.0, stored];
+        self.sql(|database| database.execute(sql, row))?;
+        let sql = "DELETE FROM signed_messages WHERE received_at < ?1";
+        self.sql(|database| database.execute(sql, [before.0]).map(drop))
+    }
+
+    /// Received messages with this ID, as they were signed, with their senders.
+    pub(crate) fn signed(&self, id: MessageId) -> Result<Vec<Signed>, ClientError> {
+        let id = id.to_string();
+        let rows: Vec<(String, Vec<u8>)> = self.sql(|database| {
+            let sql = "SELECT sender, message FROM signed_messages WHERE id = ?1";
+            let mut statement = database.prepare(sql)?;
+            statement.query_map([&id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        let read = |(sender, stored): (String, Vec<u8>)| {
+            let message = self.unsealed(&signed_name(&sender, &id), stored)?;
+            Ok((sender.parse().map_err(|error| self.failed(error))?, message))
+        };
+        rows.into_iter().map(read).collect()
     }
 
     /// A remembered contact.
@@ -271,16 +329,22 @@ impl Profile {
 
     /// Copies every contact and every cached McEliece key from another profile of the same participant.
     pub(crate) fn copy_contacts(&self, from: &Profile) -> Result<(), ClientError> {
-        let ids: Vec<String> = from.sql(|database| {
-            let mut statement = database.prepare("SELECT id FROM contacts")?;
-            statement.query_map([], |row| row.get(0))?.collect()
-        })?;
-        for id in ids.iter().filter_map(|id| id.parse().ok()) {
+        for id in from.contact_ids()? {
             if let Some(contact) = from.contact(id)? {
                 self.set_contact(id, &contact)?;
             }
         }
         Ok(())
+    }
+
+    /// Everybody who is remembered; whose fingerprint was compared first, then by ID.
+    pub(crate) fn contact_ids(&self) -> Result<Vec<ParticipantId>, ClientError> {
+        let ids: Vec<String> = self.sql(|database| {
+            let mut statement =
+                database.prepare("SELECT id FROM contacts ORDER BY trust <> 'compared', id")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        })?;
+        Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
     }
 
     /// A cached McEliece key.
@@ -370,6 +434,11 @@ impl Profile {
         let fingerprint: Fingerprint = self.get("server")?.ok_or_else(missing)?;
         Ok(crate::connection::ServerAddress { addresses, fingerprint })
     }
+}
+
+/// What a kept message is sealed as.
+fn signed_name(sender: &str, id: &str) -> String {
+    format!("signed-message:{sender}:{id}")
 }
 
 fn cipher(key: &[u8; 32]) -> Aes256Gcm {

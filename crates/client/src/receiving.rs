@@ -10,7 +10,7 @@ use momedo_protocol::group::envelope::is_group_envelope;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::{Content, MessageReference};
 use momedo_protocol::limits::MAX_OZONE_PAGE;
-use momedo_protocol::message::{KIND_GROUP_KEY, KIND_KEYS, Message};
+use momedo_protocol::message::{KIND_GROUP_KEY, KIND_KEY_BACKUP, KIND_KEYS, Message};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::seal;
 use momedo_protocol::time::UnixMillis;
@@ -24,7 +24,7 @@ use crate::profile::Profile;
 use crate::rotation::rotate_if_due;
 use crate::secrets::CarriedKeys;
 use crate::session::Session;
-use crate::{ClientError, living};
+use crate::{ClientError, blocking, key_backup, living, reporting};
 
 /// Messages fetched at once.
 const PAGE: usize = 100;
@@ -83,6 +83,9 @@ pub async fn receive(
     shown += show_stored(profile, show)?;
     // Keys that could not be renewed today are renewed another day; mail is worth more.
     drop(rotate_if_due(profile, session, &|_| {}).await);
+    drop(key_backup::renew_if_due(profile, session).await);
+    // What was known before serves when the server does not say.
+    drop(blocking::refresh(profile, session).await);
     let mut wait = if shown > 0 { Duration::ZERO } else { wait };
     let mut after: Option<Cursor> = profile.get("cursor")?;
     loop {
@@ -159,13 +162,15 @@ async fn take(profile: &Profile, session: &mut Session, delivery: &Delivery) -> 
         None => Some((unreadable(delivery), None)),
     };
     let (received, message) = received.unzip();
-    put(profile, &delivery.from.to_string(), delivery.id, received.as_ref(), message.flatten().as_ref())
+    let (from, message) = (delivery.from, message.flatten());
+    put(profile, from, &from.to_string(), delivery.id, received.as_ref(), message.as_ref())
 }
 
 /// Stores what was opened, unless it is known. Only what was verified stands for its ID: something forged must
 /// not keep the true message out.
 fn put(
     profile: &Profile,
+    from: ParticipantId,
     sender: &str,
     id: MessageId,
     received: Option<&Received>,
@@ -173,6 +178,10 @@ fn put(
 ) -> Result<(), ClientError> {
     let verified = received.is_none_or(|received| received.verified);
     let sender = if verified { sender.to_owned() } else { format!("unverified {sender}") };
+    // The server refuses what the blocked send to oneself; what it took before, and what they post to groups, is
+    // dropped here.
+    let (received, message) =
+        if blocking::is_blocked(profile, from)? { (None, None) } else { (received, message) };
     if profile.is_known(&sender, id)? {
         return Ok(());
     }
@@ -194,7 +203,8 @@ async fn take_from_group(
 ) -> Result<(), ClientError> {
     match groups::take(profile, session, delivery).await? {
         Taken::Shown(received, message) => {
-            put(profile, &group_sender(delivery), delivery.id, Some(&received), message.as_deref())
+            let sender = group_sender(delivery);
+            put(profile, delivery.from, &sender, delivery.id, Some(&received), message.as_deref())
         }
         Taken::Locked => {
             let text = serde_json::to_string(delivery);
@@ -226,7 +236,8 @@ async fn take_group_key(
         let delivery: Delivery =
             serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
         if let Taken::Shown(received, message) = groups::take(profile, session, &delivery).await? {
-            put(profile, &group_sender(&delivery), delivery.id, Some(&received), message.as_deref())?;
+            let sender = group_sender(&delivery);
+            put(profile, delivery.from, &sender, delivery.id, Some(&received), message.as_deref())?;
             profile.remove_locked(row)?;
         }
     }
@@ -332,12 +343,18 @@ async fn read(
             adopt_published_keys(profile, session).await?;
             return Ok(None);
         }
+        if fits && claimed.kind == KIND_KEY_BACKUP && key_backup::take(profile, &claimed)? {
+            return Ok(None);
+        }
         (fits, Trust::Compared)
     } else {
         verify(profile, session, inner, claimed.from).await?
     };
     if claimed.kind == KIND_GROUP_KEY && verified {
         return take_group_key(profile, session, &claimed).await.map(|()| None);
+    }
+    if verified && claimed.from != own {
+        reporting::keep(profile, claimed.from, claimed.id, inner)?;
     }
     // Only an own device can say that it wrote to somebody else.
     let to = claimed.conversation.filter(|_| claimed.from == own);

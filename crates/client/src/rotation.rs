@@ -25,7 +25,7 @@ use crate::registration::{Progress, Step, bundle_payload};
 use crate::secrets::{CarriedKeys, NewKeys, StoredKeys};
 use crate::sending::submit;
 use crate::session::Session;
-use crate::{ClientError, devices, now};
+use crate::{ClientError, devices, key_backup, now};
 
 /// How long the sealed keys for another device may take to be submitted.
 const CARRY_TIME: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ const ENCRYPTION_KEY_DAYS: u64 = 90;
 const MCELIECE_KEY_DAYS: u64 = 365;
 
 /// Setting with the time the McEliece key was made.
-const MCELIECE_MADE_AT: &str = "mceliece-made-at";
+pub(crate) const MCELIECE_MADE_AT: &str = "mceliece-made-at";
 
 fn protocol(error: impl ToString) -> ClientError {
     ClientError::Protocol(error.to_string())
@@ -139,8 +139,9 @@ pub(crate) async fn publish(
         keys: StoredKeys::new(&keys.private),
     };
     let own = session.device;
+    let body = serde_json::to_value(&carried).map_err(protocol)?;
     for entry in devices.iter().filter(|entry| entry.id() != own) {
-        carry(profile, session, entry, &carried, &old_signature_key).await?;
+        carry(profile, session, entry, KIND_KEYS, body.clone(), &old_signature_key).await?;
     }
     let device_list = device_list.map(|list| list.sign(signature_key));
     let challenge = session.publish(&api::PublishRequest { bundle: jws.clone(), device_list }).await?;
@@ -160,16 +161,21 @@ pub(crate) async fn publish(
             profile.set(MCELIECE_MADE_AT, &now())?;
         }
         profile.set_own_bundle(&bundle, &jws)?;
+        key_backup::mark_due(profile)?;
         profile.forget_carried_keys()
-    })
+    })?;
+    // What cannot be renewed now is renewed with the next command.
+    drop(key_backup::renew_if_due(profile, session).await);
+    Ok(())
 }
 
-/// Sends new keys to one of the own devices, sealed to that device's keys alone.
-async fn carry(
+/// Sends keys to one of the own devices, sealed to that device's keys alone.
+pub(crate) async fn carry(
     profile: &Profile,
     session: &mut Session,
     entry: &DeviceEntry,
-    carried: &CarriedKeys,
+    kind: &str,
+    body: serde_json::Value,
     signature_key: &RsaPrivateKey,
 ) -> Result<(), ClientError> {
     let rsa = RsaPublicKey::from_spki(&entry.rsa_key.0).map_err(protocol)?;
@@ -184,8 +190,8 @@ async fn carry(
         id: MessageId::new(now()),
         sent_at: now(),
         conversation: None,
-        kind: KIND_KEYS.into(),
-        body: serde_json::to_value(carried).map_err(protocol)?,
+        kind: kind.into(),
+        body,
     };
     let envelope = seal(Suite::Small, &keys, message.id, &message.sign(signature_key)).map_err(protocol)?;
     let request = api::SubmitRequest {

@@ -3,7 +3,9 @@
 use momedo_protocol::device_list::DeviceEntry;
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::encoding::{Base64Bytes, encode_hex};
+use momedo_protocol::identity::{Identity, IdentityKeys};
 use momedo_protocol::jws::Jws;
+use momedo_protocol::key_backup::SealingKeys;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::{McEliecePrivateKey, McEliecePublicKey};
 use momedo_protocol::ml_kem_key::MlKemPrivateKey;
@@ -19,6 +21,8 @@ use crate::profile::Profile;
 const SIGNATURE_KEY: &str = "signature-key";
 const LOGIN_KEY: &str = "login-key";
 const DEVICE_KEYS: &str = "device-keys";
+/// What the key backup is renewed with.
+const KEY_BACKUP: &str = "key-backup";
 /// Followed by the digest of the bundle whose keys these are.
 const BUNDLE_KEYS: &str = "bundle-keys:";
 /// Setting with the versions and digests of bundles whose keys are here.
@@ -249,8 +253,64 @@ impl Profile {
         Ok(())
     }
 
+    /// The private encryption keys of every bundle that something may still arrive for, oldest first.
+    pub(crate) fn identity_keys(&self) -> Result<Vec<IdentityKeys>, ClientError> {
+        let mut all = Vec::new();
+        for (version, digest) in self.bundle_versions()? {
+            let name = bundle_name(&digest);
+            if self.has_secret(&name)? {
+                let stored = read(&self.secret(&name)?)?;
+                let (rsa, ml_kem, mceliece) =
+                    (stored.rsa.clone(), stored.ml_kem.clone(), stored.mceliece.clone());
+                all.push(IdentityKeys { version, digest, rsa, ml_kem, mceliece });
+            }
+        }
+        Ok(all)
+    }
+
+    /// Stores keys from an identity, once all of them can be read.
+    pub(crate) fn store_identity_keys(&self, identity: &Identity) -> Result<(), ClientError> {
+        self.store_signature_key(&read_rsa(&identity.signature_key.0)?)?;
+        self.set(EARLIER_SIGNATURE_KEYS, &identity.earlier_signature_keys)?;
+        let mut versions = Vec::new();
+        for keys in &identity.bundle_keys {
+            let stored = StoredKeys {
+                rsa: keys.rsa.clone(),
+                ml_kem: keys.ml_kem.clone(),
+                mceliece: keys.mceliece.clone(),
+            };
+            stored.load()?;
+            self.store_bundle_keys(&keys.digest, &stored)?;
+            versions.push((keys.version, keys.digest));
+        }
+        self.set(BUNDLE_VERSIONS, &versions)
+    }
+
+    /// What the key backup is renewed with, if this device knows it.
+    pub(crate) fn sealing_keys(&self) -> Result<Option<SealingKeys>, ClientError> {
+        if !self.has_secret(KEY_BACKUP)? {
+            return Ok(None);
+        }
+        let keys = serde_json::from_slice(&self.secret(KEY_BACKUP)?);
+        keys.map(Some).map_err(|_| ClientError::Protocol("stored private keys are damaged".into()))
+    }
+
+    /// Keeps what the key backup is renewed with.
+    pub(crate) fn set_sealing_keys(&self, keys: &SealingKeys) -> Result<(), ClientError> {
+        let bytes = Zeroizing::new(serde_json::to_vec(keys).expect("byte strings always serialize"));
+        self.set_secret(KEY_BACKUP, &bytes)
+    }
+
+    /// Forgets it: there is no key backup any more.
+    pub(crate) fn forget_sealing_keys(&self) -> Result<(), ClientError> {
+        self.remove_secret(KEY_BACKUP)
+    }
+
     /// Copies the participant's keys from another profile; the device keys stay each device's own.
     pub(crate) fn copy_participant_keys(&self, from: &Profile) -> Result<(), ClientError> {
+        if let Some(keys) = from.sealing_keys()? {
+            self.set_sealing_keys(&keys)?;
+        }
         self.set_secret(SIGNATURE_KEY, &from.secret(SIGNATURE_KEY)?)?;
         self.set(BUNDLE_VERSIONS, &from.bundle_versions()?)?;
         self.set(EARLIER_SIGNATURE_KEYS, &from.earlier_signature_keys()?)?;

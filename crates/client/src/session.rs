@@ -9,7 +9,9 @@ use momedo_protocol::api::groups::{
     GroupMessageRequest, GroupReceipt, Groups,
 };
 use momedo_protocol::cursor::Cursor;
+use momedo_protocol::device_link::LinkId;
 use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::erasure::Erasure;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::jws::Signer;
@@ -153,6 +155,103 @@ impl Session {
     pub async fn prove(&mut self, request: &api::ProofRequest) -> Result<api::Published, ClientError> {
         let path = format!("/keys/{}/proof", self.id);
         self.call(Method::POST, &path, to_json(request)?).await
+    }
+
+    /// What the server knows of the own key backup.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says; `no-key-backup` when there is none.
+    pub async fn key_backup(&mut self) -> Result<api::KeyBackupState, ClientError> {
+        self.call(Method::GET, "/me/key-backup", Payload::None).await
+    }
+
+    /// Replaces the own key backup.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn store_key_backup(&mut self, request: &api::KeyBackupRequest) -> Result<(), ClientError> {
+        self.done(Method::PUT, "/me/key-backup", to_json(request)?).await
+    }
+
+    /// Removes the own key backup.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn delete_key_backup(&mut self) -> Result<(), ClientError> {
+        self.done(Method::DELETE, "/me/key-backup", Payload::None).await
+    }
+
+    /// Opens a link for a new device.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn open_device_link(&mut self) -> Result<api::OpenedDeviceLink, ClientError> {
+        self.call(Method::POST, "/device-links", Payload::None).await
+    }
+
+    /// Ends a link.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn close_device_link(&mut self, link: LinkId) -> Result<(), ClientError> {
+        self.done(Method::DELETE, &format!("/device-links/{link}"), Payload::None).await
+    }
+
+    /// Whom the participant blocks.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn blocks(&mut self) -> Result<api::Blocks, ClientError> {
+        self.call(Method::GET, "/me/blocks", Payload::None).await
+    }
+
+    /// Blocks somebody.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn block(&mut self, id: ParticipantId) -> Result<(), ClientError> {
+        self.done(Method::PUT, &format!("/me/blocks/{id}"), Payload::None).await
+    }
+
+    /// Blocks somebody no longer.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn unblock(&mut self, id: ParticipantId) -> Result<(), ClientError> {
+        self.done(Method::DELETE, &format!("/me/blocks/{id}"), Payload::None).await
+    }
+
+    /// Discloses a received message to the moderators.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn report(&mut self, request: &api::ReportRequest) -> Result<api::Reported, ClientError> {
+        self.call(Method::POST, "/reports", to_json(request)?).await
+    }
+
+    /// Writes what the server holds about the participant to `out`: a ZIP file.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn export(&mut self, out: &mut (dyn std::io::Write + Send)) -> Result<u64, ClientError> {
+        self.connection.download("/me/export", &self.token, out).await
+    }
+
+    /// Has the participant erased, with a signature made for it.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn erase(&mut self, login_key: &dyn Signer) -> Result<(), ClientError> {
+        let request = to_json(&api::LoginChallengeRequest { device: self.device })?;
+        let challenge: api::LoginChallenge = self.call(Method::POST, "/sessions/challenge", request).await?;
+        let server = self.connection.server().fingerprint;
+        let erasure = Erasure { id: self.id, device: self.device, nonce: challenge.nonce, server };
+        let request = to_json(&api::EraseRequest { erasure: erasure.sign(login_key) })?;
+        self.done(Method::DELETE, "/me", request).await
+    }
+
+    async fn done(&mut self, method: Method, path: &str, payload: Payload) -> Result<(), ClientError> {
+        self.connection.request(method, path, Some(&self.token), payload, Duration::ZERO).await.map(drop)
     }
 
     /// The participant's own devices.

@@ -29,6 +29,9 @@ pub(crate) const SECRET: &str = "group-key/";
 /// How long a key is kept, in days: longer than any server's retention, so that nothing that waits is lost.
 const KEPT_DAYS: u64 = 400;
 
+/// Most keys a new device is given, 48 bytes of JSON each.
+const MAX_HANDED_ON: usize = 1_000;
+
 fn name(commitment: &Sha512Digest) -> String {
     format!("{SECRET}{commitment}")
 }
@@ -48,6 +51,15 @@ pub(crate) fn find(profile: &Profile, commitment: &Sha512Digest) -> Result<Optio
     }
     let value = profile.secret(&name)?;
     Ok(value.get(..32).and_then(GroupKey::from_bytes))
+}
+
+/// Group keys for a new device: all of them, or the newest, should there be very many.
+pub(crate) fn list(profile: &Profile) -> Result<Vec<Base64Bytes>, ClientError> {
+    let names = profile.secret_names(SECRET)?;
+    let newest = names.iter().skip(names.len().saturating_sub(MAX_HANDED_ON));
+    newest
+        .map(|name| Ok(Base64Bytes(profile.secret(name)?.get(..32).map(<[u8]>::to_vec).unwrap_or_default())))
+        .collect()
 }
 
 /// Erases keys nothing can arrive under any more: forward secrecy by epochs.

@@ -14,11 +14,11 @@ use momedo_protocol::message_id::MessageId;
 use zeroize::Zeroizing;
 
 use super::{chain, keys};
-use crate::ClientError;
 use crate::contacts::{self, Trust};
 use crate::profile::Profile;
 use crate::receiving::{Received, described, unreadable};
 use crate::session::Session;
+use crate::{ClientError, reporting};
 
 /// What a delivery to a group came to.
 pub(crate) enum Taken {
@@ -71,6 +71,9 @@ pub(crate) async fn take(
         return unreadable();
     };
     let (verified, trust) = verify(profile, session, &inner, claimed.from, &context).await?;
+    if verified && claimed.from != session.id {
+        reporting::keep(profile, claimed.from, claimed.id, &inner)?;
+    }
     let received = described(&claimed, verified, trust, outside.header.suite.number());
     Ok(Taken::Shown(Box::new(received), Some(Box::new(claimed))))
 }

@@ -1,0 +1,261 @@
+//! The key backup: made with a recovery code that is shown once, renewed without it, and recovered from with
+//! it on a new device.
+
+use std::path::Path;
+use std::time::Duration;
+
+use hyper::Method;
+use momedo_protocol::api;
+use momedo_protocol::countersignature::Countersignature;
+use momedo_protocol::device_list::DeviceListPayload;
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::id::{DeviceId, ParticipantId};
+use momedo_protocol::key_backup::{RecoveryCode, RecoveryKeys, SealingKeys};
+use momedo_protocol::key_bundle::KeyBundle;
+use momedo_protocol::message::{KIND_KEY_BACKUP, Message};
+use momedo_protocol::rsa_key::RsaPublicKey;
+
+use crate::connection::{Connection, ServerAddress};
+use crate::profile::Profile;
+use crate::registration::{Progress, Step};
+use crate::secrets::DeviceKeys;
+use crate::session::{Session, from_json, server_information, to_json};
+use crate::{ClientError, devices, identity, now, rotation};
+
+/// Setting that says that the keys changed since the key backup was made.
+const DUE: &str = "key-backup-due";
+
+fn failed(error: impl ToString) -> ClientError {
+    ClientError::KeyBackup(error.to_string())
+}
+
+/// Makes a key backup with a new recovery code, in place of the one before, and tells the other devices what
+/// they renew it with. The code is returned once and kept nowhere.
+///
+/// # Errors
+/// As [`ClientError`] says; after an error an earlier backup may be there still.
+pub async fn make(profile: &Profile, session: &mut Session) -> Result<RecoveryCode, ClientError> {
+    devices::adopt_published_keys(profile, session).await?;
+    let code = RecoveryCode::random();
+    let keys = RecoveryKeys::derive(&code, profile.server()?.fingerprint, session.id).sealing_keys();
+    store(session, &keys, &identity::collect(profile)?).await?;
+    profile.set_sealing_keys(&keys)?;
+    profile.remove(DUE)?;
+    let signature_key = profile.signature_key()?;
+    let body = serde_json::to_value(&keys).map_err(failed)?;
+    let (own, list) = (session.device, devices::active(profile, session).await?);
+    for entry in list.devices.iter().filter(|entry| entry.id() != own) {
+        rotation::carry(profile, session, entry, KIND_KEY_BACKUP, body.clone(), &signature_key).await?;
+    }
+    Ok(code)
+}
+
+/// Stores a slot under the next version.
+async fn store(session: &mut Session, keys: &SealingKeys, content: &[u8]) -> Result<(), ClientError> {
+    let mut tries = 3;
+    loop {
+        let version = match session.key_backup().await {
+            Ok(state) => state.version + 1,
+            Err(error) if error.problem() == Some("no-key-backup") => 1,
+            Err(error) => return Err(error),
+        };
+        let slot = keys.seal(content, session.id, version).map_err(failed)?;
+        let request = api::KeyBackupRequest { version, lock: keys.lock.clone(), slot: Base64Bytes(slot) };
+        tries -= 1;
+        match session.store_key_backup(&request).await {
+            // Another device was faster; what it stored is not newer than this.
+            Err(error) if error.problem() == Some("key-backup-outdated") && tries > 0 => {}
+            result => return result,
+        }
+    }
+}
+
+/// What became of a key backup that was to be renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// It holds the newest keys.
+    Renewed,
+    /// There is none, or this device does not know what to renew it with.
+    None,
+    /// Another device made it anew, and what it is renewed with has not come yet.
+    Foreign,
+}
+
+/// Notes that the keys changed.
+pub(crate) fn mark_due(profile: &Profile) -> Result<(), ClientError> {
+    profile.set(DUE, &true)
+}
+
+/// Renews the key backup if the keys changed since; it never replaces one that another code opens.
+///
+/// # Errors
+/// As [`ClientError`] says; it stays due.
+pub async fn renew_if_due(profile: &Profile, session: &mut Session) -> Result<Renewal, ClientError> {
+    if profile.get(DUE)? != Some(true) {
+        return Ok(Renewal::None);
+    }
+    let renewal = renew(profile, session).await?;
+    if renewal != Renewal::Foreign {
+        profile.remove(DUE)?;
+    }
+    Ok(renewal)
+}
+
+async fn renew(profile: &Profile, session: &mut Session) -> Result<Renewal, ClientError> {
+    let Some(keys) = profile.sealing_keys()? else { return Ok(Renewal::None) };
+    match session.key_backup().await {
+        // Deleted by another device.
+        Err(error) if error.problem() == Some("no-key-backup") => {
+            profile.forget_sealing_keys()?;
+            return Ok(Renewal::None);
+        }
+        Err(error) => return Err(error),
+        Ok(state) if state.lock != keys.lock => return Ok(Renewal::Foreign),
+        Ok(_) => {}
+    }
+    store(session, &keys, &identity::collect(profile)?).await?;
+    Ok(Renewal::Renewed)
+}
+
+/// Takes over what another own device sends for renewing the backup; false when it cannot be read.
+pub(crate) fn take(profile: &Profile, message: &Message) -> Result<bool, ClientError> {
+    let Ok(keys) = serde_json::from_value::<SealingKeys>(message.body.clone()) else { return Ok(false) };
+    profile.set_sealing_keys(&keys).map(|()| true)
+}
+
+/// What the server knows of the key backup, and whether this device can renew it; `None` when there is none.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn state(
+    profile: &Profile,
+    session: &mut Session,
+) -> Result<Option<(api::KeyBackupState, bool)>, ClientError> {
+    match session.key_backup().await {
+        Err(error) if error.problem() == Some("no-key-backup") => Ok(None),
+        Err(error) => Err(error),
+        Ok(state) => {
+            let renewable = profile.sealing_keys()?.is_some_and(|keys| keys.lock == state.lock);
+            Ok(Some((state, renewable)))
+        }
+    }
+}
+
+/// Removes the key backup; its recovery code opens nothing any more.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn delete(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    session.delete_key_backup().await?;
+    profile.forget_sealing_keys()?;
+    profile.remove(DUE)
+}
+
+/// Whom and where to recover.
+pub struct Recovering<'a> {
+    /// The server.
+    pub server: ServerAddress,
+    /// The participant.
+    pub id: ParticipantId,
+    /// The recovery code.
+    pub code: RecoveryCode,
+    /// What the new device is called.
+    pub device_name: &'a str,
+    /// Encrypts the new profile's secrets.
+    pub passphrase: Option<&'a str>,
+    /// Language of error texts, a tag such as `de`.
+    pub language: &'a str,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The display name.
+    pub name: String,
+    /// The new device.
+    pub device: DeviceId,
+    /// The participant's other devices, with their names: lost ones should be revoked.
+    pub others: Vec<(DeviceId, String)>,
+}
+
+/// Makes a device of a participant out of the key backup: same ID, same keys, nothing that contacts notice.
+///
+/// # Errors
+/// [`ClientError::KeyBackup`], or as [`ClientError`] says; the profile then does not exist.
+pub async fn recover(
+    path: &Path,
+    recovering: Recovering<'_>,
+    progress: Progress<'_>,
+) -> Result<(Profile, Session, Recovered), ClientError> {
+    if Profile::exists(path) {
+        return Err(Profile::exists_already(path));
+    }
+    let Recovering { server, id, code, device_name, passphrase, language } = recovering;
+    let recovery = RecoveryKeys::derive(&code, server.fingerprint, id);
+    let mut connection = Connection::new(server.clone(), language);
+    let information = server_information(&mut connection).await?;
+    let fetch_secret = Base64Bytes(recovery.fetch_secret.to_vec());
+    let request = to_json(&api::KeyBackupFetchRequest { id, fetch_secret: fetch_secret.clone() })?;
+    let answer =
+        connection.request(Method::POST, "/key-backups/fetch", None, request, Duration::ZERO).await?;
+    let backup: api::KeyBackup = from_json(&answer.body)?;
+    let content = recovery.open(&backup.slot.0, id, backup.version).map_err(failed)?;
+    let (mut found, signature_key, _) = identity::read(&content)?;
+    if found.id != id || found.server != server.fingerprint {
+        return Err(failed("it is of another participant or server"));
+    }
+    // Where the server was just reached goes before where it once was.
+    found.addresses.retain(|address| !server.addresses.contains(address));
+    found.addresses = [server.addresses.clone(), found.addresses.clone()].concat();
+    let identity_key = RsaPublicKey::from_spki(&information.identity_key.0).map_err(failed)?;
+    let published = KeyBundle::verify(&backup.keys.bundle).map_err(failed)?;
+    let countersigned =
+        Countersignature::verify(&backup.keys.countersignature, &identity_key).map_err(failed)?;
+    if published.payload.id != id
+        || countersigned.id != id
+        || published.signature_key != *signature_key.public()
+    {
+        return Err(failed(
+            "it is older than your newest keys and cannot be used any more: ask your admin to reset your keys",
+        ));
+    }
+    let mut list =
+        DeviceListPayload::verify(&backup.devices.device_list, signature_key.public()).map_err(failed)?;
+    list.devices.retain(|entry| backup.devices.devices.iter().any(|state| state.id == entry.id()));
+    let others = list.devices.iter().map(|entry| (entry.id(), entry.name.clone())).collect();
+
+    progress(Step::MakingKeys);
+    let keys = tokio::task::spawn_blocking(DeviceKeys::generate).await.map_err(failed)?;
+    let entry = keys.entry(device_name);
+    list.devices.push(entry.clone());
+    list.version += 1;
+    list.issued_at = now();
+    let profile = Profile::create(path, passphrase)?;
+    let joined = async {
+        identity::install(&profile, &found, &backup.keys.bundle, &keys, &entry)?;
+        // Those in the backup may be of an earlier code.
+        profile.set_sealing_keys(&recovery.sealing_keys())?;
+        let device_list = list.sign(&signature_key);
+        let request = to_json(&api::RecoverDeviceRequest { id, fetch_secret, device_list })?;
+        let added =
+            connection.request(Method::POST, "/key-backups/device", None, request, Duration::ZERO).await;
+        // Perhaps only the answer was lost: who can log in is listed.
+        match (added, profile.log_in(language).await) {
+            (_, Ok(session)) => Ok(session),
+            (Err(error), Err(_)) | (Ok(_), Err(error)) => Err(error),
+        }
+    };
+    let mut session = match joined.await {
+        Ok(session) => session,
+        Err(error) => {
+            profile.discard();
+            return Err(error);
+        }
+    };
+    if profile.private_keys(&published.digest)?.is_none() {
+        // The backup missed a rotation: what is sealed to the newest bundle cannot be opened here.
+        rotation::rotate(&profile, &mut session, progress).await?;
+    }
+    let recovered = Recovered { name: found.name.clone(), device: entry.id(), others };
+    Ok((profile, session, recovered))
+}

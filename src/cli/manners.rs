@@ -1,0 +1,138 @@
+//! `momedo user block|unblock|blocked|export|erase`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use clap::Subcommand;
+use momedo_client::{blocking, personal};
+use momedo_protocol::id::ParticipantId;
+
+use super::{ProfileArgs, language, output};
+use crate::data_directory::create_private_file;
+
+/// Whom you take messages from, and what the server holds about you.
+#[derive(Debug, Subcommand)]
+pub(super) enum Manners {
+    /// Take no more messages from somebody, on any of your devices; they are told so when they write
+    Block {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// Whom, by ID
+        id: ParticipantId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take messages from somebody again
+    Unblock {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// Whom, by ID
+        id: ParticipantId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List whom you block
+    Blocked {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// Print JSON, one per line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch everything the server holds about you: a ZIP file with a readable page and JSON
+    Export {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// Where to; without it momedo-ID.zip in this folder
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Erase everything the server holds about you, for good
+    ///
+    /// Messages to you that wait, and messages from you that nobody fetched yet, are lost. Your ID is never given
+    /// to anybody again. What others have received stays with them.
+    Erase {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// Your own ID, so that it does not happen by mistake
+        #[arg(long, value_name = "ID")]
+        confirm: ParticipantId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Manners {
+    pub(super) async fn act(self) -> anyhow::Result<()> {
+        match self {
+            Self::Block { profile, id, json } => {
+                let opened = profile.open()?;
+                let mut session = opened.log_in(&language()).await?;
+                blocking::block(&opened, &mut session, id).await?;
+                done(json, &serde_json::json!({ "id": id, "blocked": true }), &format!("{id} is blocked"))
+            }
+            Self::Unblock { profile, id, json } => {
+                let opened = profile.open()?;
+                let mut session = opened.log_in(&language()).await?;
+                blocking::unblock(&opened, &mut session, id).await?;
+                let text = format!("{id} is not blocked any more");
+                done(json, &serde_json::json!({ "id": id, "blocked": false }), &text)
+            }
+            Self::Blocked { profile, json } => {
+                let opened = profile.open()?;
+                let mut session = opened.log_in(&language()).await?;
+                for block in blocking::refresh(&opened, &mut session).await? {
+                    done(json, &block, &block.id.to_string())?;
+                }
+                Ok(())
+            }
+            Self::Export { profile, to, json } => {
+                let opened = profile.open()?;
+                let mut session = opened.log_in(&language()).await?;
+                let to = to.unwrap_or_else(|| PathBuf::from(format!("momedo-{}.zip", session.id)));
+                ensure!(!to.exists(), "{} is there already: choose another name with --to", to.display());
+                let mut file =
+                    create_private_file(&to).with_context(|| format!("cannot write {}", to.display()))?;
+                let exported = async {
+                    let bytes = personal::export(&mut session, &mut file).await?;
+                    file.sync_all().with_context(|| format!("cannot write {}", to.display()))?;
+                    anyhow::Ok(bytes)
+                };
+                let bytes = match exported.await {
+                    Ok(bytes) => bytes,
+                    Err(error) => {
+                        // Half a file is worth nothing, and in the way of the next try.
+                        drop(std::fs::remove_file(&to));
+                        return Err(error);
+                    }
+                };
+                let line = serde_json::json!({ "file": to, "bytes": bytes });
+                done(json, &line, &format!("{} ({bytes} bytes)", to.display()))
+            }
+            Self::Erase { profile, confirm, json } => {
+                let opened = profile.open()?;
+                let id = opened.id()?;
+                ensure!(confirm == id, "this profile belongs to {id}, not to {confirm}: nothing was erased");
+                let mut session = opened.log_in(&language()).await?;
+                personal::erase(&opened, &mut session).await?;
+                let text =
+                    format!("{id} is erased; the profile is of no more use, delete its folder if you like");
+                done(json, &serde_json::json!({ "id": id, "status": "erased" }), &text)
+            }
+        }
+    }
+}
+
+fn done(json: bool, line: &impl serde::Serialize, text: &str) -> anyhow::Result<()> {
+    if json {
+        return output::json(line);
+    }
+    println!("{text}");
+    Ok(())
+}
