@@ -438,27 +438,6 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// What every import remembers of people it changed.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn import_memories(&self) -> Result<Vec<(ImportId, String)>, StoreError> {
-        let mut statement = self.connection.prepare_cached("SELECT id, before FROM imports")?;
-        let rows = statement.query_map([], |row| Ok((ImportId(row.get(0)?), row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Replaces what an import remembers.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn set_import_memory(&self, id: ImportId, before: &str) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("UPDATE imports SET before = ?2 WHERE id = ?1")?
-            .execute((id.0, before))?;
-        Ok(())
-    }
-
     /// Notes that an import was undone.
     ///
     /// # Errors

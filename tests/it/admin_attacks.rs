@@ -7,6 +7,7 @@ const PAGES: &[&str] = &[
     "/admin",
     "/admin/participants",
     "/admin/groups",
+    "/admin/reports",
     "/admin/ozones",
     "/admin/keys",
     "/admin/listeners",

@@ -175,10 +175,12 @@ const PAGES: &[&str] = &[
     "",
     "/participants",
     "/participants/1",
-    "/participants/1/delete",
+    "/participants/2",
+    "/participants/2/delete",
     "/groups",
     "/groups/1",
     "/chats",
+    "/reports",
     "/ozones",
     "/keys",
     "/listeners",
@@ -216,7 +218,9 @@ async fn no_page_violates_wcag_in_light_or_dark_on_a_phone_or_a_desk() {
     {
         server.json(&[&["admin"], arguments, &["--data-dir", "data", "--json"]].concat());
     }
-    server.register(0).await;
+    let (reporter, writer) = (server.register(0).await, server.register(1).await);
+    crate::personal::report(&server, &writer, &reporter).await;
+    crate::personal::report(&server, &writer, &reporter).await;
     browser.type_into("#password", PASSWORD).await;
     browser.click("#login button").await;
     for page in PAGES {
@@ -225,6 +229,11 @@ async fn no_page_violates_wcag_in_light_or_dark_on_a_phone_or_a_desk() {
         let name = if name.is_empty() { "overview" } else { &name };
         look(&browser, name, folder.as_deref(), &mut found).await;
     }
+    browser.open(&format!("{base}/reports")).await;
+    browser.click("section.report button").await;
+    look(&browser, "reports-closed", folder.as_deref(), &mut found).await;
+    browser.open(&format!("https://{}/d", server.address)).await;
+    look(&browser, "device", folder.as_deref(), &mut found).await;
     for (page, button, name) in [
         ("/setup/server", None, "set-up-server"),
         ("/setup/class", None, "set-up-class"),

@@ -237,13 +237,21 @@ impl Server {
 
     /// Registers somebody with stored keys; `number` tells people of one server apart.
     pub(crate) async fn register(&self, number: usize) -> Person {
-        let invite = self.invite();
+        self.register_with(number, self.invite(), Some("Test")).await
+    }
+
+    /// The same with an invite; without a name under that of the invite.
+    pub(crate) async fn register_with(
+        &self,
+        number: usize,
+        invite: InviteLink,
+        name: Option<&str>,
+    ) -> Person {
         let server = ServerAddress { addresses: vec![invite.address.clone()], fingerprint: invite.server };
         let mut connection = Connection::new(server, "en");
         let reservation = registration::reserve(&mut connection, invite.code).await.unwrap();
         let keys = stored_keys(number);
-        let offered =
-            registration::offer(&mut connection, &reservation, Some("Test"), "test", &keys).await.unwrap();
+        let offered = registration::offer(&mut connection, &reservation, name, "test", &keys).await.unwrap();
         let bundle = offered.bundle.clone();
         let session = registration::prove(&mut connection, &reservation, offered).await.unwrap();
         Person { session: Session::with_token(connection, session), bundle, keys }

@@ -20,11 +20,15 @@ mod expiry;
 #[cfg(unix)]
 mod first_run;
 mod groups;
+mod key_backup;
 mod kinds;
 mod line;
+mod linking;
 mod login;
+mod manners;
 mod openapi;
 mod people;
+mod personal;
 mod raw;
 mod receiving;
 mod registration;

@@ -72,6 +72,8 @@ async fn every_described_call_exists_and_every_problem_looks_as_described() {
             let concrete = path
                 .replace("/groups/{id}", "/groups/7QK0M3ZD9XN4")
                 .replace("{id}", &ParticipantId::random().to_string())
+                .replace("{link}", &momedo_protocol::device_link::LinkId::random().to_string())
+                .replace("{step}", "offer")
                 .replace("{digest}", &momedo_protocol::digest::Sha512Digest([1; 64]).to_string());
             let answer =
                 raw.call(&method.to_uppercase(), &concrete, None, Payload::Json(b"{}".to_vec())).await;
@@ -85,7 +87,7 @@ async fn every_described_call_exists_and_every_problem_looks_as_described() {
         }
     }
     // As many as docs/protocol.md lists.
-    assert_eq!(calls, 22);
+    assert_eq!(calls, 37);
 }
 
 #[tokio::test]
