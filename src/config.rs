@@ -28,6 +28,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// The database file.
     pub storage: StorageConfig,
+    /// Attachments.
+    pub blobs: BlobsConfig,
     /// Backups made by themselves.
     pub backup: BackupConfig,
     /// How often anybody may do anything.
@@ -120,6 +122,18 @@ pub struct StorageConfig {
     pub max_database_bytes: u64,
 }
 
+/// Attachments.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BlobsConfig {
+    /// Largest attachment, in bytes before its sender seals it.
+    pub max_blob_bytes: u64,
+    /// Most bytes of one participant's attachments, sealed.
+    pub max_participant_bytes: u64,
+    /// With less free space than this no attachments are taken, in bytes: mail needs the room.
+    pub min_free_bytes: u64,
+}
+
 /// Backups made by themselves.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -188,6 +202,16 @@ impl Default for MailConfig {
             max_envelope_bytes: momedo_protocol::limits::DEFAULT_MAX_ENVELOPE_BYTES,
             max_queue_bytes: 64 * 1024 * 1024,
             sender_share_percent: 25,
+        }
+    }
+}
+
+impl Default for BlobsConfig {
+    fn default() -> Self {
+        Self {
+            max_blob_bytes: 100 * 1024 * 1024,
+            max_participant_bytes: 1024 * 1024 * 1024,
+            min_free_bytes: 256 * 1024 * 1024,
         }
     }
 }
@@ -296,6 +320,8 @@ impl Config {
             "mail.sender_share_percent",
             "is 1 to 100",
         )?;
+        let blob = (1..=1 << 40).contains(&self.blobs.max_blob_bytes);
+        check(blob, "blobs.max_blob_bytes", "is 1 to 1099511627776")?;
         check((1..=365).contains(&self.backup.keep), "backup.keep", "is 1 to 365")?;
         check(self.backup.every_hours <= 8760, "backup.every_hours", "is 0 to 8760")?;
         check((1..=365).contains(&self.rules.invite_days), "rules.invite_days", "is 1 to 365")?;

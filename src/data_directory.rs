@@ -1,7 +1,7 @@
 //! The data directory: where it is, that it is private, and that one process has it.
 //!
-//! Holds `momedo.db` (everything), `momedo.lock`, `control.sock`, `momedo.reserve` and `backups/`; while a
-//! restore is prepared, `restore-ID.db`, and once it is wanted, `restore.json`.
+//! Holds `momedo.db` (everything), `momedo.lock`, `control.sock`, `momedo.reserve`, `blobs/` (attachments) and
+//! `backups/`; while a restore is prepared, `restore-ID.db`, and once it is wanted, `restore.json`.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -102,6 +102,11 @@ pub fn default_path() -> Result<PathBuf, String> {
 /// Where backups are kept.
 pub fn backups(directory: &Path) -> PathBuf {
     directory.join("backups")
+}
+
+/// Where the bytes of attachments are.
+pub fn blobs(directory: &Path) -> PathBuf {
+    directory.join("blobs")
 }
 
 /// Makes a file that only its owner can read; there must be none yet.

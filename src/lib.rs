@@ -11,7 +11,7 @@
 //! | [`service`] | the use cases behind all doors |
 //! | [`state`] | what a use case may need |
 //! | [`store`] | SQLite, and nothing else knows it |
-//! | [`hub`], [`sessions`], [`staff_sessions`], [`rates`], [`pending_bundles`], [`previews`], [`activity`] | who is connected, logged in, and how often: in memory |
+//! | [`hub`], [`sessions`], [`staff_sessions`], [`rates`], [`pending_bundles`], [`previews`], [`activity`], [`uploads`] | who is connected, logged in, and how often: in memory |
 //! | [`listening`] | the listeners that run |
 //! | [`domain`] | rules without I/O |
 //! | [`config`], [`clock`], [`addresses`], [`data_directory`], [`autostart`] | the surroundings |
@@ -49,3 +49,4 @@ pub mod state;
 pub mod store;
 pub mod tasks;
 pub mod tls;
+pub mod uploads;

@@ -25,6 +25,7 @@ use crate::shutdown::Trigger;
 use crate::staff_sessions::StaffSessions;
 use crate::store::Store;
 use crate::tls::Certificates;
+use crate::uploads::Uploads;
 
 /// The parts of a running server.
 pub struct App {
@@ -59,6 +60,8 @@ pub struct App {
     pub password_checks: Semaphore,
     /// Postings with large bodies that may be read at once.
     pub large_bodies: Semaphore,
+    /// Uploads of attachments that run.
+    pub uploads: Uploads,
     /// The listeners.
     pub listeners: Listeners,
     /// Messages by hour.
@@ -113,6 +116,7 @@ impl App {
             set_up_code: InviteCode::random(),
             password_checks: Semaphore::new(2),
             large_bodies: Semaphore::new(MAX_LARGE_BODIES),
+            uploads: Uploads::default(),
             listeners: Listeners::default(),
             activity: Activity::default(),
             previews: Previews::default(),

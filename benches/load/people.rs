@@ -101,6 +101,7 @@ pub(crate) fn send_frame(to: &KeyBundle) -> String {
         device: None,
         envelope: Base64Bytes(envelope),
         own_devices: None,
+        blobs: Vec::new(),
     };
     serde_json::to_string(&ClientFrame::Send(request)).unwrap()
 }

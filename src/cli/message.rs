@@ -9,6 +9,7 @@ use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::TaskState;
 use momedo_protocol::message_id::MessageId;
 
+use super::file::FileArgs;
 use super::receive::printable;
 use super::{ProfileArgs, client_runtime, language, output};
 
@@ -27,6 +28,8 @@ pub(super) enum Message {
     Reply {
         #[command(flatten)]
         which: Which,
+        #[command(flatten)]
+        files: FileArgs,
         /// The answer
         text: String,
     },
@@ -101,7 +104,10 @@ impl Message {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Show { which } => show(&which),
-            Self::Reply { which, text } => say(&which, About::Reply(text)),
+            Self::Reply { which, files, text } => {
+                let files = files.attach(&which.profile.open()?, WAIT)?;
+                say(&which, About::Reply(text, files))
+            }
             Self::Edit { which, text } => say(&which, About::Edit(text)),
             Self::Withdraw { which } => say(&which, About::Withdraw),
             Self::Accept { which } => say(&which, About::Task(TaskState::Accepted)),

@@ -6,6 +6,7 @@
 mod admin;
 mod backup;
 mod doctor;
+mod file;
 mod group;
 mod joining;
 mod keys;
@@ -49,6 +50,9 @@ enum Command {
     /// See what became of a message, answer it, change it, vote
     #[command(subcommand)]
     Message(message::Message),
+    /// List and save files that came along with messages
+    #[command(subcommand)]
+    File(file::File),
     /// Make groups, and change who belongs to them
     #[command(subcommand)]
     Group(group::Group),
@@ -124,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Send(command) => command.run(),
         Command::Receive(command) => command.run(),
         Command::Message(command) => command.run(),
+        Command::File(command) => command.run(),
         Command::Group(command) => command.run(),
         Command::Keys(command) => command.run(),
         Command::Doctor(command) => command.run(),

@@ -34,6 +34,10 @@ pub(super) fn progress(step: Step) {
             (Step::SendingKey, false) => "sending the large key (512 KiB) …",
             (Step::FetchingKey, true) => "der große Schlüssel (512 KiB) wird geholt …",
             (Step::FetchingKey, false) => "fetching the large key (512 KiB) …",
+            (Step::Uploading { done, total }, true) => return bar("hochgeladen", done, total),
+            (Step::Uploading { done, total }, false) => return bar("uploaded", done, total),
+            (Step::Downloading { done, total }, true) => return bar("geladen", done, total),
+            (Step::Downloading { done, total }, false) => return bar("fetched", done, total),
             (Step::FetchingKeys { done, total }, true) => {
                 return eprintln!("Schlüssel der Mitglieder werden geholt: {done} von {total} …");
             }
@@ -48,6 +52,25 @@ pub(super) fn progress(step: Step) {
             }
         };
         eprintln!("{text}");
+    }
+}
+
+/// Draws a bar over the one before it.
+fn bar(word: &str, done: u64, total: u64) {
+    const WIDTH: u64 = 30;
+    let done = done.min(total);
+    let filled = done * WIDTH / total.max(1);
+    let marks: String = (0..WIDTH).map(|place| if place < filled { '#' } else { '.' }).collect();
+    let tenths = |bytes: u64| format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10);
+    eprint!("\r[{marks}] {} of {} MB {word} ", tenths(done), tenths(total));
+    // It is only for looking at.
+    let _: Result<_, _> = std::io::stderr().flush();
+}
+
+/// Leaves the line of a bar.
+pub(super) fn end_progress() {
+    if std::io::stderr().is_terminal() {
+        eprintln!();
     }
 }
 

@@ -1,13 +1,15 @@
 //! `momedo receive`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use momedo_client::receiving::{self, Received};
+use momedo_client::receiving::{self, Received, ReceivedFile, Saving};
+use momedo_protocol::blob::is_direction_mark;
 use momedo_protocol::kind::Content;
 use momedo_protocol::limits::MAX_WAIT_SECONDS;
 
-use super::{ProfileArgs, client_runtime, language};
+use super::{ProfileArgs, client_runtime, language, output};
 
 /// Receive messages: prints what waits, then tells the server that it may forget it.
 #[derive(Debug, Args)]
@@ -20,10 +22,17 @@ pub(super) struct Receive {
     /// Print events as well, such as changes of keys
     #[arg(long)]
     events: bool,
+    /// Save files that come along in this folder, under their own names; nothing is overwritten. Without it they
+    /// can be had until they expire: momedo file save ID
+    #[arg(long, value_name = "FOLDER")]
+    save_files: Option<PathBuf>,
     /// Print JSON, one message per line
     #[arg(long)]
     json: bool,
 }
+
+/// How long a file may stand still before it is given up for now.
+const SAVING: Duration = Duration::from_secs(30);
 
 /// Pause before the next try while following a server that cannot be reached.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -42,6 +51,11 @@ impl Receive {
     async fn receive(&self) -> anyhow::Result<()> {
         let profile = self.profile.open()?;
         let language = language();
+        let saving = self.save_files.as_deref().map(|folder| Saving {
+            folder,
+            wait: SAVING,
+            progress: &output::progress,
+        });
         let mut show = |received: &Received| {
             if received.event && !self.events {
                 return Ok(());
@@ -50,7 +64,8 @@ impl Receive {
         };
         if !self.follow {
             let mut session = profile.log_in(&language).await?;
-            receiving::receive(&profile, &mut session, Duration::ZERO, &mut show).await?;
+            receiving::receive_files(&profile, &mut session, Duration::ZERO, saving.as_ref(), &mut show)
+                .await?;
             return Ok(());
         }
         let wait = Duration::from_secs(MAX_WAIT_SECONDS);
@@ -58,7 +73,8 @@ impl Receive {
             let following = async {
                 let mut session = profile.log_in(&language).await?;
                 loop {
-                    receiving::receive(&profile, &mut session, wait, &mut show).await?;
+                    receiving::receive_files(&profile, &mut session, wait, saving.as_ref(), &mut show)
+                        .await?;
                 }
             };
             let result: Result<std::convert::Infallible, momedo_client::ClientError> = following.await;
@@ -80,7 +96,8 @@ fn print(received: &Received, json: bool) -> std::io::Result<()> {
         serde_json::to_writer(&mut out, received)?;
         writeln!(out)?;
     } else {
-        let text = words(received);
+        let files: String = received.files.iter().map(file_words).collect();
+        let text = format!("{}{files}", words(received));
         let doubt = if received.verified { "" } else { " (NOT VERIFIED)" };
         match (received.to, received.group) {
             (Some(to), _) => writeln!(out, "to {to}{doubt}: {text}")?,
@@ -117,9 +134,21 @@ fn words(received: &Received) -> String {
     }
 }
 
+/// What people read of a file, on a line of its own.
+fn file_words(file: &ReceivedFile) -> String {
+    let name = printable(&file.name);
+    match (&file.saved, &file.problem) {
+        (Some(path), _) => format!("\n    [file {name}, saved as {}]", path.display()),
+        (None, Some(problem)) => format!("\n    [file {name}, not saved: {}]", printable(problem)),
+        (None, None) => format!("\n    [file {name}, {} bytes: momedo file save {}]", file.size, file.id),
+    }
+}
+
 /// A message must not steer the terminal it is shown on, nor look like a message of somebody else: lines
 /// after the first are indented.
 pub(super) fn printable(text: &str) -> String {
-    let safe = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    let safe = |c: char| {
+        if (c.is_control() && c != '\n' && c != '\t') || is_direction_mark(c) { '\u{fffd}' } else { c }
+    };
     text.chars().map(safe).collect::<String>().replace('\n', "\n    ")
 }

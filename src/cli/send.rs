@@ -6,8 +6,10 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use momedo_client::sending::{self, Destination, Draft};
-use momedo_protocol::kind::{Announcement, Content, Poll, Task};
+use momedo_protocol::blob::FileReference;
+use momedo_protocol::kind::{Announcement, Attachments, Content, Place, Poll, Task};
 
+use super::file::FileArgs;
 use super::{ProfileArgs, client_runtime, language, output};
 
 /// Longest text taken, in bytes: about what fits an envelope.
@@ -21,11 +23,17 @@ pub(super) struct Send {
     /// The recipient's ID, such as M8N22HT6, or a group's, which has 12 letters and digits
     #[arg(long)]
     to: Destination,
-    /// How many seconds to try again while the server cannot be reached
+    /// How many seconds to try again while the server cannot be reached; for files, how long nothing may move
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     wait: u64,
-    /// The text; - reads it from standard input
+    /// The text; - reads it from standard input. Without it there must be a file
+    #[arg(required_unless_present = "files", default_value = "", hide_default_value = true)]
     text: String,
+    #[command(flatten)]
+    files: FileArgs,
+    /// Where it is about, in degrees north and east, such as 48.137,11.575; goes with files
+    #[arg(long, requires = "files", value_name = "LAT,LON", value_parser = place, allow_hyphen_values = true, conflicts_with_all = ["announcement", "task", "poll"])]
+    place: Option<Place>,
     /// An announcement: you can see who has read it
     #[arg(long, conflicts_with_all = ["task", "poll"])]
     announcement: bool,
@@ -33,7 +41,7 @@ pub(super) struct Send {
     #[arg(long, conflicts_with = "poll")]
     task: bool,
     /// A poll with the text as its question; once for each answer
-    #[arg(long, value_name = "ANSWER")]
+    #[arg(long, value_name = "ANSWER", conflicts_with = "files")]
     poll: Vec<String>,
     /// Several answers of the poll may be chosen
     #[arg(long, requires = "poll")]
@@ -53,9 +61,12 @@ impl Send {
         } else {
             self.text.clone()
         };
-        let draft = self.draft(text)?;
         let profile = self.profile.open()?;
         let wait = Duration::from_secs(self.wait);
+        // What is misspelt shows before anything is uploaded.
+        self.draft(text.clone(), Vec::new())?;
+        let files = self.files.attach(&profile, wait)?;
+        let draft = self.draft(text, files)?;
         let sent = client_runtime()?.block_on(sending::send(
             &profile,
             self.to,
@@ -75,11 +86,11 @@ impl Send {
         Ok(())
     }
 
-    fn draft(&self, text: String) -> anyhow::Result<Draft> {
+    fn draft(&self, text: String, files: Vec<FileReference>) -> anyhow::Result<Draft> {
         let content = if self.announcement {
-            Content::Announcement(Announcement { text })
+            Content::Announcement(Announcement { text, files })
         } else if self.task {
-            Content::Task(Task { text })
+            Content::Task(Task { text, files })
         } else if !self.poll.is_empty() {
             let poll = Poll { question: text, options: self.poll.clone(), several: self.several };
             anyhow::ensure!(
@@ -87,9 +98,23 @@ impl Send {
                 "a poll has 2 to 20 different answers of 1 to 200 characters: give --poll once for each"
             );
             Content::Poll(poll)
+        } else if !files.is_empty() {
+            let is_image = files.iter().all(|file| file.media_type.starts_with("image/"));
+            let body = Attachments { text, files, place: self.place };
+            if is_image { Content::Image(body) } else { Content::File(body) }
         } else {
             Content::Text(text)
         };
         Ok(Draft::of(&content))
     }
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    let read = |text: &str| text.trim().parse::<f64>().ok();
+    let place = text.split_once(',').and_then(|(latitude, longitude)| {
+        Some(Place { latitude: read(latitude)?, longitude: read(longitude)? })
+    });
+    place.filter(Place::is_acceptable).ok_or_else(|| {
+        "a place is two numbers of degrees, north (-90 to 90) and east (-180 to 180), such as 48.137,11.575".to_owned()
+    })
 }

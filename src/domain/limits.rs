@@ -48,6 +48,18 @@ pub const MAX_GROUPS_PER_PARTICIPANT: u64 = 500;
 /// Postings with large bodies read at once: each may take several megabytes.
 pub const MAX_LARGE_BODIES: usize = 4;
 
+/// Uploads of attachments that run at once: each takes a quarter of a megabyte.
+pub const MAX_UPLOADS: usize = 64;
+
+/// Uploads of one participant that run at once.
+pub const MAX_UPLOADS_PER_PARTICIPANT: usize = 4;
+
+/// After how many bytes an upload is synced and noted: what a crash can cost its sender.
+pub const BLOB_SYNC_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How long an upload is kept that nothing refers to.
+pub const UNSENT_BLOB: Duration = Duration::from_secs(24 * 3600);
+
 /// A device not seen for this long is parked, in days.
 pub const PARK_AFTER_DAYS: u64 = 30;
 

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod class_list;
 pub mod limits;
 pub mod ozone;
+pub mod range;
 pub mod rate;
 pub mod receipt;
 pub mod renewal;

@@ -3,6 +3,7 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use momedo_protocol::api::SubmitRequest;
 use momedo_protocol::api::groups::GroupMessageRequest;
+use momedo_protocol::blob::BlobId;
 use momedo_protocol::id::DeviceId;
 
 /// Makes the 16 bytes a submission is remembered by: GMAC (NIST SP 800-38D) under a key of the server's own.
@@ -29,6 +30,7 @@ impl ReceiptKey {
         input.extend_from_slice(&(request.envelope.0.len() as u64).to_be_bytes());
         input.extend_from_slice(&request.envelope.0);
         input.extend_from_slice(own);
+        extend_with_blobs(&mut input, &request.blobs);
         self.tag(&input)
     }
 
@@ -44,6 +46,7 @@ impl ReceiptKey {
             input.extend_from_slice(&(slot.slot.0.len() as u64).to_be_bytes());
             input.extend_from_slice(&slot.slot.0);
         }
+        extend_with_blobs(&mut input, &request.blobs);
         self.tag(&input)
     }
 
@@ -53,6 +56,19 @@ impl ReceiptKey {
         let tag = tag.expect("a submission is far below the 2^61 bytes of GCM");
         *tag.as_ref().first_chunk().expect("a tag has 16 bytes")
     }
+}
+
+/// Without blobs nothing is appended, so what was remembered before there were any stays the same. The label
+/// tells blobs from the end of an envelope; only the sender could confuse the two, and the loss would be theirs.
+fn extend_with_blobs(input: &mut Vec<u8>, blobs: &[BlobId]) {
+    if blobs.is_empty() {
+        return;
+    }
+    for blob in blobs {
+        input.extend_from_slice(&blob.0);
+    }
+    input.extend_from_slice(&(blobs.len() as u64).to_be_bytes());
+    input.extend_from_slice(b"momedo blobs");
 }
 
 #[cfg(test)]
@@ -71,6 +87,7 @@ mod tests {
             device: None,
             envelope: Base64Bytes(vec![1; 2090]),
             own_devices: None,
+            blobs: Vec::new(),
         };
         let key = ReceiptKey::new(&[1; 32]);
         let digest = key.digest(&request);
@@ -86,5 +103,10 @@ mod tests {
         moved.envelope.0.truncate(2000);
         moved.own_devices = Some(Base64Bytes(vec![1; 90]));
         assert_ne!(key.digest(&moved), digest);
+        let [one, two] = [[1; 16], [2; 16]].map(BlobId);
+        let with = |blobs: &[BlobId]| key.digest(&SubmitRequest { blobs: blobs.to_vec(), ..request.clone() });
+        assert_eq!(with(&[]), digest);
+        let digests = [with(&[]), with(&[one]), with(&[two]), with(&[one, two]), with(&[two, one])];
+        assert!((0..5).all(|index| !digests[..index].contains(&digests[index])));
     }
 }

@@ -53,7 +53,13 @@ pub(crate) fn problem(error: &ServiceError, language: Language) -> Problem {
 pub(crate) async fn render(request: Request, next: Next) -> Response {
     let language = Language::of(request.headers());
     let mut response = next.run(request).await;
-    let Some(error) = response.extensions_mut().remove::<Arc<ServiceError>>() else { return response };
+    let range = response.headers_mut().remove(header::CONTENT_RANGE);
+    let Some(error) = response.extensions_mut().remove::<Arc<ServiceError>>() else {
+        if let Some(range) = range {
+            response.headers_mut().insert(header::CONTENT_RANGE, range);
+        }
+        return response;
+    };
     if let ServiceError::Internal(cause) = &*error {
         tracing::error!(%cause, "a request failed");
     }
@@ -65,6 +71,9 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
     headers.insert(header::VARY, HeaderValue::from_static("accept-language"));
+    if let Some(range) = range {
+        headers.insert(header::CONTENT_RANGE, range);
+    }
     if let Some(after) = problem.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(after));
     }

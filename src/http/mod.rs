@@ -2,6 +2,7 @@
 //!
 //! Handlers extract, call one use case and convert; rules live in `service`.
 
+mod blobs;
 mod blocks;
 mod device_links;
 mod devices;
@@ -85,6 +86,9 @@ fn api_routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(ozone::fetch))
         .routes(routes!(ozone::acknowledge))
         .routes(routes!(devices::list, devices::update))
+        .routes(routes!(blobs::announce))
+        .routes(routes!(blobs::fetch, blobs::append, blobs::release))
+        .routes(routes!(blobs::progress))
         .routes(routes!(groups::list, groups::create))
         .routes(routes!(groups::entries, groups::append))
         .routes(routes!(groups::hand_out_keys))

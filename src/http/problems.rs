@@ -270,6 +270,51 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "Im Postfach wartet schon zu viel von Ihnen. Bitte warten, bis es abgeholt ist.",
         )
         .retry_after(Duration::from_secs(3600)),
+        E::UnknownBlob => plain(
+            S::NOT_FOUND,
+            "unknown-blob",
+            "This file is not here, or no longer: it was fetched, it expired, or its sender erased it.",
+            "Diese Datei gibt es hier nicht oder nicht mehr: Sie wurde abgeholt, ist abgelaufen oder wurde gelöscht.",
+        ),
+        E::BlobConflict => plain(
+            S::CONFLICT,
+            "blob-conflict",
+            "Another file was announced under this ID. Use a new ID.",
+            "Unter dieser Kennung wurde schon eine andere Datei angekündigt. Bitte eine neue Kennung verwenden.",
+        ),
+        E::BlobIncomplete => plain(
+            S::CONFLICT,
+            "blob-incomplete",
+            "The file has not arrived in full. Upload the rest first.",
+            "Die Datei ist noch nicht vollständig da. Bitte zuerst den Rest hochladen.",
+        ),
+        E::WrongOffset { offset } => plain(
+            S::CONFLICT,
+            "wrong-offset",
+            "The upload goes on elsewhere. Ask how far it is, then go on there.",
+            "Der Upload geht an anderer Stelle weiter. Bitte den Stand erfragen und dort fortsetzen.",
+        )
+        .detail(format!("offset: {offset}")),
+        E::BlobTooLarge { limit } => plain(
+            S::PAYLOAD_TOO_LARGE,
+            "blob-too-large",
+            "The file is too large for this server.",
+            "Die Datei ist für diesen Server zu groß.",
+        )
+        .detail(format!("limit: {limit} bytes")),
+        E::BlobQuotaFull => plain(
+            S::INSUFFICIENT_STORAGE,
+            "blob-quota-full",
+            "Too many of your files wait on the server. They go when everybody has fetched them; or erase some.",
+            "Zu viele Ihrer Dateien warten auf dem Server. Sie verschwinden, wenn alle sie abgeholt haben; oder löschen Sie einige.",
+        )
+        .retry_after(Duration::from_secs(3600)),
+        E::RangeNotSatisfiable => plain(
+            S::RANGE_NOT_SATISFIABLE,
+            "range-not-satisfiable",
+            "The file has no such bytes.",
+            "Diese Bytes hat die Datei nicht.",
+        ),
         E::UnknownGroup => plain(
             S::NOT_FOUND,
             "unknown-group",

@@ -36,6 +36,7 @@ pub(crate) async fn server(
             max_ozone_page: MAX_OZONE_PAGE as u64,
             max_wait_seconds: MAX_WAIT_SECONDS,
             max_devices: MAX_DEVICES as u64,
+            max_blob_bytes: state.config().blobs.max_blob_bytes,
         },
         suites: Suite::ALL.to_vec(),
         registration: api::RegistrationPolicy::Invite,

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use momedo_protocol::api;
+use momedo_protocol::blob::BlobId;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::envelope::{self, Header};
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::limits::SUPERSEDED_BUNDLE_DAYS;
 use momedo_protocol::message_id::MessageId;
 
-use super::ServiceError;
+use super::{ServiceError, blobs};
 use crate::domain::ozone::{QueueFull, Quota};
 use crate::sessions::Principal;
 use crate::state::App;
@@ -55,6 +56,7 @@ pub(super) struct Submission {
     quota: Quota,
     envelope: (Header, Vec<u8>),
     own_devices: Option<(Header, Vec<u8>)>,
+    blobs: Vec<BlobId>,
 }
 
 /// What is kept for whom once it is decided that a submission is taken.
@@ -70,6 +72,7 @@ struct Decision {
 
 impl Submission {
     fn read(app: &App, sender: Principal, request: api::SubmitRequest) -> Result<Self, ServiceError> {
+        blobs::check_count(&request.blobs)?;
         let limit = app.config().mail.max_envelope_bytes;
         let header = check_envelope(&request.envelope.0, request.id, limit)?;
         let own_header = request
@@ -87,6 +90,7 @@ impl Submission {
             quota: app.config().mail.quota(),
             envelope: (header, request.envelope.0),
             own_devices: own_header.zip(request.own_devices.map(|copy| copy.0)),
+            blobs: request.blobs,
         })
     }
 
@@ -98,7 +102,9 @@ impl Submission {
         to: ParticipantId,
         envelope: Base64Bytes,
     ) -> Result<Self, ServiceError> {
-        Self::read(app, sender, api::SubmitRequest { id, to, device: None, envelope, own_devices: None })
+        let request =
+            api::SubmitRequest { id, to, device: None, envelope, own_devices: None, blobs: Vec::new() };
+        Self::read(app, sender, request)
     }
 
     /// Decides everything before it writes anything.
@@ -131,6 +137,10 @@ impl Submission {
             bytes,
         };
         tx.append(to, &decision.takers, kept(self.envelope.1, decision.bundle_version))?;
+        if !self.blobs.is_empty() {
+            let own = decision.own.iter().flat_map(|(takers, _)| &takers.taking);
+            blobs::hold(tx, &self.blobs, decision.takers.taking.iter().chain(own).copied())?;
+        }
         for device in decision.parked {
             tx.note_missed(device, 1)?;
         }
@@ -143,6 +153,7 @@ impl Submission {
     fn decide(&self, tx: &mut WriteTx<'_>, own: &DirectoryEntry) -> Result<Decision, ServiceError> {
         let sender = self.sender.participant;
         let (header, bytes) = &self.envelope;
+        blobs::check_references(tx, self.sender, &self.blobs)?;
         // A message to oneself is for one's other devices.
         let others = || own.receiving.iter().copied().filter(|device| *device != self.sender.device);
         let takers = |tx: &mut WriteTx<'_>, devices: &mut dyn Iterator<Item = DeviceId>, size: usize| {

@@ -121,6 +121,33 @@ pub enum ServiceError {
     /// The sender's share of every device queue of the recipient is full.
     #[error("sender share full")]
     SenderShareFull,
+    /// No attachment with this ID, or none of the asker's business.
+    #[error("unknown file")]
+    UnknownBlob,
+    /// The ID stands for another attachment.
+    #[error("the file's ID is taken")]
+    BlobConflict,
+    /// Not all of the attachment is there yet.
+    #[error("the file is incomplete")]
+    BlobIncomplete,
+    /// An upload goes on elsewhere.
+    #[error("wrong offset")]
+    WrongOffset {
+        /// Where it goes on.
+        offset: u64,
+    },
+    /// Larger than this server takes.
+    #[error("file over {limit} bytes")]
+    BlobTooLarge {
+        /// The limit, before sealing.
+        limit: u64,
+    },
+    /// The participant's attachments take too much.
+    #[error("quota of files full")]
+    BlobQuotaFull,
+    /// There are no bytes in the range that was asked for.
+    #[error("range not satisfiable")]
+    RangeNotSatisfiable,
     /// No group with this ID, or none of the asker's business.
     #[error("unknown group")]
     UnknownGroup,

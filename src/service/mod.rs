@@ -8,6 +8,7 @@ pub mod admin_error;
 pub mod administration;
 pub mod audit;
 pub mod backup;
+pub mod blobs;
 pub mod blocks;
 pub mod certificates;
 pub mod classes;

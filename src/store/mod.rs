@@ -18,6 +18,8 @@
 mod admin_accounts;
 mod audit;
 pub mod backup;
+mod blob_files;
+mod blobs;
 mod blocks;
 mod classes;
 mod column;
@@ -51,6 +53,8 @@ use momedo_protocol::cursor::StoreEpoch;
 
 pub use admin_accounts::AccountRow;
 pub use audit::AuditRow;
+pub use blob_files::{BlobFile, BlobFiles};
+pub use blobs::BlobRow;
 pub use classes::ClassRow;
 pub use devices::DeviceRow;
 pub use directory::DirectoryEntry;
@@ -181,6 +185,7 @@ struct Inner {
     writer: tokio::sync::mpsc::Sender<writer::Job>,
     writer_thread: std::sync::Mutex<Option<std::thread::JoinHandle<()>>>,
     readers: readers::Readers,
+    blob_files: BlobFiles,
     full: Arc<AtomicBool>,
     directory: PathBuf,
     /// The limit of momedo.toml, beside the disk's own.
@@ -217,6 +222,8 @@ pub struct WriteTx<'a> {
     queues: &'a mut ozones::Queues,
     directory: &'a mut directory::Directory,
     delivered: &'a mut Vec<Delivered>,
+    /// Files of blobs that go once the removal of their rows is on disk.
+    removed_files: &'a mut Vec<BlobFile>,
 }
 
 impl<'a> Deref for WriteTx<'a> {
@@ -254,6 +261,10 @@ impl Store {
         let epoch = settings::epoch(&connection)?;
         let receipt_key = ReceiptKey::new(&settings::receipt_key(&connection)?);
         let ticks = Ticks { base: settings::served_millis(&connection)?, clock };
+        let blob_files = BlobFiles::open(directory)?;
+        blob_files
+            .sweep(&blobs::files(&connection)?)
+            .unwrap_or_else(|error| tracing::warn!(%error, "the folder of attachments cannot be tidied"));
         let full = Arc::new(AtomicBool::new(false));
         writer::ensure_reserve(directory, &full);
         let (sender, receiver) = tokio::sync::mpsc::channel(WRITE_QUEUE);
@@ -264,6 +275,7 @@ impl Store {
             full: full.clone(),
             directory: directory.to_owned(),
             listener,
+            removed_files: blob_files.spawn_remover()?,
         };
         let thread = writer::spawn(state, receiver)?;
         let readers = readers::Readers::spawn(&path, options.readers, &ticks, epoch)?;
@@ -271,6 +283,7 @@ impl Store {
             writer: sender,
             writer_thread: std::sync::Mutex::new(Some(thread)),
             readers,
+            blob_files,
             full,
             directory: directory.to_owned(),
             max_database_bytes: options.max_database_bytes,
@@ -293,6 +306,11 @@ impl Store {
     /// Served time now.
     pub fn tick(&self) -> Tick {
         self.0.ticks.now()
+    }
+
+    /// The files with the bytes of blobs.
+    pub fn blob_files(&self) -> &BlobFiles {
+        &self.0.blob_files
     }
 
     /// Whether the disk is full, so that only jobs that free space run.

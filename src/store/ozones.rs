@@ -355,13 +355,14 @@ impl WriteTx<'_> {
         Ok(removed)
     }
 
-    /// Empties a device's queue; returns how many envelopes that were.
+    /// Empties a device's queue, and releases the attachments it could fetch; returns how many envelopes that were.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn drop_queue(&mut self, device: DeviceId) -> Result<u64, StoreError> {
         let removed = self.remove(device, "sequence <= ?2", i64::MAX as u64, Place::Front)?;
         self.note_missed(device, removed)?;
+        self.release_blobs_of_device(device)?;
         Ok(removed)
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use momedo_protocol::cursor::StoreEpoch;
 
+use super::blob_files::BlobFile;
 use super::directory::Directory;
 use super::ozones::Queues;
 use super::{Delivered, DeliveryListener, ReadTx, StoreError, Ticks, WriteTx, settings};
@@ -90,6 +91,14 @@ pub(super) struct Writer {
     pub(super) full: Arc<AtomicBool>,
     pub(super) directory: PathBuf,
     pub(super) listener: DeliveryListener,
+    pub(super) removed_files: std::sync::mpsc::Sender<BlobFile>,
+}
+
+/// What is to happen once a batch is on disk.
+#[derive(Default)]
+struct Effects {
+    delivered: Vec<Delivered>,
+    removed_files: Vec<BlobFile>,
 }
 
 /// What the writer keeps in memory of its own tables.
@@ -122,9 +131,9 @@ impl Writer {
     /// Applies one batch and answers its callers; true when the writer is to end.
     fn commit(&mut self, batch: impl Iterator<Item = Job>, memory: &mut Memory) -> bool {
         let mut replies = Vec::new();
-        let mut delivered = Vec::new();
+        let mut effects = Effects::default();
         let mut ends = false;
-        let result = self.apply(batch, memory, &mut replies, &mut delivered, &mut ends);
+        let result = self.apply(batch, memory, &mut replies, &mut effects, &mut ends);
         let result = result.and_then(|()| Ok(self.connection.execute_batch("COMMIT")?));
         if let Err(error) = &result {
             if !self.connection.is_autocommit() {
@@ -134,7 +143,11 @@ impl Writer {
             memory.directory.forget();
             self.failed(error);
         } else {
-            (self.listener)(delivered);
+            (self.listener)(effects.delivered);
+            for file in effects.removed_files {
+                // The remover ends with this thread; the next start removes what it missed.
+                let _: Result<_, _> = self.removed_files.send(file);
+            }
         }
         for reply in replies {
             reply(result.clone());
@@ -147,7 +160,7 @@ impl Writer {
         batch: impl Iterator<Item = Job>,
         memory: &mut Memory,
         replies: &mut Vec<Reply>,
-        delivered: &mut Vec<Delivered>,
+        effects: &mut Effects,
         ends: &mut bool,
     ) -> Result<(), StoreError> {
         let run = |sql: &str| -> Result<(), StoreError> {
@@ -165,7 +178,7 @@ impl Writer {
                 replies.push((job.work)(Err(error)).1);
                 continue;
             }
-            let before = delivered.len();
+            let before = (effects.delivered.len(), effects.removed_files.len());
             let savepoint = job.undo == Undo::Savepoint;
             if savepoint && let Err(error) = run("SAVEPOINT job") {
                 failed = Some(error.clone());
@@ -176,7 +189,8 @@ impl Writer {
             let read = ReadTx { connection: &self.connection, ticks: &self.ticks, epoch: self.epoch };
             memory.queues.start_job();
             let Memory { queues, directory } = memory;
-            let mut tx = WriteTx { read, queues, directory, delivered };
+            let Effects { delivered, removed_files } = &mut *effects;
+            let mut tx = WriteTx { read, queues, directory, delivered, removed_files };
             let (keep, reply) = (job.work)(Ok(&mut tx));
             replies.push(reply);
             if self.connection.is_autocommit() {
@@ -191,7 +205,8 @@ impl Writer {
                 continue;
             }
             if !keep {
-                delivered.truncate(before);
+                effects.delivered.truncate(before.0);
+                effects.removed_files.truncate(before.1);
                 memory.queues.undo_job();
                 memory.directory.forget();
                 if let Err(error) = run("ROLLBACK TO job") {

@@ -363,6 +363,7 @@ pub(crate) fn request(to: &KeyBundle, size: usize) -> api::SubmitRequest {
         device: None,
         envelope: Base64Bytes(opaque_envelope(to, id, size)),
         own_devices: None,
+        blobs: Vec::new(),
     }
 }
 

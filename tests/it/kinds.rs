@@ -170,10 +170,15 @@ async fn what_others_say_about_a_message_of_another_conversation_changes_nothing
     // Carl never got it; he makes the claim up from its ID.
     let carl = Profile::open(&school.server.profile("carl"), None).unwrap();
     let task = json!({ "task": { "from": ada, "id": id }, "state": "done" });
-    let draft = Draft { kind: "task-state".into(), body: task, own_copy: true };
+    let draft = Draft { kind: "task-state".into(), body: task, own_copy: true, files: Vec::new() };
     let wait = std::time::Duration::from_secs(10);
     send(&carl, Destination::Participant(ada), &draft, wait, "en", &|_| {}).await.unwrap();
-    let edit = Draft { kind: "edit".into(), body: json!({ "message": id, "text": "nie" }), own_copy: true };
+    let edit = Draft {
+        kind: "edit".into(),
+        body: json!({ "message": id, "text": "nie" }),
+        own_copy: true,
+        files: Vec::new(),
+    };
     send(&carl, Destination::Participant(ada), &edit, wait, "en", &|_| {}).await.unwrap();
     assert_eq!(school.receive("ada").len(), 2);
     let shown = school.show("ada", &id);
@@ -186,10 +191,10 @@ async fn an_unknown_kind_is_shown_as_such_and_never_dropped() {
     let ada = Profile::open(&school.server.profile("ada"), None).unwrap();
     let to = Destination::Participant(school.id("ben").parse().unwrap());
     let wait = std::time::Duration::from_secs(10);
-    let draft = Draft { kind: "hologram".into(), body: json!({ "w": 3 }), own_copy: true };
+    let draft = Draft { kind: "hologram".into(), body: json!({ "w": 3 }), own_copy: true, files: Vec::new() };
     send(&ada, to, &draft, wait, "en", &|_| {}).await.unwrap();
     // Also a kind that is known with a body that is not.
-    let draft = Draft { kind: "poll".into(), body: json!("?"), own_copy: true };
+    let draft = Draft { kind: "poll".into(), body: json!("?"), own_copy: true, files: Vec::new() };
     send(&ada, to, &draft, wait, "en", &|_| {}).await.unwrap();
     let got = school.receive("ben");
     assert_eq!((&got[0]["kind"], &got[0]["body"]), (&json!("hologram"), &json!({ "w": 3 })));

@@ -71,6 +71,7 @@ async fn every_described_call_exists_and_every_problem_looks_as_described() {
             );
             let concrete = path
                 .replace("/groups/{id}", "/groups/7QK0M3ZD9XN4")
+                .replace("/blobs/{id}", "/blobs/8a4c3e5d6f7081929aa6d1c2f87b1f01")
                 .replace("{id}", &ParticipantId::random().to_string())
                 .replace("{link}", &momedo_protocol::device_link::LinkId::random().to_string())
                 .replace("{step}", "offer")
@@ -87,7 +88,7 @@ async fn every_described_call_exists_and_every_problem_looks_as_described() {
         }
     }
     // As many as docs/protocol.md lists.
-    assert_eq!(calls, 37);
+    assert_eq!(calls, 42);
 }
 
 #[tokio::test]

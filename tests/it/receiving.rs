@@ -31,6 +31,7 @@ async fn submit(person: &mut Person, to: &KeyBundle, id: MessageId, message: &Me
         device: None,
         envelope: Base64Bytes(envelope),
         own_devices: None,
+        blobs: Vec::new(),
     };
     person.session.submit(&request).await.unwrap();
 }

@@ -1,13 +1,18 @@
 //! HTTPS to the pinned server: TLS 1.3, HTTP/1.1, one connection at a time, addresses tried in turn.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use futures_util::{Stream, StreamExt};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::header::{
+    ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST, IF_RANGE, RANGE,
+};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use momedo_protocol::api;
@@ -28,6 +33,9 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// How long an answer may take beyond what was asked to wait for.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether an upload moves.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Largest answer taken: an ozone page is limited to 4 MiB of envelopes.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -53,7 +61,14 @@ pub struct Connection {
 
 struct Open {
     address: String,
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Sent>,
+}
+
+/// What goes out: a whole body, or one that is read as it is sent.
+type Sent = UnsyncBoxBody<Bytes, std::io::Error>;
+
+fn whole(body: Bytes) -> Sent {
+    Full::new(body).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// What the server answered.
@@ -134,7 +149,7 @@ async fn prove(dialled: Dialled, server: Fingerprint) -> Result<Dialled, ClientE
         .map_err(|error| unreachable(error.to_string()))?;
     let (sender, connection) =
         handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(error.to_string()))?;
-    let request = Request::get("/api/v1/identity").header(HOST, &address).body(Full::default());
+    let request = Request::get("/api/v1/identity").header(HOST, &address).body(whole(Bytes::new()));
     let request = request.map_err(|error| ClientError::Protocol(error.to_string()))?;
     let asking = async {
         // It ends with the sender, and the connection with it.
@@ -185,11 +200,7 @@ impl Open {
         Ok(Self { address, sender })
     }
 
-    async fn exchange(
-        &mut self,
-        request: Request<Full<Bytes>>,
-        time: Duration,
-    ) -> Result<Answer, ClientError> {
+    async fn exchange(&mut self, request: Request<Sent>, time: Duration) -> Result<Answer, ClientError> {
         let unreachable =
             |reason: String| ClientError::Unreachable { addresses: self.address.clone(), reason };
         let exchange = async {
@@ -202,6 +213,46 @@ impl Open {
         match tokio::time::timeout(time, exchange).await {
             Ok(answer) => answer.map_err(unreachable),
             Err(_) => Err(unreachable("no answer in time".into())),
+        }
+    }
+}
+
+/// The answer, unless it is a refusal.
+fn accepted(answer: Answer) -> Result<Answer, ClientError> {
+    if answer.status.is_success() {
+        return Ok(answer);
+    }
+    match serde_json::from_slice::<Problem>(&answer.body) {
+        Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+        Err(_) => Err(ClientError::Protocol(format!("status {}", answer.status))),
+    }
+}
+
+/// Something that comes piece by piece.
+pub(crate) struct Downloading {
+    _open: Open,
+    body: Incoming,
+    /// Whether it begins where it was asked to, and not at the beginning.
+    pub(crate) is_partial: bool,
+    /// What the server calls these bytes.
+    pub(crate) tag: Option<String>,
+}
+
+impl Downloading {
+    /// The next piece; `None` at the end.
+    pub(crate) async fn next(&mut self, stall: Duration) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            let frame =
+                tokio::time::timeout(stall, self.body.frame()).await.map_err(|_| ClientError::cut())?;
+            match frame {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(ClientError::cut()),
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
         }
     }
 }
@@ -246,13 +297,121 @@ impl Connection {
             }
             _ => self.request_anew(&method, path, token, &payload, wait).await?,
         };
-        if answer.status.is_success() {
-            return Ok(answer);
+        accepted(answer)
+    }
+
+    /// A connection that is open, or a new one. A line that broke while it was idle shows with the request; whoever
+    /// streams tries again anyway.
+    async fn ready(&mut self) -> Result<Open, ClientError> {
+        match self.open.take() {
+            Some(open) if !open.sender.is_closed() => Ok(open),
+            _ => Open::new(&self.server).await,
         }
-        match serde_json::from_slice::<Problem>(&answer.body) {
-            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
-            Err(_) => Err(ClientError::Protocol(format!("status {}", answer.status))),
+    }
+
+    fn streaming(
+        &self,
+        open: &Open,
+        method: Method,
+        path: &str,
+        token: &str,
+    ) -> hyper::http::request::Builder {
+        Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header(HOST, &open.address)
+            .header(ACCEPT_LANGUAGE, &self.language)
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+    }
+
+    /// Sends a body as it is read; gives up when `moved` stands still for `stall`. `tell` hears how far it is.
+    ///
+    /// # Errors
+    /// As [`Connection::request`].
+    pub(crate) async fn send_streaming(
+        &mut self,
+        path: &str,
+        token: &str,
+        (bytes, length): (impl Stream<Item = std::io::Result<Bytes>> + Send + 'static, u64),
+        stall: Duration,
+        moved: &AtomicU64,
+        tell: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Answer, ClientError> {
+        let mut open = self.ready().await?;
+        let body = StreamBody::new(bytes.map(|bytes| bytes.map(Frame::data))).boxed_unsync();
+        let request = self
+            .streaming(&open, Method::PATCH, path, token)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(CONTENT_LENGTH, length)
+            .body(body)
+            .map_err(|error| ClientError::Protocol(error.to_string()))?;
+        let watch = async {
+            let (mut place, mut since) = (moved.load(Ordering::Relaxed), Instant::now());
+            while since.elapsed() < stall {
+                tokio::time::sleep(LOOK.min(stall)).await;
+                let now = moved.load(Ordering::Relaxed);
+                if now != place {
+                    (place, since) = (now, Instant::now());
+                    tell(now);
+                }
+            }
+        };
+        // The server's answer comes after the last byte, so there is no end to wait for but standing still.
+        let answer = tokio::select! {
+            answer = open.exchange(request, Duration::MAX) => answer?,
+            () = watch => return Err(ClientError::cut()),
+        };
+        self.open = Some(open);
+        accepted(answer)
+    }
+
+    /// Begins to fetch something from `from` on; `tag` is what its first part was called.
+    ///
+    /// # Errors
+    /// As [`Connection::request`].
+    pub(crate) async fn fetch_streaming(
+        &mut self,
+        path: &str,
+        token: &str,
+        from: u64,
+        tag: Option<&str>,
+        stall: Duration,
+    ) -> Result<Downloading, ClientError> {
+        let mut open = self.ready().await?;
+        let mut request = self.streaming(&open, Method::GET, path, token);
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
+            if let Some(tag) = tag {
+                request = request.header(IF_RANGE, tag);
+            }
         }
+        let request = request.body(whole(Bytes::new()));
+        let request = request.map_err(|error| ClientError::Protocol(error.to_string()))?;
+        let unreachable =
+            |reason: String| ClientError::Unreachable { addresses: open.address.clone(), reason };
+        let asking = async {
+            open.sender.ready().await?;
+            open.sender.send_request(request).await
+        };
+        let answer = tokio::time::timeout(stall, asking).await;
+        let answer = answer
+            .map_err(|_| unreachable("no answer in time".into()))?
+            .map_err(|error| unreachable(error.to_string()))?;
+        let (status, tag) = (answer.status(), answer.headers().get(ETAG).cloned());
+        let body = answer.into_body();
+        if !status.is_success() {
+            let body = tokio::time::timeout(stall, Limited::new(body, MAX_ANSWER_BYTES).collect()).await;
+            let body = body.map_err(|_| ClientError::cut())?.map_err(|_| ClientError::cut())?.to_bytes();
+            self.open = Some(open);
+            accepted(Answer { status, body })?;
+            return Err(ClientError::Protocol(format!("status {status}")));
+        }
+        Ok(Downloading {
+            _open: open,
+            body,
+            is_partial: status == StatusCode::PARTIAL_CONTENT,
+            tag: tag.and_then(|tag| tag.to_str().ok().map(str::to_owned)),
+        })
     }
 
     /// Writes a large answer to `out` as it comes, and says how many bytes that were. Not repeated when the line
@@ -344,7 +503,7 @@ impl Connection {
             request = request.header(CONTENT_TYPE, kind);
         }
         let request = request
-            .body(Full::new(Bytes::copy_from_slice(body)))
+            .body(whole(Bytes::copy_from_slice(body)))
             .map_err(|error| ClientError::Protocol(error.to_string()))?;
         open.exchange(request, ANSWER_TIME + wait).await
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use momedo_protocol::blob::BlobId;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
@@ -100,6 +101,23 @@ pub enum ClientError {
     /// Several people sent a message with this ID.
     #[error("several people sent a message with this ID: say whose it is with --from")]
     AmbiguousMessage,
+    /// A file cannot be used.
+    #[error("cannot use {}: {reason}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// No message with this file was received here.
+    #[error("no file {0} is known here; momedo file list shows them")]
+    UnknownFile(BlobId),
+    /// What the server handed out is not what the sender sealed.
+    #[error("the file {name} is not what its sender sealed: it was damaged, cut off or exchanged on the way")]
+    DamagedFile {
+        /// What it is called.
+        name: String,
+    },
     /// The message is too long to send.
     #[error("the message is too long")]
     TooLong,
@@ -113,6 +131,11 @@ impl ClientError {
             Self::Refused(problem) => matches!(problem.status, 429 | 500 | 502 | 503 | 504),
             _ => false,
         }
+    }
+
+    /// The line ended before everything had come.
+    pub(crate) fn cut() -> Self {
+        Self::Unreachable { addresses: "its address".into(), reason: "the line broke".into() }
     }
 
     /// The name of the server's problem, such as `stale-bundle`.

@@ -15,19 +15,23 @@
 //! | [`blocking`], [`reporting`], [`personal`] | unwanted mail, and what the server holds about one |
 //! | [`contacts`] | whose keys are known, and what happens when they change |
 //! | [`sending`], [`receiving`], [`stream`] | messages |
+//! | [`blobs`], [`metadata`], [`file_name`] | files that go along: sealed, uploaded, fetched, saved; what images tell |
 //! | [`living`] | what becomes of messages: seen, done, chosen, changed |
 //! | [`groups`] | groups: who belongs, their keys, and posting |
 
+pub mod blobs;
 pub mod blocking;
 pub mod connection;
 pub mod contacts;
 pub mod devices;
 pub mod error;
+pub mod file_name;
 pub mod groups;
 mod identity;
 pub mod key_backup;
 pub mod linking;
 pub mod living;
+pub mod metadata;
 pub mod personal;
 mod pin;
 pub mod profile;

@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use momedo_protocol::blob::FileReference;
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::{
-    Content, Edit, MAX_RECEIPT_MESSAGES, MessageReference, Poll, Receipt, ReceiptKind, TaskChange, TaskState,
-    Vote, Withdrawal,
+    Announcement, Content, Edit, MAX_RECEIPT_MESSAGES, MessageReference, Poll, Receipt, ReceiptKind, Reply,
+    Task, TaskChange, TaskState, Vote, Withdrawal,
 };
 use momedo_protocol::message::Message;
 use momedo_protocol::message_id::MessageId;
@@ -82,12 +83,17 @@ fn conversation_of(message: &Message, own: ParticipantId) -> String {
     }
 }
 
-/// The body of kinds that live on; of others nothing is kept.
+/// The body of kinds that live on; of others nothing is kept. Files and their keys are kept elsewhere.
 fn kept_body(content: &Content) -> Option<String> {
-    match content {
-        Content::Announcement(_) | Content::Task(_) | Content::Poll(_) => Some(content.write().1.to_string()),
-        _ => None,
-    }
+    let content = match content {
+        Content::Announcement(body) => {
+            Content::Announcement(Announcement { files: Vec::new(), ..body.clone() })
+        }
+        Content::Task(body) => Content::Task(Task { files: Vec::new(), ..body.clone() }),
+        Content::Poll(_) => content.clone(),
+        _ => return None,
+    };
+    Some(content.write().1.to_string())
 }
 
 /// Takes note of a verified message: keeps what it is about, and marks what it is said about.
@@ -151,9 +157,9 @@ fn edit_kept(profile: &Profile, reference: &MessageReference, text: &str) -> Res
     let Some(kept) = profile.kept_message(reference)? else { return Ok(()) };
     let content = match content_of(&kept) {
         Content::Announcement(_) => {
-            Content::Announcement(momedo_protocol::kind::Announcement { text: text.into() })
+            Content::Announcement(Announcement { text: text.into(), files: Vec::new() })
         }
-        Content::Task(_) => Content::Task(momedo_protocol::kind::Task { text: text.into() }),
+        Content::Task(_) => Content::Task(Task { text: text.into(), files: Vec::new() }),
         _ => return Ok(()),
     };
     profile.replace_body(reference, &content.write().1.to_string())
@@ -295,8 +301,8 @@ fn find_kept(profile: &Profile, name: &str) -> Result<KeptMessage, ClientError> 
 /// What somebody wants to say about a message.
 #[derive(Debug, Clone)]
 pub enum About {
-    /// Answer it.
-    Reply(String),
+    /// Answer it, perhaps with files.
+    Reply(String, Vec<FileReference>),
     /// Give it another text; own messages only.
     Edit(String),
     /// Take it back; own messages only.
@@ -316,7 +322,7 @@ pub fn about(profile: &Profile, name: &str, about: About) -> Result<(Destination
     let impossible = |reason: &str| Err(ClientError::NotPossible(reason.into()));
     let is_own = kept.reference.from == profile.id()?;
     let content = match about {
-        About::Reply(text) => Content::Reply(momedo_protocol::kind::Reply { to: kept.reference, text }),
+        About::Reply(text, files) => Content::Reply(Reply { to: kept.reference, text, files }),
         About::Edit(_) | About::Withdraw if !is_own => {
             return impossible("only your own messages can be changed or taken back");
         }

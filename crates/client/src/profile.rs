@@ -1,5 +1,6 @@
 //! Everything a device keeps, in one SQLite file in a private folder. The only module that knows SQL here.
 
+pub(crate) mod files;
 mod groups;
 pub(crate) mod living;
 
@@ -74,6 +75,7 @@ impl Profile {
         // The version comes last: a profile whose making was cut off has none.
         profile.sql(|database| database.execute_batch(groups::SCHEMA))?;
         profile.sql(|database| database.execute_batch(living::SCHEMA))?;
+        profile.sql(|database| database.execute_batch(files::SCHEMA))?;
         profile.upgrade(0)?;
         if let Some(passphrase) = passphrase {
             let salt = random::bytes::<16>();
@@ -100,6 +102,7 @@ impl Profile {
             return Err(failed("it was written by another version of momedo, or its making was cut off"));
         }
         profile.upgrade(version)?;
+        profile.sql(|database| database.execute_batch(files::SCHEMA))?;
         if let Some(salt) = profile.get::<[u8; 16]>(SALT)? {
             profile.key = Some(profile.derive(passphrase.ok_or(ClientError::Locked)?, &salt)?);
         }
@@ -143,6 +146,11 @@ impl Profile {
             .hash_password_into(passphrase.as_bytes(), salt, &mut key[..])
             .map_err(|error| self.failed(error))?;
         Ok(key)
+    }
+
+    /// The profile's folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn failed(&self, reason: impl ToString) -> ClientError {

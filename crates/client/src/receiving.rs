@@ -1,8 +1,10 @@
 //! Receiving: open, verify, store, show, and only then acknowledge.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use momedo_protocol::api::Delivery;
+use momedo_protocol::blob::{BlobId, FileReference};
 use momedo_protocol::cursor::Cursor;
 use momedo_protocol::envelope;
 use momedo_protocol::group::GroupId;
@@ -21,10 +23,11 @@ use crate::contacts::{self, Trust};
 use crate::devices::adopt_published_keys;
 use crate::groups::receiving::{self as groups, Taken};
 use crate::profile::Profile;
+use crate::registration::Progress;
 use crate::rotation::rotate_if_due;
 use crate::secrets::CarriedKeys;
 use crate::session::Session;
-use crate::{ClientError, blocking, key_backup, living, reporting};
+use crate::{ClientError, blobs, blocking, key_backup, living, reporting};
 
 /// Messages fetched at once.
 const PAGE: usize = 100;
@@ -50,6 +53,9 @@ pub struct Received {
     /// The whole body, of kinds that are more than a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<serde_json::Value>,
+    /// Files that came along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<ReceivedFile>,
     /// When it was written, by the sender's clock; when the server took it, if it cannot be read.
     pub sent_at: UnixMillis,
     /// Whether the signature fits the pinned key.
@@ -61,6 +67,35 @@ pub struct Received {
     /// Whether people wrote it; the rest is shown only when asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub event: bool,
+}
+
+/// A file that came along with a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReceivedFile {
+    /// What `momedo file save` takes.
+    pub id: BlobId,
+    /// What its sender calls it.
+    pub name: String,
+    /// Its media type, as its sender says.
+    pub media_type: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Where it was saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved: Option<PathBuf>,
+    /// Why it was not saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Where files that come along are saved, and how.
+pub struct Saving<'a> {
+    /// The folder.
+    pub folder: &'a Path,
+    /// How long nothing may move before a file is given up for now.
+    pub wait: Duration,
+    /// Hears how far it is.
+    pub progress: Progress<'a>,
 }
 
 /// Fetches, stores and shows everything that waits, then acknowledges; with `wait`, waits that long for
@@ -77,10 +112,24 @@ pub async fn receive(
     wait: Duration,
     show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
 ) -> Result<usize, ClientError> {
-    let mut shown = show_stored(profile, show)?;
+    receive_files(profile, session, wait, None, show).await
+}
+
+/// As [`receive`], and saves files of verified messages before they are shown.
+///
+/// # Errors
+/// As [`receive`]; a file that cannot be had is no error, the message says why.
+pub async fn receive_files(
+    profile: &Profile,
+    session: &mut Session,
+    wait: Duration,
+    saving: Option<&Saving<'_>>,
+    show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
+) -> Result<usize, ClientError> {
+    let mut shown = show_stored(profile, session, saving, show).await?;
     adopt_published_keys(profile, session).await?;
     groups::sync_all(profile, session).await?;
-    shown += show_stored(profile, show)?;
+    shown += show_stored(profile, session, saving, show).await?;
     // Keys that could not be renewed today are renewed another day; mail is worth more.
     drop(rotate_if_due(profile, session, &|_| {}).await);
     drop(key_backup::renew_if_due(profile, session).await);
@@ -99,7 +148,7 @@ pub async fn receive(
         for delivery in &page.messages {
             take(profile, session, delivery).await?;
         }
-        shown += show_stored(profile, show)?;
+        shown += show_stored(profile, session, saving, show).await?;
         // Everything is stored: only now may the server forget it. The cursor follows last, or a
         // program killed in between would never acknowledge this page.
         session.acknowledge(page.cursor).await?;
@@ -108,14 +157,19 @@ pub async fn receive(
     }
 }
 
-fn show_stored(
+async fn show_stored(
     profile: &Profile,
+    session: &mut Session,
+    saving: Option<&Saving<'_>>,
     show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
 ) -> Result<usize, ClientError> {
     let mut shown = 0;
     for (sender, id, event) in profile.unshown()? {
-        let received: Received =
+        let mut received: Received =
             serde_json::from_str(&event).map_err(|error| ClientError::Protocol(error.to_string()))?;
+        if let Some(saving) = saving.filter(|_| received.verified) {
+            save_files(profile, session, &mut received, saving).await?;
+        }
         show(&received).map_err(|error| ClientError::Protocol(format!("cannot show a message: {error}")))?;
         profile.atomically(|| {
             if received.verified && !received.event {
@@ -127,6 +181,33 @@ fn show_stored(
         shown += 1;
     }
     Ok(shown)
+}
+
+/// Saves the files of a message; one that is gone or damaged says so instead.
+async fn save_files(
+    profile: &Profile,
+    session: &mut Session,
+    received: &mut Received,
+    saving: &Saving<'_>,
+) -> Result<(), ClientError> {
+    let from = received.from;
+    for file in &mut received.files {
+        // Killed between saving and showing: it is there already.
+        let saved = profile.saved_file(file.id, from)?.filter(|path| path.is_file());
+        if saved.is_some() {
+            file.saved = saved;
+            continue;
+        }
+        let Saving { folder, wait, progress } = *saving;
+        match blobs::save(profile, session, file.id, Some(from), folder, wait, progress).await {
+            Ok(path) => file.saved = Some(path),
+            // Shown another time, with its files.
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(error @ ClientError::Profile { .. }) => return Err(error),
+            Err(error) => file.problem = Some(error.to_string()),
+        }
+    }
+    Ok(())
 }
 
 /// Takes one delivery: opens, verifies and stores it; low-level, [`receive`] does it for everything that waits.
@@ -190,6 +271,7 @@ fn put(
     profile.atomically(|| {
         if let Some(message) = message.filter(|_| verified) {
             living::note(profile, message)?;
+            blobs::note(profile, message)?;
         }
         profile.put_inbox(&sender, id, event.as_deref())
     })
@@ -270,6 +352,27 @@ pub(crate) async fn look_for_group_keys(profile: &Profile, session: &mut Session
     Ok(())
 }
 
+/// A body as it is shown: the keys of its files are nobody's business.
+fn without_keys(body: &serde_json::Value) -> serde_json::Value {
+    let mut body = body.clone();
+    let files = body.get_mut("files").and_then(serde_json::Value::as_array_mut);
+    for file in files.into_iter().flatten().filter_map(serde_json::Value::as_object_mut) {
+        file.remove("key");
+    }
+    body
+}
+
+fn described_file(file: &FileReference) -> ReceivedFile {
+    ReceivedFile {
+        id: file.blob,
+        name: file.name.clone(),
+        media_type: file.media_type.clone(),
+        size: file.size,
+        saved: None,
+        problem: None,
+    }
+}
+
 /// An opened message as it is shown.
 pub(crate) fn described(message: &Message, verified: bool, trust: Trust, suite: u8) -> Received {
     let content = Content::read(&message.kind, &message.body);
@@ -281,7 +384,8 @@ pub(crate) fn described(message: &Message, verified: bool, trust: Trust, suite: 
         group: message.group.map(|group| GroupId::of(&group.id)),
         kind: message.kind.clone(),
         text: content.text().map(str::to_owned),
-        body: (!is_text).then(|| message.body.clone()),
+        body: (!is_text).then(|| without_keys(&message.body)),
+        files: content.files().iter().map(described_file).collect(),
         sent_at: message.sent_at,
         verified,
         trust: trust.name().into(),
@@ -309,6 +413,7 @@ pub(crate) fn unreadable(delivery: &Delivery) -> Received {
         kind: "unreadable".into(),
         text: None,
         body: None,
+        files: Vec::new(),
         sent_at: delivery.accepted_at,
         verified: false,
         trust: Trust::FirstUse.name().into(),

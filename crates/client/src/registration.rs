@@ -42,6 +42,20 @@ pub enum Step {
         /// How many there are.
         total: usize,
     },
+    /// A file is being uploaded, in sealed bytes.
+    Uploading {
+        /// How many were sent.
+        done: u64,
+        /// How many there are.
+        total: u64,
+    },
+    /// A file is being fetched, in bytes.
+    Downloading {
+        /// How many are here.
+        done: u64,
+        /// How many there are.
+        total: u64,
+    },
     /// A new group key is being sealed to every member.
     HandingOutKeys {
         /// How many have it.

@@ -200,6 +200,7 @@ pub(crate) async fn carry(
         device: Some(entry.id()),
         envelope: Base64Bytes(envelope),
         own_devices: None,
+        blobs: Vec::new(),
     };
     submit(profile, session, &request, Instant::now() + CARRY_TIME).await
 }

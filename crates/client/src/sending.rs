@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use momedo_protocol::api::SubmitRequest;
 use momedo_protocol::api::groups::{GroupMessageRequest, GroupReceipt};
+use momedo_protocol::blob::{BlobId, FileReference};
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
@@ -41,6 +42,8 @@ pub struct Draft {
     pub body: serde_json::Value,
     /// Whether the own other devices get it too.
     pub own_copy: bool,
+    /// Files that go along; whoever gets the message may fetch them.
+    pub files: Vec<FileReference>,
 }
 
 impl Draft {
@@ -49,10 +52,15 @@ impl Draft {
         Self::of(&Content::Text(text.into()))
     }
 
+    /// The blobs it refers to.
+    pub(crate) fn blobs(&self) -> Vec<BlobId> {
+        self.files.iter().map(|file| file.blob).collect()
+    }
+
     /// Anything that has a kind.
     pub fn of(content: &Content) -> Self {
         let (kind, body) = content.write();
-        Self { kind: kind.into(), body, own_copy: true }
+        Self { kind: kind.into(), body, own_copy: true, files: content.files().to_vec() }
     }
 }
 
@@ -135,7 +143,13 @@ pub async fn send(
             Sent { id: posted.id, members: Some(posted.members) }
         }
     };
-    profile.atomically(|| living::note_sent(profile, sent.id, to, draft))?;
+    let own = session.id;
+    profile.atomically(|| {
+        for file in &draft.files {
+            profile.keep_file(file, own, sent.id, now())?;
+        }
+        living::note_sent(profile, sent.id, to, draft)
+    })?;
     Ok(sent)
 }
 
@@ -159,7 +173,9 @@ pub(crate) async fn send_to_participant(
             body: draft.body.clone(),
         };
         let request = insist(profile, session, deadline, async |session| {
-            sealed(profile, session, to, &message, draft.own_copy, progress).await
+            let mut request = sealed(profile, session, to, &message, draft.own_copy, progress).await?;
+            request.blobs = draft.blobs();
+            Ok(request)
         })
         .await?;
         match submit(profile, session, &request, deadline).await {
@@ -253,7 +269,8 @@ async fn sealed(
     } else {
         None
     };
-    Ok(SubmitRequest { id: message.id, to, device: None, envelope: Base64Bytes(envelope), own_devices })
+    let (id, envelope) = (message.id, Base64Bytes(envelope));
+    Ok(SubmitRequest { id, to, device: None, envelope, own_devices, blobs: Vec::new() })
 }
 
 /// Seals with the strongest suite the recipient accepts.

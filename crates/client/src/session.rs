@@ -1,13 +1,18 @@
 //! Log-in, and the calls of the API that need one.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::Stream;
 use hyper::Method;
 use momedo_protocol::api;
+use momedo_protocol::api::blobs::{BlobRequest, BlobUpload};
 use momedo_protocol::api::groups::{
     GroupEntries, GroupEntryRequest, GroupEntryTaken, GroupKeysReceipt, GroupKeysRequest,
     GroupMessageRequest, GroupReceipt, Groups,
 };
+use momedo_protocol::blob::BlobId;
 use momedo_protocol::cursor::Cursor;
 use momedo_protocol::device_link::LinkId;
 use momedo_protocol::digest::Sha512Digest;
@@ -22,7 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::ClientError;
-use crate::connection::{Connection, Payload};
+use crate::connection::{Connection, Downloading, Payload};
 
 /// A connection with a bearer token.
 pub struct Session {
@@ -364,6 +369,74 @@ impl Session {
         let answer =
             self.connection.request(Method::GET, &path, Some(&self.token), Payload::None, wait).await?;
         from_json(&answer.body)
+    }
+
+    /// Announces an upload, or asks how far it is.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn announce_blob(&mut self, request: &BlobRequest) -> Result<BlobUpload, ClientError> {
+        self.call(Method::POST, "/blobs", to_json(request)?).await
+    }
+
+    /// How far an upload is, once older requests for it have ended.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn blob_upload(&mut self, id: BlobId) -> Result<BlobUpload, ClientError> {
+        self.call(Method::GET, &format!("/blobs/{id}/upload"), Payload::None).await
+    }
+
+    /// Appends a few bytes to an upload.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn append_bytes(
+        &mut self,
+        id: BlobId,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<BlobUpload, ClientError> {
+        let path = format!("/blobs/{id}?offset={offset}");
+        self.call(Method::PATCH, &path, Payload::Binary(bytes.to_vec())).await
+    }
+
+    /// Appends to an upload as it is read; gives up when it stands still for `stall`.
+    pub(crate) async fn append_to_blob(
+        &mut self,
+        id: BlobId,
+        offset: u64,
+        bytes: (impl Stream<Item = std::io::Result<Bytes>> + Send + 'static, u64),
+        stall: Duration,
+        moved: &AtomicU64,
+        tell: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<BlobUpload, ClientError> {
+        let path = format!("/blobs/{id}?offset={offset}");
+        let answer = self.connection.send_streaming(&path, &self.token, bytes, stall, moved, tell).await?;
+        from_json(&answer.body)
+    }
+
+    /// Begins to fetch a blob from `from` on.
+    pub(crate) async fn fetch_blob(
+        &mut self,
+        id: BlobId,
+        from: u64,
+        tag: Option<&str>,
+        stall: Duration,
+    ) -> Result<Downloading, ClientError> {
+        self.connection.fetch_streaming(&format!("/blobs/{id}"), &self.token, from, tag, stall).await
+    }
+
+    /// Erases an own blob, or tells the server that this device has it.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn release_blob(&mut self, id: BlobId) -> Result<(), ClientError> {
+        let path = format!("/blobs/{id}");
+        self.connection
+            .request(Method::DELETE, &path, Some(&self.token), Payload::None, Duration::ZERO)
+            .await
+            .map(drop)
     }
 
     /// Acknowledges everything up to `cursor`.

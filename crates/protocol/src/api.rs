@@ -3,10 +3,12 @@
 //! Bytes travel as base64url without padding. Unknown fields in requests are refused, so that a
 //! misspelt field is an error and not a surprise.
 
+pub mod blobs;
 pub mod groups;
 
 use serde::{Deserialize, Serialize};
 
+use crate::blob::BlobId;
 use crate::cursor::Cursor;
 use crate::device_link::LinkId;
 use crate::digest::{Fingerprint, Sha512Digest};
@@ -82,6 +84,8 @@ wire! {
         pub max_wait_seconds: u64,
         /// Most devices per participant.
         pub max_devices: u64,
+        /// Largest attachment, in bytes before sealing.
+        pub max_blob_bytes: u64,
     }
 }
 
@@ -272,6 +276,9 @@ wire! {
         /// The same message sealed to the sender's own bundle, for the sender's other devices.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub own_devices: Option<Base64Bytes>,
+        /// Blobs the message refers to, at most 16: whoever gets the message may fetch them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub blobs: Vec<BlobId>,
     }
 }
 

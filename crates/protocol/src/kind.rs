@@ -6,12 +6,17 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::blob::{FileReference, MAX_MESSAGE_BLOBS};
 use crate::digest::Sha512Digest;
 use crate::id::ParticipantId;
 use crate::message_id::MessageId;
 
 /// A plain text; the body is a JSON string.
 pub const TEXT: &str = "text";
+/// Files, perhaps with a text; the body is [`Attachments`].
+pub const FILE: &str = "file";
+/// The same, where every file is an image.
+pub const IMAGE: &str = "image";
 /// Something its author wants to know who has seen; the body is an [`Announcement`].
 pub const ANNOUNCEMENT: &str = "announcement";
 /// Something to be done; the body is a [`Task`].
@@ -49,11 +54,42 @@ pub struct MessageReference {
     pub id: MessageId,
 }
 
+/// A place on earth.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// Degrees north of the equator, -90 to 90.
+    pub latitude: f64,
+    /// Degrees east of Greenwich, -180 to 180.
+    pub longitude: f64,
+}
+
+impl Place {
+    /// Whether there is such a place.
+    pub fn is_acceptable(&self) -> bool {
+        (-90.0..=90.0).contains(&self.latitude) && (-180.0..=180.0).contains(&self.longitude)
+    }
+}
+
+/// The body of [`FILE`] and [`IMAGE`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attachments {
+    /// What is said with the files; may be empty.
+    pub text: String,
+    /// 1 to 16 files, each in a blob of its own.
+    pub files: Vec<FileReference>,
+    /// Where it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
 /// The body of [`ANNOUNCEMENT`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Announcement {
     /// What is announced.
     pub text: String,
+    /// At most 16 files that go along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileReference>,
 }
 
 /// The body of [`TASK`].
@@ -61,6 +97,9 @@ pub struct Announcement {
 pub struct Task {
     /// What is to be done.
     pub text: String,
+    /// At most 16 files that go along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileReference>,
 }
 
 /// How far a task is.
@@ -123,6 +162,9 @@ pub struct Reply {
     pub to: MessageReference,
     /// The answer.
     pub text: String,
+    /// At most 16 files that go along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileReference>,
 }
 
 /// The body of [`EDIT`]; counts only if the message is the sender's own.
@@ -178,6 +220,10 @@ pub struct Receipt {
 pub enum Content {
     /// [`TEXT`].
     Text(String),
+    /// [`FILE`].
+    File(Attachments),
+    /// [`IMAGE`].
+    Image(Attachments),
     /// [`ANNOUNCEMENT`].
     Announcement(Announcement),
     /// [`TASK`].
@@ -205,6 +251,8 @@ impl Content {
     pub fn read(kind: &str, body: &Value) -> Self {
         let read = match kind {
             TEXT => body.as_str().map(|text| Self::Text(text.to_owned())),
+            FILE => parse(body).filter(Attachments::is_acceptable).map(Self::File),
+            IMAGE => parse(body).filter(Attachments::is_acceptable).map(Self::Image),
             ANNOUNCEMENT => parse(body).map(Self::Announcement),
             TASK => parse(body).map(Self::Task),
             TASK_STATE => parse(body).map(Self::TaskState),
@@ -216,13 +264,15 @@ impl Content {
             RECEIPT => parse(body).filter(Receipt::is_acceptable).map(Self::Receipt),
             _ => None,
         };
-        read.unwrap_or(Self::Unknown)
+        read.filter(|content| are_acceptable(content.files())).unwrap_or(Self::Unknown)
     }
 
     /// The kind and the body to send; [`Content::Unknown`] cannot be sent and gives an empty text.
     pub fn write(&self) -> (&'static str, Value) {
         match self {
             Self::Text(text) => (TEXT, Value::String(text.clone())),
+            Self::File(body) => (FILE, value(body)),
+            Self::Image(body) => (IMAGE, value(body)),
             Self::Announcement(body) => (ANNOUNCEMENT, value(body)),
             Self::Task(body) => (TASK, value(body)),
             Self::TaskState(body) => (TASK_STATE, value(body)),
@@ -240,13 +290,40 @@ impl Content {
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Announcement(Announcement { text })
-            | Self::Task(Task { text })
+            Self::File(Attachments { text, .. })
+            | Self::Image(Attachments { text, .. })
+            | Self::Announcement(Announcement { text, .. })
+            | Self::Task(Task { text, .. })
             | Self::Reply(Reply { text, .. })
             | Self::Edit(Edit { text, .. }) => Some(text),
             Self::Poll(poll) => Some(&poll.question),
             _ => None,
         }
+    }
+
+    /// The files that go along.
+    pub fn files(&self) -> &[FileReference] {
+        match self {
+            Self::File(Attachments { files, .. })
+            | Self::Image(Attachments { files, .. })
+            | Self::Announcement(Announcement { files, .. })
+            | Self::Task(Task { files, .. })
+            | Self::Reply(Reply { files, .. }) => files,
+            _ => &[],
+        }
+    }
+}
+
+/// Whether a message may have these files: not too many, and each blob once.
+fn are_acceptable(files: &[FileReference]) -> bool {
+    let is_first = |index: usize| files[..index].iter().all(|file| file.blob != files[index].blob);
+    files.len() <= MAX_MESSAGE_BLOBS && (0..files.len()).all(is_first)
+}
+
+impl Attachments {
+    /// Whether there is a file, and the place exists.
+    fn is_acceptable(&self) -> bool {
+        !self.files.is_empty() && self.place.as_ref().is_none_or(Place::is_acceptable)
     }
 }
 
@@ -296,9 +373,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::blob::{BlobId, FileKey};
 
     fn reference() -> MessageReference {
         MessageReference { from: ParticipantId::random(), id: MessageId([7; 16]) }
+    }
+
+    fn files(count: u8) -> Vec<FileReference> {
+        let file = |number| FileReference {
+            name: format!("Bild {number}.jpg"),
+            media_type: "image/jpeg".into(),
+            size: 3,
+            blob: BlobId([number; 16]),
+            key: FileKey::from_bytes(&[number; 32]).unwrap(),
+        };
+        (0..count).map(file).collect()
     }
 
     fn poll(count: usize) -> Poll {
@@ -311,12 +400,18 @@ mod tests {
         let text = || "Lampe kaputt".to_owned();
         for content in [
             Content::Text(text()),
-            Content::Announcement(Announcement { text: text() }),
-            Content::Task(Task { text: text() }),
+            Content::File(Attachments { text: text(), files: files(1), place: None }),
+            Content::Image(Attachments {
+                text: text(),
+                files: files(16),
+                place: Some(Place { latitude: -54.8, longitude: 68.3 }),
+            }),
+            Content::Announcement(Announcement { text: text(), files: files(2) }),
+            Content::Task(Task { text: text(), files: Vec::new() }),
             Content::TaskState(TaskChange { task: reference(), state: TaskState::Accepted }),
             Content::Poll(poll(2)),
             Content::Vote(Vote { poll: reference(), choices: vec![1] }),
-            Content::Reply(Reply { to: reference(), text: text() }),
+            Content::Reply(Reply { to: reference(), text: text(), files: files(1) }),
             Content::Edit(Edit { message: MessageId([1; 16]), text: text() }),
             Content::Withdraw(Withdrawal { message: MessageId([1; 16]) }),
             Content::Receipt(Receipt {
@@ -348,6 +443,11 @@ mod tests {
             (VOTE, json!({ "poll": reference(), "choices": [20] })),
             (RECEIPT, json!({ "messages": [], "state": "read" })),
             (TASK_STATE, json!({ "task": reference(), "state": "lost" })),
+            (FILE, json!({ "text": "", "files": [] })),
+            (IMAGE, json!({ "text": "", "files": files(17) })),
+            (FILE, json!({ "text": "", "files": [files(1)[0], files(1)[0]] })),
+            (FILE, json!({ "text": "", "files": files(1), "place": { "latitude": 90.1, "longitude": 0.0 } })),
+            (TASK, json!({ "text": "", "files": files(17) })),
         ] {
             assert_eq!(Content::read(kind, &body), Content::Unknown, "{kind} {body}");
         }

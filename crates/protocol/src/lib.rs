@@ -13,6 +13,7 @@
 //! | [`jws`] | the one signature format |
 //! | [`key_bundle`], [`device_list`], [`countersignature`], [`login`], [`erasure`] | what is signed |
 //! | [`envelope`], [`seal`], [`message`], [`kind`] | one end-to-end encrypted message, from outside to inside |
+//! | [`blob`] | a file that goes along, sealed in chunks |
 //! | [`group`] | who belongs to a group, and messages sealed once for all of it |
 //! | [`possession`] | the proof that whoever publishes keys can open them |
 //! | [`api`], [`stream`], [`problem`] | what the HTTP API and the WebSocket carry |
@@ -21,6 +22,7 @@
 //! | [`limits`] | every size both sides agree on |
 
 pub mod api;
+pub mod blob;
 pub mod countersignature;
 pub mod cursor;
 pub mod device_link;

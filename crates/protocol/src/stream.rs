@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::{DeviceState, SubmitRequest};
+use crate::blob::BlobId;
 use crate::cursor::Cursor;
 use crate::encoding::{Base64Bytes, append_base64};
 use crate::group::GroupId;
@@ -45,6 +46,7 @@ struct AnyClientFrame {
     device: Option<DeviceId>,
     envelope: Option<Base64Bytes>,
     own_devices: Option<Base64Bytes>,
+    blobs: Option<Vec<BlobId>>,
     cursor: Option<Cursor>,
 }
 
@@ -66,8 +68,12 @@ impl TryFrom<AnyClientFrame> for ClientFrame {
                 device,
                 envelope: Some(envelope),
                 own_devices,
+                blobs,
                 cursor: None,
-            } => Ok(Self::Send(SubmitRequest { id, to, device, envelope, own_devices })),
+            } => {
+                let blobs = blobs.unwrap_or_default();
+                Ok(Self::Send(SubmitRequest { id, to, device, envelope, own_devices, blobs }))
+            }
             AnyClientFrame {
                 r#type: ClientFrameType::Ack,
                 id: None,
@@ -75,11 +81,12 @@ impl TryFrom<AnyClientFrame> for ClientFrame {
                 device: None,
                 envelope: None,
                 own_devices: None,
+                blobs: None,
                 cursor: Some(cursor),
             } => Ok(Self::Ack { cursor }),
-            AnyClientFrame { r#type: ClientFrameType::Send, .. } => {
-                Err("a send frame has id, to and envelope, may have device and own_devices, and no cursor")
-            }
+            AnyClientFrame { r#type: ClientFrameType::Send, .. } => Err(
+                "a send frame has id, to and envelope, may have device, own_devices and blobs, and no cursor",
+            ),
             AnyClientFrame { r#type: ClientFrameType::Ack, .. } => {
                 Err("an ack frame has a cursor and no more")
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use momedo_protocol::api::ReceiptStatus;
 use momedo_protocol::api::groups as api;
 use momedo_protocol::api::groups::MAX_GROUP_KEYS_AT_ONCE;
+use momedo_protocol::blob::BlobId;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::{Encryption, GroupRole, Posting};
 use momedo_protocol::group::envelope::{self, GroupSuite, MAX_SLOT_BYTES};
@@ -15,8 +16,7 @@ use momedo_protocol::message_id::MessageId;
 use momedo_protocol::time::UnixMillis;
 
 use crate::domain::ozone::Quota;
-use crate::service::ServiceError;
-use crate::service::delivery;
+use crate::service::{ServiceError, blobs, delivery};
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{Conversation, Known, NewEnvelope, ParticipantState, Recipient, StoreError, WriteTx};
@@ -41,6 +41,7 @@ pub async fn post(
     request: api::GroupMessageRequest,
 ) -> Result<api::GroupReceipt, ServiceError> {
     app.rates.message(sender.participant, app.clock.elapsed())?;
+    blobs::check_count(&request.blobs)?;
     let limit = app.config().mail.max_envelope_bytes;
     if request.envelope.0.len() > limit {
         return Err(ServiceError::EnvelopeTooLarge { limit });
@@ -69,6 +70,7 @@ pub async fn post(
         sender,
         envelope: request.envelope.0,
         slots,
+        blobs: request.blobs,
         digest,
         accepted_at: app.clock.now(),
         quota: app.config().mail.quota(),
@@ -96,6 +98,7 @@ struct Posted {
     sender: Principal,
     envelope: Vec<u8>,
     slots: HashMap<ParticipantId, Slot>,
+    blobs: Vec<BlobId>,
     digest: [u8; 16],
     accepted_at: UnixMillis,
     quota: Quota,
@@ -129,6 +132,8 @@ impl Posted {
             bytes: self.envelope,
         };
         tx.append_to_group(self.group, &recipients, envelope)?;
+        let devices = recipients.iter().flat_map(|recipient| recipient.takers.taking.iter().copied());
+        blobs::hold(tx, &self.blobs, devices)?;
         Ok(audience.members.len())
     }
 
@@ -151,7 +156,8 @@ impl Posted {
         if !reset.is_empty() {
             return Err(ServiceError::MemberReset);
         }
-        self.check_sealing(&state)
+        self.check_sealing(&state)?;
+        blobs::check_references(tx, self.sender, &self.blobs)
     }
 
     fn check_sealing(&self, state: &GroupState) -> Result<(), ServiceError> {

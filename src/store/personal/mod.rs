@@ -224,6 +224,8 @@ impl WriteTx<'_> {
     fn erase_rows(&mut self, subject: &Subject) -> Result<(), StoreError> {
         if let Some(participant) = subject.participant {
             self.drop_sent(participant)?;
+            // Before their rows go with the others: the files go with these.
+            self.erase_blobs_of(participant)?;
             for device in self.list_devices(participant)? {
                 self.drop_queue(device.id)?;
             }

@@ -114,6 +114,7 @@ fn sealed(
         number: state.number,
         envelope: Base64Bytes(envelope),
         slots: Vec::new(),
+        blobs: draft.blobs(),
     })
 }
 

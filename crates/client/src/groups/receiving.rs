@@ -242,6 +242,7 @@ fn note(profile: &Profile, state: &GroupState, id: Option<[u8; 16]>, text: &str)
         kind: "group-changed".into(),
         text: Some(text.to_owned()),
         body: None,
+        files: Vec::new(),
         sent_at: crate::now(),
         verified: true,
         trust: Trust::Compared.name().into(),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ReceiptStatus, wire};
+use crate::blob::BlobId;
 use crate::digest::Sha512Digest;
 use crate::encoding::Base64Bytes;
 use crate::group::GroupId;
@@ -125,6 +126,9 @@ wire! {
         /// In groups without a group key: the content key for each member, the sender included.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub slots: Vec<GroupSlot>,
+        /// Blobs the message refers to, at most 16: whoever gets the message may fetch them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub blobs: Vec<BlobId>,
     }
 }
 

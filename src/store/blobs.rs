@@ -1,0 +1,225 @@
+//! The `blobs` and `blob_holds` tables: whose attachments there are, and which devices may fetch them.
+//!
+//! A row that goes takes its file with it: the writer hands the name on once the removal is on disk.
+
+use std::collections::HashSet;
+
+use momedo_protocol::blob::BlobId;
+use momedo_protocol::id::{DeviceId, ParticipantId};
+use momedo_protocol::random;
+use rusqlite::{OptionalExtension, Row};
+
+use super::blob_files::BlobFile;
+use super::{ReadTx, StoreError, Tick, WriteTx, column};
+
+const COLUMNS: &str = "id, owner, file, size, durable, sent";
+
+/// A blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobRow {
+    /// Its ID.
+    pub id: BlobId,
+    /// Who uploaded it.
+    pub owner: ParticipantId,
+    /// Its file.
+    pub file: BlobFile,
+    /// How many bytes it has or will have.
+    pub size: u64,
+    /// How many of them are on disk for certain.
+    pub durable: u64,
+    /// Whether some device ever had it to fetch.
+    pub sent: bool,
+}
+
+impl BlobRow {
+    /// Whether all of it is there.
+    pub fn is_complete(&self) -> bool {
+        self.durable == self.size
+    }
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<BlobRow> {
+    Ok(BlobRow {
+        id: BlobId(row.get(0)?),
+        owner: column::participant(row, 1)?,
+        file: BlobFile(row.get(2)?),
+        size: row.get(3)?,
+        durable: row.get(4)?,
+        sent: row.get(5)?,
+    })
+}
+
+/// The file of every blob.
+pub(super) fn files(connection: &rusqlite::Connection) -> Result<HashSet<BlobFile>, StoreError> {
+    let mut statement = connection.prepare("SELECT file FROM blobs")?;
+    let rows = statement.query_map([], |row| row.get(0).map(BlobFile))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+impl ReadTx<'_> {
+    /// The blob with this ID.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn find_blob(&self, id: BlobId) -> Result<Option<BlobRow>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM blobs WHERE id = ?1");
+        Ok(self.connection.prepare_cached(&sql)?.query_row([id.0], from_row).optional()?)
+    }
+
+    /// Whether a device holds a blob.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn holds_blob(&self, id: BlobId, device: DeviceId) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM blob_holds WHERE blob = ?1 AND device = ?2)";
+        let row = (id.0, device.number());
+        Ok(self.connection.prepare_cached(sql)?.query_row(row, |row| row.get(0))?)
+    }
+
+    /// Bytes of a participant's blobs, finished or announced.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn blob_bytes_of(&self, owner: ParticipantId) -> Result<u64, StoreError> {
+        let sql = "SELECT coalesce(sum(size), 0) FROM blobs WHERE owner = ?1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([owner.number()], |row| row.get(0))?)
+    }
+
+    /// Bytes that announced uploads still have to bring.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn blob_bytes_to_come(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT coalesce(sum(size - durable), 0) FROM blobs WHERE durable < size";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
+    /// How many blobs there are, and how many bytes they have or will have.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn count_blobs(&self) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT count(*), coalesce(sum(size), 0) FROM blobs";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+
+    /// Blobs created before `before`, and uploads not touched since `untouched` that nobody was sent.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn expired_blobs(&self, before: Tick, untouched: Tick) -> Result<Vec<BlobId>, StoreError> {
+        let sql = "SELECT id FROM blobs WHERE created_tick < ?1 OR (sent = 0 AND touched_tick < ?2)";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map((before.0, untouched.0), |row| row.get(0).map(BlobId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl WriteTx<'_> {
+    /// Announces a blob.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says, also when the ID is taken.
+    pub fn insert_blob(&self, id: BlobId, owner: ParticipantId, size: u64) -> Result<(), StoreError> {
+        let now = self.tick().0;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO blobs (id, owner, file, size, created_tick, touched_tick)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+            )?
+            .execute((id.0, owner.number(), random::bytes::<16>(), size, now))?;
+        Ok(())
+    }
+
+    /// Notes how much of a file is on disk for certain. Whoever says so has synced it.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn note_blob_progress(&self, file: BlobFile, durable: u64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("UPDATE blobs SET durable = ?2, touched_tick = ?3 WHERE file = ?1")?
+            .execute((file.0, durable, self.tick().0))?;
+        Ok(())
+    }
+
+    /// Lets devices fetch a blob.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn hold_blob(
+        &self,
+        id: BlobId,
+        devices: impl IntoIterator<Item = DeviceId>,
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT INTO blob_holds (blob, device) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut held = false;
+        for device in devices {
+            statement.execute((id.0, device.number()))?;
+            held = true;
+        }
+        if held {
+            self.connection.prepare_cached("UPDATE blobs SET sent = 1 WHERE id = ?1")?.execute([id.0])?;
+        }
+        Ok(())
+    }
+
+    /// Ends a device's hold; the blob goes with the last one. Returns whether there was a hold.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn release_blob(&mut self, id: BlobId, device: DeviceId) -> Result<bool, StoreError> {
+        let released = self
+            .connection
+            .prepare_cached("DELETE FROM blob_holds WHERE blob = ?1 AND device = ?2")?
+            .execute((id.0, device.number()))?;
+        if released == 0 {
+            return Ok(false);
+        }
+        let sql = "SELECT EXISTS (SELECT 1 FROM blob_holds WHERE blob = ?1)";
+        let held: bool = self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
+        if !held {
+            self.erase_blob(id)?;
+        }
+        Ok(true)
+    }
+
+    /// Ends every hold of a device.
+    pub(super) fn release_blobs_of_device(&mut self, device: DeviceId) -> Result<(), StoreError> {
+        let held: Vec<BlobId> = {
+            let sql = "SELECT blob FROM blob_holds WHERE device = ?1";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let rows = statement.query_map([device.number()], |row| row.get(0).map(BlobId))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        for id in held {
+            self.release_blob(id, device)?;
+        }
+        Ok(())
+    }
+
+    /// Erases everything a participant uploaded.
+    pub(super) fn erase_blobs_of(&mut self, owner: ParticipantId) -> Result<(), StoreError> {
+        let ids: Vec<BlobId> = {
+            let mut statement = self.connection.prepare_cached("SELECT id FROM blobs WHERE owner = ?1")?;
+            let rows = statement.query_map([owner.number()], |row| row.get(0).map(BlobId))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        ids.into_iter().try_for_each(|id| self.erase_blob(id))
+    }
+
+    /// Erases a blob, whoever holds it; its file goes once that is on disk.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn erase_blob(&mut self, id: BlobId) -> Result<(), StoreError> {
+        let file: Option<[u8; 16]> = self
+            .read
+            .connection
+            .prepare_cached("DELETE FROM blobs WHERE id = ?1 RETURNING file")?
+            .query_row([id.0], |row| row.get(0))
+            .optional()?;
+        self.removed_files.extend(file.map(BlobFile));
+        Ok(())
+    }
+}
