@@ -23,12 +23,15 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use zeroize::Zeroizing;
 
+pub(crate) use super::blob_copies::link_or_copy;
+use super::blob_copies::list;
+use super::blob_files::BlobFile;
 use super::content::{KEY_ROWS, KEYS, STAMP, columns, content, has_table, quoted, tables};
 use super::key_files::KEY_BYTES;
 pub use super::key_files::KeyFiles;
 use super::open::{APPLICATION_ID, pragma};
 use super::{SCHEMA_VERSION, StoreError, settings};
-use crate::data_directory::create_private_file;
+use crate::data_directory::{self, create_private_file};
 use crate::domain::backup::Made;
 
 /// Marks a file as a backup whose keys stand beside it: "MMDB".
@@ -37,6 +40,8 @@ const BACKUP_ID: i64 = 0x4d4d_4442;
 /// What a restored server does not go on with, where the table exists: sessions and open invites end, and
 /// invite links name the new machine.
 const ENDED: &[(&str, &str)] = &[
+    // The rest of an upload would go to a file that is not in the backup.
+    ("blobs", "DELETE FROM blobs WHERE durable < size"),
     ("reservations", "DELETE FROM reservations"),
     ("invites", "DELETE FROM invites WHERE spent_by IS NULL"),
     ("settings", "DELETE FROM settings WHERE name IN ('link-address', 'backup-trouble')"),
@@ -107,12 +112,17 @@ pub struct Contents {
     pub made: Option<Made>,
     /// Digests of the McEliece keys that stand beside it; `None` when its keys are in it.
     pub keys_beside: Option<HashSet<Sha512Digest>>,
+    /// Its attachments, beside it or inside.
+    pub blobs: HashSet<BlobFile>,
+    /// Bytes of those that stand beside it.
+    blob_bytes_beside: u64,
 }
 
 impl Contents {
-    /// Bytes of the keys that stand beside it.
+    /// Bytes of the keys and attachments that stand beside it.
     pub fn bytes_beside(&self) -> u64 {
-        self.keys_beside.as_ref().map_or(0, |keys| keys.len() as u64 * KEY_BYTES)
+        let keys = self.keys_beside.as_ref().map_or(0, |keys| keys.len() as u64 * KEY_BYTES);
+        keys + self.blob_bytes_beside
     }
 }
 
@@ -135,7 +145,7 @@ pub fn needed_bytes(database: &Path, keys: &KeyFiles) -> Result<u64, CopyError> 
 }
 
 /// Writes a backup of `database`, which a server may be writing to, into the new file `target`, and new
-/// keys into `keys`. What is on disk when this returns has no name to go by yet and was not verified.
+/// keys and attachments beside it. Nobody may remove the files of attachments meanwhile. What is on disk when this returns has no name to go by yet and was not verified.
 ///
 /// # Errors
 /// As [`CopyError`] says; `target` is of no use then.
@@ -156,6 +166,10 @@ pub fn copy(database: &Path, target: &Path, keys: &KeyFiles, made: Made) -> Resu
     connection.pragma_update(Some("main"), "application_id", BACKUP_ID)?;
     copy_tables(&connection)?;
     copy_keys(&connection, keys)?;
+    if has_source_table(&connection, "blobs")? {
+        let directory = database.parent().unwrap_or(Path::new("."));
+        keys.blobs().take(&connection, &data_directory::blobs(directory))?;
+    }
     let content = content(&connection, "source")?;
     connection.execute_batch(&format!(
         "CREATE TABLE main.{STAMP} (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID"
@@ -218,6 +232,7 @@ pub fn verify(path: &Path, keys: &KeyFiles) -> Result<Contents, CopyError> {
             }
         }
     }
+    keys.blobs().verify(&connection)?;
     if contents.made.is_some()
         && stamp(&connection, "content")?.as_deref() != Some(&content(&connection, "main")?)
     {
@@ -226,11 +241,28 @@ pub fn verify(path: &Path, keys: &KeyFiles) -> Result<Contents, CopyError> {
     Ok(contents)
 }
 
+/// Where the attachments of a completed copy are to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blobs {
+    /// In the file, which is then all there is.
+    Inside,
+    /// Where they are; [`unpack_blobs`] gets them.
+    WhereTheyAre,
+}
+
+/// Writes the attachments of the copy in `path` into the data directory of a server.
+///
+/// # Errors
+/// As [`CopyError`] says.
+pub fn unpack_blobs(path: &Path, keys: &KeyFiles, directory: &Path) -> Result<(), CopyError> {
+    keys.blobs().unpack(&untrusted(path)?, &data_directory::blobs(directory))
+}
+
 /// Puts the keys back in place, so that the file is a complete database.
 ///
 /// # Errors
 /// As [`CopyError`] says; the file is of no use then.
-pub fn complete(path: &Path, keys: &KeyFiles) -> Result<(), CopyError> {
+pub fn complete(path: &Path, keys: &KeyFiles, blobs: Blobs) -> Result<(), CopyError> {
     let connection = unjournaled(path)?;
     if pragma(&connection, "application_id")? == APPLICATION_ID {
         return Ok(());
@@ -246,6 +278,9 @@ pub fn complete(path: &Path, keys: &KeyFiles) -> Result<(), CopyError> {
             KEYS.0, KEYS.1
         );
         connection.prepare_cached(&sql)?.execute((row, key))?;
+    }
+    if blobs == Blobs::Inside {
+        keys.blobs().put_inside(&connection)?;
     }
     connection.execute_batch(&format!("DROP TABLE {KEY_ROWS}"))?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -268,7 +303,15 @@ pub fn begin_new_life(path: &Path) -> Result<(), CopyError> {
         }
     }
     settings::set_epoch(&connection, StoreEpoch::random())?;
-    connection.execute_batch(&format!("DROP TABLE IF EXISTS {STAMP}; COMMIT"))?;
+    let with_parts = has_table(&connection, "backup_blob_parts")?;
+    connection.execute_batch(&format!(
+        "DROP TABLE IF EXISTS {STAMP}; DROP TABLE IF EXISTS backup_blobs;
+         DROP TABLE IF EXISTS backup_blob_parts; COMMIT"
+    ))?;
+    if with_parts {
+        // The room of the attachments, which stand in files again.
+        connection.execute_batch("VACUUM")?;
+    }
     close(connection)?;
     Ok(File::open(path)?.sync_all()?)
 }
@@ -293,6 +336,11 @@ pub fn finish_log(database: &Path) -> Result<(), CopyError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     close(connection)
+}
+
+fn has_source_table(connection: &Connection, name: &str) -> Result<bool, CopyError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM source.sqlite_schema WHERE type = 'table' AND name = ?1)";
+    Ok(connection.query_row(sql, [name], |row| row.get(0))?)
 }
 
 /// Copies every table with its rows, then what hangs on tables.
@@ -377,14 +425,18 @@ fn describe_open(connection: &Connection) -> Result<Contents, CopyError> {
         let served = stamp(connection, "served")?.and_then(number);
         made = at.zip(served).map(|(at, served)| Made { at: UnixMillis(at), served });
     }
+    let listed = list(connection)?;
+    let blobs = listed.iter().map(|blob| blob.file).collect();
+    let beside = !has_table(connection, "backup_blob_parts")?;
+    let blob_bytes_beside = if beside { listed.iter().map(|blob| blob.size).sum() } else { 0 };
     if id == APPLICATION_ID {
-        return Ok(Contents { schema, made, keys_beside: None });
+        return Ok(Contents { schema, made, keys_beside: None, blobs, blob_bytes_beside });
     }
     if made.is_none() {
         return Err(CopyError::Damaged("it does not say when it was made".into()));
     }
     let digests = key_rows(connection, "main", KEY_ROWS)?.into_iter().map(|(_, digest)| digest).collect();
-    Ok(Contents { schema, made, keys_beside: Some(digests) })
+    Ok(Contents { schema, made, keys_beside: Some(digests), blobs, blob_bytes_beside })
 }
 
 fn stamp(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, CopyError> {

@@ -22,6 +22,7 @@ pub(super) fn content(connection: &Connection, schema: &str) -> Result<[u8; 64],
     let sql = format!(
         "SELECT type, name, sql FROM {schema}.sqlite_schema
          WHERE sql IS NOT NULL AND tbl_name NOT IN (?1, ?2) AND tbl_name NOT GLOB 'sqlite_stat*'
+         AND tbl_name NOT GLOB 'backup_blob*'
          ORDER BY type, name"
     );
     hash_rows(&mut hash, &mut connection.prepare(&sql)?, (KEY_ROWS, STAMP))?;
@@ -75,7 +76,8 @@ fn hash_rows(
 pub(super) fn tables(connection: &Connection, schema: &str) -> Result<Vec<(String, String)>, CopyError> {
     let sql = format!(
         "SELECT name, sql FROM {schema}.sqlite_schema
-         WHERE type = 'table' AND name NOT IN (?1, ?2) AND name NOT GLOB 'sqlite_stat*' ORDER BY name"
+         WHERE type = 'table' AND name NOT IN (?1, ?2) AND name NOT GLOB 'sqlite_stat*'
+         AND name NOT GLOB 'backup_blob*' ORDER BY name"
     );
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map([KEY_ROWS, STAMP], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -1,7 +1,7 @@
 //! McEliece keys beside backups: one file per key, named after its digest, shared by every backup.
 //!
-//! A key is half a megabyte and never changes, so seven backups hold it once. Other large things that
-//! never change (attachments, say) can stand beside backups in the same way.
+//! A key is half a megabyte and never changes, so seven backups hold it once. Attachments stand beside backups in the
+//! same way, see [`BlobCopies`].
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,6 +12,8 @@ use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::encoding::{decode_hex, encode_hex};
 
 use super::backup::CopyError;
+use super::blob_copies::BlobCopies;
+use super::blob_files::BlobFile;
 use crate::data_directory::{create_private_file, create_private_folder, sync_folder};
 
 /// Bytes of a key.
@@ -28,6 +30,11 @@ impl KeyFiles {
     /// Those beside the backups in `folder`.
     pub fn beside(folder: &Path) -> Self {
         Self(folder.join("mceliece"))
+    }
+
+    /// Attachments beside the same backups.
+    pub(super) fn blobs(&self) -> BlobCopies {
+        BlobCopies::beside(self.0.parent().unwrap_or(Path::new(".")))
     }
 
     fn path(&self, digest: &Sha512Digest) -> PathBuf {
@@ -64,11 +71,12 @@ impl KeyFiles {
         if self.0.is_dir() { Ok(sync_folder(&self.0)?) } else { Ok(()) }
     }
 
-    /// Deletes every key that is not among `used`; files that are no keys are left alone.
+    /// Deletes every key and attachment that is not among `used`; files that are neither are left alone.
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn retain(&self, used: &HashSet<Sha512Digest>) -> Result<(), CopyError> {
+    pub fn retain(&self, used: &HashSet<Sha512Digest>, blobs: &HashSet<BlobFile>) -> Result<(), CopyError> {
+        self.blobs().retain(blobs)?;
         for (name, path, _) in self.files()? {
             let unused = decode_hex(&name).is_some_and(|digest| !used.contains(&Sha512Digest(digest)));
             if unused || name == UNFINISHED {
@@ -78,12 +86,13 @@ impl KeyFiles {
         Ok(())
     }
 
-    /// How many bytes the files take.
+    /// How many bytes the files have, attachments included.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn bytes(&self) -> Result<u64, CopyError> {
-        Ok(self.files()?.iter().map(|(_, _, bytes)| bytes).sum())
+        let keys: u64 = self.files()?.iter().map(|(_, _, bytes)| bytes).sum();
+        Ok(keys + self.blobs().bytes()?)
     }
 
     fn files(&self) -> Result<Vec<(String, PathBuf, u64)>, CopyError> {

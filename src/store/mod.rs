@@ -18,6 +18,7 @@
 mod admin_accounts;
 mod audit;
 pub mod backup;
+mod blob_copies;
 mod blob_files;
 mod blobs;
 mod blocks;

@@ -514,7 +514,7 @@ async fn whatever_table_is_added_later_is_backed_up_too() {
     let contents = copies::verify(&copy, &keys).unwrap();
     assert_eq!(contents.made, Some(Made { at: NOW, served: 5 }));
     assert_eq!(contents.keys_beside.unwrap().len(), 1);
-    copies::complete(&copy, &keys).unwrap();
+    copies::complete(&copy, &keys, copies::Blobs::Inside).unwrap();
     assert!(copies::verify(&copy, &keys).unwrap().keys_beside.is_none());
 
     let copied = rusqlite::Connection::open(&copy).unwrap();

@@ -28,8 +28,16 @@ struct State {
     fails: Option<Fault>,
     has_failed: bool,
     requests: usize,
+    cut: Option<Cut>,
     /// Connections that nobody answers: they stay open for as long as they are kept here.
     unanswered: Vec<TcpStream>,
+}
+
+/// Breaks connections by what passes, whichever way.
+struct Cut {
+    every: usize,
+    left: usize,
+    passed: usize,
 }
 
 /// What becomes of some bytes.
@@ -77,6 +85,16 @@ impl Line {
         self.plan(fault, Box::new(move |requests| requests >= request));
     }
 
+    /// Breaks the connection each time so many bytes have passed, so often; then it works.
+    pub(crate) fn cut_every(&self, bytes: usize, times: usize) {
+        self.state.lock().unwrap().cut = Some(Cut { every: bytes, left: times, passed: 0 });
+    }
+
+    /// How many cuts are still to come.
+    pub(crate) fn cuts_left(&self) -> usize {
+        self.state.lock().unwrap().cut.as_ref().map_or(0, |cut| cut.left)
+    }
+
     fn plan(&self, fault: Fault, moment: Moment) {
         let mut state = self.state.lock().unwrap();
         state.requests = 0;
@@ -90,6 +108,18 @@ impl Line {
 }
 
 impl State {
+    /// Whether the connection breaks with these bytes.
+    fn is_cut(&mut self, bytes: usize) -> bool {
+        let Some(cut) = self.cut.as_mut().filter(|cut| cut.left > 0) else { return false };
+        cut.passed += bytes;
+        if cut.passed < cut.every {
+            return false;
+        }
+        cut.passed = 0;
+        cut.left -= 1;
+        true
+    }
+
     /// What becomes of an answer.
     fn fate(&mut self) -> Fate {
         if let Some((fault, _)) = self.planned.take_if(|(_, moment)| moment(self.requests)) {
@@ -122,11 +152,17 @@ fn connect(client: TcpStream, server: &str, state: &Arc<Mutex<State>>) {
     std::thread::spawn(move || {
         let mut records = Records::default();
         copy(from, to, |bytes| {
-            asking.lock().unwrap().requests += records.count(bytes);
-            Fate::Pass
+            let mut state = asking.lock().unwrap();
+            state.requests += records.count(bytes);
+            if state.is_cut(bytes.len()) { Fate::Break } else { Fate::Pass }
         });
     });
-    std::thread::spawn(move || copy(server, client, |_| answering.lock().unwrap().fate()));
+    std::thread::spawn(move || {
+        copy(server, client, |bytes| {
+            let mut state = answering.lock().unwrap();
+            if state.is_cut(bytes.len()) { Fate::Break } else { state.fate() }
+        })
+    });
 }
 
 /// Copies until one end closes or the line breaks; then neither end hears more of the other.

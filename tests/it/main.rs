@@ -9,6 +9,7 @@ mod admin_pages;
 mod authority;
 mod autostart;
 mod backup;
+mod blobs;
 mod broken_line;
 mod browser;
 mod certificates;

@@ -172,7 +172,7 @@ fn stage(directory: &Path, name: &BackupName) -> Result<Unfinished, BackupError>
     let complete = Unfinished::in_folder(folder.path());
     let from = File::open(&backup).map_err(file("read", &backup))?;
     copy(from, &complete)?;
-    copies::complete(complete.path(), &folder.keys).map_err(unusable(&backup))?;
+    copies::complete(complete.path(), &folder.keys, copies::Blobs::Inside).map_err(unusable(&backup))?;
     copies::verify(complete.path(), &folder.keys).map_err(unusable(&backup))?;
     Ok(complete)
 }

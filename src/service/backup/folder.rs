@@ -17,6 +17,7 @@ use super::{Backup, BackupError};
 use crate::config::BackupConfig;
 use crate::data_directory::{self, create_private_folder, sync_folder};
 use crate::domain::backup::{BackupName, MARGIN_BYTES, Made, is_surplus};
+use crate::store::BlobFile;
 use crate::store::backup::{self as copies, CopyError, KeyFiles};
 
 /// What a file is called until it is finished, with something random after it.
@@ -42,6 +43,7 @@ pub(super) struct Entry {
     pub(super) made: Option<Made>,
     /// Keys beside it; `None` when it cannot be read, so that nobody knows.
     keys: Option<HashSet<momedo_protocol::digest::Sha512Digest>>,
+    blobs: HashSet<BlobFile>,
 }
 
 /// A file that is removed unless it was given its name.
@@ -179,13 +181,14 @@ impl Folder {
     }
 
     fn forget_keys(&self, entries: &[Entry]) -> Result<(), BackupError> {
-        let mut used = HashSet::new();
+        let (mut used, mut blobs) = (HashSet::new(), HashSet::new());
         for entry in entries {
             // Nobody knows what a damaged backup refers to; it may be mended.
             let Some(keys) = &entry.keys else { return Ok(()) };
             used.extend(keys);
+            blobs.extend(&entry.blobs);
         }
-        self.keys.retain(&used).map_err(unusable(&self.path))
+        self.keys.retain(&used, &blobs).map_err(unusable(&self.path))
     }
 
     /// Free bytes on the disk.
@@ -256,7 +259,8 @@ fn describe(name: BackupName, path: &Path) -> Entry {
                 // It got its name only after it was verified.
                 verified: true,
             };
-            Entry { backup, made, keys: Some(contents.keys_beside.unwrap_or_default()) }
+            let keys = Some(contents.keys_beside.unwrap_or_default());
+            Entry { backup, made, keys, blobs: contents.blobs }
         }
         Err(reason) => {
             let schema = match reason {
@@ -267,6 +271,7 @@ fn describe(name: BackupName, path: &Path) -> Entry {
                 backup: Backup { name, made_at: None, bytes, schema, verified: false },
                 made: None,
                 keys: None,
+                blobs: HashSet::new(),
             }
         }
     }

@@ -1,14 +1,11 @@
 //! Backups: made beside the running server, verified, kept, exported, restored.
 //!
 //! Two forms. In `backups/` of the data directory stand the server's own: `NAME.db` each, with the large
-//! keys of all of them once in `mceliece/`. What leaves the machine is one complete file, sealed with a
+//! keys of all of them once in `mceliece/` and their attachments once in `blobs/`. What leaves the machine is one complete file, sealed with a
 //! passphrase if wanted ([`export_to`], [`download`]). Both can be restored ([`restore`]).
 //!
 //! A backup gets its name only after it was read back and found to hold what the database held. All of it
 //! is file work on threads of its own; the writer is never waited for, and never made to wait.
-//!
-//! Attachments will stand in files beside the database; they belong beside backups as the keys do, see
-//! [`crate::store::backup::KeyFiles`].
 
 mod error;
 mod export;
@@ -119,7 +116,13 @@ pub async fn execute(app: &App, request: BackupRequest) -> Result<Vec<Backup>, B
 pub async fn create(app: &App) -> Result<Backup, BackupError> {
     let (directory, config) = (app.store.directory().to_owned(), app.config().backup.clone());
     let made = now(app);
-    let result = blocking(move || make(&directory, &config, made)).await;
+    let files = app.store.blob_files().clone();
+    let result = blocking(move || {
+        // An attachment that is in the snapshot must still be there when its turn comes.
+        let _kept = files.keep_all();
+        make(&directory, &config, made)
+    })
+    .await;
     let mut trouble = trouble(app).await;
     match &result {
         Ok(_) => (trouble.at, trouble.words) = (None, None),

@@ -17,7 +17,7 @@ use super::export::copy;
 use super::folder::{Unfinished, check_room, folder_of, sweep};
 use super::{BackupError, Passphrase, sealed, staged};
 use crate::data_directory::{
-    DataDirectory, DataDirectoryError, create_private_file, create_private_folder, sync_folder,
+    self, DataDirectory, DataDirectoryError, create_private_file, create_private_folder, sync_folder,
 };
 use crate::domain::backup::BackupName;
 use crate::store::backup::{self as copies, CopyError, KeyFiles};
@@ -122,10 +122,14 @@ pub(super) fn prepare(
     let contents = copies::describe(restored.path()).map_err(&failed)?;
     check_room(directory, contents.bytes_beside())?;
     copies::verify(restored.path(), &keys).map_err(&failed)?;
-    copies::complete(restored.path(), &keys).map_err(&failed)?;
+    copies::complete(restored.path(), &keys, copies::Blobs::WhereTheyAre).map_err(&failed)?;
     let fingerprint = fingerprint(restored.path()).map_err(&failed)?;
+    // Their names are nobody else's, so they stand beside those of a database that is there until the next start
+    // removes what its database does not name.
+    copies::unpack_blobs(restored.path(), &keys, directory).map_err(&failed)?;
     copies::begin_new_life(restored.path()).map_err(&failed)?;
     adopt_owner(restored.path(), directory);
+    adopt_blobs(directory)?;
     let made_at = contents.made.map(|made| made.at);
     Ok(Prepared { database: Some(restored), made_at, schema: contents.schema, fingerprint })
 }
@@ -191,6 +195,7 @@ fn move_aside(directory: &Path, now: UnixMillis) -> Result<PathBuf, BackupError>
                 .map_err(file("keep", &path))?;
         }
     }
+    keep_blobs(directory, &folder)?;
     sync_folder(&folder).map_err(file("finish", &folder))?;
     adopt_owner(&folder, directory);
     for name in &DATABASE[1..] {
@@ -201,6 +206,35 @@ fn move_aside(directory: &Path, now: UnixMillis) -> Result<PathBuf, BackupError>
     }
     sync_folder(directory).map_err(file("finish", directory))?;
     Ok(folder)
+}
+
+/// Keeps the attachments with the database they belong to; more than those do no harm.
+fn keep_blobs(directory: &Path, folder: &Path) -> Result<(), BackupError> {
+    let (blobs, kept) = (data_directory::blobs(directory), data_directory::blobs(folder));
+    if !blobs.is_dir() {
+        return Ok(());
+    }
+    create_private_folder(&kept).map_err(file("make", &kept))?;
+    for entry in fs::read_dir(&blobs).map_err(file("read", &blobs))? {
+        let entry = entry.map_err(file("read", &blobs))?;
+        copies::link_or_copy(&entry.path(), &kept.join(entry.file_name()), &kept.join("unfinished"))
+            .map_err(file("keep", &entry.path()))?;
+    }
+    sync_folder(&kept).map_err(file("finish", &kept))?;
+    adopt_owner(&kept, directory);
+    Ok(())
+}
+
+fn adopt_blobs(directory: &Path) -> Result<(), BackupError> {
+    let blobs = data_directory::blobs(directory);
+    if !blobs.is_dir() {
+        return Ok(());
+    }
+    adopt_owner(&blobs, directory);
+    for entry in fs::read_dir(&blobs).map_err(file("read", &blobs))? {
+        adopt_owner(&entry.map_err(file("read", &blobs))?.path(), directory);
+    }
+    Ok(())
 }
 
 /// Gives a file to whom the data directory belongs: an administrator restores for the server's own user.
