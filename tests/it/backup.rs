@@ -526,8 +526,8 @@ async fn whatever_table_is_added_later_is_backed_up_too() {
         };
         statement.query_map([], row).unwrap().map(Result::unwrap).collect()
     };
-    let schema = "SELECT type, name, sql FROM sqlite_schema WHERE name <> 'backup_stamp'
-                  AND tbl_name <> 'backup_stamp' ORDER BY type, name";
+    let schema = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT GLOB 'backup_*'
+                  AND tbl_name NOT GLOB 'backup_*' ORDER BY type, name";
     assert_eq!(dump(&copied, schema), dump(&connection, schema));
     let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'backup_stamp'";
     let mut statement = connection.prepare(tables).unwrap();

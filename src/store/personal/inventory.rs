@@ -434,6 +434,32 @@ pub const TABLES: &[Table] = &[
         },
     },
     Table {
+        name: "blobs",
+        columns: &[
+            ("id", Plain),
+            ("owner", Id),
+            ("file", Plain),
+            ("size", Plain),
+            ("durable", Plain),
+            ("created_tick", Plain),
+            ("touched_tick", Plain),
+            ("sent", Plain),
+        ],
+        holds: Personal {
+            export: "owner = :participant",
+            // Already gone with their files; see WriteTx::erase.
+            erase: &["DELETE FROM blobs WHERE owner = :participant"],
+        },
+    },
+    Table {
+        name: "blob_holds",
+        columns: &[("blob", Plain), ("device", Id)],
+        holds: Personal {
+            export: concat!("device IN ", own_devices!()),
+            erase: &[concat!("DELETE FROM blob_holds WHERE device IN ", own_devices!())],
+        },
+    },
+    Table {
         name: "classes",
         columns: &[("id", Plain), ("name", Plain), ("created_at", Time)],
         holds: Impersonal("names of classes; who is in them stands in class_members"),
