@@ -9,3 +9,4 @@ pub mod rate;
 pub mod receipt;
 pub mod renewal;
 pub mod role;
+pub mod smoke;

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_class_origin.sql"),
     include_str!("migrations/0005_person.sql"),
     include_str!("migrations/0006_blobs.sql"),
+    include_str!("migrations/0007_smoke.sql"),
 ];
 
 /// The schema this program writes.

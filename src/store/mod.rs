@@ -43,6 +43,9 @@ pub mod personal;
 mod readers;
 mod reports;
 mod settings;
+mod smoke_messages;
+mod smoke_participants;
+mod smoke_surroundings;
 mod writer;
 
 use std::ops::Deref;
@@ -70,6 +73,8 @@ pub use ozones::{QueueTotals, Recipient, Takers};
 pub use participants::{ParticipantRow, ParticipantState};
 pub use people::{ImportId, ImportRow, NewPerson, PeopleFilter, PersonId, PersonRow};
 pub use reports::{NewReport, ReportId, ReportRow};
+pub use smoke_participants::{SmokeKeysRow, SmokeKeysState, SmokeParticipantRow};
+pub use smoke_surroundings::{SmokeListenerRow, SmokeNeighbourRow, SmokeOzoneRow};
 
 use crate::clock::Clock;
 use crate::domain::receipt::ReceiptKey;
