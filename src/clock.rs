@@ -16,7 +16,14 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System(Instant),
-    Manual(Arc<AtomicU64>),
+    Manual(Arc<ManualTime>),
+}
+
+/// Milliseconds that passed, and what the wall shows when none have.
+#[derive(Debug)]
+struct ManualTime {
+    elapsed: AtomicU64,
+    wall: AtomicU64,
 }
 
 impl Clock {
@@ -27,13 +34,21 @@ impl Clock {
 
     /// A clock that stands still until [`Clock::advance`] is called; starts in 2026.
     pub fn manual() -> Self {
-        Self(Source::Manual(Arc::default()))
+        let wall = AtomicU64::new(1_790_000_000_000);
+        Self(Source::Manual(Arc::new(ManualTime { elapsed: AtomicU64::new(0), wall })))
     }
 
     /// Moves a manual clock forward; does nothing to the system's.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual(elapsed) = &self.0 {
-            elapsed.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        if let Source::Manual(time) = &self.0 {
+            time.elapsed.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        }
+    }
+
+    /// Sets what a manual clock's wall shows now, while no time passes; does nothing to the system's.
+    pub fn set_wall(&self, now: UnixMillis) {
+        if let Source::Manual(time) = &self.0 {
+            time.wall.store(now.0.wrapping_sub(time.elapsed.load(Ordering::SeqCst)), Ordering::SeqCst);
         }
     }
 
@@ -44,7 +59,10 @@ impl Clock {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
             }
-            Source::Manual(elapsed) => UnixMillis(1_790_000_000_000 + elapsed.load(Ordering::SeqCst)),
+            Source::Manual(time) => {
+                let (wall, elapsed) = (&time.wall, &time.elapsed);
+                UnixMillis(wall.load(Ordering::SeqCst).wrapping_add(elapsed.load(Ordering::SeqCst)))
+            }
         }
     }
 
@@ -52,7 +70,7 @@ impl Clock {
     pub fn elapsed(&self) -> Duration {
         match &self.0 {
             Source::System(start) => start.elapsed(),
-            Source::Manual(elapsed) => Duration::from_millis(elapsed.load(Ordering::SeqCst)),
+            Source::Manual(time) => Duration::from_millis(time.elapsed.load(Ordering::SeqCst)),
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Config {
     pub rates: RatesConfig,
     /// What else the admin decides.
     pub rules: RulesConfig,
+    /// The gateway for the Smoke app.
+    pub smoke: SmokeConfig,
     /// Settings that stand in the file, as `section.key`: the pages show them and cannot change them.
     #[serde(skip)]
     pub fixed: BTreeSet<String>,
@@ -160,6 +162,24 @@ pub struct RatesConfig {
     pub unauthenticated: Rate,
     /// Failed log-ins, wrong codes and the like from one address.
     pub failures: Rate,
+}
+
+/// The gateway for the Smoke app.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SmokeConfig {
+    /// Whether Smoke clients are let in at the addresses everybody uses.
+    pub shared_port: bool,
+    /// Whether clients that know an ozone may register IDs.
+    pub share_ids: bool,
+    /// Most Smoke IDs.
+    pub max_participants: u64,
+}
+
+impl Default for SmokeConfig {
+    fn default() -> Self {
+        Self { shared_port: true, share_ids: true, max_participants: 1_000 }
+    }
 }
 
 impl Default for ServerConfig {
@@ -325,6 +345,8 @@ impl Config {
         check((1..=365).contains(&self.backup.keep), "backup.keep", "is 1 to 365")?;
         check(self.backup.every_hours <= 8760, "backup.every_hours", "is 0 to 8760")?;
         check((1..=365).contains(&self.rules.invite_days), "rules.invite_days", "is 1 to 365")?;
+        let participants = (1..=10_000).contains(&self.smoke.max_participants);
+        check(participants, "smoke.max_participants", "is 1 to 10000")?;
         let positive = self.listen.handshake_seconds > 0
             && self.listen.header_seconds > 0
             && self.listen.body_seconds > 0;

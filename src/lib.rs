@@ -7,11 +7,12 @@
 //! | [`acme`] | ordering certificates from a public authority |
 //! | [`http`] | the public API, one of the doors |
 //! | [`admin`], [`local_pages`] | the admin pages, another; on loopback after a double-click |
+//! | [`smoke`] | the Smoke app and its servers, another |
 //! | [`control`] | the socket for `momedo admin`, another door |
 //! | [`service`] | the use cases behind all doors |
 //! | [`state`] | what a use case may need |
 //! | [`store`] | SQLite, and nothing else knows it |
-//! | [`hub`], [`sessions`], [`staff_sessions`], [`rates`], [`pending_bundles`], [`previews`], [`activity`], [`uploads`] | who is connected, logged in, and how often: in memory |
+//! | [`hub`], [`smoke_hub`], [`sessions`], [`staff_sessions`], [`rates`], [`pending_bundles`], [`previews`], [`activity`], [`uploads`] | who is connected, logged in, and how often: in memory |
 //! | [`listening`] | the listeners that run |
 //! | [`domain`] | rules without I/O |
 //! | [`config`], [`clock`], [`addresses`], [`data_directory`], [`autostart`] | the surroundings |
@@ -44,6 +45,8 @@ pub mod server;
 pub mod service;
 pub mod sessions;
 pub mod shutdown;
+pub mod smoke;
+pub mod smoke_hub;
 pub mod staff_sessions;
 pub mod state;
 pub mod store;

@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::shutdown::{self, Shutdown, Trigger};
 
@@ -34,8 +34,24 @@ pub struct Listener {
     pub state: ListenerState,
 }
 
+/// What a listener is for.
+#[derive(Debug, Clone)]
+pub enum Purpose {
+    /// Whatever the door recognises.
+    Everything,
+    /// Smoke clients alone.
+    Smoke {
+        /// Whether they must prove who they are.
+        is_private: bool,
+        /// Places that are free.
+        free: Arc<Semaphore>,
+    },
+}
+
 /// What the accept loop is given.
 pub struct Started {
+    /// What it is for.
+    pub purpose: Purpose,
     /// A bound listener.
     pub listener: TcpListener,
     /// When to stop.
@@ -106,14 +122,25 @@ impl Listeners {
         receiver
     }
 
+    /// Hands what is started to whoever takes it from `other`.
+    pub fn start_through(&self, other: &Self) {
+        let sender = other.start.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        *self.start.lock().unwrap_or_else(PoisonError::into_inner) = sender;
+    }
+
     /// Starts a bound listener, adding it or taking the place of one that does not run.
     pub fn run(&self, address: SocketAddr, fixed: bool, bound: TcpListener) {
+        self.run_for(address, fixed, bound, Purpose::Everything);
+    }
+
+    /// The same, for a purpose.
+    pub fn run_for(&self, address: SocketAddr, fixed: bool, bound: TcpListener, purpose: Purpose) {
         let (trigger, stop) = shutdown::channel();
         let (closed, is_closed) = oneshot::channel();
         self.put(Listener { address, fixed, state: ListenerState::Running }, Some((trigger, is_closed)));
         if let Some(start) = &*self.start.lock().unwrap_or_else(PoisonError::into_inner) {
             // The accept loop is gone only when the server stops.
-            let _: Result<_, _> = start.send(Started { listener: bound, stop, closed });
+            let _: Result<_, _> = start.send(Started { purpose, listener: bound, stop, closed });
         }
     }
 

@@ -117,6 +117,9 @@ impl Opened {
             self.app.listeners.run(*address, true, listener);
         }
         crate::service::listeners::start_kept(&self.app).await;
+        crate::service::smoke::directory::reload(&self.app).await?;
+        self.app.smoke.listeners.start_through(&self.app.listeners);
+        crate::service::smoke::listeners::start_kept(&self.app).await;
         crate::service::listeners::refresh_link_address(&self.app).await?;
         if crate::service::set_up::is_needed(&self.app).await? {
             let address = crate::service::administration::administration_address(&self.app).await?;

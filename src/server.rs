@@ -18,9 +18,10 @@ use tokio::task::JoinSet;
 use tower_service::Service;
 
 use crate::http::{self, Connection, plain};
-use crate::listening::Started;
+use crate::listening::{Purpose, Started};
 use crate::rates::network;
 use crate::shutdown::Shutdown;
+use crate::smoke;
 use crate::state::AppState;
 use crate::tls::door::{self, FirstByte, Recognised};
 
@@ -84,7 +85,7 @@ pub async fn run(app: AppState, mut started: mpsc::UnboundedReceiver<Started>, s
 }
 
 async fn accept(door: Arc<Door>, started: Started, alive: mpsc::Sender<std::convert::Infallible>) {
-    let Started { listener, stop: mut stopped, closed } = started;
+    let Started { purpose, listener, stop: mut stopped, closed } = started;
     let mut stop = door.stop.clone();
     loop {
         let accepted = tokio::select! {
@@ -111,9 +112,19 @@ async fn accept(door: Arc<Door>, started: Started, alive: mpsc::Sender<std::conv
             continue;
         };
         let occupied = Arc::new(Occupied { _permit: permit, _counted: counted, _alive: alive.clone() });
-        let door = door.clone();
+        let (door, purpose) = (door.clone(), purpose.clone());
         tokio::spawn(async move {
-            if let Err(error) = serve(&door, stream, address, occupied).await {
+            let served = match purpose {
+                Purpose::Everything => serve(&door, stream, address, occupied).await,
+                Purpose::Smoke { is_private, free } => match free.try_acquire_owned() {
+                    Ok(place) => serve_smoke(&door, stream, is_private, (occupied, place)).await,
+                    Err(_) => {
+                        tracing::warn!("a Smoke listener has all its clients: one was refused");
+                        Ok(())
+                    }
+                },
+            };
+            if let Err(error) = served {
                 tracing::debug!(%error, "a connection ended early");
             }
         });
@@ -216,15 +227,32 @@ async fn serve(
             result.map_err(std::io::Error::other)
         }
         Recognised::Checked => Ok(()),
-        Recognised::Smoke => {
-            tracing::debug!("a Smoke client connected; the gateway is not there yet");
-            Ok(())
+        Recognised::Smoke(stream) => {
+            if !door.app.config().smoke.shared_port {
+                return Ok(());
+            }
+            let _occupied = occupied;
+            smoke::serve_client(&door.app, stream, smoke::Access::Public, door.stop.clone()).await
         }
         Recognised::Neighbour => {
             tracing::debug!("a neighbour connected; federation is not there yet");
             Ok(())
         }
     }
+}
+
+/// Serves a client of a listener for Smoke alone, which occupies its places until it ends.
+async fn serve_smoke(
+    door: &Door,
+    stream: TcpStream,
+    is_private: bool,
+    _places: (Arc<Occupied>, OwnedSemaphorePermit),
+) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let handshake = Duration::from_secs(door.app.config().listen.handshake_seconds);
+    let stream = door::accept_smoke(stream, &door.certificates, handshake).await?;
+    let access = if is_private { smoke::Access::Private } else { smoke::Access::Public };
+    smoke::serve_client(&door.app, stream, access, door.stop.clone()).await
 }
 
 /// Answers every request of one connection through the router.

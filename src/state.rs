@@ -22,6 +22,7 @@ use crate::previews::Previews;
 use crate::rates::Rates;
 use crate::sessions::Sessions;
 use crate::shutdown::Trigger;
+use crate::smoke_hub::SmokeHub;
 use crate::staff_sessions::StaffSessions;
 use crate::store::Store;
 use crate::tls::Certificates;
@@ -48,6 +49,10 @@ pub struct App {
     pub pending_bundles: PendingBundles,
     /// Certificates in force.
     pub certificates: Certificates,
+    /// Who is connected with the Smoke app.
+    pub smoke: SmokeHub,
+    /// One at a time reads what Smoke frames are recognised by.
+    pub smoke_reload: tokio::sync::Mutex<()>,
     /// The identity key.
     pub identity: RsaPrivateKey,
     /// Fingerprint of the identity key.
@@ -110,6 +115,8 @@ impl App {
             device_links: DeviceLinks::default(),
             pending_bundles: PendingBundles::default(),
             certificates,
+            smoke: SmokeHub::default(),
+            smoke_reload: tokio::sync::Mutex::default(),
             identity,
             fingerprint,
             staff_sessions: StaffSessions::default(),

@@ -107,6 +107,7 @@ pub(super) async fn change(Form(session, form): Form<RulesForm>) -> Response {
         messages_per_minute: form.messages_per_minute,
         backup_every_hours: form.backup_every_hours,
         backup_keep: form.backup_keep,
+        ..Rules::default()
     };
     match rules::change(app, &session.admin, rules).await {
         Ok(()) => {

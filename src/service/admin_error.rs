@@ -150,6 +150,9 @@ pub enum AdminError {
     /// The order failed.
     #[error("no certificate was obtained: {0}")]
     NoCertificate(String),
+    /// About Smoke.
+    #[error(transparent)]
+    Smoke(#[from] super::smoke::SmokeError),
 }
 
 impl AdminError {
@@ -205,6 +208,7 @@ impl AdminError {
             Self::AcmeOff => "acme-off",
             Self::NotListening => "not-listening",
             Self::NoCertificate(_) => "no-certificate",
+            Self::Smoke(error) => error.word(),
         }
     }
 

@@ -59,6 +59,16 @@ pub enum Action {
     ReportClosed,
     ReportReopened,
     ServerStopped,
+    SmokeParticipantAdded,
+    SmokeParticipantChanged,
+    SmokeParticipantRemoved,
+    SmokeKeysApproved,
+    SmokeKeysForgotten,
+    SmokeOzoneAdded,
+    SmokeOzoneRemoved,
+    SmokeNeighbourAdded,
+    SmokeNeighbourChanged,
+    SmokeNeighbourRemoved,
 }
 
 impl Action {
@@ -112,6 +122,16 @@ impl Action {
         Self::ReportClosed,
         Self::ReportReopened,
         Self::ServerStopped,
+        Self::SmokeParticipantAdded,
+        Self::SmokeParticipantChanged,
+        Self::SmokeParticipantRemoved,
+        Self::SmokeKeysApproved,
+        Self::SmokeKeysForgotten,
+        Self::SmokeOzoneAdded,
+        Self::SmokeOzoneRemoved,
+        Self::SmokeNeighbourAdded,
+        Self::SmokeNeighbourChanged,
+        Self::SmokeNeighbourRemoved,
     ];
 
     /// The word in the table and in exports.
@@ -165,6 +185,16 @@ impl Action {
             Self::ReportClosed => "report-closed",
             Self::ReportReopened => "report-reopened",
             Self::ServerStopped => "server-stopped",
+            Self::SmokeParticipantAdded => "smoke-participant-added",
+            Self::SmokeParticipantChanged => "smoke-participant-changed",
+            Self::SmokeParticipantRemoved => "smoke-participant-removed",
+            Self::SmokeKeysApproved => "smoke-keys-approved",
+            Self::SmokeKeysForgotten => "smoke-keys-forgotten",
+            Self::SmokeOzoneAdded => "smoke-ozone-added",
+            Self::SmokeOzoneRemoved => "smoke-ozone-removed",
+            Self::SmokeNeighbourAdded => "smoke-neighbour-added",
+            Self::SmokeNeighbourChanged => "smoke-neighbour-changed",
+            Self::SmokeNeighbourRemoved => "smoke-neighbour-removed",
         }
     }
 }

@@ -32,6 +32,7 @@ pub mod registration;
 pub mod reports;
 pub mod rules;
 pub mod set_up;
+pub mod smoke;
 pub mod upkeep;
 
 pub use admin_error::AdminError;

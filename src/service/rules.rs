@@ -41,6 +41,10 @@ pub struct Rules {
     pub backup_every_hours: Option<u64>,
     /// How many backups are kept.
     pub backup_keep: Option<u64>,
+    /// Whether Smoke clients are let in at the addresses everybody uses.
+    pub smoke_shared_port: Option<bool>,
+    /// Whether Smoke clients that know an ozone may register IDs.
+    pub smoke_share_ids: Option<bool>,
 }
 
 impl Rules {
@@ -77,6 +81,12 @@ impl Rules {
         if let Some(keep) = self.backup_keep.filter(|_| free("backup.keep")) {
             config.backup.keep = usize::try_from(keep).unwrap_or(usize::MAX);
         }
+        if let Some(lets_in) = self.smoke_shared_port.filter(|_| free("smoke.shared_port")) {
+            config.smoke.shared_port = lets_in;
+        }
+        if let Some(may_share) = self.smoke_share_ids.filter(|_| free("smoke.share_ids")) {
+            config.smoke.share_ids = may_share;
+        }
         config
     }
 
@@ -91,6 +101,8 @@ impl Rules {
             ("rates.messages", self.messages_per_minute.is_some()),
             ("backup.every_hours", self.backup_every_hours.is_some()),
             ("backup.keep", self.backup_keep.is_some()),
+            ("smoke.shared_port", self.smoke_shared_port.is_some()),
+            ("smoke.share_ids", self.smoke_share_ids.is_some()),
         ];
         if let Some((setting, _)) =
             given.iter().find(|(setting, given)| *given && config.fixed.contains(*setting))
@@ -141,6 +153,8 @@ impl Rules {
         take(&mut self.messages_per_minute, change.messages_per_minute);
         take(&mut self.backup_every_hours, change.backup_every_hours);
         take(&mut self.backup_keep, change.backup_keep);
+        take(&mut self.smoke_shared_port, change.smoke_shared_port);
+        take(&mut self.smoke_share_ids, change.smoke_share_ids);
     }
 
     /// What changes, for the log; never a secret.

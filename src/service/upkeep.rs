@@ -23,6 +23,7 @@ pub async fn expire(app: &App) -> Result<u64, ServiceError> {
     } else {
         0
     };
+    let expired = expired + super::smoke::mail::expire(app).await?;
     if let Some(since) = now.0.checked_sub(Tick(0).plus_days(PARK_AFTER_DAYS).0).map(Tick) {
         let parked = app.store.read(move |tx| tx.unseen_devices(since)).await?;
         for device in parked {

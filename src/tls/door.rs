@@ -56,7 +56,7 @@ pub enum Recognised {
     /// HTTP/1.1, from a browser, a native client or a script.
     Http1(Prefixed<TlsStream<TcpStream>>, Exporter),
     /// A Smoke or Spot-On client.
-    Smoke,
+    Smoke(Prefixed<TlsStream<TcpStream>>),
     /// A neighbour server.
     Neighbour,
     /// A public authority that checks a name; it has its answer.
@@ -105,23 +105,32 @@ pub async fn recognise(
     if protocols.is_some() {
         return Ok(Recognised::Http1(Prefixed::new(Vec::new(), tls), exporter));
     }
-    match tokio::time::timeout(SILENCE_MEANS_SMOKE, greeting(&mut tls)).await {
-        Err(_) => Ok(Recognised::Smoke),
-        Ok(read) => {
-            let read = read?;
-            if read.starts_with(SMOKE_GREETING) {
-                Ok(Recognised::Smoke)
-            } else {
-                Ok(Recognised::Http1(Prefixed::new(read, tls), exporter))
-            }
-        }
-    }
+    let mut read = Vec::new();
+    let greeted = tokio::time::timeout(SILENCE_MEANS_SMOKE, greeting(&mut tls, &mut read)).await;
+    let is_silent = greeted.is_err() && SMOKE_GREETING.starts_with(&read);
+    greeted.unwrap_or(Ok(()))?;
+    let is_smoke = is_silent || read.starts_with(SMOKE_GREETING);
+    let stream = Prefixed::new(read, tls);
+    Ok(if is_smoke { Recognised::Smoke(stream) } else { Recognised::Http1(stream, exporter) })
+}
+
+/// Shakes hands with a client of a listener for Smoke alone, whatever protocols it names.
+///
+/// # Errors
+/// What TLS or the socket says.
+pub async fn accept_smoke(
+    stream: TcpStream,
+    certificates: &Certificates,
+    handshake: Duration,
+) -> io::Result<TlsStream<TcpStream>> {
+    let acceptor = tokio_rustls::TlsAcceptor::from(certificates.fixed.clone());
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    tokio::time::timeout(handshake, acceptor.accept(stream)).await.map_err(late)?
 }
 
 /// Reads until it is clear whether the greeting is Smoke's.
-async fn greeting(tls: &mut TlsStream<TcpStream>) -> io::Result<Vec<u8>> {
-    let mut read = Vec::new();
-    while read.len() < SMOKE_GREETING.len() && SMOKE_GREETING.starts_with(&read) {
+async fn greeting(tls: &mut TlsStream<TcpStream>, read: &mut Vec<u8>) -> io::Result<()> {
+    while read.len() < SMOKE_GREETING.len() && SMOKE_GREETING.starts_with(read) {
         let mut buffer = [0; 64];
         let count = tls.read(&mut buffer).await?;
         if count == 0 {
@@ -129,7 +138,7 @@ async fn greeting(tls: &mut TlsStream<TcpStream>) -> io::Result<Vec<u8>> {
         }
         read.extend_from_slice(&buffer[..count]);
     }
-    Ok(read)
+    Ok(())
 }
 
 fn exporter(tls: &TlsStream<TcpStream>) -> Exporter {

@@ -35,6 +35,8 @@ mod receiving;
 mod registration;
 mod restoring;
 mod revoking;
+mod smoke;
+mod smoke_client;
 mod start;
 mod stream;
 mod tour;

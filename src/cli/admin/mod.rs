@@ -6,6 +6,7 @@ mod certificate;
 mod chat;
 mod class;
 mod participant;
+mod smoke;
 mod surroundings;
 
 use std::path::PathBuf;
@@ -73,6 +74,9 @@ pub(super) enum Admin {
     /// Accounts of the admin pages
     #[command(subcommand)]
     Account(surroundings::Account),
+    /// The gateway for the Smoke app: participants, ozones, listeners and neighbours
+    #[command(subcommand)]
+    Smoke(smoke::Smoke),
     /// Show the rules, or change some
     Rules(surroundings::ChangeRules),
     /// Show what admins did, newest first
@@ -196,6 +200,7 @@ impl Admin {
             Self::Autostart(command) => command.run(),
             Self::Certificate(command) => command.run(),
             Self::Account(command) => command.run(),
+            Self::Smoke(command) => command.run(),
             Self::Rules(command) => command.run(),
             Self::Log { common, search, limit } => {
                 common.print(AdminRequest::Log { search, limit }, &["at", "account", "action", "subject"])

@@ -142,6 +142,12 @@ pub(in crate::cli) struct ChangeRules {
     /// How many backups are kept
     #[arg(long)]
     backup_keep: Option<u64>,
+    /// Whether Smoke clients are let in at the addresses everybody uses
+    #[arg(long, value_name = "true|false")]
+    smoke_shared_port: Option<bool>,
+    /// Whether Smoke clients that know an ozone may register IDs by themselves
+    #[arg(long, value_name = "true|false")]
+    smoke_share_ids: Option<bool>,
 }
 
 impl ChangeRules {
@@ -157,6 +163,8 @@ impl ChangeRules {
             messages_per_minute: self.messages_per_minute,
             backup_every_hours: self.backup_every_hours,
             backup_keep: self.backup_keep,
+            smoke_shared_port: self.smoke_shared_port,
+            smoke_share_ids: self.smoke_share_ids,
         };
         let request = AdminRequest::Rules { change };
         if self.common.json {

@@ -3,6 +3,7 @@
 //! Every request goes through the same use cases as the admin pages.
 
 mod request;
+mod smoke;
 
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::invite::{InviteCode, InviteLink};
@@ -14,6 +15,7 @@ pub use request::{
     AccountRequest, AdminRequest, CertificateRequest, ChatRequest, ClassRequest, ListenerRequest,
     ParticipantRequest, Password,
 };
+pub use smoke::SmokeRequest;
 
 use super::audit::Action;
 use super::backup::{self, Backup, BackupRequest, BackupStatus};
@@ -124,6 +126,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
                 "invite_days": config.rules.invite_days,
                 "messages_per_minute": config.rates.messages.per_minute,
                 "backup_every_hours": config.backup.every_hours, "backup_keep": config.backup.keep,
+                "smoke_shared_port": config.smoke.shared_port, "smoke_share_ids": config.smoke.share_ids,
             }))
         }
         AdminRequest::Participant(request) => participant(app, admin, request).await,
@@ -138,6 +141,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
         AdminRequest::Listener(request) => listener(app, admin, request).await,
         AdminRequest::Account(request) => account(app, admin, request).await,
         AdminRequest::Certificate(request) => certificate(app, admin, request).await,
+        AdminRequest::Smoke(request) => smoke::execute(app, admin, request).await,
         AdminRequest::Backup(request) => {
             let makes = matches!(request, BackupRequest::Now);
             let backups = backup::execute(app, request).await?;

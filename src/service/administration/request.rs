@@ -73,6 +73,8 @@ pub enum AdminRequest {
     Account(AccountRequest),
     /// The certificate in force.
     Certificate(CertificateRequest),
+    /// The Smoke gateway.
+    Smoke(super::SmokeRequest),
     /// Makes, lists or verifies backups.
     Backup(BackupRequest),
     /// What admins did, newest first.

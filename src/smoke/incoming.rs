@@ -1,0 +1,208 @@
+//! What is done with a frame: typed ones are for this server; of any other it is found out what it is.
+
+use std::sync::Arc;
+
+use momedo_smoke::destination::{Addressed, Identity};
+use momedo_smoke::frame::{self, Frame, Kind, MAX_FRAME_BYTES};
+use momedo_smoke::recognition::{Recognised, Search};
+
+use super::connection::{Connection, Peer};
+use crate::service::ServiceError;
+use crate::service::smoke::{keys, mail};
+use crate::smoke_hub::Novelty;
+
+/// Up to this many blocks a full search is done where it is; a longer one off the async threads.
+const SHORT_SEARCH: u64 = 1_000;
+
+/// The least a frame costs, in blocks: cutting, decoding and queues are work, too.
+const FRAME_PRICE: u64 = 200;
+
+/// What a key bundle's checks cost, in blocks: two signatures, and an ID derived from its keys.
+const BUNDLE_PRICE: u64 = 20_000;
+
+/// How often a busy store is asked again to keep a message.
+const TRIES: u32 = 20;
+
+impl Connection<'_> {
+    /// Does what a frame asks for; what cannot be understood is ignored.
+    pub(super) async fn handle(&mut self, bytes: Vec<u8>) {
+        let frame = Frame::read(&bytes);
+        self.pay(FRAME_PRICE + bytes.len() as u64 / 128).await;
+        if self.socket.outgoing().is_locked() {
+            if frame.kind == Some(Kind::Response) {
+                self.authenticate(frame.body).await;
+                if !self.socket.outgoing().is_locked() {
+                    self.trust();
+                }
+            }
+            return;
+        }
+        match frame.kind {
+            Some(kind @ (Kind::Capabilities | Kind::Identity | Kind::Identities | Kind::Unsolicited)) => {
+                // A neighbour says these about itself as a client, which it is not here.
+                if self.peer == Peer::Client {
+                    self.introduce(kind, frame.body);
+                }
+            }
+            Some(Kind::Challenge | Kind::Response) => {}
+            Some(Kind::Other) | None => {
+                if let Some(addressed) = Addressed::read(frame.body) {
+                    self.payload(addressed, &bytes).await;
+                }
+            }
+        }
+    }
+
+    /// It speaks the protocol, so it may send large frames.
+    fn trust(&mut self) {
+        self.frames.set_limit(MAX_FRAME_BYTES);
+    }
+
+    fn introduce(&mut self, kind: Kind, body: &[u8]) {
+        let now = self.now();
+        match kind {
+            Kind::Identity => {
+                let Some(identity) = frame::identity(body) else { return };
+                self.socket.announce(identity, now);
+                self.hints.announce(identity);
+            }
+            Kind::Identities => {
+                let Some(identities) = frame::identities(body) else { return };
+                identities.iter().take(64).for_each(|identity| self.hints.announce(*identity));
+                self.socket.replace_identities(identities, now);
+            }
+            Kind::Unsolicited => self.socket.take_everything(),
+            _ => {}
+        }
+        self.trust();
+    }
+
+    async fn payload(&mut self, addressed: Addressed, frame: &[u8]) {
+        let novelty = self.app.smoke.look(addressed.bytes(), self.socket.number(), self.now());
+        if novelty == Novelty::Duplicate {
+            return;
+        }
+        let (addressed, recognised) = self.recognise(addressed).await;
+        let is_new = novelty == Novelty::New;
+        match recognised {
+            Some(Recognised::Request { stream, plain }) => {
+                self.trust();
+                // A repeated request is a captured one, or one that was answered.
+                if is_new {
+                    self.request(stream, &plain, frame).await;
+                }
+            }
+            Some(Recognised::OfflineCopy { participant }) => {
+                self.trust();
+                self.hint(participant);
+                if is_new && let Some((body, _)) = addressed.parts() {
+                    self.keep(participant, body.to_vec()).await;
+                }
+            }
+            Some(Recognised::Keys { identity, plain, .. }) => {
+                self.trust();
+                self.hints.note(identity);
+                if is_new {
+                    self.pay(BUNDLE_PRICE).await;
+                    if let Err(error) = keys::publish(self.app, &plain).await {
+                        tracing::warn!(%error, "a Smoke key bundle could not be kept");
+                    }
+                }
+                self.echo(Some(&identity), frame);
+            }
+            Some(Recognised::Addressed { identity }) => {
+                self.trust();
+                self.hints.note(identity);
+                self.echo(Some(&identity), frame);
+            }
+            None => self.echo(None, frame),
+        }
+    }
+
+    /// Finds out what a payload is. Looking where this connection wrote before is quick; a full search is paid
+    /// for first, and done elsewhere when it is long.
+    async fn recognise(&mut self, addressed: Addressed) -> (Addressed, Option<Recognised>) {
+        let app = self.app;
+        let directory = app.smoke.directory();
+        let now_millis = app.clock.now().0;
+        let (quick_price, full_price, live, found) = {
+            let Some(parts) = addressed.parts() else { return (addressed, None) };
+            let search = if addressed.is_fire() {
+                Search::of_fire(&directory, parts)
+            } else {
+                Search::new(&directory, &self.hints, parts, now_millis)
+            };
+            let live = app.smoke.live_identities(self.now());
+            let found = search.quick(&self.hints);
+            (search.quick_price(&self.hints), search.full_price(live.len()), live, found)
+        };
+        self.pay(quick_price).await;
+        if found.is_some() {
+            return (addressed, found);
+        }
+        self.pay(full_price).await;
+        let hints = std::mem::take(&mut self.hints);
+        let search_all = move || {
+            let found = addressed.parts().and_then(|parts| {
+                let search = if addressed.is_fire() {
+                    Search::of_fire(&directory, parts)
+                } else {
+                    Search::new(&directory, &hints, parts, now_millis)
+                };
+                search.full(&live)
+            });
+            (addressed, hints, found)
+        };
+        let (addressed, hints, found) = if full_price <= SHORT_SEARCH {
+            search_all()
+        } else {
+            let permit = app.smoke.searches.clone().acquire_owned().await;
+            let searched = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                search_all()
+            });
+            // It ends early only with the runtime.
+            let Ok(searched) = searched.await else { return std::future::pending().await };
+            searched
+        };
+        self.hints = hints;
+        (addressed, found)
+    }
+
+    /// The next frame of this connection most likely goes to the same participant.
+    fn hint(&mut self, participant: i64) {
+        let directory = self.app.smoke.directory();
+        let found = directory.participants().iter().find(|one| one.number == participant);
+        if let Some(found) = found {
+            self.hints.note(found.identity);
+        }
+    }
+
+    /// Keeps an offline copy; the next frame is read once it is on disk.
+    async fn keep(&mut self, participant: i64, body: Vec<u8>) {
+        if let Err(wait) = self.copies.take(self.now()) {
+            // Nothing is lost: the client waits, and its next bytes with it.
+            tokio::time::sleep(wait).await;
+        }
+        for attempt in 1..=TRIES {
+            match mail::keep(self.app, participant, body.clone()).await {
+                Ok(kept) => {
+                    tracing::debug!(?kept, "an offline copy");
+                    return;
+                }
+                Err(ServiceError::Busy) if attempt < TRIES => {
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "an offline copy could not be kept");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Passes a frame on to whom it concerns.
+    pub(super) fn echo(&self, destination: Option<&Identity>, frame: &[u8]) {
+        self.app.smoke.echo(self.socket.number(), destination, &Arc::from(frame), self.now());
+    }
+}

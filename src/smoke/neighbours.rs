@@ -1,0 +1,207 @@
+//! Connections to other servers of the Smoke world, made from here and kept.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+use momedo_smoke::frame;
+
+use super::Access;
+use super::connection::{Connection, Peer};
+use crate::service::smoke::neighbours::{self, NeighbourKind};
+use crate::shutdown::Shutdown;
+use crate::smoke_hub::LinkState;
+use crate::state::AppState;
+use crate::store::SmokeNeighbourRow;
+
+/// Time to connect and shake hands.
+const CONNECT: Duration = Duration::from_secs(20);
+
+/// Pauses between two tries.
+const FIRST_PAUSE: Duration = Duration::from_secs(4);
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+
+/// A connection that stood this long was a good one.
+const GOOD: Duration = Duration::from_secs(60);
+
+struct Link {
+    row: SmokeNeighbourRow,
+    task: JoinHandle<()>,
+}
+
+/// Keeps a connection to every enabled neighbour until `stop` is raised.
+pub async fn keep_connections(app: AppState, mut stop: Shutdown) {
+    let mut links: HashMap<i64, Link> = HashMap::new();
+    loop {
+        match neighbours::kept(&app).await {
+            Ok(rows) => settle(&app, &stop, &mut links, rows),
+            Err(error) => tracing::warn!(%error, "the Smoke neighbours cannot be read"),
+        }
+        tokio::select! {
+            () = app.smoke.neighbours_changed.notified() => {}
+            () = stop.requested() => break,
+        }
+    }
+    for (_, link) in links {
+        // Each hears the signal, too, and ends by itself.
+        let _: Result<_, _> = link.task.await;
+    }
+}
+
+fn settle(app: &AppState, stop: &Shutdown, links: &mut HashMap<i64, Link>, rows: Vec<SmokeNeighbourRow>) {
+    let wanted: HashMap<i64, SmokeNeighbourRow> =
+        rows.into_iter().filter(|row| row.is_enabled).map(|row| (row.number, row)).collect();
+    links.retain(|number, link| {
+        // A pin that was set meanwhile is no change; one that was forgotten is.
+        let stays =
+            wanted.get(number).is_some_and(|row| row.certificate.is_some() || link.row.certificate.is_none());
+        let was_changed = app.smoke.link(*number) == Some(LinkState::CertificateChanged)
+            && wanted.get(number).is_some_and(|row| row.certificate.is_none());
+        let keeps = stays && !was_changed;
+        if !keeps {
+            link.task.abort();
+            app.smoke.set_link(*number, None);
+        }
+        keeps
+    });
+    for (number, row) in wanted {
+        links.entry(number).or_insert_with(|| Link {
+            task: tokio::spawn(keep_one(app.clone(), row.clone(), stop.clone())),
+            row,
+        });
+    }
+}
+
+/// Connects again and again.
+async fn keep_one(app: AppState, mut row: SmokeNeighbourRow, mut stop: Shutdown) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        app.smoke.set_link(row.number, Some(LinkState::Connecting));
+        let begun = tokio::time::Instant::now();
+        let ended = connect(&app, &mut row, stop.clone()).await;
+        let state = match ended {
+            Ok(()) => LinkState::Failed("the neighbour closed the connection".into()),
+            Err(Failure::CertificateChanged) => LinkState::CertificateChanged,
+            Err(Failure::Other(error)) => LinkState::Failed(error.to_string()),
+        };
+        tracing::debug!(?state, "a connection to a Smoke neighbour ended");
+        app.smoke.set_link(row.number, Some(state));
+        pause = if begun.elapsed() >= GOOD { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.requested() => return,
+        }
+    }
+}
+
+enum Failure {
+    CertificateChanged,
+    Other(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let changed =
+            error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some_and(|inner| {
+                *inner == rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)
+            });
+        if changed { Self::CertificateChanged } else { Self::Other(error) }
+    }
+}
+
+async fn connect(app: &AppState, row: &mut SmokeNeighbourRow, stop: Shutdown) -> Result<(), Failure> {
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let shaken = async {
+        let stream = TcpStream::connect(&row.address).await?;
+        stream.set_nodelay(true)?;
+        let config = tls_config(row.certificate.clone()).map_err(io::Error::other)?;
+        // Nobody looks at the name; an address is one that is never sent.
+        let nobody = ServerName::from(std::net::IpAddr::from([127, 0, 0, 1]));
+        TlsConnector::from(Arc::new(config)).connect(nobody, stream).await
+    };
+    let stream = tokio::time::timeout(CONNECT, shaken).await.map_err(late)??;
+    if row.certificate.is_none() {
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let shown = shown.ok_or_else(|| io::Error::other("the neighbour shows no certificate"))?.to_vec();
+        // Before anything is exchanged.
+        neighbours::pin(app, row.number, shown.clone()).await.map_err(io::Error::other)?;
+        row.certificate = Some(shown);
+    }
+    app.smoke.set_link(row.number, Some(LinkState::Connected));
+    let kind = NeighbourKind::of(&row.kind);
+    let connection = Connection::new(app, Peer::Neighbour(kind), Access::Public);
+    if kind == NeighbourKind::SmokeStack {
+        // "Send me everything"; a pure relay would only pass it on.
+        connection.socket.outgoing().push_answer(Arc::from(frame::typed("0096", "dHJ1ZQ==")));
+    }
+    Ok(connection.serve(stream, stop).await?)
+}
+
+fn tls_config(pinned: Option<Vec<u8>>) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = PinnedOnFirstUse { pinned, provider: provider.clone() };
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
+}
+
+/// Takes exactly the pinned certificate, or any where none is pinned yet. That the other end holds its key is
+/// checked as always.
+#[derive(Debug)]
+struct PinnedOnFirstUse {
+    pinned: Option<Vec<u8>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for PinnedOnFirstUse {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match &self.pinned {
+            Some(pinned) if pinned[..] != end_entity[..] => {
+                Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+            }
+            _ => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

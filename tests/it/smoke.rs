@@ -1,0 +1,189 @@
+//! The Smoke gateway from outside: two simulated clients, a killed server, private listeners, echo, neighbours.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use momedo_smoke::key_stream::KeyStream;
+use momedo_smoke::mac::MacKey;
+use momedo_smoke::random;
+use momedo_smoke::smoke_id::SmokeId;
+use serde_json::Value;
+
+use crate::harness::{Inside, PATIENCE, Server, text};
+use crate::smoke_client::{
+    SmokeClient, SmokeUser, addressed, body, exchange, key_request, offline_copy, passed_on, payload,
+    share_request, typed, unknown_frame,
+};
+
+const OZONE: &str = "Hafenlaterne 7b";
+
+fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// A `momedo admin smoke` command with its lines.
+fn smoke(server: &Server, arguments: &[&str]) -> Vec<Value> {
+    server.json(&[&["admin", "smoke"], arguments, &["--data-dir", "data", "--json"]].concat())
+}
+
+fn participant(server: &Server, id: &SmokeId) -> Value {
+    smoke(server, &["participant", "list", "--search", id.as_str()]).remove(0)
+}
+
+/// Waits until what the server lists about somebody is so.
+async fn until(server: &Server, id: &SmokeId, field: &str, expected: Value) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while participant(server, id)[field] != expected {
+        assert!(tokio::time::Instant::now() < deadline, "{field} never becomes {expected}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn mail_outlives_a_killed_server_from_key_deposit_to_read_notice() {
+    let mut server = Server::start();
+    let (ada, ben) = (SmokeUser::stored(0), SmokeUser::stored(1));
+    assert_eq!(smoke(&server, &["ozone", "add", OZONE])[0]["ozone"], OZONE);
+    let added = smoke(&server, &["participant", "add", ben.id.as_str(), "--name", "Ben"]);
+    assert_eq!((&added[0]["id"], &added[0]["name"]), (&ben.id.as_str().into(), &"Ben".into()));
+    // Ada introduces herself: whoever knows the ozone may.
+    let mut ada_line =
+        SmokeClient::try_connect(&server.address, &rustls::version::TLS12).await.unwrap().greeted().await;
+    let first_certificate = ada_line.certificate.clone();
+    ada_line.announce(&ada.id.routing_identity()).await;
+    let temporary = random::<8>();
+    ada_line.send(&share_request(OZONE, &ada.id, &temporary, now())).await;
+    let confirmation = payload(&ada_line.next().await);
+    let (sealed, tag) = confirmation.split_at(confirmation.len() - 64);
+    assert_eq!(MacKey::new(&ada.id.routing_identity()).tag(sealed), tag);
+    let plain = KeyStream::of_ozone(OZONE).open(sealed).unwrap();
+    assert_eq!((plain[0], &plain[9..48], &plain[48..]), (3, &ada.id.as_bytes()[..], &temporary[..]));
+    // Both publish their keys.
+    let mut ben_line = SmokeClient::connect(&server.address).await;
+    ben_line.announce(&ben.id.routing_identity()).await;
+    ada_line.send(&ada.key_bundle(&ada.id, &ada.id, now())).await;
+    ben_line.send(&ben.key_bundle(&ben.id, &ben.id, now())).await;
+    until(&server, &ada.id, "keys", "bound".into()).await;
+    until(&server, &ben.id, "keys", "bound".into()).await;
+    // Ben asks for Ada's.
+    ben_line.send(&key_request(OZONE, &ben.id, &ada.id, now())).await;
+    let bundle = payload(&ben_line.next().await);
+    let plain = KeyStream::of_id(&ben.id).open(&bundle[..bundle.len() - 64]).unwrap();
+    let lines = text(&plain);
+    let lines: Vec<&str> = lines.split('\n').collect();
+    assert_eq!(lines.len(), 7);
+    assert_eq!(lines[3], crate::smoke_client::base64(&ada.encryption_key()));
+    drop(ben_line);
+    // Ben is away; Ada writes twice, then the server is killed.
+    let bodies = [body(), body()];
+    for body in &bodies {
+        ada_line.send(&offline_copy(body, OZONE, &ben.id, now())).await;
+    }
+    until(&server, &ben.id, "waiting", 2.into()).await;
+    server.kill();
+    server.launch();
+    let mut ben_line = SmokeClient::connect(&server.address).await;
+    assert_eq!(ben_line.certificate, first_certificate, "Smoke pins the certificate for ever");
+    let retrieval_identity = random::<64>();
+    // The request comes before the announcement of its identity, as the app does it.
+    ben_line.send(&ben.retrieval(OZONE, &retrieval_identity, now())).await;
+    ben_line.announce(&retrieval_identity).await;
+    for body in &bodies {
+        let released = payload(&ben_line.next().await);
+        let tag = MacKey::new(&retrieval_identity).tag(body);
+        assert_eq!(released, [&body[..], &tag].concat());
+    }
+    // Only what was read is gone, and Ada cannot say so for him.
+    let mut ada_line = SmokeClient::connect(&server.address).await;
+    let mut watcher = SmokeClient::connect(&server.address).await;
+    let foreign = ada.read_notice(OZONE, &bodies[0], now());
+    let (answers, passed) = exchange(&mut ada_line, &mut watcher, &[&foreign]).await;
+    assert!(answers.is_empty() && passed.is_empty());
+    assert_eq!(participant(&server, &ben.id)["waiting"], 2);
+    ben_line.send(&ben.read_notice(OZONE, &bodies[0], now())).await;
+    until(&server, &ben.id, "waiting", 1.into()).await;
+    server.kill();
+    server.launch();
+    assert_eq!(participant(&server, &ben.id)["waiting"], 1);
+    // Sent again, a message that was read does not come back.
+    let mut ada_line = SmokeClient::connect(&server.address).await;
+    let mut watcher = SmokeClient::connect(&server.address).await;
+    let again = offline_copy(&bodies[0], OZONE, &ben.id, now());
+    let (_, passed) = exchange(&mut ada_line, &mut watcher, &[&again]).await;
+    assert!(passed.is_empty(), "an offline copy is not echoed");
+    assert_eq!(participant(&server, &ben.id)["waiting"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_listener_opens_only_to_registered_keys() {
+    let inside = Inside::start().await;
+    let server = &inside.server;
+    let now = || inside.clock.now().0;
+    smoke(server, &["ozone", "add", OZONE]);
+    let (ada, stranger) = (SmokeUser::stored(0), SmokeUser::stored(1));
+    smoke(server, &["participant", "add", ada.id.as_str(), "--name", "Ada"]);
+    let mut public = SmokeClient::connect(&server.address).await;
+    public.send(&ada.key_bundle(&ada.id, &ada.id, now())).await;
+    until(server, &ada.id, "keys", "bound".into()).await;
+    let listener = smoke(server, &["listener", "add", "127.0.0.1:0", "--private", "--max-clients", "2"]);
+    assert_eq!((&listener[0]["private"], &listener[0]["max_clients"]), (&true.into(), &2.into()));
+    let address = listener[0]["address"].as_str().unwrap().to_owned();
+
+    let mut locked = SmokeClient::connect_silently(&address).await;
+    let mut opened = SmokeClient::connect_silently(&address).await;
+    let (first, other) = (locked.next().await, opened.next().await);
+    assert_ne!(first, other);
+    let third = SmokeClient::try_connect(&address, &rustls::version::TLS13).await;
+    assert!(third.is_err(), "a full listener takes nobody");
+
+    opened.send(&ada.response(&other)).await;
+    let passed = passed_on(&mut opened, &mut public, &[]).await;
+    assert!(passed.is_empty());
+    // Everything a client may want before it is let in, and answers that are none: another's keys, an answer to
+    // another challenge, and one that would have been right, once the challenge is spent.
+    let attempts = [stranger.response(&first), ada.response(&other), ada.response(&first)];
+    for attempt in &attempts {
+        locked.send(attempt).await;
+    }
+    for frame in [typed("0096", "dHJ1ZQ=="), ada.retrieval(OZONE, &random(), now()), unknown_frame()] {
+        locked.send(&frame).await;
+    }
+    let last = unknown_frame();
+    public.send(&last).await;
+    assert!(opened.until(&last).await.is_empty());
+    assert_eq!(smoke(server, &["status"])[0]["not_authenticated"], 1);
+    // What comes next to the locked one is a new challenge and nothing else; the right answer opens.
+    inside.clock.advance(Duration::from_secs(10));
+    let renewed = locked.any().await.unwrap();
+    assert_ne!(renewed, first);
+    locked.send(&ada.response(&renewed)).await;
+    assert!(passed_on(&mut locked, &mut public, &[]).await.is_empty());
+    assert_eq!(smoke(server, &["status"])[0]["not_authenticated"], 0);
+    let for_both = unknown_frame();
+    public.send(&for_both).await;
+    assert!(locked.until(&for_both).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_unknown_frame_reaches_the_others_once_and_not_its_sender() {
+    let server = Server::start();
+    let listener = smoke(&server, &["listener", "add", "127.0.0.1:0"]);
+    let other_door = listener[0]["address"].as_str().unwrap();
+    let mut sender = SmokeClient::connect(&server.address).await;
+    let mut watcher = SmokeClient::connect(&server.address).await;
+    let mut elsewhere = SmokeClient::connect(other_door).await;
+    let mut filtered = SmokeClient::connect(other_door).await;
+    let identity = random::<64>();
+    filtered.announce(&identity).await;
+    let (frame, for_filtered) = (unknown_frame(), addressed(&body(), &identity));
+    // Announcements are done with once something that follows them on the same line came through.
+    passed_on(&mut filtered, &mut watcher, &[]).await;
+    elsewhere.next().await;
+    sender.next().await;
+    let (answers, passed) =
+        exchange(&mut sender, &mut watcher, &[&frame, &frame, &for_filtered, &frame]).await;
+    assert!(answers.is_empty(), "nothing comes back to its sender");
+    assert_eq!(passed, [frame.clone(), for_filtered.clone()]);
+    assert_eq!(elsewhere.next().await, frame);
+    assert_eq!(elsewhere.next().await, for_filtered);
+    assert_eq!(filtered.next().await, for_filtered);
+}
