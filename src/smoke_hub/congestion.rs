@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// How long a payload is remembered at least; at most twice as long. Longer than any request is timely.
+/// How long a payload is remembered: longer than any request is timely.
 const MEMORY: Duration = Duration::from_secs(65);
 
 /// Payloads remembered per generation, some 30 bytes each.
@@ -56,6 +56,7 @@ impl Congestion {
             self.turned = now;
         }
         let seen = self.recent.get(&digest).or_else(|| self.older.get(&digest)).copied();
+        let seen = seen.filter(|seen| now.saturating_sub(seen.at) < MEMORY);
         match seen {
             Some(seen) if seen.source != source || now.saturating_sub(seen.at) < REPETITION => {
                 Novelty::Duplicate
@@ -82,11 +83,11 @@ mod tests {
         assert_eq!(look(1, 2, 106), Novelty::Duplicate);
         assert_eq!(look(1, 1, 106), Novelty::Repeated);
         assert_eq!(look(2, 2, 106), Novelty::New);
-        // Remembered over one turn of generations, forgotten after two.
+        // Over a turn of generations, too, and not for longer because nothing came meanwhile.
         assert_eq!(look(3, 1, 164), Novelty::New);
-        assert_eq!(look(3, 2, 200), Novelty::Duplicate);
-        assert_eq!(look(3, 2, 400), Novelty::Duplicate);
-        assert_eq!(look(3, 2, 500), Novelty::New);
+        assert_eq!(look(3, 2, 228), Novelty::Duplicate);
+        assert_eq!(look(3, 2, 229), Novelty::New);
+        assert_eq!(look(3, 1, 5_000), Novelty::New);
     }
 
     #[test]
