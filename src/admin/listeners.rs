@@ -7,8 +7,10 @@ use serde::Deserialize;
 
 use super::page::{Page, show};
 use super::session::{AdminSession, Form};
+use super::smoke::{self, Typed};
 use super::{error_page, status_of};
 use crate::listening::{Listener, ListenerState};
+use crate::service::ServiceError;
 use crate::service::audit::Action;
 use crate::service::listeners;
 
@@ -20,6 +22,7 @@ struct ListenersPage {
     max_connections: u64,
     max_per_address: u64,
     address: String,
+    smoke: smoke::Listeners,
 }
 
 struct Row {
@@ -45,10 +48,20 @@ fn row(page: &Page, listener: Listener) -> Row {
     }
 }
 
-async fn list_with(session: &AdminSession, page: Page, address: String, status: StatusCode) -> Response {
+pub(super) async fn list_with(
+    session: &AdminSession,
+    page: Page,
+    address: String,
+    typed: Typed,
+    status: StatusCode,
+) -> Response {
     let app = &session.session.visitor.pages.app;
-    match listeners::list(app, &session.admin).await {
-        Ok(all) => {
+    let read = async {
+        let smoke = smoke::listeners_section(app, &session.admin, &page, typed).await?;
+        Ok::<_, ServiceError>((listeners::list(app, &session.admin).await?, smoke))
+    };
+    match read.await {
+        Ok((all, smoke)) => {
             let listeners = all.into_iter().map(|listener| row(&page, listener)).collect();
             let config = app.config();
             let nonce = page.nonce.clone();
@@ -58,6 +71,7 @@ async fn list_with(session: &AdminSession, page: Page, address: String, status: 
                 max_connections: config.listen.max_connections as u64,
                 max_per_address: config.listen.max_connections_per_address as u64,
                 address,
+                smoke,
             };
             show(status, &nonce, &template)
         }
@@ -67,7 +81,7 @@ async fn list_with(session: &AdminSession, page: Page, address: String, status: 
 
 pub(super) async fn list(session: AdminSession) -> Response {
     let page = session.page("listeners");
-    list_with(&session, page, String::new(), StatusCode::OK).await
+    list_with(&session, page, String::new(), Typed::default(), StatusCode::OK).await
 }
 
 #[derive(Deserialize)]
@@ -88,7 +102,7 @@ pub(super) async fn change(Form(session, form): Form<ListenerForm>) -> Response 
         Ok(()) => Redirect::to("/admin/listeners").into_response(),
         Err(error) => {
             let page = session.page("listeners").fail(&error);
-            list_with(&session, page, form.address, status_of(&error)).await
+            list_with(&session, page, form.address, Typed::default(), status_of(&error)).await
         }
     }
 }

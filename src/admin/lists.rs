@@ -8,10 +8,12 @@ use serde::Deserialize;
 
 use super::page::{Page, Paging, ROWS, show};
 use super::session::{AdminSession, Session};
+use super::smoke::{self, Typed};
 use super::{error_page, status_of};
+use crate::service::ServiceError;
 use crate::service::overview::{self, Keys, Ozone};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 pub(super) struct ListQuery {
     #[serde(default)]
     search: String,
@@ -31,18 +33,33 @@ struct OzonesPage {
     page: Page,
     ozones: Vec<Ozone>,
     paging: Paging,
+    smoke: smoke::Ozones,
 }
 
 pub(super) async fn ozones(session: AdminSession, Query(query): Query<ListQuery>) -> Response {
     let page = session.page("ozones");
+    ozones_with(&session, page, query, Typed::default(), StatusCode::OK).await
+}
+
+pub(super) async fn ozones_with(
+    session: &AdminSession,
+    page: Page,
+    query: ListQuery,
+    typed: Typed,
+    status: StatusCode,
+) -> Response {
     let app = &session.session.visitor.pages.app;
     let number = query.number();
-    let found = overview::ozones(app, &session.admin, query.search.clone(), (number - 1) * ROWS, ROWS).await;
-    match found {
-        Ok((ozones, total)) => {
+    let read = async {
+        let (search, offset) = (query.search.clone(), (number - 1) * ROWS);
+        let found = overview::ozones(app, &session.admin, search, offset, ROWS).await?;
+        Ok::<_, ServiceError>((found, smoke::ozones_section(app, &session.admin, typed).await?))
+    };
+    match read.await {
+        Ok(((ozones, total), smoke)) => {
             let paging = Paging::new(query.search, number, total, String::new());
             let nonce = page.nonce.clone();
-            show(StatusCode::OK, &nonce, &OzonesPage { page, ozones, paging })
+            show(status, &nonce, &OzonesPage { page, ozones, paging, smoke })
         }
         Err(error) => error_page(page, status_of(&error), &error),
     }
@@ -75,13 +92,28 @@ pub(super) async fn keys(session: AdminSession, Query(query): Query<ListQuery>) 
 struct NeighboursPage {
     page: Page,
     fingerprint: String,
+    smoke: smoke::Neighbours,
 }
 
 pub(super) async fn neighbours(session: AdminSession) -> Response {
     let page = session.page("neighbours");
-    let fingerprint = session.session.visitor.pages.app.fingerprint.grouped();
+    neighbours_with(&session, page, Typed::default(), StatusCode::OK).await
+}
+
+pub(super) async fn neighbours_with(
+    session: &AdminSession,
+    page: Page,
+    typed: Typed,
+    status: StatusCode,
+) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let smoke = match smoke::neighbours_section(app, &session.admin, &page, typed).await {
+        Ok(smoke) => smoke,
+        Err(error) => return error_page(page, status_of(&error), &error),
+    };
+    let fingerprint = app.fingerprint.grouped();
     let nonce = page.nonce.clone();
-    show(StatusCode::OK, &nonce, &NeighboursPage { page, fingerprint })
+    show(status, &nonce, &NeighboursPage { page, fingerprint, smoke })
 }
 
 #[derive(Template)]

@@ -24,6 +24,7 @@ mod rules;
 mod session;
 mod set_up;
 mod sheets;
+mod smoke;
 mod texts;
 
 use std::sync::Arc;
@@ -122,6 +123,11 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/account/session", post(accounts::end_session))
         .route("/accounts", post(accounts::add))
         .route("/accounts/delete", post(accounts::delete))
+        .route("/smoke/participants", get(smoke::all_participants).post(smoke::change_participants))
+        .route("/smoke/participants/{id}", get(smoke::participant).post(smoke::change_participant))
+        .route("/smoke/ozones", post(smoke::change_ozones))
+        .route("/smoke/listeners", post(smoke::change_listeners))
+        .route("/smoke/neighbours", post(smoke::change_neighbours))
         .route("/stop", post(overview::stop))
         .route("/static/{name}", get(files::file))
         .fallback(no_such_page)

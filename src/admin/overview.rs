@@ -168,6 +168,7 @@ fn shown(page: &Page, task: &Task) -> Shown {
         Task::CertificateFails { reason } => ("certificate-fails", reason.clone(), "/admin/certificates"),
         Task::ClockWrong => ("clock-wrong", String::new(), "/admin/help"),
         Task::ReportsOpen { count } => ("reports-open", count.to_string(), "/admin/reports"),
+        Task::SmokeKeys { count } => ("smoke-keys", page.number(count), "/admin/participants#smoke"),
         Task::NobodyThere => ("nobody-there", String::new(), "/admin/participants"),
         Task::Unregistered { count } => {
             ("unregistered", page.number(count), "/admin/participants?unregistered=1")

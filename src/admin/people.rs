@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::page::{Notice, Page, Paging, ROWS, show};
 use super::session::{AdminSession, Form, Session, StaffForm};
+use super::smoke::{self, Typed};
 use super::{error_page, sheets, status_of};
 use crate::domain::role::Role;
 use crate::http::export;
@@ -31,6 +32,8 @@ struct PeoplePage {
     imports: Vec<ImportRow>,
     name: String,
     is_filtered: bool,
+    /// For admins.
+    smoke: Option<smoke::Participants>,
 }
 
 /// A person, ready to be printed.
@@ -81,7 +84,14 @@ pub(super) struct ListQuery {
 }
 
 pub(super) async fn list(session: Session, Query(query): Query<ListQuery>) -> Response {
-    list_with(session, query, None, String::new()).await
+    list_with(session, query, None, String::new(), Typed::default()).await
+}
+
+/// The list again, after something about Smoke was refused.
+pub(super) async fn list_with_smoke(session: Session, error: &ServiceError, typed: Typed) -> Response {
+    let text = session.page("participants").refusal(error);
+    let notice = (Notice { text, is_error: true }, status_of(error));
+    list_with(session, ListQuery::default(), Some(notice), String::new(), typed).await
 }
 
 async fn list_with(
@@ -89,6 +99,7 @@ async fn list_with(
     query: ListQuery,
     notice: Option<(Notice, StatusCode)>,
     name: String,
+    typed: Typed,
 ) -> Response {
     let mut page = session.page("participants");
     let app = &session.visitor.pages.app;
@@ -108,9 +119,13 @@ async fn list_with(
             Some(admin) => import::recent(app, &admin).await?,
             None => Vec::new(),
         };
-        Ok::<_, ServiceError>((found, classes, imports))
+        let smoke = match session.staff.admin() {
+            Some(admin) => Some(smoke::participants_section(app, &admin, &query.search, 1, typed).await?),
+            None => None,
+        };
+        Ok::<_, ServiceError>((found, classes, imports, smoke))
     };
-    let ((rows, total), classes, imports) = match read.await {
+    let ((rows, total), classes, imports, smoke) = match read.await {
         Ok(read) => read,
         Err(error) => return error_page(page, status_of(&error), &error),
     };
@@ -125,7 +140,7 @@ async fn list_with(
     let paging = Paging::new(query.search, number, total, rest);
     let nonce = page.nonce.clone();
     let template =
-        PeoplePage { page, people, paging, classes, class, unregistered, imports, name, is_filtered };
+        PeoplePage { page, people, paging, classes, class, unregistered, imports, name, is_filtered, smoke };
     show(status, &nonce, &template)
 }
 
@@ -151,7 +166,7 @@ pub(super) async fn add(Form(session, form): Form<NewPersonForm>) -> Response {
         Err(error) => {
             let text = session.page("participants").refusal(&error);
             let notice = (Notice { text, is_error: true }, status_of(&error));
-            list_with(session.session, ListQuery::default(), Some(notice), form.name).await
+            list_with(session.session, ListQuery::default(), Some(notice), form.name, Typed::default()).await
         }
     }
 }

@@ -96,7 +96,20 @@ mod tests {
         let missing: Vec<_> = keys.difference(&german).collect();
         assert!(missing.is_empty(), "missing: {missing:?}");
         // Put together from a section and a word at run time.
-        let composed = ["error.", "row.", "task.", "state.", "role.", "effect.", "rule.", "rule-hint."];
+        let composed = [
+            "error.",
+            "row.",
+            "task.",
+            "state.",
+            "role.",
+            "effect.",
+            "rule.",
+            "rule-hint.",
+            "smoke-keys.",
+            "smoke-refusal.",
+            "smoke-link.",
+            "smoke-kind.",
+        ];
         let unused: Vec<_> =
             german.difference(&keys).filter(|key| !composed.iter().any(|p| key.starts_with(p))).collect();
         assert!(unused.is_empty(), "unused: {unused:?}");
@@ -104,8 +117,9 @@ mod tests {
 
     #[test]
     fn every_refusal_has_words_in_both_languages() {
-        let source = include_str!("../service/admin_error.rs");
-        let words = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
+        let sources = [include_str!("../service/admin_error.rs"), include_str!("../service/smoke/error.rs")];
+        let words = sources.iter().flat_map(|source| source.split("=> \"").skip(1));
+        let words = words.filter_map(|rest| rest.split('"').next());
         let texts = AllTexts::read();
         for word in words.filter(|word| !word.is_empty()) {
             let key = format!("error.{word}");

@@ -41,6 +41,11 @@ pub enum Task {
         /// How many.
         count: u64,
     },
+    /// Keys under Smoke aliases wait for a decision.
+    SmokeKeys {
+        /// How many.
+        count: u64,
+    },
     /// Nobody has been invited.
     NobodyThere,
     /// People have not used their invites.
@@ -197,13 +202,15 @@ fn keys_of(row: KeysRow) -> Result<Keys, ServiceError> {
 /// As [`ServiceError`] says.
 pub async fn overview(app: &App, _: &Admin) -> Result<Overview, ServiceError> {
     let status = administration::status(app).await?;
-    let ((people, unregistered), reports) =
-        app.store.read(|tx| Ok::<_, ServiceError>((tx.count_people()?, tx.count_open_reports()?))).await?;
+    let read = app.store.read(|tx| {
+        Ok::<_, ServiceError>((tx.count_people()?, tx.count_open_reports()?, tx.count_waiting_smoke_keys()?))
+    });
+    let ((people, unregistered), reports, smoke_keys) = read.await?;
     let mut tasks = Vec::new();
     if status.storage_full {
         tasks.push(Task::DiskFull);
     }
-    for listener in app.listeners.list() {
+    for listener in app.listeners.list().into_iter().chain(app.smoke.listeners.list()) {
         if matches!(listener.state, crate::listening::ListenerState::Failed(_)) {
             tasks.push(Task::ListenerFailed { address: listener.address.to_string() });
         }
@@ -219,6 +226,9 @@ pub async fn overview(app: &App, _: &Admin) -> Result<Overview, ServiceError> {
     }
     if reports > 0 {
         tasks.push(Task::ReportsOpen { count: reports });
+    }
+    if smoke_keys > 0 {
+        tasks.push(Task::SmokeKeys { count: smoke_keys });
     }
     if people == 0 {
         tasks.push(Task::NobodyThere);
