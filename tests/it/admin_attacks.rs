@@ -20,6 +20,7 @@ const PAGES: &[&str] = &[
     "/admin/help",
     "/admin/import",
     "/admin/account",
+    "/admin/smoke/participants",
 ];
 
 #[test]

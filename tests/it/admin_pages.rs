@@ -193,6 +193,8 @@ const PAGES: &[&str] = &[
     "/about",
     "/help",
     "/import",
+    "/smoke/participants",
+    "/smoke/participants/2151-A14F-7894-DBBF-41C3-FE81-84CC-AEF7",
     "/nothing",
 ];
 
@@ -218,6 +220,7 @@ async fn no_page_violates_wcag_in_light_or_dark_on_a_phone_or_a_desk() {
     {
         server.json(&[&["admin"], arguments, &["--data-dir", "data", "--json"]].concat());
     }
+    crate::smoke_pages::furnish(&server);
     let (reporter, writer) = (server.register(0).await, server.register(1).await);
     crate::personal::report(&server, &writer, &reporter).await;
     crate::personal::report(&server, &writer, &reporter).await;

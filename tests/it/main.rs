@@ -37,6 +37,7 @@ mod restoring;
 mod revoking;
 mod smoke;
 mod smoke_client;
+mod smoke_pages;
 mod smoke_vectors;
 mod start;
 mod stream;
