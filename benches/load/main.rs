@@ -9,6 +9,7 @@ mod groups;
 mod keys;
 mod pages;
 mod people;
+mod smoke;
 mod subject;
 
 use serde_json::json;
@@ -16,7 +17,7 @@ use serde_json::json;
 /// One figure: its name, what it is, and how it is taken.
 type Figure = (&'static str, &'static str, fn(&tokio::runtime::Runtime));
 
-const FIGURES: [Figure; 13] = [
+const FIGURES: [Figure; 14] = [
     ("start", "start-up time, and memory of an idle server", figures::start),
     ("live", "live 1:1, 50 pairs, window 4: messages/s and server CPU", figures::live),
     ("latency", "live 1:1, one pair, window 1: p50 and p99", figures::latency),
@@ -29,6 +30,11 @@ const FIGURES: [Figure; 13] = [
     ("login", "log-ins/s and server CPU per log-in", figures::log_in),
     ("idle", "memory per idle authenticated stream (10,000; IDLE_STREAMS changes that)", figures::idle),
     ("pages", "admin pages with 2,000 people and 100 classes: median time of each", pages::pages),
+    (
+        "smoke",
+        "the Smoke gateway with 10, 100 and 1,000 participants: messages/s and server CPU",
+        smoke::smoke,
+    ),
     ("disk", "bytes written to disk per envelope, stored and acknowledged", figures::disk),
 ];
 
