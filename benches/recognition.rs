@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use momedo_smoke::directory::{Directory, Ozone, Participant};
 use momedo_smoke::key_stream::{KeyStream, STREAM_BYTES};
 use momedo_smoke::mac::MacKey;
-use momedo_smoke::recognition::{Hints, LiveIdentity, Recognised, Search};
+use momedo_smoke::recognition::{Hints, LiveIdentity, Price, Recognised, Search};
 use momedo_smoke::smoke_id::SmokeId;
 use momedo_smoke::{offline_copy, random};
 use serde_json::json;
@@ -70,9 +70,9 @@ fn main() {
                 let search = Search::new(&directory, &none, (&body, tag), NOW);
                 search.quick(&none).or_else(|| search.full(&live))
             };
-            let search = Search::new(&directory, &hints, (&body, tag), NOW);
-            case(people, &format!("{name}, hinted"), search.quick_price(&hints), quick);
-            case(people, &format!("{name}, full search"), search.full_price(live.len()), full);
+            let price = Price::of(&directory, &hints, live.len(), body.len() + 64);
+            case(people, &format!("{name}, hinted"), price.quick, quick);
+            case(people, &format!("{name}, full search"), price.full, full);
         }
     }
 }

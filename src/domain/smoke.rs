@@ -13,9 +13,6 @@ pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// Most messages that wait for one ID.
 pub const MAX_WAITING: u64 = 2_000;
 
-/// How long a read message is remembered, so that it does not come back, in days.
-pub const READ_MEMORY_DAYS: u64 = 7;
-
 /// Messages and bytes handed over for one request; the next request brings the rest.
 pub const MAX_RELEASED: usize = 200;
 /// See [`MAX_RELEASED`].

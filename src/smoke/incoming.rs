@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use momedo_smoke::destination::{Addressed, Identity};
+use momedo_smoke::directory::Directory;
 use momedo_smoke::frame::{self, Frame, Kind, MAX_FRAME_BYTES};
-use momedo_smoke::recognition::{Recognised, Search};
+use momedo_smoke::recognition::{LiveIdentity, Price, Recognised, Search};
 
 use super::connection::{Connection, Peer};
 use crate::service::ServiceError;
 use crate::service::smoke::{keys, mail};
 use crate::smoke_hub::Novelty;
 
-/// Up to this many blocks a full search is done where it is; a longer one off the async threads.
-const SHORT_SEARCH: u64 = 1_000;
+/// Up to this many blocks, half a millisecond, a search is done where it is; a longer one off the async threads.
+const SHORT_SEARCH: u64 = 2_500;
 
 /// The least a frame costs, in blocks: cutting, decoding and queues are work, too.
 const FRAME_PRICE: u64 = 200;
@@ -119,47 +120,52 @@ impl Connection<'_> {
         }
     }
 
-    /// Finds out what a payload is. Looking where this connection wrote before is quick; a full search is paid
-    /// for first, and done elsewhere when it is long.
+    /// Finds out what a payload is: first where this connection wrote before, which nearly always is enough, then
+    /// everywhere. Each is paid for before it is done.
     async fn recognise(&mut self, addressed: Addressed) -> (Addressed, Option<Recognised>) {
         let app = self.app;
         let directory = app.smoke.directory();
-        let now_millis = app.clock.now().0;
-        let (quick_price, full_price, live, found) = {
-            let Some(parts) = addressed.parts() else { return (addressed, None) };
-            let search = if addressed.is_fire() {
-                Search::of_fire(&directory, parts)
-            } else {
-                Search::new(&directory, &self.hints, parts, now_millis)
-            };
-            let live = app.smoke.live_identities(self.now());
-            let found = search.quick(&self.hints);
-            (search.quick_price(&self.hints), search.full_price(live.len()), live, found)
-        };
-        self.pay(quick_price).await;
-        if found.is_some() {
+        let live = app.smoke.count_live_identities();
+        let price = Price::of(&directory, &self.hints, live, addressed.bytes().len());
+        self.pay(price.quick).await;
+        let (addressed, found) = self.search(&directory, addressed, price.quick, None).await;
+        if found.is_some() || addressed.parts().is_none() {
             return (addressed, found);
         }
-        self.pay(full_price).await;
-        let hints = std::mem::take(&mut self.hints);
-        let search_all = move || {
+        self.pay(price.full).await;
+        let live = app.smoke.live_identities(self.now());
+        self.search(&directory, addressed, price.full, Some(live)).await
+    }
+
+    /// Searches where it is, or off the async threads when that is much work: among the hints, or with `live`
+    /// everywhere.
+    async fn search(
+        &mut self,
+        directory: &Arc<Directory>,
+        addressed: Addressed,
+        price: u64,
+        live: Option<Arc<[LiveIdentity]>>,
+    ) -> (Addressed, Option<Recognised>) {
+        let (directory, hints) = (directory.clone(), std::mem::take(&mut self.hints));
+        let now_millis = self.app.clock.now().0;
+        let search = move || {
             let found = addressed.parts().and_then(|parts| {
                 let search = if addressed.is_fire() {
                     Search::of_fire(&directory, parts)
                 } else {
                     Search::new(&directory, &hints, parts, now_millis)
                 };
-                search.full(&live)
+                live.map_or_else(|| search.quick(&hints), |live| search.full(&live))
             });
             (addressed, hints, found)
         };
-        let (addressed, hints, found) = if full_price <= SHORT_SEARCH {
-            search_all()
+        let (addressed, hints, found) = if price <= SHORT_SEARCH {
+            search()
         } else {
-            let permit = app.smoke.searches.clone().acquire_owned().await;
+            let permit = self.app.smoke.searches.clone().acquire_owned().await;
             let searched = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                search_all()
+                search()
             });
             // It ends early only with the runtime.
             let Ok(searched) = searched.await else { return std::future::pending().await };
@@ -180,8 +186,8 @@ impl Connection<'_> {
 
     /// Keeps an offline copy; the next frame is read once it is on disk.
     async fn keep(&mut self, participant: i64, body: Vec<u8>) {
-        if let Err(wait) = self.copies.take(self.now()) {
-            // Nothing is lost: the client waits, and its next bytes with it.
+        // Nothing is lost: the client waits, and its next bytes with it.
+        while let Err(wait) = self.copies.take(self.now()) {
             tokio::time::sleep(wait).await;
         }
         for attempt in 1..=TRIES {

@@ -33,14 +33,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// A connection that stood this long was a good one.
 const GOOD: Duration = Duration::from_secs(60);
 
-struct Link {
-    row: SmokeNeighbourRow,
-    task: JoinHandle<()>,
-}
-
 /// Keeps a connection to every enabled neighbour until `stop` is raised.
 pub async fn keep_connections(app: AppState, mut stop: Shutdown) {
-    let mut links: HashMap<i64, Link> = HashMap::new();
+    let mut links = HashMap::new();
     loop {
         match neighbours::kept(&app).await {
             Ok(rows) => settle(&app, &stop, &mut links, rows),
@@ -53,31 +48,29 @@ pub async fn keep_connections(app: AppState, mut stop: Shutdown) {
     }
     for (_, link) in links {
         // Each hears the signal, too, and ends by itself.
-        let _: Result<_, _> = link.task.await;
+        let _: Result<_, _> = link.await;
     }
 }
 
-fn settle(app: &AppState, stop: &Shutdown, links: &mut HashMap<i64, Link>, rows: Vec<SmokeNeighbourRow>) {
+fn settle(
+    app: &AppState,
+    stop: &Shutdown,
+    links: &mut HashMap<i64, JoinHandle<()>>,
+    rows: Vec<SmokeNeighbourRow>,
+) {
     let wanted: HashMap<i64, SmokeNeighbourRow> =
         rows.into_iter().filter(|row| row.is_enabled).map(|row| (row.number, row)).collect();
-    links.retain(|number, link| {
-        // A pin that was set meanwhile is no change; one that was forgotten is.
-        let stays =
-            wanted.get(number).is_some_and(|row| row.certificate.is_some() || link.row.certificate.is_none());
-        let was_changed = app.smoke.link(*number) == Some(LinkState::CertificateChanged)
-            && wanted.get(number).is_some_and(|row| row.certificate.is_none());
-        let keeps = stays && !was_changed;
-        if !keeps {
-            link.task.abort();
+    let restarts = app.smoke.take_restarts();
+    links.retain(|number, task| {
+        let stays = wanted.contains_key(number) && !restarts.contains(number);
+        if !stays {
+            task.abort();
             app.smoke.set_link(*number, None);
         }
-        keeps
+        stays
     });
     for (number, row) in wanted {
-        links.entry(number).or_insert_with(|| Link {
-            task: tokio::spawn(keep_one(app.clone(), row.clone(), stop.clone())),
-            row,
-        });
+        links.entry(number).or_insert_with(|| tokio::spawn(keep_one(app.clone(), row, stop.clone())));
     }
 }
 
@@ -95,11 +88,14 @@ async fn keep_one(app: AppState, mut row: SmokeNeighbourRow, mut stop: Shutdown)
         };
         tracing::debug!(?state, "a connection to a Smoke neighbour ended");
         app.smoke.set_link(row.number, Some(state));
-        pause = if begun.elapsed() >= GOOD { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        if begun.elapsed() >= GOOD {
+            pause = FIRST_PAUSE;
+        }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = stop.requested() => return,
         }
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -45,6 +45,8 @@ pub struct SmokeHub {
     congestion: Mutex<Congestion>,
     retrievals: Mutex<HashMap<i64, Duration>>,
     links: Mutex<HashMap<i64, LinkState>>,
+    /// Neighbours whose connection is to be made anew.
+    restarts: Mutex<HashSet<i64>>,
     /// Wakes whoever keeps the connections to neighbours.
     pub neighbours_changed: Notify,
     /// Full searches at once: half of the cores, so that no flood takes them all.
@@ -119,6 +121,7 @@ impl Default for SmokeHub {
             congestion: Mutex::default(),
             retrievals: Mutex::default(),
             links: Mutex::default(),
+            restarts: Mutex::default(),
             neighbours_changed: Notify::new(),
             searches: Arc::new(Semaphore::new((cores / 2).max(1))),
             large_frames: Arc::new(Semaphore::new(LARGE_PIECES)),
@@ -163,6 +166,11 @@ impl SmokeHub {
     pub fn count(&self) -> (usize, usize) {
         let sockets = lock(&self.sockets);
         (sockets.entries.len(), sockets.entries.values().filter(|entry| entry.is_locked).count())
+    }
+
+    /// How many different identities are announced.
+    pub fn count_live_identities(&self) -> usize {
+        lock(&self.sockets).by_identity.len()
     }
 
     /// Every announced identity.
@@ -233,6 +241,17 @@ impl SmokeHub {
         }
         retrievals.insert(participant, now);
         true
+    }
+
+    /// Has the connection to a neighbour made anew, or ended, or made: whatever it is to be now.
+    pub fn restart_link(&self, neighbour: i64) {
+        lock(&self.restarts).insert(neighbour);
+        self.neighbours_changed.notify_one();
+    }
+
+    /// Neighbours whose connection is to be made anew, each once.
+    pub fn take_restarts(&self) -> HashSet<i64> {
+        std::mem::take(&mut lock(&self.restarts))
     }
 
     /// How the connection to a neighbour fares; `None`: there is none.

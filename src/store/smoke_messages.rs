@@ -1,5 +1,7 @@
 //! The `smoke_messages` table: offline copies that wait for participants with the Smoke app.
 
+use rusqlite::OptionalExtension;
+
 use super::{ReadTx, StoreError, Tick, WriteTx};
 use crate::domain::smoke::Waiting;
 
@@ -30,7 +32,6 @@ impl ReadTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn smoke_message_body(&self, number: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        use rusqlite::OptionalExtension;
         let sql = "SELECT body FROM smoke_messages WHERE id = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_row([number], |row| row.get(0)).optional()?.flatten())
@@ -107,16 +108,20 @@ impl WriteTx<'_> {
         Ok(changed > 0)
     }
 
-    /// Deletes what nobody fetched and what was read long enough ago; how many messages nobody fetched.
+    /// Deletes everything stored before, read or not; how many messages nobody had read.
+    ///
+    /// Numbers rise as ticks do, so this looks at the oldest rows and stops at the first that stays.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn expire_smoke_messages(&self, stored_before: Tick, read_before: Tick) -> Result<u64, StoreError> {
-        let delete = |sql: &str, before: Tick| -> Result<usize, StoreError> {
-            Ok(self.connection.prepare_cached(sql)?.execute([before.0])?)
-        };
-        delete("DELETE FROM smoke_messages WHERE read_tick < ?1", read_before)?;
-        let sql = "DELETE FROM smoke_messages WHERE read_tick IS NULL AND stored_tick < ?1";
-        Ok(delete(sql, stored_before)? as u64)
+    pub fn expire_smoke_messages(&self, before: Tick) -> Result<u64, StoreError> {
+        let sql = "SELECT id FROM smoke_messages WHERE stored_tick >= ?1 ORDER BY id LIMIT 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let first: Option<i64> = statement.query_row([before.0], |row| row.get(0)).optional()?;
+        let first = first.unwrap_or(i64::MAX);
+        let unread = "SELECT count(*) FROM smoke_messages WHERE id < ?1 AND read_tick IS NULL";
+        let unread = self.connection.prepare_cached(unread)?.query_row([first], |row| row.get(0))?;
+        self.connection.prepare_cached("DELETE FROM smoke_messages WHERE id < ?1")?.execute([first])?;
+        Ok(unread)
     }
 }

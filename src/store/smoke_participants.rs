@@ -288,13 +288,17 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Notes when a participant last asked for mail.
+    /// Notes when a participant last asked for mail, to ten minutes: clients ask every minute, and each would be
+    /// a write.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn mark_smoke_participant_seen(&self, number: i64, now: UnixMillis) -> Result<(), StoreError> {
         self.connection
-            .prepare_cached("UPDATE smoke_participants SET seen_at = ?2 WHERE id = ?1")?
+            .prepare_cached(
+                "UPDATE smoke_participants SET seen_at = ?2
+                 WHERE id = ?1 AND (seen_at IS NULL OR abs(seen_at - ?2) > 600000)",
+            )?
             .execute((number, now.0))?;
         Ok(())
     }

@@ -97,6 +97,31 @@ impl Hints {
     }
 }
 
+/// What recognising a payload costs at most, in blocks of SHA-512; known before anything is hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Price {
+    /// The ozones and the hints.
+    pub quick: u64,
+    /// Everybody who is known or connected, after that.
+    pub full: u64,
+}
+
+impl Price {
+    /// The price for a payload of `bytes`, with so many announced identities.
+    pub fn of(directory: &Directory, hints: &Hints, live: usize, bytes: usize) -> Self {
+        let data = (bytes / BLOCK_BYTES) as u64 + MAC_BLOCKS;
+        // A copy is tried in three minutes.
+        let copies = MAC_BLOCKS * 3;
+        let own = hints.own.iter().filter(|identity| directory.by_identity(identity).is_some());
+        let ozones = (directory.ozones().len() + own.count()) as u64;
+        let (hints, participants) = (hints.recent.len() as u64, directory.participants().len() as u64);
+        Self {
+            quick: data * (ozones + hints + 1) + hints * ozones * copies,
+            full: data * (participants + live as u64) + participants * ozones * copies,
+        }
+    }
+}
+
 /// One payload under examination, taken apart into what is tagged and the tag.
 pub struct Search<'a> {
     directory: &'a Directory,
@@ -126,23 +151,6 @@ impl<'a> Search<'a> {
     /// nobody stores it.
     pub fn of_fire(directory: &'a Directory, (data, tag): (&'a [u8], &'a [u8])) -> Self {
         Self { directory, data, tag, minutes: [0; 3], ozones: Vec::new() }
-    }
-
-    fn data_blocks(&self) -> u64 {
-        (self.data.len() / BLOCK_BYTES) as u64 + MAC_BLOCKS
-    }
-
-    /// What starting and the look at the hints cost at most, in blocks.
-    pub fn quick_price(&self, hints: &Hints) -> u64 {
-        let (ozones, hints) = (self.ozones.len() as u64, hints.recent.len() as u64);
-        self.data_blocks() * (ozones + hints + 1) + hints * ozones * MAC_BLOCKS * 3
-    }
-
-    /// What a full search costs at most, in blocks.
-    pub fn full_price(&self, live: usize) -> u64 {
-        let participants = self.directory.participants().len() as u64;
-        self.data_blocks() * (participants + live as u64)
-            + participants * self.ozones.len() as u64 * MAC_BLOCKS * 3
     }
 
     /// Looks for requests in the ozones, and for whatever goes where this connection sent something lately.

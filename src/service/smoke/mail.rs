@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::domain::smoke::{MAX_BODY_BYTES, READ_MEMORY_DAYS, choose_release, has_room};
+use crate::domain::smoke::{MAX_BODY_BYTES, choose_release, has_room};
 use crate::service::ServiceError;
 use crate::state::App;
-use crate::store::Tick;
 
 /// A message to be handed over.
 #[derive(Debug)]
@@ -107,19 +106,13 @@ pub async fn note_read(app: &App, participants: Vec<i64>, digest: [u8; 64]) -> R
         .await
 }
 
-/// Deletes what nobody fetched within the retention, by served time, and forgets what was read a while ago.
-/// How many messages expired.
+/// Deletes what was stored longer ago than the retention, by served time. What was read is remembered as long as
+/// it would have waited, so that it does not come back. How many messages nobody read.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
 pub async fn expire(app: &App) -> Result<u64, ServiceError> {
-    let (now, retention) = (app.store.tick(), app.config().mail.retention_days);
-    app.store
-        .write_freeing(move |tx| {
-            let before = |days| now.minus_days(days);
-            // Tick 0 is older than nothing.
-            let expired: (Tick, Tick) = (before(retention), before(READ_MEMORY_DAYS));
-            Ok(tx.expire_smoke_messages(expired.0, expired.1)?)
-        })
-        .await
+    // Before one retention has passed this is tick 0, and nothing is older.
+    let before = app.store.tick().minus_days(app.config().mail.retention_days);
+    app.store.write_freeing(move |tx| Ok(tx.expire_smoke_messages(before)?)).await
 }

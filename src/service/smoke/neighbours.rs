@@ -139,7 +139,8 @@ pub async fn change(
 ) -> Result<(), ServiceError> {
     let address = address.trim().to_ascii_lowercase();
     let (now, account) = (app.clock.now(), admin.account().to_owned());
-    app.store
+    let number = app
+        .store
         .write_freeing(move |tx| {
             let rows = tx.smoke_neighbours()?;
             let row = rows.iter().find(|row| row.address == address).ok_or(SmokeError::UnknownNeighbour)?;
@@ -157,10 +158,11 @@ pub async fn change(
                     Action::SmokeNeighbourRemoved
                 }
             };
-            audit::log(tx, now, &account, action, &row.address)
+            audit::log(tx, now, &account, action, &row.address)?;
+            Ok::<_, ServiceError>(row.number)
         })
         .await?;
-    app.smoke.neighbours_changed.notify_one();
+    app.smoke.restart_link(number);
     Ok(())
 }
 
