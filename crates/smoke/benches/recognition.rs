@@ -1,6 +1,6 @@
 //! What it costs to find out what a Smoke frame is, by the number of participants.
 //!
-//! `cargo bench --bench recognition` prints one line of JSON per case. Payloads are as large as a chat message's
+//! `cargo bench -p momedo-smoke --bench recognition` prints one line of JSON per case. Payloads are as large as a chat message's
 //! of the original app (960 bytes); there are two named ozones, and everybody is connected.
 #![allow(clippy::unwrap_used, reason = "a tool for developers: a failure is its result")]
 
