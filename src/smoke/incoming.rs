@@ -12,8 +12,8 @@ use crate::service::ServiceError;
 use crate::service::smoke::{keys, mail};
 use crate::smoke_hub::Novelty;
 
-/// Up to this many blocks, half a millisecond, a search is done where it is; a longer one off the async threads.
-const SHORT_SEARCH: u64 = 2_500;
+/// Up to this many blocks, most of a millisecond, a search is done where it is; a longer one off the async threads.
+const SHORT_SEARCH: u64 = 1_500;
 
 /// The least a frame costs, in blocks: cutting, decoding and queues are work, too.
 const FRAME_PRICE: u64 = 200;
@@ -90,7 +90,7 @@ impl Connection<'_> {
                 self.trust();
                 // A repeated request is a captured one, or one that was answered.
                 if is_new {
-                    self.request(stream, &plain, frame).await;
+                    self.request(&stream, &plain, frame).await;
                 }
             }
             Some(Recognised::OfflineCopy { participant }) => {

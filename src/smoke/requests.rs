@@ -19,7 +19,7 @@ const KEYS_PRICE: u64 = 10_000;
 
 impl Connection<'_> {
     /// Does what an opened request asks for; one that is not timely or not understood is ignored.
-    pub(super) async fn request(&mut self, stream: KeyStream, plain: &[u8], frame: &[u8]) {
+    pub(super) async fn request(&mut self, stream: &KeyStream, plain: &[u8], frame: &[u8]) {
         let Some(request) = OzoneRequest::read(plain) else { return };
         if !ozone_request::is_timely(request.at_millis(), self.app.clock.now().0, WINDOW_MILLIS) {
             return;
@@ -49,7 +49,7 @@ impl Connection<'_> {
                 shared.map(|is_here| {
                     if is_here {
                         let now = self.app.clock.now().0;
-                        let payload = ozone_request::confirmation(&stream, &id, &temporary, now);
+                        let payload = ozone_request::confirmation(stream, &id, &temporary, now);
                         self.answer(&id.routing_identity(), &payload);
                     }
                 })

@@ -313,7 +313,7 @@ async fn signed_requests(replay: &mut Replay) {
                 let numbers: Vec<i64> = rows.iter().map(|row| row.number).collect();
                 let messages = tx.waiting_smoke_messages(&numbers)?;
                 let messages: Vec<i64> = messages.iter().map(|message| message.number).collect();
-                Ok::<_, StoreError>(tx.mark_smoke_messages_released(&messages)?)
+                tx.mark_smoke_messages_released(&messages)
             });
             release.await.unwrap();
             replay.at(now).await.swallows(frame(&vector)).await;

@@ -30,7 +30,7 @@ pub enum Recognised {
     /// A request in an ozone, opened. The stream is the ozone's, for an answer.
     Request {
         /// The ozone's keys.
-        stream: KeyStream,
+        stream: Box<KeyStream>,
         /// What was in it.
         plain: Zeroizing<Vec<u8>>,
     },
@@ -165,7 +165,7 @@ impl<'a> Search<'a> {
     fn request(&self) -> Option<Recognised> {
         let (_, stream) = self.ozones.iter().find(|(state, _)| state.clone().is(self.tag))?;
         let plain = stream.decrypt(self.data).unwrap_or_default();
-        Some(Recognised::Request { stream: (*stream).clone(), plain })
+        Some(Recognised::Request { stream: Box::new((*stream).clone()), plain })
     }
 
     /// Tries everybody who is known or connected.
@@ -175,7 +175,9 @@ impl<'a> Search<'a> {
         if let Some(participant) = known {
             return Some(self.addressed(participant.identity));
         }
-        let connected = live.iter().find(|one| one.key.verifies(self.data, self.tag));
+        // Most of those who are connected are known, and were tried.
+        let mut strangers = live.iter().filter(|one| self.directory.by_identity(&one.identity).is_none());
+        let connected = strangers.find(|one| one.key.verifies(self.data, self.tag));
         if let Some(one) = connected {
             return Some(self.addressed(one.identity));
         }
