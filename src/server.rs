@@ -250,7 +250,7 @@ async fn serve_smoke(
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let handshake = Duration::from_secs(door.app.config().listen.handshake_seconds);
-    let stream = door::accept_smoke(stream, &door.certificates, handshake).await?;
+    let stream = door::accept_smoke(stream, &door.app.certificates, handshake).await?;
     let access = if is_private { smoke::Access::Private } else { smoke::Access::Public };
     smoke::serve_client(&door.app, stream, access, door.stop.clone()).await
 }

@@ -110,6 +110,7 @@ impl Group {
             number: self.state.number,
             envelope: Base64Bytes(envelope),
             slots: Vec::new(),
+            blobs: Vec::new(),
         }
     }
 }

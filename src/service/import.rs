@@ -12,6 +12,7 @@ use super::ServiceError;
 use super::audit::{self, Action};
 use super::people::MAX_KEY_CHARACTERS;
 use super::permission::Admin;
+use super::personal;
 use crate::domain::class_list::{self, ClassListError, Entry};
 use crate::domain::role::Role;
 use crate::state::App;
@@ -373,8 +374,9 @@ pub async fn undo(app: &App, admin: &Admin, id: ImportId) -> Result<Undone, Serv
                 if has_registered {
                     undone.kept += 1;
                 } else {
-                    forget(tx, person)?;
-                    tx.delete_person(person)?;
+                    if let Some(row) = tx.find_person(person)? {
+                        tx.erase(&personal::subject(&row))?;
+                    }
                     undone.deleted += 1;
                 }
             }

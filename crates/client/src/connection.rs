@@ -434,7 +434,7 @@ impl Connection {
             .header(HOST, &open.address)
             .header(ACCEPT_LANGUAGE, &self.language)
             .header(AUTHORIZATION, format!("Bearer {token}"))
-            .body(Full::default())
+            .body(whole(Bytes::new()))
             .map_err(|error| ClientError::Protocol(error.to_string()))?;
         let late = |_| unreachable(&open.address, "no answer in time".into());
         let answer = tokio::time::timeout(ANSWER_TIME, open.sender.send_request(request))

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::SmokeError;
-use crate::listening::{ListenerState, Purpose};
-use crate::running;
+use crate::listening::{self, ListenerState, Purpose};
 use crate::service::audit::{self, Action};
 use crate::service::permission::Admin;
 use crate::service::{AdminError, ServiceError};
@@ -82,7 +81,7 @@ async fn start(app: &App, row: &SmokeListenerRow) -> Result<SocketAddr, ServiceE
         app.smoke.listeners.note(address, false, ListenerState::Failed(reason.clone()));
         ServiceError::from(AdminError::CannotListen(reason))
     };
-    let bound = running::bind(&[address]).await.map_err(|error| failed(error.to_string()))?;
+    let bound = listening::bind(&[address]).await.map_err(|error| failed(error.to_string()))?;
     let max_clients = usize::try_from(row.max_clients).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
     let free = Arc::new(Semaphore::new(max_clients));
     let mut first = address;
