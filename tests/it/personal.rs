@@ -91,6 +91,11 @@ async fn a_person_in_every_table(server: &Server) -> (Person, Person) {
     }
     report(server, &ben, &ada).await;
     report(server, &ada, &ben).await;
+    // One attachment of each, announced; Ada may fetch Ben's.
+    let (own, bens) = ("0a".repeat(16), "0b".repeat(16));
+    for (who, id) in [(&ada, &own), (&ben, &bens)] {
+        call(server, who, "POST", "/blobs", &serde_json::json!({ "id": id, "size": 1000 })).await;
+    }
     // What stands there only for minutes.
     let database = Connection::open(server.data().join("momedo.db")).unwrap();
     let sql =
@@ -105,9 +110,11 @@ async fn a_person_in_every_table(server: &Server) -> (Person, Person) {
              INSERT INTO group_members (group_id, participant, member, suspended)
                  VALUES (1, {id}, '{}', 0), (2, {other}, '{{}}', 0);
              INSERT INTO former_group_members VALUES (2, {id}, 1);
-             INSERT INTO slots (body, participant, slot) SELECT max(id), {id}, x'01' FROM bodies;",
+             INSERT INTO slots (body, participant, slot) SELECT max(id), {id}, x'01' FROM bodies;
+             INSERT INTO blob_holds VALUES (x'{bens}', {});",
             ada.id(),
-            ada.id()
+            ada.id(),
+            ada.session.device.number()
         ))
         .unwrap();
     let mceliece = "UPDATE mceliece_keys SET uploader = ?1";

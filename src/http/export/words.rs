@@ -161,6 +161,20 @@ const TABLES: &[Words] = &[
         ],
     ),
     (
+        "blobs",
+        [
+            ("Ihre Anhänge", "Von Ihnen hochgeladen, verschlüsselt; den Inhalt kennt der Server nicht."),
+            ("Your attachments", "Uploaded by you, encrypted; the server does not know what is in them."),
+        ],
+    ),
+    (
+        "blob_holds",
+        [
+            ("Anhänge für Ihre Geräte", "Was Ihre Geräte noch abholen können."),
+            ("Attachments for your devices", "What your devices can still fetch."),
+        ],
+    ),
+    (
         "audit_log",
         [
             ("Protokoll der Verwaltung", "Was die Verwaltung mit Ihrem Eintrag gemacht hat."),
