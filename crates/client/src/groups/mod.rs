@@ -8,9 +8,9 @@
 //! |---|---|
 //! | [`chain`] | reads on, appends, notices a server that lies |
 //! | [`membership`] | create, add, remove, join, leave |
-//! | [`keys`] | group keys: made, handed on, kept |
+//! | `keys` | group keys: made, handed on, kept |
 //! | [`posting`] | seals once and posts |
-//! | [`receiving`] | opens and checks what was posted |
+//! | `receiving` | opens and checks what was posted |
 
 pub mod chain;
 pub(crate) mod keys;
