@@ -237,7 +237,7 @@ pub(crate) fn new_key(runtime: &Runtime) {
             let mut moderator = Membership::begin(&profile, "en", quiet).await.unwrap();
             let id = moderator.create(settings(), Encryption::Symmetric).await.unwrap().id();
             let ids: Vec<ParticipantId> =
-                people[..size].iter().map(|person| person.bundle.payload.id).collect();
+                people[..size - 1].iter().map(|person| person.bundle.payload.id).collect();
             let begun = Instant::now();
             moderator.add(id, &ids, GroupRole::Member).await.unwrap();
             let added = begun.elapsed();

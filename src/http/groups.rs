@@ -92,7 +92,7 @@ pub(crate) async fn hand_out_keys(
     Authenticated(sender): Authenticated,
     headers: HeaderMap,
     InPath(id): InPath<GroupId>,
-    Json(request): Json<api::GroupKeysRequest>,
+    LargeJson(request): LargeJson<api::GroupKeysRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::GroupKeysReceipt>)> {
     let language = Language::of(&headers);
     let refused = posting::hand_out_keys(&state, sender, id, request).await?;

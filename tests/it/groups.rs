@@ -8,11 +8,15 @@ use momedo_client::groups::membership::Membership;
 use momedo_client::profile::Profile;
 use momedo_client::receiving::{self, Received};
 use momedo_client::sending::{Destination, Draft, Sent, send};
+use momedo_protocol::api::groups::{GroupKeyMessage, GroupKeysRequest, MAX_GROUP_KEYS_AT_ONCE};
+use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::{Access, Encryption, GroupRole, Posting, Settings};
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::message_id::MessageId;
 use serde_json::{Value, json};
 
-use crate::harness::Server;
+use crate::harness::{Server, refused};
 
 fn settings(posting: Posting, access: Access) -> Settings {
     Settings { name: "7b".into(), posting, access }
@@ -207,6 +211,24 @@ async fn a_message_in_the_name_of_somebody_who_does_not_belong_is_not_verified()
     let refused = post(&ben, id, "zwei").await.unwrap_err();
     assert!(matches!(refused, ClientError::GroupRefused(_)), "{refused}");
     server.expects_errors = false;
+}
+
+#[tokio::test]
+async fn keys_for_as_many_members_as_a_request_may_have_are_not_too_large() {
+    let server = Server::start();
+    let mut ada = server.register(0).await;
+    let request = |count: usize| GroupKeysRequest {
+        id: MessageId::new(momedo_client::now()),
+        // What a group key takes that is sealed to somebody with all kinds of keys.
+        messages: (0..count)
+            .map(|_| GroupKeyMessage { to: ParticipantId::random(), envelope: Base64Bytes(vec![1; 4096]) })
+            .collect(),
+    };
+    let group: GroupId = "7QK0M3ZD9XN4".parse().unwrap();
+    let most = request(MAX_GROUP_KEYS_AT_ONCE);
+    assert_eq!(refused(ada.session.hand_out_keys(group, &most).await), "unknown-group");
+    let more = request(MAX_GROUP_KEYS_AT_ONCE + 1);
+    assert_eq!(refused(ada.session.hand_out_keys(group, &more).await), "malformed");
 }
 
 #[tokio::test]
