@@ -132,6 +132,10 @@ pub struct BlobsConfig {
     pub max_blob_bytes: u64,
     /// Most bytes of one participant's attachments, sealed.
     pub max_participant_bytes: u64,
+    /// Most bytes of everybody's attachments, sealed; 0: as much as the disk has.
+    pub max_server_bytes: u64,
+    /// How long an attachment is kept, in days.
+    pub retention_days: u64,
     /// With less free space than this no attachments are taken, in bytes: mail needs the room.
     pub min_free_bytes: u64,
 }
@@ -231,6 +235,8 @@ impl Default for BlobsConfig {
         Self {
             max_blob_bytes: 100 * 1024 * 1024,
             max_participant_bytes: 1024 * 1024 * 1024,
+            max_server_bytes: 0,
+            retention_days: 90,
             min_free_bytes: 256 * 1024 * 1024,
         }
     }
@@ -342,6 +348,7 @@ impl Config {
         )?;
         let blob = (1..=1 << 40).contains(&self.blobs.max_blob_bytes);
         check(blob, "blobs.max_blob_bytes", "is 1 to 1099511627776")?;
+        check((1..=3650).contains(&self.blobs.retention_days), "blobs.retention_days", "is 1 to 3650")?;
         check((1..=365).contains(&self.backup.keep), "backup.keep", "is 1 to 365")?;
         check(self.backup.every_hours <= 8760, "backup.every_hours", "is 0 to 8760")?;
         check((1..=365).contains(&self.rules.invite_days), "rules.invite_days", "is 1 to 365")?;

@@ -24,19 +24,25 @@ struct Field {
     hint: String,
     value: String,
     is_number: bool,
+    /// Of a number.
+    least: u64,
     is_fixed: bool,
 }
 
 fn fields(session: &AdminSession, page: &Page) -> Vec<Field> {
     let app = &session.session.visitor.pages.app;
     let (config, fixed) = (app.config(), &app.file_config().fixed);
-    let mib = config.mail.max_queue_bytes / (1024 * 1024);
+    let mib = |bytes: u64| (bytes / (1024 * 1024)).to_string();
     [
         ("name", "server.name", config.server.name.clone()),
         ("addresses", "server.addresses", config.server.addresses.join(" ")),
         ("retention_days", "mail.retention_days", config.mail.retention_days.to_string()),
-        ("queue_mib", "mail.max_queue_bytes", mib.to_string()),
+        ("queue_mib", "mail.max_queue_bytes", mib(config.mail.max_queue_bytes)),
         ("sender_share_percent", "mail.sender_share_percent", config.mail.sender_share_percent.to_string()),
+        ("file_mib", "blobs.max_blob_bytes", mib(config.blobs.max_blob_bytes)),
+        ("person_files_mib", "blobs.max_participant_bytes", mib(config.blobs.max_participant_bytes)),
+        ("server_files_mib", "blobs.max_server_bytes", mib(config.blobs.max_server_bytes)),
+        ("file_days", "blobs.retention_days", config.blobs.retention_days.to_string()),
         ("invite_days", "rules.invite_days", config.rules.invite_days.to_string()),
         ("messages_per_minute", "rates.messages", config.rates.messages.per_minute.to_string()),
         ("backup_every_hours", "backup.every_hours", config.backup.every_hours.to_string()),
@@ -49,6 +55,7 @@ fn fields(session: &AdminSession, page: &Page) -> Vec<Field> {
         hint: page.word("rule-hint", name),
         value,
         is_number: !matches!(name, "name" | "addresses"),
+        least: u64::from(!matches!(name, "backup_every_hours" | "server_files_mib")),
         is_fixed: fixed.contains(setting),
     })
     .collect()
@@ -85,6 +92,10 @@ pub(super) struct RulesForm {
     retention_days: Option<u64>,
     queue_mib: Option<u64>,
     sender_share_percent: Option<u64>,
+    file_mib: Option<u64>,
+    person_files_mib: Option<u64>,
+    server_files_mib: Option<u64>,
+    file_days: Option<u64>,
     invite_days: Option<u64>,
     messages_per_minute: Option<u32>,
     backup_every_hours: Option<u64>,
@@ -103,6 +114,10 @@ pub(super) async fn change(Form(session, form): Form<RulesForm>) -> Response {
         retention_days: form.retention_days,
         queue_mib: form.queue_mib,
         sender_share_percent: form.sender_share_percent,
+        file_mib: form.file_mib,
+        person_files_mib: form.person_files_mib,
+        server_files_mib: form.server_files_mib,
+        file_days: form.file_days,
         invite_days: form.invite_days,
         messages_per_minute: form.messages_per_minute,
         backup_every_hours: form.backup_every_hours,

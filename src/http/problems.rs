@@ -309,6 +309,13 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "Zu viele Ihrer Dateien warten auf dem Server. Sie verschwinden, wenn alle sie abgeholt haben; oder löschen Sie einige.",
         )
         .retry_after(Duration::from_secs(3600)),
+        E::BlobStoreFull => plain(
+            S::INSUFFICIENT_STORAGE,
+            "blob-store-full",
+            "The room that this server keeps for files is full. Try later, or tell its admin.",
+            "Der Platz, den dieser Server für Dateien hat, ist voll. Bitte später noch einmal versuchen oder der Verwaltung sagen.",
+        )
+        .retry_after(Duration::from_secs(3600)),
         E::RangeNotSatisfiable => plain(
             S::RANGE_NOT_SATISFIABLE,
             "range-not-satisfiable",

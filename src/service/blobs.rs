@@ -28,8 +28,8 @@ const READ_BYTES: u64 = 128 * 1024;
 /// Announces an upload, or answers how far it is. The same ID and size again get the same answer.
 ///
 /// # Errors
-/// [`ServiceError::BlobTooLarge`], [`ServiceError::BlobConflict`], [`ServiceError::BlobQuotaFull`] or
-/// [`ServiceError::StorageFull`].
+/// [`ServiceError::BlobTooLarge`], [`ServiceError::BlobConflict`], [`ServiceError::BlobQuotaFull`],
+/// [`ServiceError::BlobStoreFull`] or [`ServiceError::StorageFull`].
 pub async fn announce(
     app: &App,
     owner: Principal,
@@ -54,6 +54,10 @@ pub async fn announce(
             }
             if tx.blob_bytes_of(participant)?.saturating_add(size) > config.max_participant_bytes {
                 return Err(ServiceError::BlobQuotaFull);
+            }
+            let most = config.max_server_bytes;
+            if most > 0 && tx.count_blobs()?.1.saturating_add(size) > most {
+                return Err(ServiceError::BlobStoreFull);
             }
             let needed = tx.blob_bytes_to_come()?.saturating_add(size).saturating_add(config.min_free_bytes);
             if available < needed {
@@ -263,7 +267,7 @@ pub async fn release(app: &App, asking: Principal, id: BlobId) -> Result<(), Ser
         .await
 }
 
-/// Erases what waited longer than the retention, and uploads that nobody was sent for a day; returns how many.
+/// Erases what is older than attachments may become, and uploads that nobody was sent for a day; returns how many.
 ///
 /// # Errors
 /// As [`ServiceError`] says.

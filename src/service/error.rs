@@ -145,6 +145,9 @@ pub enum ServiceError {
     /// The participant's attachments take too much.
     #[error("quota of files full")]
     BlobQuotaFull,
+    /// Everybody's attachments together take too much.
+    #[error("room for files full")]
+    BlobStoreFull,
     /// There are no bytes in the range that was asked for.
     #[error("range not satisfiable")]
     RangeNotSatisfiable,

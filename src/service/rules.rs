@@ -33,6 +33,14 @@ pub struct Rules {
     pub queue_mib: Option<u64>,
     /// How much of a queue one sender may fill, in percent.
     pub sender_share_percent: Option<u64>,
+    /// Largest attachment, in MiB.
+    pub file_mib: Option<u64>,
+    /// How much one participant's attachments may take, in MiB.
+    pub person_files_mib: Option<u64>,
+    /// How much everybody's attachments may take, in MiB; 0: as much as the disk has.
+    pub server_files_mib: Option<u64>,
+    /// How long an attachment is kept, in days.
+    pub file_days: Option<u64>,
     /// How long an invite can be used, in days.
     pub invite_days: Option<u64>,
     /// Messages one participant may send per minute.
@@ -68,6 +76,18 @@ impl Rules {
         if let Some(percent) = self.sender_share_percent.filter(|_| free("mail.sender_share_percent")) {
             config.mail.sender_share_percent = percent;
         }
+        if let Some(mib) = self.file_mib.filter(|_| free("blobs.max_blob_bytes")) {
+            config.blobs.max_blob_bytes = mib * MIB;
+        }
+        if let Some(mib) = self.person_files_mib.filter(|_| free("blobs.max_participant_bytes")) {
+            config.blobs.max_participant_bytes = mib * MIB;
+        }
+        if let Some(mib) = self.server_files_mib.filter(|_| free("blobs.max_server_bytes")) {
+            config.blobs.max_server_bytes = mib * MIB;
+        }
+        if let Some(days) = self.file_days.filter(|_| free("blobs.retention_days")) {
+            config.blobs.retention_days = days;
+        }
         if let Some(days) = self.invite_days.filter(|_| free("rules.invite_days")) {
             config.rules.invite_days = days;
         }
@@ -97,6 +117,10 @@ impl Rules {
             ("mail.retention_days", self.retention_days.is_some()),
             ("mail.max_queue_bytes", self.queue_mib.is_some()),
             ("mail.sender_share_percent", self.sender_share_percent.is_some()),
+            ("blobs.max_blob_bytes", self.file_mib.is_some()),
+            ("blobs.max_participant_bytes", self.person_files_mib.is_some()),
+            ("blobs.max_server_bytes", self.server_files_mib.is_some()),
+            ("blobs.retention_days", self.file_days.is_some()),
             ("rules.invite_days", self.invite_days.is_some()),
             ("rates.messages", self.messages_per_minute.is_some()),
             ("backup.every_hours", self.backup_every_hours.is_some()),
@@ -119,6 +143,10 @@ impl Rules {
         within(self.retention_days, 1..=3650, "mail.retention_days")?;
         within(self.queue_mib, 1..=10_240, "mail.max_queue_bytes")?;
         within(self.sender_share_percent, 1..=100, "mail.sender_share_percent")?;
+        within(self.file_mib, 1..=10_240, "blobs.max_blob_bytes")?;
+        within(self.person_files_mib, 1..=1_048_576, "blobs.max_participant_bytes")?;
+        within(self.server_files_mib, 0..=104_857_600, "blobs.max_server_bytes")?;
+        within(self.file_days, 1..=3650, "blobs.retention_days")?;
         within(self.invite_days, 1..=365, "rules.invite_days")?;
         within(self.messages_per_minute.map(u64::from), 1..=100_000, "rates.messages")?;
         within(self.backup_every_hours, 0..=8760, "backup.every_hours")?;
@@ -149,6 +177,10 @@ impl Rules {
         take(&mut self.retention_days, change.retention_days);
         take(&mut self.queue_mib, change.queue_mib);
         take(&mut self.sender_share_percent, change.sender_share_percent);
+        take(&mut self.file_mib, change.file_mib);
+        take(&mut self.person_files_mib, change.person_files_mib);
+        take(&mut self.server_files_mib, change.server_files_mib);
+        take(&mut self.file_days, change.file_days);
         take(&mut self.invite_days, change.invite_days);
         take(&mut self.messages_per_minute, change.messages_per_minute);
         take(&mut self.backup_every_hours, change.backup_every_hours);
@@ -202,4 +234,60 @@ pub async fn change(app: &App, admin: &Admin, rules: Rules) -> Result<(), Servic
         .await?;
     app.change_config(all.over(app.file_config()));
     super::listeners::refresh_link_address(app).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rules with one of them set to a number.
+    type With = fn(u64) -> Rules;
+
+    #[test]
+    fn every_range_holds_on_both_sides() {
+        let rules: [(With, u64, u64); 11] = [
+            (|n| Rules { retention_days: Some(n), ..Rules::default() }, 1, 3650),
+            (|n| Rules { queue_mib: Some(n), ..Rules::default() }, 1, 10_240),
+            (|n| Rules { sender_share_percent: Some(n), ..Rules::default() }, 1, 100),
+            (|n| Rules { file_mib: Some(n), ..Rules::default() }, 1, 10_240),
+            (|n| Rules { person_files_mib: Some(n), ..Rules::default() }, 1, 1_048_576),
+            (|n| Rules { server_files_mib: Some(n), ..Rules::default() }, 0, 104_857_600),
+            (|n| Rules { file_days: Some(n), ..Rules::default() }, 1, 3650),
+            (|n| Rules { invite_days: Some(n), ..Rules::default() }, 1, 365),
+            (|n| Rules { messages_per_minute: u32::try_from(n).ok(), ..Rules::default() }, 1, 100_000),
+            (|n| Rules { backup_every_hours: Some(n), ..Rules::default() }, 0, 8760),
+            (|n| Rules { backup_keep: Some(n), ..Rules::default() }, 1, 365),
+        ];
+        for (with, least, most) in rules {
+            for (value, fits) in [
+                (least.checked_sub(1), false),
+                (Some(least), true),
+                (Some(most), true),
+                (Some(most + 1), false),
+            ] {
+                let Some(value) = value else { continue };
+                let checked = with(value).check(&Config::default());
+                assert_eq!(checked.is_ok(), fits, "{:?}", with(value));
+            }
+        }
+    }
+
+    #[test]
+    fn attachments_keep_to_the_rules_unless_the_file_says_otherwise() {
+        let rules = Rules {
+            file_mib: Some(3),
+            person_files_mib: Some(4),
+            server_files_mib: Some(5),
+            file_days: Some(6),
+            ..Rules::default()
+        };
+        let blobs = rules.over(&Config::default()).blobs;
+        assert_eq!((blobs.max_blob_bytes, blobs.max_participant_bytes), (3 * MIB, 4 * MIB));
+        assert_eq!((blobs.max_server_bytes, blobs.retention_days), (5 * MIB, 6));
+        let settings = ["max_blob_bytes", "max_participant_bytes", "max_server_bytes", "retention_days"];
+        let fixed = settings.map(|name| format!("blobs.{name}"));
+        let config = Config { fixed: fixed.into(), ..Config::default() };
+        assert_eq!(rules.over(&config).blobs, config.blobs);
+        assert!(matches!(rules.check(&config), Err(AdminError::RuleFixed(_))));
+    }
 }

@@ -381,7 +381,12 @@ fn rules_hold_at_once_survive_a_restart_and_leave_momedo_toml_its_say() {
     let refused =
         server.failure(&["admin", "rules", "--retention-days", "20", "--data-dir", "data", "--json"]);
     assert!(refused.contains("momedo.toml"), "{refused}");
-    for (name, value) in [("--invite-days", "0"), ("--sender-share-percent", "101"), ("--address", "a b")] {
+    for (name, value) in [
+        ("--invite-days", "0"),
+        ("--sender-share-percent", "101"),
+        ("--file-days", "0"),
+        ("--address", "a b"),
+    ] {
         let said = server.failure(&["admin", "rules", name, value, "--data-dir", "data"]);
         assert!(said.contains("range"), "{name} {value}: {said}");
     }

@@ -296,6 +296,30 @@ async fn every_limit_holds_on_both_sides() {
 }
 
 #[tokio::test]
+async fn everybodys_files_together_have_a_limit_that_admins_change() {
+    let server = Server::start();
+    let rules = |more: &[&str]| {
+        server.json(&[&["admin", "rules", "--data-dir", "data", "--json"], more].concat()).remove(0)
+    };
+    let kept = rules(&["--file-mib", "1", "--person-files-mib", "2", "--server-files-mib", "3"]);
+    assert_eq!((&kept["file_mib"], &kept["server_files_mib"]), (&json!(1), &json!(3)));
+    let mut people = [server.register(0).await, server.register(1).await];
+    let mut announce = async |who: usize, size| {
+        people[who].session.announce_blob(&BlobRequest { id: BlobId::random(), size }).await
+    };
+    const MIB: u64 = 1024 * 1024;
+    assert_eq!(refused(announce(0, sealed_length(MIB) + 1).await), "blob-too-large");
+    announce(0, sealed_length(MIB)).await.unwrap();
+    assert_eq!(refused(announce(0, MIB).await), "blob-quota-full");
+    announce(0, 2 * MIB - sealed_length(MIB)).await.unwrap();
+    assert_eq!(refused(announce(1, MIB + 1).await), "blob-store-full");
+    announce(1, MIB).await.unwrap();
+    assert_eq!(refused(announce(1, 16).await), "blob-store-full");
+    rules(&["--server-files-mib", "0"]);
+    announce(1, 16).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_disk_with_too_little_room_takes_no_files() {
     let server = Server::start_with("[blobs]\nmin_free_bytes = 1000000000000000\n");
     let (mut ada, ben) = (server.register(0).await, server.register(1).await);
@@ -319,7 +343,9 @@ async fn files_expire_by_served_time() {
     clock.advance(Duration::from_secs(120));
     upkeep::expire(app).await.unwrap();
     assert!(!there(unsent).await && there(sent).await);
-    clock.advance(DAY * (Config::default().mail.retention_days as u32 - 2));
+    server.json(&["admin", "rules", "--file-days", "40", "--data-dir", "data", "--json"]);
+    assert!(Config::default().blobs.retention_days > 40 && Config::default().mail.retention_days > 40);
+    clock.advance(DAY * 38);
     upkeep::expire(app).await.unwrap();
     assert!(there(sent).await);
     clock.advance(DAY * 2);

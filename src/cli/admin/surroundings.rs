@@ -130,6 +130,18 @@ pub(in crate::cli) struct ChangeRules {
     /// How much of a queue one sender may fill, in percent
     #[arg(long)]
     sender_share_percent: Option<u64>,
+    /// Largest file that may go along with a message, in MiB
+    #[arg(long)]
+    file_mib: Option<u64>,
+    /// How much of one person's files the server keeps at once, in MiB
+    #[arg(long)]
+    person_files_mib: Option<u64>,
+    /// How much of everybody's files the server keeps at once, in MiB; 0: as much as the disk has
+    #[arg(long)]
+    server_files_mib: Option<u64>,
+    /// How long the server keeps a file, in days
+    #[arg(long)]
+    file_days: Option<u64>,
     /// How long an invite can be used, in days
     #[arg(long)]
     invite_days: Option<u64>,
@@ -159,6 +171,10 @@ impl ChangeRules {
             retention_days: self.retention_days,
             queue_mib: self.queue_mib,
             sender_share_percent: self.sender_share_percent,
+            file_mib: self.file_mib,
+            person_files_mib: self.person_files_mib,
+            server_files_mib: self.server_files_mib,
+            file_days: self.file_days,
             invite_days: self.invite_days,
             messages_per_minute: self.messages_per_minute,
             backup_every_hours: self.backup_every_hours,
