@@ -38,7 +38,7 @@ fn send(server: &Server, to: &str, file: &str) -> Value {
 }
 
 /// The files of blobs on the server's disk.
-fn stored(server: &Server) -> Vec<PathBuf> {
+pub(crate) fn stored(server: &Server) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(server.data().join("blobs")).unwrap();
     entries.map(|entry| entry.unwrap().path()).collect()
 }
@@ -53,7 +53,7 @@ fn wait_until_gone(server: &Server) {
 }
 
 /// Uploads random bytes as if they were sealed.
-async fn upload(session: &mut Session, bytes: usize) -> BlobId {
+pub(crate) async fn upload(session: &mut Session, bytes: usize) -> BlobId {
     let id = BlobId::random();
     let size = bytes as u64;
     assert_eq!(session.announce_blob(&BlobRequest { id, size }).await.unwrap().offset, 0);
@@ -90,9 +90,9 @@ fn fetch(server: &Server, token: &str, id: BlobId, headers: &str) -> (u16, Strin
 #[test]
 fn a_file_arrives_whole_over_lines_that_are_cut_ten_times() {
     let server = Server::start();
-    let line = Line::to(&server);
-    register(&server, &line.invite(&server), "ada");
-    let ben = register(&server, &line.invite(&server), "ben");
+    let line = Line::to(&server.address);
+    register(&server, &line.lead(server.invite()), "ada");
+    let ben = register(&server, &line.lead(server.invite()), "ben");
     let content = write_file(&server, "plan.pdf", 7_000_000);
     line.cut_every(600_000, 10);
     let sent = send(&server, &ben, "plan.pdf");

@@ -8,7 +8,7 @@ use crate::harness::Server;
 use crate::line::{Fault, Line};
 
 fn register(server: &Server, line: &Line, profile: &str) -> Value {
-    let link = line.invite(server);
+    let link = line.lead(server.invite());
     server.json(&["user", "register", "--invite", &link, "--profile", profile, "--json"]).remove(0)
 }
 
@@ -26,7 +26,7 @@ fn pass(server: &Server, from: &str, to: (&str, &Value), text: &str) -> Value {
 #[test]
 fn a_registration_whose_last_answer_is_lost_counts() {
     let server = Server::start();
-    let line = Line::to(&server);
+    let line = Line::to(&server.address);
     let count = server.counter("participants");
     line.fail_when(Fault::BreaksOnce, move || count() == 1);
     let ada = register(&server, &line, "ada");
@@ -39,9 +39,9 @@ fn a_registration_whose_last_answer_is_lost_counts() {
 #[test]
 fn a_registration_whose_outcome_is_unknown_keeps_its_keys() {
     let server = Server::start();
-    let line = Line::to(&server);
+    let line = Line::to(&server.address);
     let ben = register(&server, &line, "ben");
-    let (link, count) = (line.invite(&server), server.counter("participants"));
+    let (link, count) = (line.lead(server.invite()), server.counter("participants"));
     line.fail_when(Fault::Breaks, move || count() == 2);
     let said = server.failure(&["user", "register", "--invite", &link, "--profile", "ada", "--json"]);
     assert!(said.contains("cannot reach the server"), "{said}");
@@ -55,7 +55,7 @@ fn adding_a_device_is_finished_by_the_same_command_wherever_the_line_broke() {
     // two for itself, then what waits and the current list.
     const NEW_LIST: usize = 6;
     let server = Server::start();
-    let line = Line::to(&server);
+    let line = Line::to(&server.address);
     let mut devices = 0;
     for fault in [Fault::Breaks, Fault::BreaksOnce] {
         let owner = format!("{fault:?}");
@@ -90,7 +90,7 @@ fn adding_a_device_is_finished_by_the_same_command_wherever_the_line_broke() {
 #[test]
 fn new_keys_are_in_force_on_both_sides_wherever_the_line_broke() {
     let server = Server::start();
-    let line = Line::to(&server);
+    let line = Line::to(&server.address);
     let (ada, _) = (register(&server, &line, "ada"), register(&server, &line, "ben"));
     for request in 1.. {
         line.fail_at(Fault::Breaks, request);
@@ -112,7 +112,7 @@ fn new_keys_are_in_force_on_both_sides_wherever_the_line_broke() {
 #[test]
 fn a_revocation_whose_last_answer_is_lost_signs_with_the_new_key() {
     let server = Server::start();
-    let line = Line::to(&server);
+    let line = Line::to(&server.address);
     let (ada, ben) = (register(&server, &line, "ada"), register(&server, &line, "ben"));
     let lost = server.json(&["user", "add-device", "--profile", "ada", "--new-profile", "lost", "--json"]);
     assert_eq!(pass(&server, "ada", ("ben", &ben), "vorher")["verified"], true);
@@ -128,7 +128,7 @@ fn a_revocation_whose_last_answer_is_lost_signs_with_the_new_key() {
 #[test]
 fn sending_takes_no_longer_than_asked_wherever_the_server_falls_silent() {
     let server = Server::start();
-    let line = Line::to(&server);
+    let line = Line::to(&server.address);
     let (_, ben) = (register(&server, &line, "ada"), register(&server, &line, "ben"));
     let send = || {
         let start = Instant::now();

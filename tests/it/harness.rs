@@ -31,6 +31,8 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use tempfile::TempDir;
 
+use crate::line::Line;
+
 /// How long anything may take before a test gives up; far more than it ever takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -262,14 +264,29 @@ impl Server {
     /// Registers somebody with stored keys and a profile in the folder `name`, for the command line and the
     /// client library; `number` tells people of one server apart.
     pub(crate) async fn register_profile(&self, number: usize, name: &str) -> Profile {
+        self.register_profile_with(self.invite(), name, move || stored_keys(number)).await
+    }
+
+    /// The same over a line that fails.
+    pub(crate) async fn register_profile_over(&self, line: &Line, number: usize, name: &str) -> Profile {
+        let invite = line.lead(self.invite()).parse().unwrap();
+        self.register_profile_with(invite, name, move || stored_keys(number)).await
+    }
+
+    /// The same with an invite and keys of the test's own.
+    pub(crate) async fn register_profile_with(
+        &self,
+        invite: InviteLink,
+        name: &str,
+        keys: impl FnOnce() -> ParticipantKeys + Send + 'static,
+    ) -> Profile {
         let joining = registration::Joining {
-            invite: self.invite(),
+            invite,
             name: Some(name),
             device_name: "test",
             passphrase: None,
             language: "en",
         };
-        let keys = move || stored_keys(number);
         let path = self.profile(name);
         registration::register_with(&path, &joining, keys, &|_| {}).await.unwrap().0
     }

@@ -1,12 +1,10 @@
-//! A line to the server that fails at a chosen moment, which a test cannot do at either end.
+//! A line to the server that fails at a chosen moment, which a test cannot do at either end. The load tool uses it, too.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use momedo_protocol::invite::InviteLink;
-
-use crate::harness::Server;
 
 /// How a line fails. From the chosen moment on no answer passes; the request before it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +17,15 @@ pub(crate) enum Fault {
     Silent,
 }
 
+/// Which way bytes go, seen from the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To the server.
+    Up,
+    /// From the server.
+    Down,
+}
+
 /// Asked with the number of requests so far whenever an answer is about to pass.
 type Moment = Box<dyn Fn(usize) -> bool + Send>;
 
@@ -29,6 +36,12 @@ struct State {
     has_failed: bool,
     requests: usize,
     cut: Option<Cut>,
+    /// Nothing more passes this way once so many bytes have; the connection stays open and takes no more.
+    held: Option<(Way, usize)>,
+    /// Connections break, and every one after them, once so many more bytes have come from the server.
+    breaks_after: Option<usize>,
+    /// Bytes that came from the server.
+    down: usize,
     /// Connections that nobody answers: they stay open for as long as they are kept here.
     unanswered: Vec<TcpStream>,
 }
@@ -45,21 +58,23 @@ enum Fate {
     Pass,
     Vanish,
     Break,
+    Hold,
 }
 
 /// A small TCP proxy on a port of its own; it lives as long as the test program.
+#[derive(Clone)]
 pub(crate) struct Line {
     pub(crate) address: String,
     state: Arc<Mutex<State>>,
 }
 
 impl Line {
-    /// A line that works.
-    pub(crate) fn to(server: &Server) -> Self {
+    /// A line that works, to the server with this address.
+    pub(crate) fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let state = Arc::new(Mutex::new(State::default()));
-        let (shared, server) = (state.clone(), server.address.clone());
+        let (shared, server) = (state.clone(), server.to_owned());
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 connect(client.unwrap(), &server, &shared);
@@ -68,9 +83,9 @@ impl Line {
         Self { address, state }
     }
 
-    /// An invite that leads over this line, and with it the profile made with it.
-    pub(crate) fn invite(&self, server: &Server) -> String {
-        InviteLink { address: self.address.clone(), ..server.invite() }.to_string()
+    /// The same invite, leading over this line, and with it the profile made with it.
+    pub(crate) fn lead(&self, invite: InviteLink) -> String {
+        InviteLink { address: self.address.clone(), ..invite }.to_string()
     }
 
     /// Fails when the first answer is about to pass for which `moment` is true.
@@ -88,6 +103,26 @@ impl Line {
     /// Breaks the connection each time so many bytes have passed, so often; then it works.
     pub(crate) fn cut_every(&self, bytes: usize, times: usize) {
         self.state.lock().unwrap().cut = Some(Cut { every: bytes, left: times, passed: 0 });
+    }
+
+    /// Takes nothing more one way once so many bytes have passed, counted from now. The connection stays open.
+    pub(crate) fn hold_after(&self, way: Way, bytes: usize) {
+        self.state.lock().unwrap().held = Some((way, bytes));
+    }
+
+    /// Breaks the connection, and every one after it, once so many bytes have come from the server, counted from now.
+    pub(crate) fn break_after(&self, bytes: usize) {
+        self.state.lock().unwrap().breaks_after = Some(bytes);
+    }
+
+    /// How many bytes have come from the server since the line was made or mended.
+    pub(crate) fn down(&self) -> usize {
+        self.state.lock().unwrap().down
+    }
+
+    /// Whether it has failed since it was told to.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.state.lock().unwrap().has_failed
     }
 
     /// How many cuts are still to come.
@@ -118,6 +153,39 @@ impl State {
         cut.passed = 0;
         cut.left -= 1;
         true
+    }
+
+    /// Whether these bytes may still pass.
+    fn is_held(&mut self, way: Way, bytes: usize) -> bool {
+        let Some((_, left)) = self.held.as_mut().filter(|(held, _)| *held == way) else { return false };
+        match left.checked_sub(bytes) {
+            Some(rest) => *left = rest,
+            None => {
+                *left = 0;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What becomes of what the server sends.
+    fn fate_down(&mut self, bytes: usize) -> Fate {
+        if self.is_cut(bytes) {
+            return Fate::Break;
+        }
+        if self.is_held(Way::Down, bytes) {
+            return Fate::Hold;
+        }
+        if let Some(left) = self.breaks_after.as_mut() {
+            *left = left.saturating_sub(bytes);
+            if *left == 0 {
+                self.breaks_after = None;
+                (self.has_failed, self.fails) = (true, Some(Fault::Breaks));
+            }
+        }
+        let fate = self.fate();
+        self.down += bytes;
+        fate
     }
 
     /// What becomes of an answer.
@@ -154,14 +222,17 @@ fn connect(client: TcpStream, server: &str, state: &Arc<Mutex<State>>) {
         copy(from, to, |bytes| {
             let mut state = asking.lock().unwrap();
             state.requests += records.count(bytes);
-            if state.is_cut(bytes.len()) { Fate::Break } else { Fate::Pass }
+            if state.is_cut(bytes.len()) {
+                Fate::Break
+            } else if state.is_held(Way::Up, bytes.len()) {
+                Fate::Hold
+            } else {
+                Fate::Pass
+            }
         });
     });
     std::thread::spawn(move || {
-        copy(server, client, |bytes| {
-            let mut state = answering.lock().unwrap();
-            if state.is_cut(bytes.len()) { Fate::Break } else { state.fate() }
-        })
+        copy(server, client, |bytes| answering.lock().unwrap().fate_down(bytes.len()))
     });
 }
 
@@ -173,6 +244,10 @@ fn copy(mut from: TcpStream, mut to: TcpStream, mut fate: impl FnMut(&[u8]) -> F
         match fate(bytes) {
             Fate::Pass if to.write_all(bytes).is_ok() => {}
             Fate::Vanish => {}
+            // Nobody reads on, and nobody hangs up, for as long as the test program lives.
+            Fate::Hold => loop {
+                std::thread::park();
+            },
             Fate::Pass | Fate::Break => break,
         }
     }

@@ -9,6 +9,7 @@ mod admin_pages;
 mod authority;
 mod autostart;
 mod backup;
+mod blob_memory;
 mod blobs;
 mod broken_line;
 mod browser;

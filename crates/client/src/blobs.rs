@@ -102,18 +102,14 @@ fn seal_blocking(folder: &Path, path: &Path, metadata: Metadata, limit: u64) -> 
     let (blob, key) = (BlobId::random(), FileKey::random());
     let sealed = tempfile::tempfile_in(folder).map_err(|error| unusable(folder, error))?;
     let mut sealing = Sealing::new(&key, blob, sealed);
-    let copied = match (format, metadata) {
-        (Format::Other, _) | (_, Metadata::Keep) => io::copy(&mut file, &mut sealing).map(drop),
-        (Format::Opaque(media_type), Metadata::Strip) => {
-            let reason = format!(
-                "what it tells beside the picture (place, time, camera) cannot be removed from {media_type}; \
-                 save it as JPEG, PNG or WebP, or send it as it is with --keep-metadata"
-            );
-            return Err(unusable(path, reason));
-        }
-        (format, Metadata::Strip) => metadata::strip(format, &mut BufReader::new(&mut file), &mut sealing),
-    };
-    copied.map_err(|error| match error.kind() {
+    if let (Format::Opaque(media_type), Metadata::Strip) = (format, metadata) {
+        let reason = format!(
+            "what it tells beside the picture (place, time, camera) cannot be removed from {media_type}; \
+             save it as JPEG, PNG or WebP, or send it as it is with --keep-metadata"
+        );
+        return Err(unusable(path, reason));
+    }
+    copy(&mut file, format, metadata, &mut sealing).map_err(|error| match error.kind() {
         ErrorKind::InvalidData => unusable(
             path,
             format!("its metadata cannot be removed, {error}; --keep-metadata sends it as it is"),
@@ -127,6 +123,19 @@ fn seal_blocking(folder: &Path, path: &Path, metadata: Metadata, limit: u64) -> 
     }
     let media_type = format.media_type().unwrap_or_else(|| media_type_of(&name)).to_owned();
     Ok(Sealed { reference: FileReference { name, media_type, size, blob, key }, file, length })
+}
+
+/// Seals what is read, piece by piece.
+fn copy(
+    source: &mut (impl Read + Seek),
+    format: Format,
+    metadata: Metadata,
+    sealing: &mut Sealing,
+) -> io::Result<()> {
+    match (format, metadata) {
+        (Format::Other, _) | (_, Metadata::Keep) => io::copy(source, sealing).map(drop),
+        (format, Metadata::Strip) => metadata::strip(format, &mut BufReader::new(source), sealing),
+    }
 }
 
 /// The media type of a file that does not say it itself, by the ending of its name.
@@ -574,6 +583,8 @@ impl Drop for Part {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
+
     use super::*;
 
     fn profile(folder: &Path) -> Profile {
@@ -623,6 +634,81 @@ mod tests {
         assert!(large.to_string().contains("300000"), "{large}");
     }
 
+    /// A large picture or file of zeros that checks, whenever it is read, how much of it is not sealed yet.
+    struct Watched {
+        start: Vec<u8>,
+        size: u64,
+        place: u64,
+        sealed: File,
+        most_held: u64,
+    }
+
+    impl Read for Watched {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let held = self.place.saturating_sub(self.sealed.metadata()?.len());
+            self.most_held = self.most_held.max(held);
+            let count = usize::try_from(self.size - self.place).unwrap().min(buffer.len());
+            buffer[..count].fill(0);
+            let start = self.start.get(self.place as usize..).unwrap_or_default();
+            let known = start.len().min(count);
+            buffer[..known].copy_from_slice(&start[..known]);
+            self.place += count as u64;
+            Ok(count)
+        }
+    }
+
+    impl Seek for Watched {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.place = match to {
+                SeekFrom::Start(place) => place,
+                SeekFrom::Current(by) => self.place.checked_add_signed(by).unwrap(),
+                SeekFrom::End(by) => self.size.checked_add_signed(by).unwrap(),
+            };
+            Ok(self.place)
+        }
+    }
+
+    #[test]
+    fn a_file_is_sealed_while_it_is_read() {
+        const SIZE: u64 = 1_500_000;
+        // A PNG whose picture is one large piece, behind its header.
+        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+        png.resize(33, 0);
+        png.extend_from_slice(&(SIZE as u32 - 100).to_be_bytes());
+        png.extend_from_slice(b"IDAT");
+        for (format, metadata, start) in [
+            (Format::Other, Metadata::Strip, Vec::new()),
+            (Format::Png, Metadata::Keep, png.clone()),
+            (Format::Png, Metadata::Strip, png),
+        ] {
+            let out = tempfile::tempfile().unwrap();
+            let sealed = out.try_clone().unwrap();
+            let mut watched = Watched { start, size: SIZE, place: 0, sealed, most_held: 0 };
+            let mut sealing = Sealing::new(&FileKey::random(), BlobId::random(), out);
+            // The picture has no end; what is before it counts here.
+            let _: io::Result<()> = copy(&mut watched, format, metadata, &mut sealing);
+            assert!(watched.place > SIZE / 2, "{format:?} is read to {}", watched.place);
+            let most = 3 * CHUNK_BYTES as u64;
+            assert!(watched.most_held < most, "{format:?}: {} bytes were held", watched.most_held);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sealed_file_is_read_as_fast_as_it_is_sent() {
+        const SIZE: u64 = 1_000_000;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(SIZE).unwrap();
+        let moved = Arc::new(AtomicU64::new(0));
+        let mut stream = std::pin::pin!(sealed_bytes(file, SIZE, moved.clone()));
+        let mut taken = 0;
+        while let Some(piece) = stream.next().await {
+            let piece = piece.unwrap().len() as u64;
+            taken += piece;
+            assert!(piece <= READ_BYTES && moved.load(Ordering::Relaxed) == taken);
+        }
+        assert_eq!(taken, SIZE);
+    }
+
     #[tokio::test]
     async fn an_image_that_cannot_be_cleaned_is_refused_unless_asked_for() {
         let folder = tempfile::tempdir().unwrap();
@@ -636,6 +722,17 @@ mod tests {
         let broken =
             seal(folder.path(), "a.jpg", &[0xff, 0xd8, 0xff, 0xe0], Metadata::Strip).await.unwrap_err();
         assert!(broken.to_string().contains("not built as its format says"), "{broken}");
+    }
+
+    #[test]
+    fn so_many_files_may_have_one_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 1..MAX_SAME_NAMES {
+            File::create(folder.path().join(numbered(&safe_name("a.txt"), number))).unwrap();
+        }
+        Part::new(folder.path()).unwrap().keep(folder.path(), "a.txt").unwrap();
+        let one_more = Part::new(folder.path()).unwrap().keep(folder.path(), "a.txt").unwrap_err();
+        assert!(one_more.to_string().contains("too many files"), "{one_more}");
     }
 
     #[test]
