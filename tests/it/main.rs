@@ -21,6 +21,7 @@ mod examples;
 mod expiry;
 #[cfg(unix)]
 mod first_run;
+mod group_limits;
 mod groups;
 mod key_backup;
 mod kinds;

@@ -416,6 +416,8 @@ mod tests {
         for media_type in ["", "image", "image/", "/jpeg", "a/b/c", "text/plain; charset=x", "a b/c"] {
             assert!(set("media_type", media_type.into()).is_err(), "{media_type:?}");
         }
+        let of_length = |length: usize| format!("a/{}", "b".repeat(length - 2)).into();
+        assert!(set("media_type", of_length(127)).is_ok() && set("media_type", of_length(128)).is_err());
         assert!(set("size", (1u64 << 53).into()).is_ok() && set("size", ((1u64 << 53) + 1).into()).is_err());
         assert!(set("blob", "00".into()).is_err() && set("key", "AAAA".into()).is_err());
         assert!(!format!("{:?}", reference(5)).contains("1, 1"));

@@ -455,6 +455,46 @@ mod tests {
     }
 
     #[test]
+    fn every_limit_of_a_kind_holds_on_both_sides() {
+        let is_read = |kind: &str, body: Value| Content::read(kind, &body) != Content::Unknown;
+        for (count, fits) in [(1, false), (2, true), (20, true), (21, false)] {
+            assert_eq!(is_read(POLL, value(&poll(count))), fits, "{count} answers");
+        }
+        for (characters, fits) in [(0, false), (1, true), (200, true), (201, false)] {
+            let options = vec!["ä".repeat(characters), "andere".into()];
+            assert_eq!(is_read(POLL, value(&Poll { options, ..poll(2) })), fits, "{characters} characters");
+        }
+        for (last, fits) in [(19, true), (20, false)] {
+            let choices: Vec<usize> = (0..=last).collect();
+            assert_eq!(is_read(VOTE, json!({ "poll": reference(), "choices": [last] })), fits, "{last}");
+            assert_eq!(is_read(VOTE, json!({ "poll": reference(), "choices": choices })), fits, "to {last}");
+        }
+        for (count, fits) in [(0, false), (1, true), (200, true), (201, false)] {
+            let messages = vec![MessageId([7; 16]); count];
+            let receipt = json!({ "messages": messages, "state": "delivered" });
+            assert_eq!(is_read(RECEIPT, receipt), fits, "{count} messages");
+        }
+        for (count, fits) in [(16, true), (17, false)] {
+            for kind in [FILE, IMAGE, ANNOUNCEMENT, TASK, REPLY] {
+                let body = json!({ "to": reference(), "text": "", "files": files(count) });
+                assert_eq!(is_read(kind, body), fits, "{count} files with {kind}");
+            }
+        }
+        for (latitude, longitude, fits) in [
+            (90.0, 180.0, true),
+            (-90.0, -180.0, true),
+            (90.000_1, 0.0, false),
+            (-90.000_1, 0.0, false),
+            (0.0, 180.000_1, false),
+            (0.0, -180.000_1, false),
+        ] {
+            let place = json!({ "latitude": latitude, "longitude": longitude });
+            let body = json!({ "text": "", "files": files(1), "place": place });
+            assert_eq!(is_read(IMAGE, body), fits, "{latitude} {longitude}");
+        }
+    }
+
+    #[test]
     fn a_vote_fits_the_poll_it_is_for() {
         let vote = |choices: &[usize]| Vote { poll: reference(), choices: choices.to_vec() };
         let one = poll(3);

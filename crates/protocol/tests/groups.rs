@@ -11,7 +11,7 @@ use momedo_protocol::group::entry::{
 };
 use momedo_protocol::group::key::GroupKey;
 use momedo_protocol::group::link::GroupLink;
-use momedo_protocol::group::state::{GroupError, GroupState, MAX_GROUP_MEMBERS};
+use momedo_protocol::group::state::{GroupError, GroupState, MAX_GROUP_ENTRIES, MAX_GROUP_MEMBERS};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundlePayload;
@@ -245,6 +245,80 @@ fn two_thousand_fit_and_one_more_does_not() {
     invalid(act(&mut state, 0, 0, add([number])));
     invalid(act(&mut state, 0, 0, add(number..number + 257)));
     invalid(act(&mut state, 0, 0, Action::Add { members: Vec::new() }));
+    // So many at once are welcomed and removed, too.
+    let people = |count: u64| (1..=count).map(person).collect::<Vec<_>>();
+    let first = epoch(&state);
+    act(&mut state, 0, 0, first).unwrap();
+    for count in [0, 257] {
+        invalid(act(&mut state, 0, 0, Action::Welcome { members: people(count) }));
+        invalid(act(&mut state, 0, 0, Action::Remove { members: people(count) }));
+    }
+    act(&mut state, 0, 0, Action::Welcome { members: people(256) }).unwrap();
+    act(&mut state, 0, 0, Action::Remove { members: people(256) }).unwrap();
+    assert_eq!(state.members.len(), MAX_GROUP_MEMBERS - 256);
+    act(&mut state, 0, 0, add([number])).unwrap();
+}
+
+#[test]
+fn a_chain_ends_at_a_hundred_thousand_entries() {
+    let mut state = small_group();
+    state.number = MAX_GROUP_ENTRIES - 1;
+    act(&mut state, 0, 0, add([3])).unwrap();
+    assert_eq!(state.number, MAX_GROUP_ENTRIES);
+    invalid(act(&mut state, 0, 0, add([4])));
+    invalid(act(&mut state, 0, 0, Action::Archive {}));
+}
+
+#[test]
+fn names_salts_and_links_have_their_lengths() {
+    let create = |name: &str, salt: usize| {
+        let settings = Settings { name: name.into(), ..settings(Posting::Everyone, Access::Closed) };
+        let action = Action::Create {
+            settings,
+            encryption: Encryption::Symmetric,
+            home: fingerprint(3),
+            version: 1,
+            salt: Base64Bytes(vec![7; salt]),
+        };
+        GroupState::create(&entry(None, 0, 0, action))
+    };
+    let (longest, too_long) = ("ä".repeat(80), "ä".repeat(81));
+    let mut state = create("7", 16).unwrap();
+    create(&longest, 16).unwrap();
+    for (name, salt) in [("", 16), (" ", 16), (too_long.as_str(), 16), ("7\n", 16), ("7", 15), ("7", 17)] {
+        assert!(matches!(create(name, salt), Err(GroupError::Invalid(_))), "{name:?} {salt}");
+    }
+    let rename = |name: &str| Action::Settings {
+        settings: Settings { name: name.into(), ..settings(Posting::Everyone, Access::Closed) },
+    };
+    act(&mut state, 0, 0, rename(&longest)).unwrap();
+    invalid(act(&mut state, 0, 0, rename(&too_long)));
+    let link = |bytes: usize, uses| Action::Link { key: Some(Base64Bytes(vec![1; bytes])), uses };
+    for (bytes, uses) in [(31, 1), (33, 1), (32, 0)] {
+        invalid(act(&mut state, 0, 0, link(bytes, uses)));
+    }
+    act(&mut state, 0, 0, link(32, 1)).unwrap();
+}
+
+#[test]
+fn one_entry_catches_up_with_six_changes_of_a_key() {
+    // Keys 1 and 2 take turns; each change is signed by both.
+    let bundles = |count: u64| -> Vec<Jws> {
+        (0..count)
+            .map(|index| {
+                let (old, new) = if index % 2 == 0 { (1, 2) } else { (2, 1) };
+                bundle(1, 2 + index, new, Some(old))
+            })
+            .collect()
+    };
+    let renew = |count| Action::Renew {
+        previous_key: Base64Bytes(key(1).public().spki().to_vec()),
+        bundles: bundles(count),
+    };
+    let mut state = small_group();
+    not_allowed(act(&mut state, 1, 2, renew(7)));
+    act(&mut state, 1, 1, renew(6)).unwrap();
+    assert_eq!(state.active(person(1)).unwrap().version, 7);
 }
 
 fn bundle(number: u64, version: u64, signature: usize, old: Option<usize>) -> Jws {
