@@ -23,7 +23,8 @@ pub(super) struct Send {
     /// The recipient's ID, such as M8N22HT6, or a group's, which has 12 letters and digits
     #[arg(long)]
     to: Destination,
-    /// How many seconds to try again while the server cannot be reached; for files, how long nothing may move
+    /// How many seconds to try again while the server cannot be reached; for files, and for the keys of a group's
+    /// members, how long nothing may move
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     wait: u64,
     /// The text; - reads it from standard input. Without it there must be a file

@@ -29,6 +29,7 @@ mod line;
 mod linking;
 mod login;
 mod manners;
+mod member_keys;
 mod openapi;
 mod people;
 mod personal;

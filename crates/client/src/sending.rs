@@ -204,6 +204,22 @@ pub async fn log_in(profile: &Profile, language: &str, deadline: Instant) -> Res
     }
 }
 
+/// How long each step of long work may take: fetching a thousand keys is no reason to give up, standing still is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StepTime(Duration);
+
+impl StepTime {
+    /// What is left until `deadline`, for each step anew.
+    pub(crate) fn until(deadline: Instant) -> Self {
+        Self(deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// When the step that begins now is given up.
+    pub(crate) fn deadline(self) -> Instant {
+        Instant::now() + self.0
+    }
+}
+
 /// Bounds one try, so that a server that takes connections and does not answer holds nobody longer than
 /// they chose to wait.
 async fn by<T>(

@@ -19,7 +19,7 @@ use super::chain;
 use crate::profile::Profile;
 use crate::receiving::look_for_group_keys;
 use crate::registration::{Progress, Step};
-use crate::sending::{insist, seal_to};
+use crate::sending::{StepTime, insist, seal_to};
 use crate::session::Session;
 use crate::{ClientError, contacts, now};
 
@@ -113,10 +113,15 @@ async fn hand_out(
     progress: Progress<'_>,
 ) -> Result<Vec<ParticipantId>, ClientError> {
     let HandedOut { state, epoch, key } = handed_out;
+    let step = StepTime::until(deadline);
     let body = GroupKeyBody { group: state.group, epoch, key: Base64Bytes(key.bytes().to_vec()) };
     let body = serde_json::to_value(&body).map_err(|error| ClientError::Protocol(error.to_string()))?;
     let has_other_devices =
-        insist(profile, session, deadline, async |session| session.devices().await).await?.devices.len() > 1;
+        insist(profile, session, step.deadline(), async |session| session.devices().await)
+            .await?
+            .devices
+            .len()
+            > 1;
     let signature_key = profile.signature_key()?;
     let members: Vec<_> =
         members.iter().copied().filter(|id| *id != session.id || has_other_devices).collect();
@@ -128,7 +133,7 @@ async fn hand_out(
         for _ in 0..2 {
             let mut request = GroupKeysRequest { id: MessageId::new(now()), messages: Vec::new() };
             for to in waiting.drain(..) {
-                let sealed = insist(profile, session, deadline, async |session| {
+                let sealed = insist(profile, session, step.deadline(), async |session| {
                     let (bundle, mceliece) = recipient(profile, session, to, &|_| {}).await?;
                     let message = Message {
                         from: session.id,
@@ -158,9 +163,10 @@ async fn hand_out(
                 break;
             }
             let id = state.id();
-            let receipt =
-                insist(profile, session, deadline, async |session| session.hand_out_keys(id, &request).await)
-                    .await?;
+            let receipt = insist(profile, session, step.deadline(), async |session| {
+                session.hand_out_keys(id, &request).await
+            })
+            .await?;
             for refused in receipt.refused {
                 if refused.problem.name() == "stale-bundle" {
                     contacts::fetch(profile, session, refused.to).await.map(drop).or_else(
@@ -209,6 +215,7 @@ pub(crate) async fn ensure(
     let newcomers: Vec<_> =
         state.active_members().filter(|(_, member)| member.awaits_key).map(|(id, _)| id).collect();
     if !newcomers.is_empty() {
+        let step = StepTime::until(deadline);
         hand_out(
             profile,
             session,
@@ -220,7 +227,7 @@ pub(crate) async fn ensure(
         .await?;
         for members in newcomers.chunks(MAX_ADDED_AT_ONCE) {
             let action = Action::Welcome { members: members.to_vec() };
-            if !chain::append_once(profile, session, state, action, deadline).await? {
+            if !chain::append_once(profile, session, state, action, step.deadline()).await? {
                 return Ok(None);
             }
         }
@@ -240,9 +247,10 @@ async fn begin_epoch(
     keep(profile, &key)?;
     let members: Vec<_> = state.active_members().map(|(id, _)| id).collect();
     let epoch = state.epoch + 1;
+    let step = StepTime::until(deadline);
     hand_out(profile, session, HandedOut { state, epoch, key: &key }, &members, deadline, progress).await?;
     let action = Action::Epoch { epoch, commitment: key.commitment() };
-    let taken = chain::append_once(profile, session, state, action, deadline).await?;
+    let taken = chain::append_once(profile, session, state, action, step.deadline()).await?;
     Ok(taken.then_some(key))
 }
 

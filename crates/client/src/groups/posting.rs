@@ -17,7 +17,7 @@ use super::chain::{self, suspend_reset};
 use super::keys;
 use crate::profile::Profile;
 use crate::registration::{Progress, Step};
-use crate::sending::{Draft, insist, post_to_group, strongest_suite};
+use crate::sending::{Draft, StepTime, insist, post_to_group, strongest_suite};
 use crate::session::Session;
 use crate::{ClientError, contacts, now};
 
@@ -45,7 +45,9 @@ pub(crate) async fn post(
     deadline: Instant,
     progress: Progress<'_>,
 ) -> Result<Posted, ClientError> {
+    let step = StepTime::until(deadline);
     for _ in 0..MAX_TRIES {
+        let deadline = step.deadline();
         // Reads on, and tells the group of a new own key.
         let state = chain::append(profile, session, group, deadline, |_| Ok(None)).await?;
         let mut synced =
@@ -79,7 +81,8 @@ pub(crate) async fn post(
                 request
             }
         };
-        match post_to_group(profile, session, group, &request, deadline).await {
+        // With a thousand keys to fetch and to hand out, that took its time.
+        match post_to_group(profile, session, group, &request, step.deadline()).await {
             Ok(receipt) => return Ok(Posted { id: receipt.id, members: receipt.members }),
             Err(error) if matches!(error.problem(), Some("stale-group" | "member-reset")) => {}
             Err(error) => return Err(error),
@@ -130,11 +133,12 @@ async fn slots(
 ) -> Result<Vec<GroupSlot>, ClientError> {
     let members: Vec<_> = state.active_members().map(|(id, _)| id).collect();
     let mut slots = Vec::with_capacity(members.len());
+    let step = StepTime::until(deadline);
     for (done, to) in members.iter().copied().enumerate() {
         if done % 50 == 49 {
             progress(Step::FetchingKeys { done, total: members.len() });
         }
-        let fetched = insist(profile, session, deadline, async |session| {
+        let fetched = insist(profile, session, step.deadline(), async |session| {
             let bundle = match to == session.id {
                 true => profile.own_bundle()?,
                 false => contacts::fetch(profile, session, to).await?.bundle,
