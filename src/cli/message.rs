@@ -176,7 +176,11 @@ fn print(message: &LivingMessage) {
         println!("{}. {} ({})", place + 1, printable(&option.text), option.chosen_by.len());
     }
     if let (Some(seen), Some(not_seen)) = (&message.seen, &message.not_seen) {
-        println!("seen by {} of {}", seen.len(), seen.len() + not_seen.len());
+        let all = seen.len() + not_seen.len();
+        if let Some(arrived) = message.arrived.as_ref().filter(|arrived| arrived.len() > seen.len()) {
+            println!("arrived at {} of {all}", arrived.len());
+        }
+        println!("seen by {} of {all}", seen.len());
         if !not_seen.is_empty() && message.kind == momedo_protocol::kind::ANNOUNCEMENT {
             let ids: Vec<String> = not_seen.iter().map(ToString::to_string).collect();
             println!("not by {}", ids.join(", "));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Subcommand;
-use momedo_client::living::{self, Receipts};
+use momedo_client::receipts::{self, Receipts};
 use momedo_client::{devices, registration};
 use momedo_protocol::device_link::DeviceLink;
 use momedo_protocol::id::DeviceId;
@@ -55,11 +55,12 @@ pub(super) enum User {
         #[arg(long)]
         json: bool,
     },
-    /// Choose which senders hear that you have read something
+    /// Choose which senders hear that their messages arrived and were read
     Receipts {
         #[command(flatten)]
         profile: ProfileArgs,
-        /// all, announcements or off; without it, says how it is
+        /// all (of messages to you alone: that they arrived, and were read), announcements (their authors hear that you
+        /// have read them) or off; without it, says how it is
         receipts: Option<Receipts>,
         /// Print JSON
         #[arg(long)]
@@ -145,9 +146,9 @@ impl User {
             Self::Receipts { profile, receipts, json } => {
                 let opened = profile.open()?;
                 if let Some(receipts) = receipts {
-                    living::set_receipts(&opened, receipts)?;
+                    receipts::set_receipts(&opened, receipts)?;
                 }
-                let receipts = living::receipts(&opened)?.word();
+                let receipts = receipts::receipts(&opened)?.word();
                 if json {
                     return output::json(&serde_json::json!({ "receipts": receipts }));
                 }

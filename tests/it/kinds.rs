@@ -90,6 +90,45 @@ async fn a_read_text_is_told_to_its_sender_and_a_text_to_a_group_is_not() {
 }
 
 #[tokio::test]
+async fn what_is_on_a_device_and_not_read_yet_is_told_as_that_if_its_owner_wants() {
+    let school = School::start().await;
+    school.run(&["user", "receipts", "--profile", "ben", "all"]);
+    let mut sent = Vec::new();
+    for name in ["ben", "carl"] {
+        sent.push(school.send("ada", &school.id(name), &["Kommst du?"]));
+        school.send("ada", &school.group, &["Hallo alle"]);
+        // Nobody reads what it prints.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut receiving = crate::harness::program();
+        receiving.args(["receive", "--profile", name]).stdout(writer);
+        let output = receiving.current_dir(school.server.folder.path()).output().unwrap();
+        assert!(!output.status.success());
+    }
+    let events = school.run(&["receive", "--profile", "ada", "--events"]);
+    let receipts: Vec<_> = events.iter().filter(|event| event["kind"] == "receipt").collect();
+    assert_eq!(receipts.len(), 1, "{events:?}");
+    assert_eq!(receipts[0]["body"]["messages"], json!([sent[0]]));
+    let shown = |message: &str| school.show("ada", message);
+    let ben = json!([school.id("ben")]);
+    assert_eq!((&shown(&sent[0])["arrived"], &shown(&sent[0])["seen"]), (&ben, &json!([])));
+    assert_eq!((&shown(&sent[1])["arrived"], &shown(&sent[1])["seen"]), (&json!([]), &json!([])));
+    // Now he reads it; another device of his that is late changes nothing.
+    assert_eq!(school.receive("ben").len(), 3);
+    let late = Draft {
+        kind: "receipt".into(),
+        body: json!({ "messages": [sent[0]], "state": "delivered" }),
+        own_copy: false,
+        files: Vec::new(),
+    };
+    let profile = Profile::open(&school.server.profile("ben"), None).unwrap();
+    let ada = Destination::Participant(school.id("ada").parse().unwrap());
+    send(&profile, ada, &late, std::time::Duration::from_secs(10), "en", &|_| {}).await.unwrap();
+    school.receive("ada");
+    assert_eq!((&shown(&sent[0])["arrived"], &shown(&sent[0])["seen"]), (&ben, &ben));
+}
+
+#[tokio::test]
 async fn a_task_is_accepted_and_done_and_everybody_sees_it() {
     let school = School::start().await;
     let id = school.send("ada", &school.group, &["--task", "Lampe in Raum 12"]);

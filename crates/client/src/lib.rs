@@ -16,7 +16,7 @@
 //! | [`contacts`] | whose keys are known, and what happens when they change |
 //! | [`sending`], [`receiving`], [`stream`] | messages |
 //! | [`blobs`], [`metadata`], [`file_name`] | files that go along: sealed, uploaded, fetched, saved; what images tell |
-//! | [`living`] | what becomes of messages: seen, done, chosen, changed |
+//! | [`living`], [`receipts`] | what becomes of messages: seen, done, chosen, changed; telling senders |
 //! | [`groups`] | groups: who belongs, their keys, and posting |
 
 pub mod blobs;
@@ -35,6 +35,7 @@ pub mod metadata;
 pub mod personal;
 mod pin;
 pub mod profile;
+pub mod receipts;
 pub mod receiving;
 pub mod registration;
 pub mod reporting;

@@ -1,33 +1,23 @@
-//! Messages that live on after they were shown: announcements that are seen, tasks that get done, polls, edits,
-//! and the receipts that tell senders of it.
-
-use std::time::{Duration, Instant};
+//! Messages that live on after they were shown: announcements that are seen, tasks that get done, polls, edits.
 
 use momedo_protocol::blob::FileReference;
-use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::{
-    Announcement, Content, Edit, MAX_RECEIPT_MESSAGES, MessageReference, Poll, Receipt, ReceiptKind, Reply,
-    Task, TaskChange, TaskState, Vote, Withdrawal,
+    Announcement, Content, Edit, MessageReference, Poll, ReceiptKind, Reply, Task, TaskChange, TaskState,
+    Vote, Withdrawal,
 };
 use momedo_protocol::message::Message;
 use momedo_protocol::message_id::MessageId;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::ClientError;
 use crate::profile::Profile;
 use crate::profile::living::{KeptMessage, Mark};
-use crate::sending::{Destination, Draft, send_to_participant};
-use crate::session::Session;
+use crate::sending::{Destination, Draft};
 
-/// Setting that says which senders hear of it.
-const RECEIPTS: &str = "receipts";
-
-/// How long receipts are tried; they are sent another time if that does not do.
-const RECEIPT_TIME: Duration = Duration::from_secs(10);
-
-const MARK_RECEIPT: &str = "receipt";
+const MARK_READ: &str = "receipt";
+const MARK_ARRIVED: &str = "arrived";
 const MARK_TASK: &str = "task";
 const MARK_VOTE: &str = "vote";
 
@@ -48,6 +38,9 @@ pub struct LivingMessage {
     /// Whether its sender took it back.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
+    /// Of an own message: on whose devices it is, as far as they tell; those who have seen it among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrived: Option<Vec<ParticipantId>>,
     /// Of an own message: who has seen it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<Vec<ParticipantId>>,
@@ -115,9 +108,14 @@ pub(crate) fn note(profile: &Profile, message: &Message) -> Result<(), ClientErr
     };
     match &content {
         Content::Receipt(receipt) => {
+            // Two marks: a device that is late to say that it has the message does not make it unread.
+            let name = match receipt.state {
+                ReceiptKind::Delivered => MARK_ARRIVED,
+                ReceiptKind::Read => MARK_READ,
+            };
             for id in &receipt.messages {
                 let reference = MessageReference { from: own, id: *id };
-                profile.put_mark(&reference, &mark(MARK_RECEIPT, receipt.state.word().into()))?;
+                profile.put_mark(&reference, &mark(name, receipt.state.word().into()))?;
             }
             return Ok(());
         }
@@ -233,6 +231,7 @@ pub fn find(profile: &Profile, name: &str) -> Result<LivingMessage, ClientError>
         conversation: kept.conversation,
         text: content.text().map(str::to_owned),
         withdrawn: kept.withdrawn,
+        arrived: None,
         seen: None,
         not_seen: None,
         state: None,
@@ -243,12 +242,12 @@ pub fn find(profile: &Profile, name: &str) -> Result<LivingMessage, ClientError>
     if let Some(audience) = kept.audience {
         let audience: Vec<ParticipantId> =
             serde_json::from_str(&audience).map_err(|error| ClientError::Protocol(error.to_string()))?;
-        let has_seen = |who: &ParticipantId| {
-            marks.iter().any(|mark| {
-                mark.who == *who && mark.mark == MARK_RECEIPT && mark.value == ReceiptKind::Read.word()
-            })
+        let is_marked = |who: &ParticipantId, names: &[&str]| {
+            marks.iter().any(|mark| mark.who == *who && names.contains(&mark.mark.as_str()))
         };
-        let (seen, not_seen) = audience.into_iter().partition(has_seen);
+        let has_it = |who: &&ParticipantId| is_marked(who, &[MARK_READ, MARK_ARRIVED]);
+        living.arrived = Some(audience.iter().filter(has_it).copied().collect());
+        let (seen, not_seen) = audience.into_iter().partition(|who| is_marked(who, &[MARK_READ]));
         (living.seen, living.not_seen) = (Some(seen), Some(not_seen));
     }
     match content {
@@ -347,111 +346,4 @@ pub fn about(profile: &Profile, name: &str, about: About) -> Result<(Destination
     };
     let to = kept.conversation.parse().map_err(ClientError::Protocol)?;
     Ok((to, Draft::of(&content)))
-}
-
-/// Who hears that messages were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Receipts {
-    /// Every sender of a message to oneself, and authors of announcements.
-    All,
-    /// Authors of announcements, who ask for it. A receipt costs as much as a message, so this is the default.
-    #[default]
-    Announcements,
-    /// Nobody.
-    Off,
-}
-
-impl Receipts {
-    /// The word on the command line.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Announcements => "announcements",
-            Self::Off => "off",
-        }
-    }
-}
-
-impl std::str::FromStr for Receipts {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        let all = [Self::All, Self::Announcements, Self::Off];
-        all.into_iter().find(|value| value.word() == text).ok_or("must be all, announcements or off")
-    }
-}
-
-/// Who hears that messages were read.
-///
-/// # Errors
-/// [`ClientError::Profile`].
-pub fn receipts(profile: &Profile) -> Result<Receipts, ClientError> {
-    Ok(profile.get(RECEIPTS)?.unwrap_or_default())
-}
-
-/// Chooses who hears that messages were read.
-///
-/// # Errors
-/// [`ClientError::Profile`].
-pub fn set_receipts(profile: &Profile, receipts: Receipts) -> Result<(), ClientError> {
-    profile.set(RECEIPTS, &receipts)
-}
-
-/// Notes that a message was shown, so that its sender hears of it. In groups only announcements are told:
-/// thirty receipts for every "ok" would be more mail than the messages.
-pub(crate) fn note_shown(
-    profile: &Profile,
-    reference: &MessageReference,
-    group: Option<GroupId>,
-    kind: &str,
-) -> Result<(), ClientError> {
-    use momedo_protocol::kind;
-    let says_something =
-        !matches!(kind, kind::RECEIPT | kind::EDIT | kind::WITHDRAW | kind::VOTE | kind::TASK_STATE);
-    let is_told = match receipts(profile)? {
-        Receipts::Off => false,
-        Receipts::All if group.is_none() => says_something,
-        Receipts::All | Receipts::Announcements => kind == kind::ANNOUNCEMENT,
-    };
-    if !is_told || reference.from == profile.id()? {
-        return Ok(());
-    }
-    let digest = match group {
-        None => String::new(),
-        Some(id) => match profile.group(id)? {
-            Some(state) => state.group.to_string(),
-            None => return Ok(()),
-        },
-    };
-    profile.owe_receipt(reference, &digest)
-}
-
-/// Sends the receipts that are due, one message per sender; what cannot be sent now is sent another time.
-pub(crate) async fn send_receipts(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
-    let due = profile.due_receipts()?;
-    let mut rest = &due[..];
-    while let Some((first, group)) = rest.first() {
-        let together =
-            rest.iter().take_while(|(other, other_group)| other.from == first.from && other_group == group);
-        let count = together.count().min(MAX_RECEIPT_MESSAGES);
-        let (part, later) = rest.split_at(count);
-        rest = later;
-        let receipt = Content::Receipt(Receipt {
-            messages: part.iter().map(|(reference, _)| reference.id).collect(),
-            group: group.parse::<Sha512Digest>().ok(),
-            state: ReceiptKind::Read,
-        });
-        let draft = Draft { own_copy: false, ..Draft::of(&receipt) };
-        let deadline = Instant::now() + RECEIPT_TIME;
-        match send_to_participant(profile, session, first.from, &draft, deadline, &|_| {}).await {
-            Err(error) if error.is_temporary() => return Ok(()),
-            // Refused for good, or keys that cannot be trusted: nobody waits for a receipt.
-            _ => {
-                for (reference, _) in part {
-                    profile.settle_receipt(reference)?;
-                }
-            }
-        }
-    }
-    Ok(())
 }

@@ -37,6 +37,9 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE signed_messages (sender TEXT NOT NULL, id TEXT NOT NULL, received_at INTEGER NOT NULL,
                                    message BLOB NOT NULL, PRIMARY KEY (sender, id)) STRICT;
     PRAGMA user_version = 3;",
+    // Whether a receipt says that something was read.
+    "ALTER TABLE due_receipts ADD COLUMN state TEXT NOT NULL DEFAULT 'read';
+    PRAGMA user_version = 4;",
 ];
 
 /// The version the first step of [`SCHEMA`] leads to.

@@ -27,7 +27,7 @@ use crate::registration::Progress;
 use crate::rotation::rotate_if_due;
 use crate::secrets::CarriedKeys;
 use crate::session::Session;
-use crate::{ClientError, blobs, blocking, key_backup, living, reporting};
+use crate::{ClientError, blobs, blocking, key_backup, living, receipts, reporting};
 
 /// Messages fetched at once.
 const PAGE: usize = 100;
@@ -142,7 +142,7 @@ pub async fn receive_files(
         wait = Duration::ZERO;
         if page.messages.is_empty() {
             profile.erase_keys_before(page.oldest_bundle_version)?;
-            living::send_receipts(profile, session).await?;
+            receipts::send_due(profile, session).await?;
             return Ok(shown);
         }
         for delivery in &page.messages {
@@ -167,14 +167,20 @@ async fn show_stored(
     for (sender, id, event) in profile.unshown()? {
         let mut received: Received =
             serde_json::from_str(&event).map_err(|error| ClientError::Protocol(error.to_string()))?;
-        if let Some(saving) = saving.filter(|_| received.verified) {
+        if let Some(saving) = saving.filter(|_| received.verified && !received.files.is_empty()) {
+            // Files may take a while.
+            receipts::send_due(profile, session).await?;
             save_files(profile, session, &mut received, saving).await?;
         }
-        show(&received).map_err(|error| ClientError::Protocol(format!("cannot show a message: {error}")))?;
+        if let Err(error) = show(&received) {
+            // Nobody has read it, but it is here.
+            receipts::send_due(profile, session).await?;
+            return Err(ClientError::Protocol(format!("cannot show a message: {error}")));
+        }
         profile.atomically(|| {
             if received.verified && !received.event {
                 let reference = MessageReference { from: received.from, id: received.id };
-                living::note_shown(profile, &reference, received.group, &received.kind)?;
+                receipts::note_shown(profile, &reference, received.group, &received.kind)?;
             }
             profile.mark_shown(&sender, &id)
         })?;
@@ -272,6 +278,7 @@ fn put(
         if let Some(message) = message.filter(|_| verified) {
             living::note(profile, message)?;
             blobs::note(profile, message)?;
+            receipts::note_arrived(profile, message)?;
         }
         profile.put_inbox(&sender, id, event.as_deref())
     })

@@ -2,7 +2,7 @@
 //! people voted. Texts are kept of announcements, tasks and polls alone.
 
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::kind::MessageReference;
+use momedo_protocol::kind::{MessageReference, ReceiptKind};
 use momedo_protocol::message_id::MessageId;
 use rusqlite::params;
 
@@ -37,12 +37,23 @@ pub(crate) struct KeptMessage {
     pub(crate) withdrawn: bool,
 }
 
+/// A receipt that somebody should get.
+#[derive(Debug, Clone)]
+pub(crate) struct DueReceipt {
+    /// The message it is about; it goes to its sender.
+    pub(crate) reference: MessageReference,
+    /// Digest of the group it was posted to, or empty.
+    pub(crate) group: String,
+    /// What happened to the message.
+    pub(crate) state: ReceiptKind,
+}
+
 /// What somebody said about a message.
 #[derive(Debug, Clone)]
 pub(crate) struct Mark {
     /// Who.
     pub(crate) who: ParticipantId,
-    /// What about: `receipt`, `task` or `vote`.
+    /// What about: `receipt` (read), `arrived`, `task` or `vote`.
     pub(crate) mark: String,
     /// What it says.
     pub(crate) value: String,
@@ -135,33 +146,42 @@ impl Profile {
             .collect()
     }
 
-    /// Notes that a sender should hear that a message was read.
-    pub(crate) fn owe_receipt(&self, reference: &MessageReference, group: &str) -> Result<(), ClientError> {
+    /// Notes that a sender should hear what happened to a message; that it was read says more than that it arrived.
+    pub(crate) fn owe_receipt(
+        &self,
+        reference: &MessageReference,
+        group: &str,
+        state: ReceiptKind,
+    ) -> Result<(), ClientError> {
         let [sender, id] = pair(reference);
-        let sql = "INSERT INTO due_receipts VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        self.sql(|database| database.execute(sql, [&sender, &id, group]).map(drop))
+        let sql = "INSERT INTO due_receipts (sender, id, group_digest, state) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT DO UPDATE SET state = ?4 WHERE state = 'delivered'";
+        self.sql(|database| database.execute(sql, [&sender, &id, group, state.word()]).map(drop))
     }
 
-    /// Senders who should hear of something, with the group and the messages it is about.
-    pub(crate) fn due_receipts(&self) -> Result<Vec<(MessageReference, String)>, ClientError> {
-        let rows: Vec<(String, String, String)> = self.sql(|database| {
-            let sql = "SELECT sender, id, group_digest FROM due_receipts ORDER BY sender, group_digest, id";
+    /// Receipts that are due; those for one sender and group that say the same stand together.
+    pub(crate) fn due_receipts(&self) -> Result<Vec<DueReceipt>, ClientError> {
+        let rows: Vec<(String, String, String, String)> = self.sql(|database| {
+            let sql = "SELECT sender, id, group_digest, state FROM due_receipts
+                       ORDER BY sender, group_digest, state, id";
             let mut statement = database.prepare(sql)?;
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
         })?;
         rows.into_iter()
-            .map(|(sender, id, group)| {
+            .map(|(sender, id, group, state)| {
                 let from = sender.parse().map_err(|error| self.failed(error))?;
                 let id = id.parse().map_err(|error| self.failed(error))?;
-                Ok((MessageReference { from, id }, group))
+                let is_read = state == ReceiptKind::Read.word();
+                let state = if is_read { ReceiptKind::Read } else { ReceiptKind::Delivered };
+                Ok(DueReceipt { reference: MessageReference { from, id }, group, state })
             })
             .collect()
     }
 
     /// Notes that a sender has heard, or never will.
-    pub(crate) fn settle_receipt(&self, reference: &MessageReference) -> Result<(), ClientError> {
-        let [sender, id] = pair(reference);
-        let sql = "DELETE FROM due_receipts WHERE sender = ?1 AND id = ?2";
-        self.sql(|database| database.execute(sql, [&sender, &id]).map(drop))
+    pub(crate) fn settle_receipt(&self, due: &DueReceipt) -> Result<(), ClientError> {
+        let [sender, id] = pair(&due.reference);
+        let sql = "DELETE FROM due_receipts WHERE sender = ?1 AND id = ?2 AND state = ?3";
+        self.sql(|database| database.execute(sql, [&sender, &id, due.state.word()]).map(drop))
     }
 }
