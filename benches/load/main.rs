@@ -4,9 +4,13 @@
 //! build with a temporary data directory on loopback; rate limits are raised, which the first line says.
 #![allow(clippy::unwrap_used, reason = "a tool for developers: a failure is its result")]
 
+mod attachment;
 mod figures;
 mod groups;
 mod keys;
+#[path = "../../tests/it/line.rs"]
+#[allow(dead_code, reason = "the tests make it fail in more ways")]
+mod line;
 mod pages;
 mod people;
 mod smoke;
@@ -17,7 +21,7 @@ use serde_json::json;
 /// One figure: its name, what it is, and how it is taken.
 type Figure = (&'static str, &'static str, fn(&tokio::runtime::Runtime));
 
-const FIGURES: [Figure; 14] = [
+const FIGURES: [Figure; 15] = [
     ("start", "start-up time, and memory of an idle server", figures::start),
     ("live", "live 1:1, 50 pairs, window 4: messages/s and server CPU", figures::live),
     ("latency", "live 1:1, one pair, window 1: p50 and p99", figures::latency),
@@ -27,6 +31,7 @@ const FIGURES: [Figure; 14] = [
     ("groups", "a posting to 30 and 1,000 members: time to the last, deliveries/s", groups::posting),
     ("group-growth", "bytes that a posting to 30 members costs", groups::growth),
     ("new-key", "a new group key for 30, 300, 2,000 members (GROUP_MEMBERS changes that)", groups::new_key),
+    ("attachment", "100 MB over a line that is cut ten times each way: time, memory", attachment::attachment),
     ("login", "log-ins/s and server CPU per log-in", figures::log_in),
     ("idle", "memory per idle authenticated stream (10,000; IDLE_STREAMS changes that)", figures::idle),
     ("pages", "admin pages with 2,000 people and 100 classes: median time of each", pages::pages),

@@ -1,7 +1,7 @@
 //! The server under load: started, watched from outside through `/proc`, stopped.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ pub(crate) struct Subject {
     pub(crate) ready_after: Duration,
 }
 
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_momedo"))
 }
 
@@ -44,16 +44,16 @@ impl Subject {
         let folder = tempfile::tempdir_in(target).unwrap();
         std::fs::create_dir(folder.path().join("data")).unwrap();
         std::fs::write(folder.path().join("data/momedo.toml"), SETTINGS).unwrap();
-        Self::launch(folder)
+        Self::launch(folder, "127.0.0.1:0")
     }
 
-    fn launch(folder: TempDir) -> Self {
+    fn launch(folder: TempDir, listen: &str) -> Self {
         let log = std::fs::File::create(folder.path().join("server.log")).unwrap();
         let start = Instant::now();
         // `--open` serves the admin pages on loopback too; the "browser" is a program that does nothing.
         let mut process = program()
             .env("BROWSER", "true")
-            .args(["serve", "--open", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--open", "--listen", listen, "--data-dir"])
             .arg(folder.path().join("data"))
             .env("MOMEDO_LOG", "warn,momedo::local_pages=info")
             .stdout(Stdio::piped())
@@ -70,13 +70,14 @@ impl Subject {
         Self { process, folder, address, ready_after }
     }
 
-    /// Stops the server and starts it again on the same data.
+    /// Stops the server and starts it again on the same data and address.
     pub(crate) fn restart(mut self) -> Self {
         let _: Result<_, _> = Command::new("kill").arg(self.process.id().to_string()).status();
         self.process.wait().unwrap();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        let address = self.address.addresses[0].clone();
         drop(self);
-        Self::launch(folder)
+        Self::launch(folder, &address)
     }
 
     pub(crate) fn invite(&self) -> InviteLink {
@@ -110,6 +111,11 @@ impl Subject {
         log.split("pages on http://127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().parse().unwrap()
     }
 
+    /// Where commands run; the data directory stands in it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).unwrap()
     }
@@ -125,9 +131,12 @@ impl Subject {
 
     /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> u64 {
-        let status = self.proc("status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        memory(self.process.id(), "VmRSS:").unwrap()
+    }
+
+    /// The most resident memory it had since its start, in bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        memory(self.process.id(), PEAK).unwrap()
     }
 
     /// Bytes the server caused to be written to the disk.
@@ -136,6 +145,16 @@ impl Subject {
         let line = io.lines().find(|line| line.starts_with("write_bytes:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
+}
+
+/// What `/proc` calls the most resident memory a process ever had.
+pub(crate) const PEAK: &str = "VmHWM:";
+
+/// What `/proc` says of a process's memory, in bytes; `None` when it has ended.
+pub(crate) fn memory(process: u32, field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
 fn invite(folder: &TempDir) -> InviteLink {
