@@ -118,7 +118,21 @@ pub(crate) async fn fetch(
     Ok(response)
 }
 
-/// Erases a blob for its owner; for a device that got it, says that it has it.
+/// Says that the asking device needs a blob no more; its owner's devices erase nothing by that.
+#[utoipa::path(delete, path = "/blobs/{id}/hold", params(("id" = BlobId, Path)), responses(
+    (status = 204),
+    (status = "4XX", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn release_hold(
+    State(state): State<HttpState>,
+    Authenticated(asking): Authenticated,
+    InPath(id): InPath<BlobId>,
+) -> ApiResult<StatusCode> {
+    blobs::release_hold(&state, asking, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Erases a blob for its owner; for a device that got it, says that it needs it no more.
 #[utoipa::path(delete, path = "/blobs/{id}", params(("id" = BlobId, Path)), responses(
     (status = 204),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),

@@ -89,6 +89,7 @@ fn api_routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(blobs::announce))
         .routes(routes!(blobs::fetch, blobs::append, blobs::release))
         .routes(routes!(blobs::progress))
+        .routes(routes!(blobs::release_hold))
         .routes(routes!(groups::list, groups::create))
         .routes(routes!(groups::entries, groups::append))
         .routes(routes!(groups::hand_out_keys))

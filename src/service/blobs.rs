@@ -250,6 +250,19 @@ pub async fn read(
     }))
 }
 
+/// Ends the hold of a device, its owner's too; the blob goes with the last one.
+///
+/// # Errors
+/// [`ServiceError::UnknownBlob`], also when the device has no hold.
+pub async fn release_hold(app: &App, asking: Principal, id: BlobId) -> Result<(), ServiceError> {
+    app.store
+        .write_freeing(move |tx| match tx.release_blob(id, asking.device)? {
+            true => Ok(()),
+            false => Err(ServiceError::UnknownBlob),
+        })
+        .await
+}
+
 /// Erases a blob for its owner; for a device that got it, ends its hold.
 ///
 /// # Errors

@@ -44,7 +44,7 @@ pub(crate) fn stored(server: &Server) -> Vec<PathBuf> {
 }
 
 /// Files are removed by a thread of their own, a moment after their rows.
-fn wait_until_gone(server: &Server) {
+pub(crate) fn wait_until_gone(server: &Server) {
     let begun = Instant::now();
     while !stored(server).is_empty() {
         assert!(begun.elapsed() < PATIENCE, "the file is not removed");
@@ -175,9 +175,11 @@ async fn only_devices_that_got_it_may_fetch_it_and_the_last_one_erases_it() {
     carl.session.release_blob(id).await.unwrap();
     assert_eq!((status(&ada), status(&carl)), (404, 404));
     wait_until_gone(&server);
-    // Its owner erases it whoever has it.
+    // Its owner has no hold that could end, and erases it whoever has it.
     let id = upload(&mut ada.session, 1000).await;
     refer(&mut ada, &ben, &[id]).await.unwrap();
+    assert_eq!(refused(ada.session.release_hold(id).await), "unknown-blob");
+    assert_eq!(fetch(&server, ben.session.token(), id, "").0, 200);
     ada.session.release_blob(id).await.unwrap();
     assert_eq!(fetch(&server, ben.session.token(), id, "").0, 404);
     wait_until_gone(&server);

@@ -46,3 +46,4 @@ mod start;
 mod stream;
 mod tour;
 mod visitor;
+mod withdrawing;

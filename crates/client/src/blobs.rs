@@ -403,15 +403,31 @@ async fn save_known(
     let reference = profile.file_reference(known)?;
     let path = download(profile, session, &reference, folder, wait, progress).await?;
     profile.set_saved_file(known.id, known.from, &path)?;
-    // The owner's own devices erase nothing by having it.
-    if known.from != session.id
-        && let Err(error) = session.release_blob(known.id).await
+    // Never as its owner: others may still want it.
+    if let Err(error) = session.release_hold(known.id).await
         && !error.is_temporary()
         && error.problem() != Some("unknown-blob")
     {
         return Err(error);
     }
     Ok(path)
+}
+
+/// Tells the server which files of messages that were taken back it need not keep; what it cannot be told now it is told
+/// another time.
+pub(crate) async fn send_releases(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    for (blob, is_own) in profile.due_releases()? {
+        let released = match is_own {
+            true => session.release_blob(blob).await,
+            false => session.release_hold(blob).await,
+        };
+        match released {
+            Err(error) if error.is_temporary() || error.problem() == Some("not-logged-in") => return Ok(()),
+            // Gone already, or never handed to this device.
+            _ => profile.settle_release(blob)?,
+        }
+    }
+    Ok(())
 }
 
 fn same_folder(one: &Path, other: &Path) -> bool {

@@ -137,6 +137,7 @@ pub(crate) fn note(profile: &Profile, message: &Message) -> Result<(), ClientErr
             let reference = MessageReference { id: withdrawal.message, ..reference };
             if about(&reference)? {
                 profile.mark_withdrawn(&reference)?;
+                profile.withdraw_files(&reference, own)?;
             }
         }
         _ => {}
@@ -201,7 +202,9 @@ pub(crate) fn note_sent(
             edit_kept(profile, &MessageReference { from: own, id: edit.message }, &edit.text)?;
         }
         Content::Withdraw(withdrawal) => {
-            profile.mark_withdrawn(&MessageReference { from: own, id: withdrawal.message })?;
+            let reference = MessageReference { from: own, id: withdrawal.message };
+            profile.mark_withdrawn(&reference)?;
+            profile.withdraw_files(&reference, own)?;
         }
         _ => {}
     }

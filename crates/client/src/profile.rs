@@ -37,8 +37,13 @@ const SCHEMA: &[&str] = &[
     "CREATE TABLE signed_messages (sender TEXT NOT NULL, id TEXT NOT NULL, received_at INTEGER NOT NULL,
                                    message BLOB NOT NULL, PRIMARY KEY (sender, id)) STRICT;
     PRAGMA user_version = 3;",
-    // Whether a receipt says that something was read.
-    "ALTER TABLE due_receipts ADD COLUMN state TEXT NOT NULL DEFAULT 'read';
+    // Which messages a file came along with; files of messages that were taken back, which the server need not keep for
+    // this device (or, being its owner's, for anybody); whether a receipt says that something was read.
+    "CREATE TABLE file_messages (blob TEXT NOT NULL, sender TEXT NOT NULL, message TEXT NOT NULL,
+                                 PRIMARY KEY (blob, sender, message)) STRICT;
+    INSERT INTO file_messages SELECT blob, sender, message FROM files;
+    CREATE TABLE due_releases (blob TEXT PRIMARY KEY, erases INTEGER NOT NULL) STRICT;
+    ALTER TABLE due_receipts ADD COLUMN state TEXT NOT NULL DEFAULT 'read';
     PRAGMA user_version = 4;",
 ];
 
@@ -104,8 +109,8 @@ impl Profile {
         if version < FIRST_VERSION || version >= FIRST_VERSION + SCHEMA.len() as i64 {
             return Err(failed("it was written by another version of momedo, or its making was cut off"));
         }
-        profile.upgrade(version)?;
         profile.sql(|database| database.execute_batch(files::SCHEMA))?;
+        profile.upgrade(version)?;
         if let Some(salt) = profile.get::<[u8; 16]>(SALT)? {
             profile.key = Some(profile.derive(passphrase.ok_or(ClientError::Locked)?, &salt)?);
         }

@@ -143,6 +143,7 @@ pub async fn receive_files(
         if page.messages.is_empty() {
             profile.erase_keys_before(page.oldest_bundle_version)?;
             receipts::send_due(profile, session).await?;
+            blobs::send_releases(profile, session).await?;
             return Ok(shown);
         }
         for delivery in &page.messages {
@@ -197,11 +198,17 @@ async fn save_files(
     saving: &Saving<'_>,
 ) -> Result<(), ClientError> {
     let from = received.from;
+    let kept = profile.kept_message(&MessageReference { from, id: received.id })?;
+    let is_withdrawn = kept.is_some_and(|kept| kept.withdrawn);
     for file in &mut received.files {
         // Killed between saving and showing: it is there already.
         let saved = profile.saved_file(file.id, from)?.filter(|path| path.is_file());
         if saved.is_some() {
             file.saved = saved;
+            continue;
+        }
+        if is_withdrawn {
+            file.problem = Some("its sender took it back".into());
             continue;
         }
         let Saving { folder, wait, progress } = *saving;

@@ -9,7 +9,7 @@ use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
-use momedo_protocol::kind::Content;
+use momedo_protocol::kind::{self, Content};
 use momedo_protocol::limits::MAX_SIGNED_DOCUMENT_BYTES;
 use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::message::Message;
@@ -25,7 +25,7 @@ use crate::groups::posting;
 use crate::profile::Profile;
 use crate::registration::Progress;
 use crate::session::Session;
-use crate::{ClientError, contacts, living, now};
+use crate::{ClientError, blobs, contacts, living, now};
 
 /// Longest body, in bytes of JSON; leaves room for the rest of the signed message.
 const MAX_BODY_BYTES: usize = MAX_SIGNED_DOCUMENT_BYTES / 2;
@@ -144,12 +144,16 @@ pub async fn send(
         }
     };
     let own = session.id;
+    let is_withdrawal = draft.kind == kind::WITHDRAW;
     profile.atomically(|| {
         for file in &draft.files {
             profile.keep_file(file, own, sent.id, now())?;
         }
         living::note_sent(profile, sent.id, to, draft)
     })?;
+    if is_withdrawal {
+        blobs::send_releases(profile, &mut session).await?;
+    }
     Ok(sent)
 }
 

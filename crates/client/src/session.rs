@@ -427,16 +427,20 @@ impl Session {
         self.connection.fetch_streaming(&format!("/blobs/{id}"), &self.token, from, tag, stall).await
     }
 
-    /// Erases an own blob, or tells the server that this device has it.
+    /// Erases an own blob, or tells the server that this device needs it no more.
     ///
     /// # Errors
     /// As [`ClientError`] says.
     pub async fn release_blob(&mut self, id: BlobId) -> Result<(), ClientError> {
-        let path = format!("/blobs/{id}");
-        self.connection
-            .request(Method::DELETE, &path, Some(&self.token), Payload::None, Duration::ZERO)
-            .await
-            .map(drop)
+        self.done(Method::DELETE, &format!("/blobs/{id}"), Payload::None).await
+    }
+
+    /// Tells the server that this device needs a blob no more; an own blob stays for the others who got it.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn release_hold(&mut self, id: BlobId) -> Result<(), ClientError> {
+        self.done(Method::DELETE, &format!("/blobs/{id}/hold"), Payload::None).await
     }
 
     /// Acknowledges everything up to `cursor`.

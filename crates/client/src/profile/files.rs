@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use momedo_protocol::blob::{BlobId, FileKey, FileReference};
 use momedo_protocol::id::ParticipantId;
+use momedo_protocol::kind::MessageReference;
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::time::UnixMillis;
 use rusqlite::{OptionalExtension, params};
@@ -61,7 +62,8 @@ impl Profile {
         if self.sql(|database| database.execute(sql, row))? == 1 {
             self.set_secret(&secret_name(&blob, &sender), file.key.bytes())?;
         }
-        Ok(())
+        let sql = "INSERT INTO file_messages VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        self.sql(|database| database.execute(sql, [&blob, &sender, &message.to_string()]).map(drop))
     }
 
     /// Every file this device knows of, the oldest first.
@@ -94,6 +96,56 @@ impl Profile {
                 })
             })
             .collect()
+    }
+
+    /// Forgets the files of a message that was taken back, unless another message has them too, and notes that the
+    /// server need not keep them; what was saved stays known.
+    pub(crate) fn withdraw_files(
+        &self,
+        message: &MessageReference,
+        own: ParticipantId,
+    ) -> Result<(), ClientError> {
+        let sender = message.from.to_string();
+        let blobs: Vec<String> = self.sql(|database| {
+            let sql = "DELETE FROM file_messages WHERE sender = ?1 AND message = ?2 RETURNING blob";
+            let mut statement = database.prepare(sql)?;
+            statement.query_map([&sender, &message.id.to_string()], |row| row.get(0))?.collect()
+        })?;
+        // Anybody may name somebody else's file in a message and take that back; this must not cost the others theirs.
+        let is_own = message.from == own;
+        for blob in blobs {
+            let sql =
+                "SELECT EXISTS (SELECT 1 FROM file_messages WHERE blob = ?1 AND (sender = ?2 OR NOT ?3))";
+            let row = params![blob, sender, is_own];
+            if self.sql(|database| database.query_row(sql, row, |row| row.get(0)))? {
+                continue;
+            }
+            let sql =
+                "INSERT INTO due_releases VALUES (?1, ?2) ON CONFLICT DO UPDATE SET erases = max(erases, ?2)";
+            self.sql(|database| database.execute(sql, params![blob, is_own]))?;
+            let sql = "DELETE FROM files WHERE blob = ?1 AND sender = ?2 AND saved IS NULL";
+            if self.sql(|database| database.execute(sql, [&blob, &sender]))? == 1 {
+                self.remove_secret(&secret_name(&blob, &sender))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Files that the server need not keep for this device any more, and whether they are its owner's to erase.
+    pub(crate) fn due_releases(&self) -> Result<Vec<(BlobId, bool)>, ClientError> {
+        let rows: Vec<(String, bool)> = self.sql(|database| {
+            let mut statement = database.prepare("SELECT blob, erases FROM due_releases")?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        let read =
+            |(blob, erases): (String, bool)| Ok((blob.parse().map_err(|error| self.failed(error))?, erases));
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Notes that the server has heard of it.
+    pub(crate) fn settle_release(&self, blob: BlobId) -> Result<(), ClientError> {
+        let sql = "DELETE FROM due_releases WHERE blob = ?1";
+        self.sql(|database| database.execute(sql, [blob.to_string()]).map(drop))
     }
 
     /// How to fetch and open a known file.
