@@ -33,6 +33,10 @@ pub enum DocumentType {
     GroupEntry,
     /// A [`crate::erasure::Erasure`].
     Erasure,
+    /// A [`crate::link::documents::BatchHeader`].
+    Batch,
+    /// A [`crate::link::documents::Receipt`].
+    Receipt,
 }
 
 impl DocumentType {
@@ -45,6 +49,8 @@ impl DocumentType {
             Self::Message => "momedo-message+jws",
             Self::GroupEntry => "momedo-group-entry+jws",
             Self::Erasure => "momedo-erasure+jws",
+            Self::Batch => "momedo-batch+jws",
+            Self::Receipt => "momedo-receipt+jws",
         }
     }
 

@@ -19,6 +19,8 @@
 //! | [`api`], [`stream`], [`problem`] | what the HTTP API and the WebSocket carry |
 //! | [`invite`] | the link a participant joins with |
 //! | [`identity`], [`key_backup`], [`device_link`] | how a new device becomes a participant's |
+//! | [`link`] | what two servers say to each other |
+//! | [`notice`] | what a home tells its participants about messages to other servers |
 //! | [`limits`] | every size both sides agree on |
 
 pub mod api;
@@ -40,11 +42,13 @@ pub mod key_backup;
 pub mod key_bundle;
 pub mod kind;
 pub mod limits;
+pub mod link;
 pub mod login;
 pub mod mceliece;
 pub mod message;
 pub mod message_id;
 pub mod ml_kem_key;
+pub mod notice;
 pub mod possession;
 pub mod problem;
 pub mod random;

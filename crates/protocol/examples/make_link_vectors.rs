@@ -1,0 +1,145 @@
+//! Makes `vectors/link.json`: what two servers say to each other, for authors of other servers.
+//!
+//! `cargo run -p momedo-protocol --example make_link_vectors [FILE]`. Signatures are random, so every run makes
+//! other vectors; committed ones stay as they are unless the protocol changes.
+
+#[cfg(target_arch = "wasm32")]
+fn main() {}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    native::run()
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native {
+    use std::error::Error;
+    use std::path::{Path, PathBuf};
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use momedo_protocol::digest::Sha512Digest;
+    use momedo_protocol::encoding::{Base64Bytes, encode_base64, encode_hex};
+    use momedo_protocol::id::ParticipantId;
+    use momedo_protocol::invite::InviteCode;
+    use momedo_protocol::link::documents::{BatchHeader, BatchItem, ItemOutcome, Outcome, Receipt};
+    use momedo_protocol::link::{
+        Batch, FetchKey, Find, Found, Frame, Hello, KeyPart, MAX_HOPS, NoWay, PairingLink, SignedReceipt,
+        Standing,
+    };
+    use momedo_protocol::message_id::MessageId;
+    use momedo_protocol::notice::{Fate, Notice, NoticedMessage};
+    use momedo_protocol::rsa_private_key::RsaPrivateKey;
+    use serde_json::{Value, json};
+
+    /// The key with this number in the fixture file.
+    fn key(number: usize) -> Result<RsaPrivateKey, Box<dyn Error>> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/rsa_keys.pem");
+        let pem = std::fs::read_to_string(path)?;
+        let block = pem.split("-----BEGIN PRIVATE KEY-----").nth(number + 1).ok_or("too few keys")?;
+        let base64: String = block.split("-----END").next().unwrap_or_default().split_whitespace().collect();
+        Ok(RsaPrivateKey::from_pkcs8(&STANDARD.decode(base64)?)?)
+    }
+
+    fn frame(name: &str, frame: &Frame) -> Value {
+        json!({ "name": name, "bytes": encode_base64(&frame.encode()) })
+    }
+
+    pub(super) fn run() -> Result<(), Box<dyn Error>> {
+        let file = std::env::args_os()
+            .nth(1)
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/link.json"), PathBuf::from);
+        let (origin, home) = (key(7)?, key(1)?);
+        let (anna, ben): (ParticipantId, ParticipantId) = ("M8N22HT6".parse()?, "7QK0M3ZD".parse()?);
+        let id: MessageId = "01a0c4506c007b1f8a4c3e5d6f708192".parse()?;
+        let code: InviteCode = "7QK0M3ZD9XN4".parse()?;
+        let envelope: Vec<u8> = (0..=255).collect();
+        let item = BatchItem { from: anna, to: ben, id, digest: Sha512Digest::of(&envelope) };
+        let header = BatchHeader {
+            origin: origin.public().fingerprint(),
+            home: home.public().fingerprint(),
+            items: vec![item],
+        };
+        let batch = Batch {
+            hops: MAX_HOPS,
+            identity_key: origin.public().spki().to_vec(),
+            header: serde_json::to_vec(&header.sign(&origin))?,
+            envelopes: vec![envelope],
+        };
+        let named = batch.id();
+        let receipt = Receipt {
+            home: home.public().fingerprint(),
+            origin: origin.public().fingerprint(),
+            batch: named,
+            outcomes: vec![ItemOutcome { from: anna, to: ben, id, outcome: Outcome::Delivered }],
+        };
+        let receipt = SignedReceipt {
+            batch: named,
+            identity_key: Base64Bytes(home.public().spki().to_vec()),
+            receipt: receipt.sign(&home),
+        };
+        let hello = Hello {
+            versions: vec![1],
+            features: Vec::new(),
+            name: "Schule am See".into(),
+            addresses: vec!["schule.example:4710".into()],
+            max_envelope_bytes: 65_536,
+            heartbeat_seconds: 30,
+        };
+        let link = PairingLink {
+            address: "schule.example:4710".into(),
+            code,
+            server: origin.public().fingerprint(),
+        };
+        let digest = Sha512Digest::of(b"a key");
+        let notice = Notice {
+            fate: Fate::Undeliverable,
+            reason: Some(Outcome::UnknownParticipant),
+            messages: vec![NoticedMessage { id, to: ben }],
+        };
+        let vectors = json!({
+            "about": "Frames of the link between servers, whole: kind, length, body. The batch goes from the home \
+                      with `origin_key` to the one with `home_key`; its envelope is none, but 256 bytes.",
+            "origin_key": encode_base64(origin.public().spki()),
+            "home_key": encode_base64(home.public().spki()),
+            "pairing_link": link.to_string(),
+            "pairing_code": code,
+            "batch": { "id": named, "header": header, "header_bytes": encode_hex(&batch.header) },
+            "frames": [
+                frame("hello", &Frame::Hello(hello)),
+                frame("heartbeat", &Frame::Heartbeat),
+                frame("pair", &Frame::Pair { code }),
+                frame("standing", &Frame::Standing(Standing::Recorded)),
+                frame("batch", &Frame::Batch(Box::new(batch))),
+                frame("taken", &Frame::Taken { batch: named }),
+                frame("busy", &Frame::Busy { batch: named, retry_after: 60 }),
+                frame("undeliverable", &Frame::Undeliverable { batch: named, reason: NoWay::NoRoute }),
+                frame("receipt", &Frame::Receipt(Box::new(receipt))),
+                frame("find", &Frame::Find(Find { query: 1, id: ben, hops: MAX_HOPS })),
+                frame("found nothing", &Frame::Found(Box::new(Found { query: 1, keys: None, distance: 0 }))),
+                frame("fetch a key", &Frame::FetchKey(FetchKey { query: 2, digest, hops: MAX_HOPS })),
+                frame("a part of a key", &Frame::KeyPart(KeyPart { query: 2, offset: 65_536, bytes: vec![1, 2, 3] })),
+                frame("no key", &Frame::KeyPart(KeyPart { query: 2, offset: 0, bytes: Vec::new() })),
+            ],
+            "refused": [
+                { "why": "unknown kind", "bytes": encode_base64(&[99, 0, 0, 0, 0]) },
+                { "why": "a heart-beat with a body", "bytes": encode_base64(&[2, 0, 0, 0, 1, 0]) },
+                { "why": "larger than a batch may be", "bytes": encode_base64(&[5, 255, 255, 255, 255]) },
+                { "why": "larger than a question may be", "bytes": encode_base64(&[10, 0, 0, 64, 1]) },
+                { "why": "a batch cut in its header", "bytes": encode_base64(&[5, 0, 0, 0, 6, 4, 0, 0, 0, 9, 1]) },
+                { "why": "an unknown field", "bytes": encode_base64(&framed(4, br#"{"standing":"paused","more":1}"#)) },
+                { "why": "an unknown word", "bytes": encode_base64(&framed(4, br#"{"standing":"fine"}"#)) },
+            ],
+            "notice": { "bytes": encode_base64(&notice.encode()), "json": notice },
+        });
+        let text = serde_json::to_string_pretty(&vectors)? + "\n";
+        println!("{} bytes", text.len());
+        std::fs::write(file, text)?;
+        Ok(())
+    }
+
+    fn framed(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
+        [&[kind][..], &length, body].concat()
+    }
+}

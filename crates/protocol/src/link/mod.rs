@@ -1,0 +1,536 @@
+//! What two servers say to each other: frames over one TLS 1.3 connection whose ends have proved their identity.
+//!
+//! A frame is its kind (1 byte), the length of its body (4 bytes), and the body. Every kind has a largest body,
+//! which is checked before anything is allocated. Bodies are JSON, but for batches and parts of keys. What may
+//! not enter: sockets, and which neighbour may do what.
+
+pub mod documents;
+mod pairing;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::api::PublishedKeys;
+use crate::digest::Sha512Digest;
+use crate::encoding::Base64Bytes;
+use crate::id::ParticipantId;
+use crate::invite::InviteCode;
+use crate::jws::Jws;
+
+pub use documents::BatchId;
+pub use pairing::{PairingLink, PairingLinkError};
+
+/// ALPN of the link.
+pub const ALPN: &[u8] = b"momedo-neighbour/1";
+
+/// The version of the link that this code speaks.
+pub const VERSION: u8 = 1;
+
+/// Bytes before a frame's body: kind and length.
+pub const HEADER_BYTES: usize = 5;
+
+/// How many servers a question or a batch may pass after the first.
+pub const MAX_HOPS: u8 = 4;
+
+/// Most envelopes in a batch.
+pub const MAX_BATCH_ITEMS: usize = 64;
+
+/// A batch takes no further envelope once it has this many bytes; one alone may be larger.
+pub const BATCH_BYTES: usize = 256 * 1024;
+
+/// Largest envelope that crosses a link: the most any server may be told to take.
+pub const MAX_ENVELOPE_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a McEliece key in one frame; small enough for mail to pass in between.
+pub const KEY_PART_BYTES: usize = 64 * 1024;
+
+/// Most addresses a server tells of itself.
+pub const MAX_ADDRESSES: usize = 4;
+
+/// Longest such address, in bytes.
+pub const MAX_ADDRESS_BYTES: usize = 255;
+
+/// Largest body of a frame that has no limit of its own, in bytes; strangers may send no other.
+pub const CONTROL_BYTES: usize = 16 * 1024;
+
+/// Largest answer with keys: a bundle, its countersignature, and a few dozen changes.
+const FOUND_BYTES: usize = 512 * 1024;
+
+/// Largest frame with a batch.
+const MAX_BATCH_FRAME_BYTES: usize = BATCH_BYTES + MAX_ENVELOPE_BYTES + 64 * 1024;
+
+/// Largest receipt: an outcome for everything in a batch.
+const RECEIPT_BYTES: usize = 64 * 1024;
+
+/// Why a frame is refused; the link ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// A kind that this version does not know.
+    #[error("unknown kind of frame {0}")]
+    UnknownKind(u8),
+    /// Larger than its kind may be.
+    #[error("a frame of kind {kind} has at most {limit} bytes")]
+    TooLarge {
+        /// Its kind.
+        kind: u8,
+        /// The most it may have.
+        limit: usize,
+    },
+    /// The body is not what it should be.
+    #[error("malformed frame of kind {0}")]
+    Malformed(u8),
+}
+
+/// Said first, by both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Versions of the link the server speaks; the highest that both speak counts.
+    pub versions: Vec<u8>,
+    /// What it can do beyond that version; what both name may be used.
+    pub features: Vec<String>,
+    /// The name its admin gave it.
+    pub name: String,
+    /// `host:port` where it may be dialled, the best first.
+    pub addresses: Vec<String>,
+    /// Largest envelope it takes.
+    pub max_envelope_bytes: u64,
+    /// How often it sends something at least, in seconds.
+    pub heartbeat_seconds: u16,
+}
+
+/// How a server sees the other one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Never heard of, or removed.
+    Unknown,
+    /// The code of the pairing link is wrong, expired, or was used by another server.
+    WrongCode,
+    /// The request is on disk; an admin has to confirm it.
+    Recorded,
+    /// An admin confirmed.
+    Confirmed,
+    /// An admin made a pause.
+    Paused,
+    /// Blocked.
+    Blocked,
+}
+
+/// Why a batch goes no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoWay {
+    /// No way to the home is known here.
+    NoRoute,
+    /// It has passed too many servers, or came back.
+    TooFar,
+    /// The contract between two servers on the way does not allow it.
+    NotAllowed,
+    /// It cannot be read, or its signature does not fit.
+    Malformed,
+}
+
+/// Asks who is home to an ID, and for its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Find {
+    /// Random; the same on the whole way, so that a question that comes back is known.
+    pub query: u64,
+    /// Whose home.
+    pub id: ParticipantId,
+    /// How many servers it may still pass.
+    pub hops: u8,
+}
+
+/// The answer to [`Find`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Found {
+    /// The question.
+    pub query: u64,
+    /// Keys with the home's countersignature and identity key; absent: not known, or not to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<PublishedKeys>,
+    /// How many servers stand between the one that answers and the home.
+    #[serde(default)]
+    pub distance: u8,
+}
+
+/// Asks for a McEliece key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FetchKey {
+    /// Names the question in the parts.
+    pub query: u64,
+    /// The key's digest.
+    pub digest: Sha512Digest,
+    /// How many servers it may still pass.
+    pub hops: u8,
+}
+
+/// A part of a McEliece key. Parts come in order; the last one ends at the length every key has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPart {
+    /// The question.
+    pub query: u64,
+    /// Where it belongs.
+    pub offset: u32,
+    /// The bytes; none: the key is not to be had.
+    pub bytes: Vec<u8>,
+}
+
+/// Envelopes for one home, on their way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// How many servers it may still pass.
+    pub hops: u8,
+    /// The identity key (SPKI DER) of the home it comes from.
+    pub identity_key: Vec<u8>,
+    /// The signed [`documents::BatchHeader`] as JSON, as it was signed.
+    pub header: Vec<u8>,
+    /// The envelopes, in the header's order.
+    pub envelopes: Vec<Vec<u8>>,
+}
+
+impl Batch {
+    /// Names the batch.
+    pub fn id(&self) -> BatchId {
+        BatchId::of(&self.header)
+    }
+
+    /// The signed header, not verified.
+    pub fn signed_header(&self) -> Option<Jws> {
+        serde_json::from_slice(&self.header).ok()
+    }
+}
+
+/// What became of a batch, signed by the home it was for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedReceipt {
+    /// The batch.
+    pub batch: BatchId,
+    /// The identity key (SPKI DER) of the home it was for.
+    pub identity_key: Base64Bytes,
+    /// A [`documents::Receipt`].
+    pub receipt: Jws,
+}
+
+/// One frame.
+#[derive(Debug, Clone)]
+pub enum Frame {
+    /// Said first.
+    Hello(Hello),
+    /// Still there.
+    Heartbeat,
+    /// Asks to be paired, with the code of a pairing link.
+    Pair {
+        /// The code.
+        code: InviteCode,
+    },
+    /// How the sender sees the other side now.
+    Standing(Standing),
+    /// Envelopes on their way.
+    Batch(Box<Batch>),
+    /// The batch, or the answer to it, is on disk and need not be repeated soon.
+    Taken {
+        /// Which.
+        batch: BatchId,
+    },
+    /// The batch is not taken now.
+    Busy {
+        /// Which.
+        batch: BatchId,
+        /// When to try again, in seconds.
+        retry_after: u32,
+    },
+    /// The batch goes no further here.
+    Undeliverable {
+        /// Which.
+        batch: BatchId,
+        /// Why.
+        reason: NoWay,
+    },
+    /// What became of a batch.
+    Receipt(Box<SignedReceipt>),
+    /// Who is home to an ID?
+    Find(Find),
+    /// The answer.
+    Found(Box<Found>),
+    /// Asks for a McEliece key.
+    FetchKey(FetchKey),
+    /// A part of one.
+    KeyPart(KeyPart),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PairBody {
+    code: InviteCode,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StandingBody {
+    standing: Standing,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TakenBody {
+    batch: BatchId,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BusyBody {
+    batch: BatchId,
+    retry_after: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UndeliverableBody {
+    batch: BatchId,
+    reason: NoWay,
+}
+
+/// Reads kind and length of the next frame's body.
+///
+/// # Errors
+/// [`FrameError::UnknownKind`] or [`FrameError::TooLarge`], before anything of that length is allocated.
+pub fn read_header(header: [u8; HEADER_BYTES]) -> Result<(u8, usize), FrameError> {
+    let [kind, length @ ..] = header;
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    let limit = match kind {
+        1 | 3 | 4 | 6 | 7 | 8 | 10 | 12 => CONTROL_BYTES,
+        2 => 0,
+        5 => MAX_BATCH_FRAME_BYTES,
+        9 => RECEIPT_BYTES,
+        11 => FOUND_BYTES,
+        13 => 12 + KEY_PART_BYTES,
+        _ => return Err(FrameError::UnknownKind(kind)),
+    };
+    if length > limit { Err(FrameError::TooLarge { kind, limit }) } else { Ok((kind, length)) }
+}
+
+impl Frame {
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Hello(_) => 1,
+            Self::Heartbeat => 2,
+            Self::Pair { .. } => 3,
+            Self::Standing(_) => 4,
+            Self::Batch(_) => 5,
+            Self::Taken { .. } => 6,
+            Self::Busy { .. } => 7,
+            Self::Undeliverable { .. } => 8,
+            Self::Receipt(_) => 9,
+            Self::Find(_) => 10,
+            Self::Found(_) => 11,
+            Self::FetchKey(_) => 12,
+            Self::KeyPart(_) => 13,
+        }
+    }
+
+    /// The frame's bytes: kind, length, body.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![self.kind(), 0, 0, 0, 0];
+        match self {
+            Self::Heartbeat => {}
+            Self::Batch(batch) => write_batch(&mut out, batch),
+            Self::KeyPart(part) => {
+                out.extend_from_slice(&part.query.to_be_bytes());
+                out.extend_from_slice(&part.offset.to_be_bytes());
+                out.extend_from_slice(&part.bytes);
+            }
+            Self::Hello(body) => write_json(&mut out, body),
+            Self::Pair { code } => write_json(&mut out, &PairBody { code: *code }),
+            Self::Standing(standing) => write_json(&mut out, &StandingBody { standing: *standing }),
+            Self::Taken { batch } => write_json(&mut out, &TakenBody { batch: *batch }),
+            Self::Busy { batch, retry_after } => {
+                write_json(&mut out, &BusyBody { batch: *batch, retry_after: *retry_after });
+            }
+            Self::Undeliverable { batch, reason } => {
+                write_json(&mut out, &UndeliverableBody { batch: *batch, reason: *reason });
+            }
+            Self::Receipt(body) => write_json(&mut out, body),
+            Self::Find(body) => write_json(&mut out, body),
+            Self::Found(body) => write_json(&mut out, body),
+            Self::FetchKey(body) => write_json(&mut out, body),
+        }
+        let length = u32::try_from(out.len() - HEADER_BYTES).unwrap_or(u32::MAX);
+        out[1..HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
+        out
+    }
+
+    /// Reads the body of a frame whose kind was read by [`read_header`].
+    ///
+    /// # Errors
+    /// As [`FrameError`] says.
+    pub fn decode(kind: u8, body: &[u8]) -> Result<Self, FrameError> {
+        let malformed = FrameError::Malformed(kind);
+        Ok(match kind {
+            1 => Self::Hello(read_json(kind, body)?),
+            2 if body.is_empty() => Self::Heartbeat,
+            3 => Self::Pair { code: read_json::<PairBody>(kind, body)?.code },
+            4 => Self::Standing(read_json::<StandingBody>(kind, body)?.standing),
+            5 => Self::Batch(Box::new(read_batch(body).ok_or(malformed)?)),
+            6 => Self::Taken { batch: read_json::<TakenBody>(kind, body)?.batch },
+            7 => {
+                let BusyBody { batch, retry_after } = read_json(kind, body)?;
+                Self::Busy { batch, retry_after }
+            }
+            8 => {
+                let UndeliverableBody { batch, reason } = read_json(kind, body)?;
+                Self::Undeliverable { batch, reason }
+            }
+            9 => Self::Receipt(read_json(kind, body)?),
+            10 => Self::Find(read_json(kind, body)?),
+            11 => Self::Found(read_json(kind, body)?),
+            12 => Self::FetchKey(read_json(kind, body)?),
+            13 => {
+                let (query, rest) = body.split_first_chunk::<8>().ok_or(malformed)?;
+                let (offset, bytes) = rest.split_first_chunk::<4>().ok_or(malformed)?;
+                Self::KeyPart(KeyPart {
+                    query: u64::from_be_bytes(*query),
+                    offset: u32::from_be_bytes(*offset),
+                    bytes: bytes.to_vec(),
+                })
+            }
+            2 => return Err(malformed),
+            _ => return Err(FrameError::UnknownKind(kind)),
+        })
+    }
+}
+
+fn write_json<T: Serialize>(out: &mut Vec<u8>, body: &T) {
+    serde_json::to_writer(out, body).expect("frames are plain structures that always serialize");
+}
+
+fn read_json<T: DeserializeOwned>(kind: u8, body: &[u8]) -> Result<T, FrameError> {
+    serde_json::from_slice(body).map_err(|_| FrameError::Malformed(kind))
+}
+
+/// Appends a length (4 bytes) and that many bytes.
+fn write_part(out: &mut Vec<u8>, part: &[u8]) {
+    out.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(part);
+}
+
+fn read_part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, after) = rest.split_first_chunk::<4>()?;
+    let (part, after) = after.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    *rest = after;
+    Some(part)
+}
+
+fn write_batch(out: &mut Vec<u8>, batch: &Batch) {
+    out.push(batch.hops);
+    write_part(out, &batch.identity_key);
+    write_part(out, &batch.header);
+    for envelope in &batch.envelopes {
+        write_part(out, envelope);
+    }
+}
+
+fn read_batch(body: &[u8]) -> Option<Batch> {
+    let (hops, mut rest) = body.split_first()?;
+    let identity_key = read_part(&mut rest)?.to_vec();
+    let header = read_part(&mut rest)?.to_vec();
+    let mut envelopes = Vec::new();
+    while !rest.is_empty() {
+        if envelopes.len() == MAX_BATCH_ITEMS {
+            return None;
+        }
+        envelopes.push(read_part(&mut rest)?.to_vec());
+    }
+    Some(Batch { hops: *hops, identity_key, header, envelopes })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn round(frame: &Frame) -> Frame {
+        let bytes = frame.encode();
+        let (kind, length) = read_header(*bytes.first_chunk().unwrap()).unwrap();
+        assert_eq!(length, bytes.len() - HEADER_BYTES);
+        Frame::decode(kind, &bytes[HEADER_BYTES..]).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_comes_back_as_it_went(
+            hops: u8, identity_key: Vec<u8>, header: Vec<u8>,
+            envelopes in proptest::collection::vec(any::<Vec<u8>>(), 0..MAX_BATCH_ITEMS),
+        ) {
+            let batch = Batch { hops, identity_key, header, envelopes };
+            let Frame::Batch(read) = round(&Frame::Batch(Box::new(batch.clone()))) else { panic!() };
+            prop_assert_eq!(*read, batch);
+        }
+
+        #[test]
+        fn a_part_of_a_key_comes_back_as_it_went(query: u64, offset: u32, bytes: Vec<u8>) {
+            let part = KeyPart { query, offset, bytes };
+            let Frame::KeyPart(read) = round(&Frame::KeyPart(part.clone())) else { panic!() };
+            prop_assert_eq!(read, part);
+        }
+
+        #[test]
+        fn whatever_arrives_is_read_or_refused(kind: u8, body: Vec<u8>) {
+            // Never a panic, and what is read is written again as it can be read.
+            if let Ok(frame) = Frame::decode(kind, &body) {
+                let bytes = frame.encode();
+                prop_assert!(Frame::decode(bytes[0], &bytes[HEADER_BYTES..]).is_ok());
+            }
+        }
+
+        #[test]
+        fn a_batch_that_was_cut_is_refused(cut in 1usize..200) {
+            let batch = Batch {
+                hops: 4, identity_key: vec![1; 60], header: vec![2; 60], envelopes: vec![vec![3; 60]],
+            };
+            let bytes = Frame::Batch(Box::new(batch)).encode();
+            let body = &bytes[HEADER_BYTES..bytes.len() - cut.min(bytes.len() - HEADER_BYTES)];
+            // A cut between two envelopes leaves a shorter batch, which the header then contradicts.
+            if let Ok(Frame::Batch(read)) = Frame::decode(5, body) {
+                prop_assert!(read.envelopes.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_are_refused_before_anything_is_allocated() {
+        for kind in 0..=u8::MAX {
+            let [a, b, c, d] = u32::MAX.to_be_bytes();
+            assert!(read_header([kind, a, b, c, d]).is_err(), "kind {kind}");
+        }
+        assert_eq!(read_header([2, 0, 0, 0, 1]), Err(FrameError::TooLarge { kind: 2, limit: 0 }));
+        assert_eq!(read_header([99, 0, 0, 0, 0]), Err(FrameError::UnknownKind(99)));
+        assert_eq!(read_header([6, 0, 0, 1, 0]), Ok((6, 256)));
+    }
+
+    #[test]
+    fn frames_of_json_come_back_as_they_went() {
+        let batch = BatchId([7; 32]);
+        assert!(matches!(round(&Frame::Taken { batch }), Frame::Taken { batch: read } if read == batch));
+        let busy = round(&Frame::Busy { batch, retry_after: 9 });
+        assert!(matches!(busy, Frame::Busy { retry_after: 9, .. }));
+        let standing = round(&Frame::Standing(Standing::WrongCode));
+        assert!(matches!(standing, Frame::Standing(Standing::WrongCode)));
+        assert!(matches!(round(&Frame::Heartbeat), Frame::Heartbeat));
+        let find = Find { query: u64::MAX, id: ParticipantId::random(), hops: 4 };
+        assert!(matches!(round(&Frame::Find(find)), Frame::Find(read) if read == find));
+    }
+
+    #[test]
+    fn more_envelopes_than_a_batch_may_have_are_refused() {
+        let mut out = Vec::new();
+        let envelopes = vec![Vec::new(); MAX_BATCH_ITEMS + 1];
+        write_batch(&mut out, &Batch { hops: 0, identity_key: Vec::new(), header: Vec::new(), envelopes });
+        assert_eq!(Frame::decode(5, &out).map(drop), Err(FrameError::Malformed(5)));
+    }
+}
