@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod class_list;
 pub mod limits;
+pub mod neighbour;
 pub mod ozone;
 pub mod range;
 pub mod rate;

@@ -43,6 +43,7 @@ const ENDED: &[(&str, &str)] = &[
     // The rest of an upload would go to a file that is not in the backup.
     ("blobs", "DELETE FROM blobs WHERE durable < size"),
     ("reservations", "DELETE FROM reservations"),
+    ("pairing_codes", "DELETE FROM pairing_codes WHERE used_by IS NULL"),
     ("invites", "DELETE FROM invites WHERE spent_by IS NULL"),
     ("settings", "DELETE FROM settings WHERE name IN ('link-address', 'backup-trouble')"),
 ];

@@ -226,7 +226,8 @@ impl WriteTx<'_> {
             .prepare_cached(
                 "DELETE FROM mceliece_keys WHERE stored_tick < ?1 AND digest NOT IN
                  (SELECT mceliece FROM key_bundles WHERE mceliece IS NOT NULL
-                  AND (superseded_tick IS NULL OR superseded_tick > ?2))",
+                  AND (superseded_tick IS NULL OR superseded_tick > ?2)
+                  UNION ALL SELECT mceliece FROM remote_participants WHERE mceliece IS NOT NULL)",
             )?
             .execute((before.0, superseded.0))?)
     }

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_person.sql"),
     include_str!("migrations/0006_blobs.sql"),
     include_str!("migrations/0007_smoke.sql"),
+    include_str!("migrations/0008_neighbours.sql"),
 ];
 
 /// The schema this program writes.

@@ -1,0 +1,154 @@
+//! What holds between two servers: who may talk across, how it stands, when to dial again.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::rate::Rate;
+use super::role::Role;
+
+/// Envelopes per minute from a neighbour, unless its contract says otherwise: a school's busiest minute.
+const PER_MINUTE: u32 = 6_000;
+
+/// Bytes that wait for a neighbour, or come from one and wait for another, unless its contract says otherwise.
+const QUEUE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What may pass between this server and a neighbour. Nothing, until an admin allows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Contract {
+    /// All of this server's participants may talk across.
+    pub everybody: bool,
+    /// Those with one of these roles may.
+    pub roles: Vec<Role>,
+    /// Those in one of these classes may.
+    pub classes: Vec<i64>,
+    /// What comes from this neighbour may pass on to others, and what others bring to this one.
+    pub hop_through: bool,
+    /// Envelopes the neighbour may bring per minute.
+    pub per_minute: u32,
+    /// Bytes that may wait: from here to it, and from it to others.
+    pub queue_bytes: u64,
+}
+
+impl Default for Contract {
+    fn default() -> Self {
+        Self {
+            everybody: false,
+            roles: Vec::new(),
+            classes: Vec::new(),
+            hop_through: false,
+            per_minute: PER_MINUTE,
+            queue_bytes: QUEUE_BYTES,
+        }
+    }
+}
+
+/// What of a person decides whether they may talk across.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Belonging {
+    /// The role the admins gave.
+    pub role: Role,
+    /// The classes.
+    pub classes: Vec<i64>,
+}
+
+impl Contract {
+    /// Whether a participant of this server may talk across, and be found from there.
+    pub fn admits(&self, person: &Belonging) -> bool {
+        self.everybody
+            || self.roles.contains(&person.role)
+            || self.classes.iter().any(|class| person.classes.contains(class))
+    }
+
+    /// Whether anything at all may pass.
+    pub fn allows_anything(&self) -> bool {
+        self.everybody || !self.roles.is_empty() || !self.classes.is_empty() || self.hop_through
+    }
+
+    /// How many envelopes the neighbour may bring.
+    pub fn rate(&self) -> Rate {
+        Rate { per_minute: self.per_minute, burst: self.per_minute.max(1) }
+    }
+}
+
+/// What an admin of this server decided about a neighbour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// It may connect.
+    Active,
+    /// Not now; what is queued waits.
+    Paused,
+    /// Never again; what was queued went back.
+    Blocked,
+}
+
+impl Decision {
+    /// The word in the table.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Blocked => "blocked",
+        }
+    }
+
+    /// Reads the word in the table.
+    pub fn of(word: &str) -> Self {
+        match word {
+            "active" => Self::Active,
+            "paused" => Self::Paused,
+            _ => Self::Blocked,
+        }
+    }
+}
+
+/// The longest pause between two tries to reach a neighbour.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long to wait after so many failed tries (from 1): 1, 2, 4, 8 s and so on up to a minute, a tenth more or
+/// less as `chance` (0 to 255) falls, so that servers that lost the same line do not come back as one.
+pub fn pause_before_retry(failures: u32, chance: u8) -> Duration {
+    let seconds = 1u64 << failures.saturating_sub(1).min(6);
+    let pause = Duration::from_secs(seconds).min(LONGEST_PAUSE);
+    (pause * (900 + u32::from(chance) * 100 / 255) / 1000).min(LONGEST_PAUSE)
+}
+
+/// How often the other side may ask where somebody lives: questions are small, and each may travel on.
+pub const QUESTIONS: Rate = Rate { per_minute: 240, burst: 240 };
+
+/// How often it may ask for a McEliece key: half a megabyte each.
+pub const KEY_QUESTIONS: Rate = Rate { per_minute: 60, burst: 60 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_passes_until_a_role_or_a_class_is_allowed() {
+        let teacher = Belonging { role: Role::Moderator, classes: vec![3] };
+        let pupil = Belonging { role: Role::Member, classes: vec![4] };
+        let nothing = Contract::default();
+        assert!(!nothing.admits(&teacher) && !nothing.admits(&pupil) && !nothing.hop_through);
+        let roles = Contract { roles: vec![Role::Moderator], ..Contract::default() };
+        assert!(roles.admits(&teacher) && !roles.admits(&pupil));
+        let classes = Contract { classes: vec![4, 5], ..Contract::default() };
+        assert!(!classes.admits(&teacher) && classes.admits(&pupil));
+        let everybody = Contract { everybody: true, ..Contract::default() };
+        assert!(everybody.admits(&teacher) && everybody.admits(&pupil));
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_minute() {
+        for (failures, seconds) in
+            [(1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 16.0), (6, 32.0), (7, 60.0), (99, 60.0)]
+        {
+            for chance in [0, 128, 255] {
+                let pause = pause_before_retry(failures, chance).as_secs_f64();
+                assert!((0.9 * seconds..=(1.001 * seconds)).contains(&pause), "{failures}: {pause}");
+                assert!(pause <= 60.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The `outbox` and `relayed` tables: what is on its way to other servers.
+//!
+//! A row of the outbox stays until the recipient's home has signed for it, one of `relayed` until the answer has
+//! gone back to where the batch came from.
+
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::link::BatchId;
+use momedo_protocol::message_id::MessageId;
+use rusqlite::OptionalExtension;
+
+use super::{ReadTx, StoreError, Tick, WriteTx, column};
+
+/// Names an envelope on its way: sender, message, recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OutgoingKey {
+    /// Who sent it.
+    pub sender: ParticipantId,
+    /// The sender's ID for it.
+    pub message_id: MessageId,
+    /// Whom it is for.
+    pub recipient: ParticipantId,
+}
+
+/// An envelope on its way.
+#[derive(Debug, Clone)]
+pub struct OutgoingRow {
+    /// Its place; rises.
+    pub id: i64,
+    /// Names it.
+    pub key: OutgoingKey,
+    /// The recipient's home.
+    pub home: Fingerprint,
+    /// The envelope.
+    pub envelope: Vec<u8>,
+}
+
+/// A batch that passes through.
+#[derive(Debug, Clone)]
+pub struct RelayedRow {
+    /// Its place; rises.
+    pub id: i64,
+    /// Names it.
+    pub batch: BatchId,
+    /// The neighbour it came from.
+    pub source: Fingerprint,
+    /// The home it is for.
+    pub home: Fingerprint,
+    /// The neighbour it goes to.
+    pub via: Fingerprint,
+    /// The frame, or its answer.
+    pub frame: Vec<u8>,
+    /// Which of them.
+    pub answered: bool,
+}
+
+/// What waits for a neighbour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Queued {
+    /// Envelopes from here.
+    pub envelopes: u64,
+    /// Batches that pass through.
+    pub batches: u64,
+    /// Bytes of both.
+    pub bytes: u64,
+}
+
+const RELAYED: &str = "id, batch, source, home, via, frame, answered";
+
+fn relayed(row: &rusqlite::Row<'_>) -> rusqlite::Result<RelayedRow> {
+    Ok(RelayedRow {
+        id: row.get(0)?,
+        batch: BatchId(row.get(1)?),
+        source: Fingerprint(row.get(2)?),
+        home: Fingerprint(row.get(3)?),
+        via: Fingerprint(row.get(4)?),
+        frame: row.get(5)?,
+        answered: row.get(6)?,
+    })
+}
+
+fn key(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<OutgoingKey> {
+    Ok(OutgoingKey {
+        sender: column::participant(row, first)?,
+        message_id: column::message_id(row, first + 1)?,
+        recipient: column::participant(row, first + 2)?,
+    })
+}
+
+impl ReadTx<'_> {
+    /// Envelopes from here for a neighbour after place `after`, oldest first: at most `limit` and about
+    /// `max_bytes`, at least one.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn outgoing(
+        &self,
+        via: Fingerprint,
+        after: i64,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<OutgoingRow>, StoreError> {
+        let sql = "SELECT id, sender, message_id, recipient, home, envelope FROM outbox
+                   WHERE via = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query((via.0, after, limit as u64))?;
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.next()? {
+            let envelope: Vec<u8> = row.get(5)?;
+            bytes += envelope.len();
+            if bytes > max_bytes && !page.is_empty() {
+                break;
+            }
+            let home = Fingerprint(row.get(4)?);
+            page.push(OutgoingRow { id: row.get(0)?, key: key(row, 1)?, home, envelope });
+        }
+        Ok(page)
+    }
+
+    /// The home an envelope is on its way to, if it still is.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn outgoing_home(&self, key: &OutgoingKey) -> Result<Option<Fingerprint>, StoreError> {
+        let sql = "SELECT home FROM outbox WHERE message_id = ?1 AND sender = ?2 AND recipient = ?3";
+        let parameters = (key.message_id.0, key.sender.number(), key.recipient.number());
+        let home = self.connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0)).optional()?;
+        Ok(home.map(Fingerprint))
+    }
+
+    /// Bytes on their way over a neighbour from here, and those of one sender.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn outgoing_bytes(&self, via: Fingerprint, sender: ParticipantId) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT coalesce(sum(size), 0), coalesce(sum(size) FILTER (WHERE sender = ?2), 0)
+                   FROM outbox WHERE via = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row((via.0, sender.number()), |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+
+    /// What waits for a neighbour.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn queued_for(&self, via: Fingerprint) -> Result<Queued, StoreError> {
+        let count = |sql: &str| -> Result<(u64, u64), StoreError> {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            Ok(statement.query_row([via.0], |row| Ok((row.get(0)?, row.get(1)?)))?)
+        };
+        let (envelopes, own) = count("SELECT count(*), coalesce(sum(size), 0) FROM outbox WHERE via = ?1")?;
+        let (batches, others) =
+            count("SELECT count(*), coalesce(sum(size), 0) FROM relayed WHERE via = ?1 AND answered = 0")?;
+        Ok(Queued { envelopes, batches, bytes: own + others })
+    }
+
+    /// Batches to pass on to a neighbour after place `after`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn passing(&self, via: Fingerprint, after: i64, limit: usize) -> Result<Vec<RelayedRow>, StoreError> {
+        let sql = format!(
+            "SELECT {RELAYED} FROM relayed WHERE via = ?1 AND answered = 0 AND id > ?2 ORDER BY id LIMIT ?3"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map((via.0, after, limit as u64), relayed)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Answers to give back to a neighbour, oldest first.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn answers(&self, source: Fingerprint, limit: usize) -> Result<Vec<RelayedRow>, StoreError> {
+        let sql =
+            format!("SELECT {RELAYED} FROM relayed WHERE source = ?1 AND answered = 1 ORDER BY id LIMIT ?2");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let rows = statement.query_map((source.0, limit as u64), relayed)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// One batch that passes through.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn find_relayed(&self, batch: &BatchId) -> Result<Option<RelayedRow>, StoreError> {
+        let sql = format!("SELECT {RELAYED} FROM relayed WHERE batch = ?1");
+        Ok(self.connection.prepare_cached(&sql)?.query_row([batch.0], relayed).optional()?)
+    }
+
+    /// Bytes of a neighbour's batches that wait here.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn relayed_bytes(&self, source: Fingerprint) -> Result<u64, StoreError> {
+        let sql = "SELECT coalesce(sum(size), 0) FROM relayed WHERE source = ?1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([source.0], |row| row.get(0))?)
+    }
+}
+
+impl WriteTx<'_> {
+    /// Puts an envelope on its way.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn insert_outgoing(
+        &self,
+        key: &OutgoingKey,
+        home: Fingerprint,
+        via: Fingerprint,
+        envelope: &[u8],
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, envelope)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .execute((
+                key.message_id.0,
+                key.sender.number(),
+                key.recipient.number(),
+                home.0,
+                via.0,
+                self.tick().0,
+                envelope.len() as u64,
+                envelope,
+            ))?;
+        Ok(())
+    }
+
+    /// Takes an envelope off its way; false when it was not on it any more.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn delete_outgoing(&self, key: &OutgoingKey) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM outbox WHERE message_id = ?1 AND sender = ?2 AND recipient = ?3";
+        let parameters = (key.message_id.0, key.sender.number(), key.recipient.number());
+        Ok(self.connection.prepare_cached(sql)?.execute(parameters)? == 1)
+    }
+
+    /// Envelopes accepted before `before`, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn outgoing_before(&self, before: Tick, limit: u32) -> Result<Vec<OutgoingKey>, StoreError> {
+        let sql = "SELECT sender, message_id, recipient FROM outbox WHERE accepted_tick < ?1 LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_map((before.0, limit), |row| key(row, 0))?.collect::<Result<_, _>>()?)
+    }
+
+    /// Envelopes on their way over a neighbour, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn outgoing_over(&self, via: Fingerprint, limit: u32) -> Result<Vec<OutgoingKey>, StoreError> {
+        let sql = "SELECT sender, message_id, recipient FROM outbox WHERE via = ?1 ORDER BY id LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_map((via.0, limit), |row| key(row, 0))?.collect::<Result<_, _>>()?)
+    }
+
+    /// Sends what waits for a home over another neighbour from now on; returns whether anything changed.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn reroute(&self, home: Fingerprint, via: Fingerprint) -> Result<bool, StoreError> {
+        let mut changed = 0;
+        for sql in [
+            "UPDATE outbox SET via = ?2 WHERE home = ?1 AND via <> ?2",
+            "UPDATE relayed SET via = ?2 WHERE home = ?1 AND via <> ?2 AND source <> ?2 AND answered = 0",
+        ] {
+            changed += self.connection.prepare_cached(sql)?.execute((home.0, via.0))?;
+        }
+        Ok(changed > 0)
+    }
+
+    /// Keeps a batch that passes through.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn insert_relayed(
+        &self,
+        batch: &BatchId,
+        source: Fingerprint,
+        home: Fingerprint,
+        via: Fingerprint,
+        frame: &[u8],
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO relayed (batch, source, home, via, stored_tick, size, frame, answered)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
+            )?
+            .execute((batch.0, source.0, home.0, via.0, self.tick().0, frame.len() as u64, frame))?;
+        Ok(())
+    }
+
+    /// Puts the answer in a batch's place; false when it is not there, or not on its way over `via`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn answer_relayed(
+        &self,
+        batch: &BatchId,
+        via: Fingerprint,
+        answer: &[u8],
+    ) -> Result<bool, StoreError> {
+        let sql = "UPDATE relayed SET frame = ?3, size = ?4, answered = 1 WHERE batch = ?1 AND via = ?2";
+        let parameters = (batch.0, via.0, answer, answer.len() as u64);
+        Ok(self.connection.prepare_cached(sql)?.execute(parameters)? == 1)
+    }
+
+    /// Forgets an answered batch once its source has the answer.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn delete_answered(&self, batch: &BatchId, source: Fingerprint) -> Result<(), StoreError> {
+        let sql = "DELETE FROM relayed WHERE batch = ?1 AND source = ?2 AND answered = 1";
+        self.connection.prepare_cached(sql)?.execute((batch.0, source.0))?;
+        Ok(())
+    }
+
+    /// Forgets batches stored before `before`: their origins have them still, or told their senders.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn forget_relayed(&self, before: Tick) -> Result<usize, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached("DELETE FROM relayed WHERE stored_tick < ?1")?
+            .execute([before.0])?)
+    }
+
+    /// Batches that wait for a neighbour that is leaving, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn relayed_over(&self, via: Fingerprint, limit: u32) -> Result<Vec<BatchId>, StoreError> {
+        let sql = "SELECT batch FROM relayed WHERE via = ?1 AND answered = 0 LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map((via.0, limit), |row| row.get(0).map(BatchId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Forgets batches and answers of a neighbour that is leaving.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn delete_relayed_from(&self, source: Fingerprint) -> Result<(), StoreError> {
+        let sql = "DELETE FROM relayed WHERE source = ?1";
+        self.connection.prepare_cached(sql)?.execute([source.0])?;
+        Ok(())
+    }
+}
