@@ -34,6 +34,8 @@ pub struct Config {
     pub backup: BackupConfig,
     /// How often anybody may do anything.
     pub rates: RatesConfig,
+    /// The links to other servers.
+    pub neighbours: NeighboursConfig,
     /// What else the admin decides.
     pub rules: RulesConfig,
     /// The gateway for the Smoke app.
@@ -183,6 +185,22 @@ pub struct SmokeConfig {
 impl Default for SmokeConfig {
     fn default() -> Self {
         Self { shared_port: true, share_ids: true, max_participants: 1_000 }
+    }
+}
+
+/// The links to other servers.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NeighboursConfig {
+    /// How often something is sent over an idle link, in seconds.
+    pub heartbeat_seconds: u16,
+    /// Whether neighbours are told where this server may be dialled; useless behind a router that lets nobody in.
+    pub announce: bool,
+}
+
+impl Default for NeighboursConfig {
+    fn default() -> Self {
+        Self { heartbeat_seconds: 30, announce: true }
     }
 }
 
@@ -358,6 +376,8 @@ impl Config {
             && self.listen.header_seconds > 0
             && self.listen.body_seconds > 0;
         check(positive, "listen: time-outs", "are at least one second")?;
+        let heartbeat = (1..=600).contains(&self.neighbours.heartbeat_seconds);
+        check(heartbeat, "neighbours.heartbeat_seconds", "is 1 to 600")?;
         let keep_alive = (1..=3600).contains(&self.listen.keep_alive_seconds);
         check(keep_alive, "listen.keep_alive_seconds", "is 1 to 3600")
     }

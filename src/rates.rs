@@ -21,11 +21,16 @@ const LOG_INS: Rate = Rate { per_minute: 2, burst: 5 };
 /// many addresses.
 const ACCOUNT_LOG_INS: Rate = Rate { per_minute: 30, burst: 200 };
 
+/// Questions of one participant that neighbours are asked: they have limits of their own for this server, and nobody
+/// may use them up alone.
+const SEARCHES: Rate = Rate { per_minute: 20, burst: 60 };
+
 /// Every limit that is being counted.
 pub struct Rates {
     messages: Limit<ParticipantId>,
     requests: Limit<ParticipantId>,
     publications: Limit<ParticipantId>,
+    searches: Limit<ParticipantId>,
     unauthenticated: Limit<IpAddr>,
     failures: Limit<IpAddr>,
     /// Wrong recovery codes for one participant, from anywhere.
@@ -95,6 +100,7 @@ impl Rates {
             messages: Limit::new(config.messages),
             requests: Limit::new(config.requests),
             publications: Limit::new(config.publications),
+            searches: Limit::new(SEARCHES),
             unauthenticated: Limit::new(config.unauthenticated),
             failures: Limit::new(config.failures),
             key_backups: Limit::new(config.failures),
@@ -204,6 +210,14 @@ impl Rates {
     /// [`TooOften`].
     pub fn publication(&self, participant: ParticipantId, now: Duration) -> Result<(), TooOften> {
         self.publications.take(participant, now)
+    }
+
+    /// Counts a question for neighbours.
+    ///
+    /// # Errors
+    /// [`TooOften`].
+    pub fn search(&self, participant: ParticipantId, now: Duration) -> Result<(), TooOften> {
+        self.searches.take(participant, now)
     }
 
     /// Counts a failure.

@@ -234,8 +234,9 @@ async fn serve(
             let _occupied = occupied;
             smoke::serve_client(&door.app, stream, smoke::Access::Public, door.stop.clone()).await
         }
-        Recognised::Neighbour => {
-            tracing::debug!("a neighbour connected; federation is not there yet");
+        Recognised::Neighbour(stream) => {
+            crate::neighbours::accept(&door.app, *stream, address, door.stop.clone()).await;
+            drop(occupied);
             Ok(())
         }
     }

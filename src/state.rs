@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::device_links::DeviceLinks;
 use crate::domain::limits::MAX_LARGE_BODIES;
 use crate::hub::Hub;
+use crate::links::Links;
 use crate::listening::Listeners;
 use crate::pending_bundles::PendingBundles;
 use crate::previews::Previews;
@@ -67,6 +68,8 @@ pub struct App {
     pub large_bodies: Semaphore,
     /// Uploads of attachments that run.
     pub uploads: Uploads,
+    /// The neighbours that are connected.
+    pub links: Arc<Links>,
     /// The listeners.
     pub listeners: Listeners,
     /// Messages by hour.
@@ -110,7 +113,7 @@ impl App {
             file_config,
             store,
             hub,
-            clock,
+            clock: clock.clone(),
             sessions: Sessions::default(),
             device_links: DeviceLinks::default(),
             pending_bundles: PendingBundles::default(),
@@ -124,6 +127,7 @@ impl App {
             password_checks: Semaphore::new(2),
             large_bodies: Semaphore::new(MAX_LARGE_BODIES),
             uploads: Uploads::default(),
+            links: Arc::new(Links::new(fingerprint, clock)),
             listeners: Listeners::default(),
             activity: Activity::default(),
             previews: Previews::default(),

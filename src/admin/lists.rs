@@ -1,4 +1,4 @@
-//! Pages that only show: ozones, keys, neighbours, about, help.
+//! Pages that only show: ozones, keys, about, help.
 
 use askama::Template;
 use axum::extract::Query;
@@ -85,35 +85,6 @@ pub(super) async fn keys(session: AdminSession, Query(query): Query<ListQuery>) 
         }
         Err(error) => error_page(page, status_of(&error), &error),
     }
-}
-
-#[derive(Template)]
-#[template(path = "admin/neighbours.html")]
-struct NeighboursPage {
-    page: Page,
-    fingerprint: String,
-    smoke: smoke::Neighbours,
-}
-
-pub(super) async fn neighbours(session: AdminSession) -> Response {
-    let page = session.page("neighbours");
-    neighbours_with(&session, page, Typed::default(), StatusCode::OK).await
-}
-
-pub(super) async fn neighbours_with(
-    session: &AdminSession,
-    page: Page,
-    typed: Typed,
-    status: StatusCode,
-) -> Response {
-    let app = &session.session.visitor.pages.app;
-    let smoke = match smoke::neighbours_section(app, &session.admin, &page, typed).await {
-        Ok(smoke) => smoke,
-        Err(error) => return error_page(page, status_of(&error), &error),
-    };
-    let fingerprint = app.fingerprint.grouped();
-    let nonce = page.nonce.clone();
-    show(status, &nonce, &NeighboursPage { page, fingerprint, smoke })
 }
 
 #[derive(Template)]

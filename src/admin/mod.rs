@@ -15,6 +15,7 @@ mod listeners;
 mod lists;
 mod log;
 mod log_in;
+mod neighbours;
 mod overview;
 mod page;
 mod people;
@@ -95,7 +96,8 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/reports", get(reports::list).post(reports::set_state))
         .route("/ozones", get(lists::ozones))
         .route("/keys", get(lists::keys))
-        .route("/neighbours", get(lists::neighbours))
+        .route("/neighbours", get(neighbours::list).post(neighbours::change))
+        .route("/neighbours/rules", post(neighbours::allow))
         .route("/about", get(lists::about))
         .route("/help", get(lists::help))
         .route("/listeners", get(listeners::list).post(listeners::change))

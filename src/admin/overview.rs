@@ -169,6 +169,9 @@ fn shown(page: &Page, task: &Task) -> Shown {
         Task::ClockWrong => ("clock-wrong", String::new(), "/admin/help"),
         Task::ReportsOpen { count } => ("reports-open", count.to_string(), "/admin/reports"),
         Task::SmokeKeys { count } => ("smoke-keys", page.number(count), "/admin/participants#smoke"),
+        Task::NeighbourBroken { name } => ("neighbour-broken", name.clone(), "/admin/neighbours"),
+        Task::NeighbourAsks { name } => ("neighbour-asks", name.clone(), "/admin/neighbours"),
+        Task::Disputed { participant } => ("disputed", participant.to_string(), "/admin/neighbours"),
         Task::NobodyThere => ("nobody-there", String::new(), "/admin/participants"),
         Task::Unregistered { count } => {
             ("unregistered", page.number(count), "/admin/participants?unregistered=1")
@@ -185,6 +188,8 @@ fn shown(page: &Page, task: &Task) -> Shown {
                 | Task::BackupsFail { .. }
                 | Task::CertificateFails { .. }
                 | Task::ClockWrong
+                | Task::NeighbourBroken { .. }
+                | Task::Disputed { .. }
         ),
     }
 }

@@ -10,7 +10,9 @@ use serde::Deserialize;
 
 use super::page::{Page, Paging, ROWS, show};
 use super::session::{AdminSession, Form};
-use super::{error_page, listeners as listeners_page, lists, people, status_of};
+use super::{
+    error_page, listeners as listeners_page, lists, neighbours as neighbours_page, people, status_of,
+};
 use crate::listening::ListenerState;
 use crate::service::ServiceError;
 use crate::service::audit::Action;
@@ -400,7 +402,8 @@ pub(super) async fn change_neighbours(Form(session, form): Form<NeighbourForm>) 
         Err(error) => {
             let page = session.page("neighbours").fail(&error);
             let typed = Typed { value: form.address, ..Typed::default() };
-            lists::neighbours_with(&session, page, typed, status_of(&error)).await
+            let shown = neighbours_page::Shown { smoke: typed, ..Default::default() };
+            neighbours_page::list_with(&session, page, shown, status_of(&error)).await
         }
     }
 }

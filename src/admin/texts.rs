@@ -105,6 +105,7 @@ mod tests {
             "effect.",
             "rule.",
             "rule-hint.",
+            "why.",
             "smoke-keys.",
             "smoke-refusal.",
             "smoke-link.",

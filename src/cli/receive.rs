@@ -110,6 +110,10 @@ fn print(received: &Received, json: bool) -> std::io::Result<()> {
 
 /// What people read of a message, whatever its kind.
 fn words(received: &Received) -> String {
+    if matches!(received.kind.as_str(), "delivered" | "undeliverable") {
+        let reason = received.text.as_deref().map(|reason| format!(": {}", printable(reason)));
+        return format!("[{} {}{}]", received.kind, received.id, reason.unwrap_or_default());
+    }
     let body = received.body.as_ref().unwrap_or(&serde_json::Value::Null);
     match (Content::read(&received.kind, body), &received.text) {
         (Content::Poll(poll), _) => {

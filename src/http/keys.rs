@@ -30,11 +30,11 @@ pub(crate) struct Known {
 ))]
 pub(crate) async fn fetch(
     State(state): State<HttpState>,
-    _: Authenticated,
+    Authenticated(principal): Authenticated,
     InPath(id): InPath<ParticipantId>,
     InQuery(query): InQuery<Known>,
 ) -> ApiResult<Answer<api::PublishedKeys>> {
-    Ok(Answer(key_server::keys(&state, id, query.known.min(u64::from(u32::MAX))).await?))
+    Ok(Answer(key_server::keys(&state, principal, id, query.known.min(u64::from(u32::MAX))).await?))
 }
 
 /// Offers a key bundle; the answer is a question that only the holder of its keys can answer.
@@ -79,7 +79,7 @@ pub(crate) async fn fetch_mceliece(
     _: Authenticated,
     InPath(digest): InPath<Sha512Digest>,
 ) -> ApiResult<impl IntoResponse> {
-    let key = key_server::mceliece_key(&state, digest).await?;
+    let key = key_server::any_mceliece_key(&state, digest).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CACHE_CONTROL, "private, max-age=31536000, immutable"),

@@ -80,6 +80,31 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "Nobody has this ID here. Please check it letter by letter.",
             "Diese ID gibt es hier nicht. Bitte Zeichen für Zeichen prüfen.",
         ),
+        E::NotAllowedAcross => plain(
+            S::FORBIDDEN,
+            "not-allowed-across",
+            "The admins have not allowed you to write to people of that server. Please ask them.",
+            "Nachrichten an diesen Server hat die Verwaltung für dieses Konto nicht erlaubt. Bitte dort nachfragen.",
+        ),
+        E::DisputedParticipant => plain(
+            S::CONFLICT,
+            "disputed-participant",
+            "Two servers claim this ID, so nothing is sent there. The admins have been told.",
+            "Zwei Server beanspruchen diese ID, deshalb wird nichts dorthin gesendet. Die Verwaltung weiß Bescheid.",
+        ),
+        E::AttachmentsStayHere => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "attachments-stay-here",
+            "Files cannot be sent to people of another server yet. Send the text alone.",
+            "Dateien lassen sich noch nicht an Menschen auf einem anderen Server senden. Bitte nur den Text senden.",
+        ),
+        E::NeighbourFull => plain(
+            S::INSUFFICIENT_STORAGE,
+            "neighbour-full",
+            "Too much is waiting for that server. Please try again later.",
+            "Für diesen Server wartet schon zu viel. Bitte später noch einmal versuchen.",
+        )
+        .retry_after(Duration::from_secs(600)),
         E::UnknownInvite => plain(
             S::NOT_FOUND,
             "unknown-invite",

@@ -153,6 +153,30 @@ pub enum AdminError {
     /// About Smoke.
     #[error(transparent)]
     Smoke(#[from] super::smoke::SmokeError),
+    /// Not a pairing link.
+    #[error("a pairing link looks like https://HOST:4710/n#CODE.FINGERPRINT; copy it whole")]
+    NotAPairingLink,
+    /// The pairing link is this server's own.
+    #[error("this is this server's own pairing link: give it to the other server's admin")]
+    OwnPairingLink,
+    /// No such neighbour.
+    #[error("there is no such neighbour")]
+    UnknownNeighbour,
+    /// More neighbours than make sense.
+    #[error("this server has as many neighbours as it can have")]
+    TooManyNeighbours,
+    /// The other server did not record the request.
+    #[error("the other server cannot be asked: {0}")]
+    NeighbourSilent(String),
+    /// The code is wrong, expired, or used by another server.
+    #[error("the other server refuses this link: it expired, or another server used it; ask for a new one")]
+    PairingRefused,
+    /// Only a running server can do this.
+    #[error("the server must be running for this")]
+    NotServing,
+    /// The ID is not disputed, or not by that server.
+    #[error("no two servers claim this ID, or that server is neither of them")]
+    NotDisputed,
 }
 
 impl AdminError {
@@ -209,6 +233,14 @@ impl AdminError {
             Self::NotListening => "not-listening",
             Self::NoCertificate(_) => "no-certificate",
             Self::Smoke(error) => error.word(),
+            Self::NotAPairingLink => "not-a-pairing-link",
+            Self::OwnPairingLink => "own-pairing-link",
+            Self::UnknownNeighbour => "unknown-neighbour",
+            Self::TooManyNeighbours => "too-many-neighbours",
+            Self::NeighbourSilent(_) => "neighbour-silent",
+            Self::PairingRefused => "pairing-refused",
+            Self::NotServing => "not-serving",
+            Self::NotDisputed => "not-disputed",
         }
     }
 
@@ -221,7 +253,8 @@ impl AdminError {
             | Self::UnacceptableDomain(reason)
             | Self::UnusableBackup(reason)
             | Self::NoAutostart(reason)
-            | Self::NoCertificate(reason) => reason,
+            | Self::NoCertificate(reason)
+            | Self::NeighbourSilent(reason) => reason,
             _ => "",
         }
     }

@@ -69,6 +69,15 @@ pub enum Action {
     SmokeNeighbourAdded,
     SmokeNeighbourChanged,
     SmokeNeighbourRemoved,
+    NeighbourInvited,
+    NeighbourAdded,
+    NeighbourConfirmed,
+    NeighbourPaused,
+    NeighbourResumed,
+    NeighbourBlocked,
+    NeighbourRemoved,
+    ContractChanged,
+    DisputeSettled,
 }
 
 impl Action {
@@ -132,6 +141,15 @@ impl Action {
         Self::SmokeNeighbourAdded,
         Self::SmokeNeighbourChanged,
         Self::SmokeNeighbourRemoved,
+        Self::NeighbourInvited,
+        Self::NeighbourAdded,
+        Self::NeighbourConfirmed,
+        Self::NeighbourPaused,
+        Self::NeighbourResumed,
+        Self::NeighbourBlocked,
+        Self::NeighbourRemoved,
+        Self::ContractChanged,
+        Self::DisputeSettled,
     ];
 
     /// The word in the table and in exports.
@@ -195,6 +213,15 @@ impl Action {
             Self::SmokeNeighbourAdded => "smoke-neighbour-added",
             Self::SmokeNeighbourChanged => "smoke-neighbour-changed",
             Self::SmokeNeighbourRemoved => "smoke-neighbour-removed",
+            Self::NeighbourInvited => "neighbour-invited",
+            Self::NeighbourAdded => "neighbour-added",
+            Self::NeighbourConfirmed => "neighbour-confirmed",
+            Self::NeighbourPaused => "neighbour-paused",
+            Self::NeighbourResumed => "neighbour-resumed",
+            Self::NeighbourBlocked => "neighbour-blocked",
+            Self::NeighbourRemoved => "neighbour-removed",
+            Self::ContractChanged => "contract-changed",
+            Self::DisputeSettled => "dispute-settled",
         }
     }
 }

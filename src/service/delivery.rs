@@ -4,18 +4,22 @@ use std::sync::Arc;
 
 use momedo_protocol::api;
 use momedo_protocol::blob::BlobId;
+use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::envelope::{self, Header};
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::limits::SUPERSEDED_BUNDLE_DAYS;
 use momedo_protocol::message_id::MessageId;
 
+use super::neighbours::finding::{self, Asker};
+use super::neighbours::sending::{self, Way};
 use super::{ServiceError, blobs};
 use crate::domain::ozone::{QueueFull, Quota};
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{
-    BundleStanding, Conversation, DirectoryEntry, Known, NewEnvelope, ParticipantState, Takers, WriteTx,
+    BundleStanding, Conversation, DirectoryEntry, Known, NewEnvelope, OutgoingKey, ParticipantState, Takers,
+    WriteTx,
 };
 
 /// Accepts a sealed envelope for a participant's ozone; the answer means that it is on disk.
@@ -30,9 +34,26 @@ pub async fn submit(
     request: api::SubmitRequest,
 ) -> Result<api::Receipt, ServiceError> {
     app.rates.message(sender.participant, app.clock.elapsed())?;
-    let id = request.id;
-    let submission = Submission::read(app, sender, request)?;
-    app.store.write_decided(move |tx| submission.store(tx)).await?;
+    let (id, to) = (request.id, request.to);
+    let mut submission = Submission::read(app, sender, request)?;
+    let mut asked = false;
+    loop {
+        match app.store.write_decided(move |tx| submission.store(tx)).await? {
+            Stored::Here => break,
+            Stored::OnItsWay(neighbour) => {
+                app.links.wake(neighbour);
+                break;
+            }
+            Stored::Elsewhere(_) if asked => return Err(ServiceError::UnknownParticipant),
+            Stored::Elsewhere(unknown) => {
+                finding::find(app, Asker::Participant(sender.participant), to)
+                    .await?
+                    .ok_or(ServiceError::UnknownParticipant)?;
+                submission = *unknown;
+                asked = true;
+            }
+        }
+    }
     app.activity.count(app.clock.elapsed());
     Ok(api::Receipt { id, status: api::ReceiptStatus::Accepted })
 }
@@ -59,9 +80,21 @@ pub(super) struct Submission {
     blobs: Vec<BlobId>,
 }
 
+/// What became of a submission that was not refused.
+pub(super) enum Stored {
+    /// In a queue of this server.
+    Here,
+    /// In the outbox for this neighbour.
+    OnItsWay(Fingerprint),
+    /// Not stored: the recipient lives elsewhere, and the way there has to be asked for.
+    Elsewhere(Box<Submission>),
+}
+
 /// What is kept for whom once it is decided that a submission is taken.
 struct Decision {
     takers: Takers,
+    /// To the home of a recipient who lives elsewhere.
+    way: Option<Way>,
     /// Of the bundle sealed to; 0 for device keys.
     bundle_version: u32,
     /// Devices that are parked and hear later that they missed something.
@@ -108,23 +141,30 @@ impl Submission {
     }
 
     /// Decides everything before it writes anything.
-    pub(super) fn store(self, tx: &mut WriteTx<'_>) -> Result<(), ServiceError> {
+    pub(super) fn store(self, tx: &mut WriteTx<'_>) -> Result<Stored, ServiceError> {
         let (id, sender, to) = (self.id, self.sender.participant, self.to);
         // A session may have begun in the very moment its device was revoked.
         let own = active_sender(tx, self.sender)?;
         let decision = match self.decide(tx, &own) {
-            Ok(decision) => decision,
+            Ok(Some(decision)) => decision,
+            Ok(None) => {
+                return match tx.known_message(id, sender, Conversation::With(to), &self.digest)? {
+                    Known::New => Ok(Stored::Elsewhere(Box::new(self))),
+                    Known::Same => Ok(Stored::Here),
+                    Known::Different => Err(ServiceError::MessageConflict),
+                };
+            }
             // What was accepted stays accepted, even if it would be refused by now.
             Err(refusal) => {
                 return match tx.known_message(id, sender, Conversation::With(to), &self.digest)? {
                     Known::New => Err(refusal),
-                    Known::Same => Ok(()),
+                    Known::Same => Ok(Stored::Here),
                     Known::Different => Err(ServiceError::MessageConflict),
                 };
             }
         };
         match tx.remember_message(id, sender, Conversation::With(to), &self.digest)? {
-            Known::Same => return Ok(()),
+            Known::Same => return Ok(Stored::Here),
             Known::Different => return Err(ServiceError::MessageConflict),
             Known::New => {}
         }
@@ -136,7 +176,14 @@ impl Submission {
             bundle_version,
             bytes,
         };
-        tx.append(to, &decision.takers, kept(self.envelope.1, decision.bundle_version))?;
+        let mut stored = Stored::Here;
+        if let Some(Way { home, via }) = decision.way {
+            let key = OutgoingKey { sender, message_id: id, recipient: to };
+            tx.insert_outgoing(&key, home, via, &self.envelope.1)?;
+            stored = Stored::OnItsWay(via);
+        } else {
+            tx.append(to, &decision.takers, kept(self.envelope.1, decision.bundle_version))?;
+        }
         if !self.blobs.is_empty() {
             let own = decision.own.iter().flat_map(|(takers, _)| &takers.taking);
             blobs::hold(tx, &self.blobs, decision.takers.taking.iter().chain(own).copied())?;
@@ -147,10 +194,11 @@ impl Submission {
         if let Some(((takers, version), (_, copy))) = decision.own.zip(self.own_devices) {
             tx.append(sender, &takers, kept(copy, version))?;
         }
-        Ok(())
+        Ok(stored)
     }
 
-    fn decide(&self, tx: &mut WriteTx<'_>, own: &DirectoryEntry) -> Result<Decision, ServiceError> {
+    /// `None` when the recipient lives elsewhere and the way there is not known.
+    fn decide(&self, tx: &mut WriteTx<'_>, own: &DirectoryEntry) -> Result<Option<Decision>, ServiceError> {
         let sender = self.sender.participant;
         let (header, bytes) = &self.envelope;
         blobs::check_references(tx, self.sender, &self.blobs)?;
@@ -164,7 +212,7 @@ impl Submission {
                 let device = own_device(tx, self.sender, self.to, device, header)?;
                 let takers = takers(tx, &mut std::iter::once(device), bytes.len())?;
                 require_taken(&takers)?;
-                Decision { takers, bundle_version: 0, parked: Vec::new(), own: None }
+                Decision { takers, way: None, bundle_version: 0, parked: Vec::new(), own: None }
             }
             None if self.to == sender => {
                 check_bundle(tx, sender, own, header)?;
@@ -172,32 +220,56 @@ impl Submission {
                 if others().next().is_some() {
                     require_taken(&takers)?;
                 }
-                Decision { takers, bundle_version: header.recipient_version, parked: Vec::new(), own: None }
+                Decision {
+                    takers,
+                    way: None,
+                    bundle_version: header.recipient_version,
+                    parked: Vec::new(),
+                    own: None,
+                }
             }
-            None => {
-                let recipient = tx.directory_entry(self.to)?.ok_or(ServiceError::UnknownParticipant)?;
-                if recipient.state != ParticipantState::Active {
-                    return Err(ServiceError::UnknownParticipant);
+            None => match tx.directory_entry(self.to)? {
+                None => {
+                    // A file stays where it was stored, and nobody elsewhere could fetch it.
+                    if !self.blobs.is_empty() {
+                        return Err(ServiceError::AttachmentsStayHere);
+                    }
+                    let Some(way) = sending::decide(tx, sender, self.to, header, bytes.len())? else {
+                        return Ok(None);
+                    };
+                    let takers = Takers::default();
+                    Decision { takers, way: Some(way), bundle_version: 0, parked: Vec::new(), own: None }
                 }
-                if recipient.blocks(sender) {
-                    return Err(ServiceError::Blocked);
+                Some(recipient) => {
+                    if recipient.state != ParticipantState::Active {
+                        return Err(ServiceError::UnknownParticipant);
+                    }
+                    if recipient.blocks(sender) {
+                        return Err(ServiceError::Blocked);
+                    }
+                    check_bundle(tx, self.to, &recipient, header)?;
+                    if recipient.receiving.is_empty() && recipient.parked.is_empty() {
+                        return Err(ServiceError::NoDevice);
+                    }
+                    let takers = takers(tx, &mut recipient.receiving.iter().copied(), bytes.len())?;
+                    require_taken(&takers)?;
+                    let parked = recipient.parked.clone();
+                    Decision {
+                        takers,
+                        way: None,
+                        bundle_version: header.recipient_version,
+                        parked,
+                        own: None,
+                    }
                 }
-                check_bundle(tx, self.to, &recipient, header)?;
-                if recipient.receiving.is_empty() && recipient.parked.is_empty() {
-                    return Err(ServiceError::NoDevice);
-                }
-                let takers = takers(tx, &mut recipient.receiving.iter().copied(), bytes.len())?;
-                require_taken(&takers)?;
-                let parked = recipient.parked.clone();
-                Decision { takers, bundle_version: header.recipient_version, parked, own: None }
-            }
+            },
         };
         if let Some((header, copy)) = &self.own_devices {
             check_bundle(tx, sender, own, header)?;
             // A full queue of an own forgotten device must not keep anybody from sending.
             decision.own = Some((takers(tx, &mut others(), copy.len())?, header.recipient_version));
         }
-        Ok(decision)
+        Ok(Some(decision))
     }
 }
 
@@ -223,7 +295,7 @@ fn require_taken(takers: &Takers) -> Result<(), ServiceError> {
 }
 
 /// Checks that the keys sealed to are the recipient's, and not superseded for too long.
-fn check_bundle(
+pub(super) fn check_bundle(
     tx: &WriteTx<'_>,
     recipient: ParticipantId,
     entry: &DirectoryEntry,

@@ -115,6 +115,18 @@ pub enum ServiceError {
     /// The recipient has no device, as after a key reset.
     #[error("no device")]
     NoDevice,
+    /// The sender may not talk to other servers this way.
+    #[error("not allowed across")]
+    NotAllowedAcross,
+    /// Two servers claim the recipient.
+    #[error("two servers claim this participant")]
+    DisputedParticipant,
+    /// Attachments do not travel to other servers yet.
+    #[error("attachments stay on this server")]
+    AttachmentsStayHere,
+    /// Too much waits for the recipient's server.
+    #[error("neighbour full")]
+    NeighbourFull,
     /// Every device queue of the recipient is full.
     #[error("ozone full")]
     OzoneFull,

@@ -20,6 +20,7 @@ use momedo_protocol::seal::RecipientKeys;
 use momedo_protocol::suite::Suite;
 
 use super::error::compute;
+use super::neighbours::finding;
 use super::{ServiceError, devices};
 use crate::domain::limits::{CHALLENGE, MAX_UNUSED_MCELIECE_KEYS, SESSION};
 use crate::pending_bundles::PendingBundle;
@@ -74,6 +75,17 @@ pub async fn store_mceliece_key(
         .await
 }
 
+/// A stored McEliece key (524,160 bytes), of this server's participants or fetched from another's home.
+///
+/// # Errors
+/// [`ServiceError::UnknownMcElieceKey`].
+pub async fn any_mceliece_key(app: &App, digest: Sha512Digest) -> Result<Vec<u8>, ServiceError> {
+    match mceliece_key(app, digest).await {
+        Err(ServiceError::UnknownMcElieceKey) => finding::mceliece_key(app, digest).await,
+        result => result,
+    }
+}
+
 /// A stored McEliece key (524,160 bytes).
 ///
 /// # Errors
@@ -82,11 +94,36 @@ pub async fn mceliece_key(app: &App, digest: Sha512Digest) -> Result<Vec<u8>, Se
     app.store.read(move |tx| tx.find_mceliece_key(&digest)?.ok_or(ServiceError::UnknownMcElieceKey)).await
 }
 
-/// A participant's current keys, with the signature-key changes after version `known`.
+/// A participant's current keys, with the signature-key changes after version `known`; of another server's
+/// participant, as that home published them.
+///
+/// # Errors
+/// [`ServiceError::UnknownParticipant`], [`ServiceError::NotAllowedAcross`] or
+/// [`ServiceError::DisputedParticipant`].
+pub async fn keys(
+    app: &App,
+    asker: Principal,
+    id: ParticipantId,
+    known: u64,
+) -> Result<api::PublishedKeys, ServiceError> {
+    match own_keys(app, id, known).await {
+        // An ID that was this server's stays this server's: nobody else is asked for it.
+        Err(ServiceError::UnknownParticipant) if !is_own(app, id).await? => {
+            finding::keys_of(app, asker.participant, id, known).await
+        }
+        result => result,
+    }
+}
+
+async fn is_own(app: &App, id: ParticipantId) -> Result<bool, ServiceError> {
+    app.store.read(move |tx| Ok(tx.find_participant(id)?.is_some())).await
+}
+
+/// The current keys of one of this server's participants.
 ///
 /// # Errors
 /// [`ServiceError::UnknownParticipant`].
-pub async fn keys(app: &App, id: ParticipantId, known: u64) -> Result<api::PublishedKeys, ServiceError> {
+pub async fn own_keys(app: &App, id: ParticipantId, known: u64) -> Result<api::PublishedKeys, ServiceError> {
     let (row, changes) = app
         .store
         .read(move |tx| {
@@ -102,6 +139,7 @@ pub async fn keys(app: &App, id: ParticipantId, known: u64) -> Result<api::Publi
         bundle: stored_jws(&row.bundle)?,
         countersignature: stored_jws(&row.countersignature)?,
         changes: changes.iter().map(|text| stored_jws(text)).collect::<Result<_, _>>()?,
+        home: None,
     })
 }
 

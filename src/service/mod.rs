@@ -23,6 +23,7 @@ pub mod key_backup;
 pub mod key_server;
 pub mod listeners;
 pub mod login;
+pub mod neighbours;
 pub mod overview;
 pub mod ozone;
 pub mod people;

@@ -7,6 +7,7 @@ use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
 
 use super::error::compute;
+use super::neighbours::{self, NeighbourState};
 use super::permission::Admin;
 use super::{ServiceError, acme, administration};
 use crate::activity::HOURS;
@@ -45,6 +46,21 @@ pub enum Task {
     SmokeKeys {
         /// How many.
         count: u64,
+    },
+    /// A neighbour has been out of reach for a while, or another server answers in its place.
+    NeighbourBroken {
+        /// Its name.
+        name: String,
+    },
+    /// A server asks to become a neighbour.
+    NeighbourAsks {
+        /// Its name.
+        name: String,
+    },
+    /// Two servers claim one ID, and nothing is sent there.
+    Disputed {
+        /// The ID.
+        participant: ParticipantId,
     },
     /// Nobody has been invited.
     NobodyThere,
@@ -91,6 +107,9 @@ pub async fn recent_status(app: &App) -> Result<serde_json::Value, ServiceError>
     *kept = Some((now, status.clone()));
     Ok(status)
 }
+
+/// A neighbour that is out of reach for so long is a task, in milliseconds: servers restart now and then.
+const BROKEN_AFTER: u64 = 300_000;
 
 /// A clock that shows an earlier time was never set: this is a day before this code was written.
 const EARLIEST_NOW: u64 = 1_790_000_000_000;
@@ -200,7 +219,7 @@ fn keys_of(row: KeysRow) -> Result<Keys, ServiceError> {
 ///
 /// # Errors
 /// As [`ServiceError`] says.
-pub async fn overview(app: &App, _: &Admin) -> Result<Overview, ServiceError> {
+pub async fn overview(app: &App, admin: &Admin) -> Result<Overview, ServiceError> {
     let status = administration::status(app).await?;
     let read = app.store.read(|tx| {
         Ok::<_, ServiceError>((tx.count_people()?, tx.count_open_reports()?, tx.count_waiting_smoke_keys()?))
@@ -230,6 +249,7 @@ pub async fn overview(app: &App, _: &Admin) -> Result<Overview, ServiceError> {
     if smoke_keys > 0 {
         tasks.push(Task::SmokeKeys { count: smoke_keys });
     }
+    tasks.extend(neighbour_tasks(app, admin).await?);
     if people == 0 {
         tasks.push(Task::NobodyThere);
     } else if unregistered > 0 {
@@ -237,4 +257,23 @@ pub async fn overview(app: &App, _: &Admin) -> Result<Overview, ServiceError> {
     }
     let messages_per_hour = app.activity.by_hour(app.clock.elapsed());
     Ok(Overview { status, people, tasks, messages_per_hour })
+}
+
+/// What is to be done about neighbours.
+async fn neighbour_tasks(app: &App, admin: &Admin) -> Result<Vec<Task>, ServiceError> {
+    let mut tasks = Vec::new();
+    let earlier = app.clock.now().0.saturating_sub(BROKEN_AFTER);
+    for neighbour in neighbours::list(app, admin).await? {
+        let name = neighbour.name;
+        let was_long = neighbour.since.is_some_and(|since| since.0 < earlier);
+        match neighbour.state {
+            NeighbourState::WrongIdentity => tasks.push(Task::NeighbourBroken { name }),
+            NeighbourState::Unreachable if was_long => tasks.push(Task::NeighbourBroken { name }),
+            NeighbourState::WaitingForUs => tasks.push(Task::NeighbourAsks { name }),
+            _ => {}
+        }
+    }
+    let disputed = app.store.read(|tx| Ok::<_, ServiceError>(tx.disputed_participants()?)).await?;
+    tasks.extend(disputed.into_iter().map(|row| Task::Disputed { participant: row.id }));
+    Ok(tasks)
 }

@@ -1,6 +1,6 @@
 //! What the background loops do: expiry, parking, forgetting. All of it goes by served time.
 
-use super::ServiceError;
+use super::{ServiceError, neighbours};
 use crate::domain::limits::{PARK_AFTER_DAYS, RECEIPT_EXTRA_DAYS, REPORT_DAYS};
 use crate::state::App;
 use crate::store::Tick;
@@ -19,7 +19,7 @@ pub async fn expire(app: &App) -> Result<u64, ServiceError> {
     let retention = app.config().mail.retention_days;
     // Before one retention has passed nothing can be that old, and tick 0 would match nothing anyway.
     let expired = if let Some(before) = now.0.checked_sub(Tick(0).plus_days(retention).0).map(Tick) {
-        expire_before(app, before).await?
+        expire_before(app, before).await? + neighbours::receipts::expire(app, before).await?
     } else {
         0
     };

@@ -287,12 +287,12 @@ pub(crate) fn is_private(address: IpAddr) -> bool {
     })
 }
 
-fn rsa_key_pair(pkcs8: &[u8]) -> Result<KeyPair, AuthorityError> {
+pub(super) fn rsa_key_pair(pkcs8: &[u8]) -> Result<KeyPair, AuthorityError> {
     let der = PrivatePkcs8KeyDer::from(pkcs8);
     Ok(KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_RSA_SHA512)?)
 }
 
-fn name(common: &str) -> DistinguishedName {
+pub(super) fn name(common: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common);
     name

@@ -16,7 +16,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use serde::Serialize;
 
-use super::{ACME_ALPN, AuthorityError, Challenges, Identity};
+use super::{ACME_ALPN, AuthorityError, Challenges, Identity, LinkIdentity};
 use crate::config::TlsConfig;
 
 /// Why certificates cannot be used.
@@ -65,6 +65,8 @@ pub struct Certificates {
     pub challenge: Arc<ServerConfig>,
     /// What such an authority is answered.
     pub challenges: Arc<Challenges>,
+    /// For neighbours.
+    pub link: LinkIdentity,
     leaf: Arc<Exchangeable>,
     /// One from files, by configuration.
     own: Option<OwnCertificate>,
@@ -200,11 +202,16 @@ impl Certificates {
         challenge.require_ems = false;
         challenge.alpn_protocols = vec![ACME_ALPN.to_vec()];
         let authority = RwLock::new(identity.authority());
+        let link = identity
+            .key()
+            .and_then(|key| LinkIdentity::new(&key))
+            .map_err(|error| CertificatesError::Unusable(rustls::Error::General(error.to_string())))?;
         Ok(Self {
             web: Arc::new(web),
             fixed: Arc::new(fixed),
             challenge: Arc::new(challenge),
             challenges,
+            link,
             leaf,
             own,
             kept: Mutex::default(),

@@ -6,15 +6,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use momedo_protocol::link;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::{ACME_ALPN, Certificates};
-
-/// ALPN of the federation link.
-pub const NEIGHBOUR_ALPN: &[u8] = b"momedo-neighbour/1";
 
 /// What a Smoke client's first frame begins with: a request line without a path, which HTTP never has.
 const SMOKE_GREETING: &[u8] = b"POST HTTP/1.1\r\n";
@@ -58,7 +56,7 @@ pub enum Recognised {
     /// A Smoke or Spot-On client.
     Smoke(Prefixed<TlsStream<TcpStream>>),
     /// A neighbour server.
-    Neighbour,
+    Neighbour(Box<TlsStream<TcpStream>>),
     /// A public authority that checks a name; it has its answer.
     Checked,
 }
@@ -82,8 +80,10 @@ pub async fn recognise(
     let protocols: Option<Vec<Vec<u8>>> =
         start.client_hello().alpn().map(|protocols| protocols.map(<[u8]>::to_vec).collect());
     let config = match &protocols {
-        Some(protocols) if protocols.iter().any(|protocol| protocol == NEIGHBOUR_ALPN) => {
-            return Ok(Recognised::Neighbour);
+        Some(protocols) if protocols.iter().any(|protocol| protocol == link::ALPN) => {
+            let config = certificates.link.accepting();
+            let tls = tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
+            return Ok(Recognised::Neighbour(Box::new(tls)));
         }
         // Whoever checks a name offers this alone.
         Some(protocols) if protocols.iter().any(|protocol| protocol == ACME_ALPN) => {

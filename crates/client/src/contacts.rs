@@ -129,15 +129,39 @@ async fn check(
     if bundle.payload.expires_at < now() {
         return Err(untrusted(id, "they have expired; their owner has to come online"));
     }
-    let information = server_information(session.connection()).await?;
-    let identity =
-        RsaPublicKey::from_spki(&information.identity_key.0).map_err(|error| untrusted(id, error))?;
+    let identity = home(session, id, published, &bundle).await?;
     let countersigned = Countersignature::verify(&published.countersignature, &identity)
         .map_err(|error| untrusted(id, error))?;
     if countersigned.id != id || countersigned.fingerprint != bundle.fingerprint() {
         return Err(untrusted(id, "the home's signature is for other keys"));
     }
     Ok(bundle)
+}
+
+/// The identity key of a participant's home: the pinned server's, or that of another server which the participant's
+/// own signed bundle names.
+async fn home(
+    session: &mut Session,
+    id: ParticipantId,
+    published: &PublishedKeys,
+    bundle: &KeyBundle,
+) -> Result<RsaPublicKey, ClientError> {
+    let pinned = session.connection().server().fingerprint;
+    let Some(key) = &published.home else {
+        let information = server_information(session.connection()).await?;
+        return RsaPublicKey::from_spki(&information.identity_key.0).map_err(|error| untrusted(id, error));
+    };
+    let identity = RsaPublicKey::from_spki(&key.0).map_err(|error| untrusted(id, error))?;
+    let home = identity.fingerprint();
+    if home == pinned || !bundle.payload.homes.contains(&home) {
+        return Err(untrusted(id, "they come from a server that is not the participant's home"));
+    }
+    Ok(identity)
+}
+
+/// Whether two bundles name a home in common.
+fn share_a_home(one: &KeyBundle, other: &KeyBundle) -> bool {
+    one.payload.homes.iter().any(|home| other.payload.homes.contains(home))
 }
 
 /// What becomes of a remembered contact when the server shows `bundle`.
@@ -169,6 +193,10 @@ fn follow(
     }
     if current == bundle.signature_key {
         return Ok(Contact { bundle: published.bundle, earlier_keys, reset: None, ..contact });
+    }
+    // A move to another server has to be signed by the pinned key; a reset is the word of the pinned home alone.
+    if !share_a_home(known, bundle) {
+        return Err(untrusted(id, "another server claims to be their home"));
     }
     Ok(Contact { reset: Some(published.bundle), ..contact })
 }

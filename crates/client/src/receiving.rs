@@ -14,6 +14,7 @@ use momedo_protocol::kind::{Content, MessageReference};
 use momedo_protocol::limits::MAX_OZONE_PAGE;
 use momedo_protocol::message::{KIND_GROUP_KEY, KIND_KEY_BACKUP, KIND_KEYS, Message};
 use momedo_protocol::message_id::MessageId;
+use momedo_protocol::notice::{Fate, Notice};
 use momedo_protocol::seal;
 use momedo_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -247,6 +248,9 @@ pub fn stored(profile: &Profile) -> Result<Vec<Received>, ClientError> {
 
 /// Verifies first, then drops duplicates by sender and message ID.
 async fn take(profile: &Profile, session: &mut Session, delivery: &Delivery) -> Result<(), ClientError> {
+    if let Some(notice) = Notice::decode(&delivery.envelope.0) {
+        return take_notice(profile, session.id, delivery, &notice);
+    }
     if is_group_envelope(&delivery.envelope.0) {
         return take_from_group(profile, session, delivery).await;
     }
@@ -258,6 +262,40 @@ async fn take(profile: &Profile, session: &mut Session, delivery: &Delivery) -> 
     let (received, message) = received.unzip();
     let (from, message) = (delivery.from, message.flatten());
     put(profile, from, &from.to_string(), delivery.id, received.as_ref(), message.as_ref())
+}
+
+/// Takes what the own home tells of messages to other servers: an event for each.
+fn take_notice(
+    profile: &Profile,
+    own: ParticipantId,
+    delivery: &Delivery,
+    notice: &Notice,
+) -> Result<(), ClientError> {
+    // The own home says it in the participant's own name; whatever else says so is not its word.
+    if delivery.from != own {
+        let from = delivery.from;
+        return put(profile, from, &from.to_string(), delivery.id, Some(&unreadable(delivery)), None);
+    }
+    let kind = match notice.fate {
+        Fate::Delivered => "delivered",
+        Fate::Undeliverable => "undeliverable",
+    };
+    for message in &notice.messages {
+        let event = Received {
+            id: message.id,
+            to: Some(message.to),
+            kind: kind.into(),
+            text: notice.reason.map(|reason| reason.word().to_owned()),
+            verified: true,
+            trust: Trust::Compared.name().into(),
+            suite: 0,
+            // An end that is not the one hoped for must be seen.
+            event: notice.fate == Fate::Delivered,
+            ..unreadable(delivery)
+        };
+        put(profile, own, &format!("notice {}", message.to), message.id, Some(&event), None)?;
+    }
+    Ok(())
 }
 
 /// Stores what was opened, unless it is known. Only what was verified stands for its ID: something forged must

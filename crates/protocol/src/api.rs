@@ -185,6 +185,10 @@ wire! {
         /// Bundles after the `known` version in which the signature key changed, oldest first; each is
         /// signed by the new and the old key, or by the new one alone after a reset.
         pub changes: Vec<Jws>,
+        /// For a participant of another server: that home's identity key (SPKI DER), which made the
+        /// countersignature.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub home: Option<Base64Bytes>,
     }
 }
 

@@ -5,6 +5,7 @@ mod autostart;
 mod certificate;
 mod chat;
 mod class;
+mod neighbour;
 mod participant;
 mod smoke;
 mod surroundings;
@@ -71,6 +72,9 @@ pub(super) enum Admin {
     /// The certificate browsers see: show, exchange, or have a public authority issue it
     #[command(subcommand)]
     Certificate(certificate::Certificate),
+    /// Other servers this one exchanges mail with
+    #[command(subcommand)]
+    Neighbour(neighbour::Neighbour),
     /// Accounts of the admin pages
     #[command(subcommand)]
     Account(surroundings::Account),
@@ -199,6 +203,7 @@ impl Admin {
             Self::Listener(command) => command.run(),
             Self::Autostart(command) => command.run(),
             Self::Certificate(command) => command.run(),
+            Self::Neighbour(command) => command.run(),
             Self::Account(command) => command.run(),
             Self::Smoke(command) => command.run(),
             Self::Rules(command) => command.run(),

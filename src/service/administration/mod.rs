@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 
 pub use request::{
     AccountRequest, AdminRequest, CertificateRequest, ChatRequest, ClassRequest, ListenerRequest,
-    ParticipantRequest, Password,
+    NeighbourRequest, ParticipantRequest, Password,
 };
 pub use smoke::SmokeRequest;
 
 use super::audit::Action;
 use super::backup::{self, Backup, BackupRequest, BackupStatus};
 use super::certificates::Upload;
+use super::neighbours::{self, pairing};
 use super::permission::Admin;
 use super::registration::code_hash;
 use super::{
@@ -143,6 +144,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
             Ok(AdminResponse::Lines(vec![json!({ "done": true })]))
         }
         AdminRequest::Listener(request) => listener(app, admin, request).await,
+        AdminRequest::Neighbour(request) => neighbour(app, admin, request).await,
         AdminRequest::Account(request) => account(app, admin, request).await,
         AdminRequest::Certificate(request) => certificate(app, admin, request).await,
         AdminRequest::Smoke(request) => smoke::execute(app, admin, request).await,
@@ -334,6 +336,42 @@ async fn certificate(
         R::AcmeRenew => acme::obtain(app).await?,
     }
     lines(vec![certificates::status(app, admin).await?])
+}
+
+async fn neighbour(
+    app: &App,
+    admin: &Admin,
+    request: NeighbourRequest,
+) -> Result<AdminResponse, ServiceError> {
+    use NeighbourRequest as R;
+    let done = || AdminResponse::Lines(vec![json!({ "done": true })]);
+    let one = match request {
+        R::Invite => return lines(vec![pairing::invite(app, admin).await?]),
+        R::List => return lines(neighbours::list(app, admin).await?),
+        R::Allow { id, change } => {
+            let id = match id {
+                Some(id) => Some(neighbours::named(app, &id).await?),
+                None => None,
+            };
+            return lines(pairing::allow(app, admin, id, change).await?);
+        }
+        R::Remove { id } => {
+            let id = neighbours::named(app, &id).await?;
+            return pairing::remove(app, admin, id).await.map(|()| done());
+        }
+        R::Settle { participant, home } => {
+            let not_disputed = || ServiceError::Admin(super::AdminError::NotDisputed);
+            let participant = participant.parse().map_err(|_| not_disputed())?;
+            let home = home.parse().map_err(|_| not_disputed())?;
+            return pairing::settle(app, admin, participant, home).await.map(|()| done());
+        }
+        R::Add { link } => pairing::add(app, admin, &link).await?,
+        R::Confirm { id } => pairing::confirm(app, admin, neighbours::named(app, &id).await?).await?,
+        R::Pause { id } => pairing::pause(app, admin, neighbours::named(app, &id).await?).await?,
+        R::Resume { id } => pairing::resume(app, admin, neighbours::named(app, &id).await?).await?,
+        R::Block { id } => pairing::block(app, admin, neighbours::named(app, &id).await?).await?,
+    };
+    lines(vec![one])
 }
 
 async fn account(app: &App, admin: &Admin, request: AccountRequest) -> Result<AdminResponse, ServiceError> {

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::domain::role::{AccountRole, Role};
 use crate::service::acme::Choice;
 use crate::service::backup::BackupRequest;
+use crate::service::neighbours::pairing::ContractChange;
 use crate::service::rules::Rules;
 use crate::store::ImportId;
 
@@ -69,6 +70,8 @@ pub enum AdminRequest {
     Chat(ChatRequest),
     /// Listeners.
     Listener(ListenerRequest),
+    /// Other servers.
+    Neighbour(NeighbourRequest),
     /// Accounts of the admin pages.
     Account(AccountRequest),
     /// The certificate in force.
@@ -150,6 +153,23 @@ pub enum CertificateRequest {
     AcmeOn { choice: Choice, agrees_to_terms: bool },
     AcmeOff,
     AcmeRenew,
+}
+
+/// About neighbours. `id` is a server ID or the beginning of one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the use cases say what each field means")]
+pub enum NeighbourRequest {
+    Invite,
+    Add { link: String },
+    List,
+    Confirm { id: String },
+    Allow { id: Option<String>, change: ContractChange },
+    Pause { id: String },
+    Resume { id: String },
+    Block { id: String },
+    Remove { id: String },
+    Settle { participant: String, home: String },
 }
 
 /// About accounts of the admin pages.

@@ -262,7 +262,8 @@ fn hand_out(
             continue;
         }
         match submission.store(tx) {
-            Ok(()) => {}
+            Ok(delivery::Stored::Here | delivery::Stored::OnItsWay(_)) => {}
+            Ok(delivery::Stored::Elsewhere(_)) => refused.push((to, ServiceError::UnknownParticipant)),
             // What is nobody's fault fails all of them.
             Err(error @ (ServiceError::Internal(_) | ServiceError::StorageFull | ServiceError::Busy)) => {
                 return Err(error);

@@ -1,0 +1,228 @@
+//! Neighbours: pairing with other servers, how they stand, and what may pass.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::page::{Page, show};
+use super::session::{AdminSession, Form};
+use super::smoke::{self, Typed};
+use super::{error_page, sheets, status_of};
+use crate::domain::role::Role;
+use crate::service::neighbours::pairing::{self, ContractChange, NewLink};
+use crate::service::neighbours::{self, Neighbour, NeighbourState, Why};
+use crate::service::{ServiceError, classes};
+
+/// Classes offered in a contract's form.
+const MAX_CLASSES: u64 = 500;
+
+#[derive(Template)]
+#[template(path = "admin/neighbours.html")]
+struct NeighboursPage {
+    page: Page,
+    fingerprint: String,
+    neighbours: Vec<Row>,
+    link: Option<ShownLink>,
+    pasted: String,
+    smoke: smoke::Neighbours,
+}
+
+struct ShownLink {
+    link: String,
+    until: String,
+    qr: String,
+}
+
+struct Row {
+    id: String,
+    fingerprint: String,
+    name: String,
+    state: String,
+    is_well: bool,
+    awaits_us: bool,
+    is_active: bool,
+    why: String,
+    since: String,
+    next_try: String,
+    waiting: String,
+    everybody: bool,
+    hop_through: bool,
+    is_closed: bool,
+    roles: Vec<Choice>,
+    classes: Vec<Choice>,
+    per_minute: u32,
+    queue_mib: u64,
+}
+
+struct Choice {
+    value: String,
+    name: String,
+    chosen: bool,
+}
+
+fn row(page: &Page, neighbour: Neighbour, all_classes: &[(i64, String)]) -> Row {
+    let time =
+        |at: Option<momedo_protocol::time::UnixMillis>| at.map_or_else(String::new, |at| page.time(&at));
+    let contract = neighbour.contract;
+    let why = neighbour.why.map_or_else(String::new, |why| {
+        let detail = if let Why::Silent(detail) = &why { detail.as_str() } else { "" };
+        page.word("why", why.word()).replace("{0}", detail)
+    });
+    let role = |role: Role| Choice {
+        value: role.word().into(),
+        name: page.word("role", role.word()),
+        chosen: contract.roles.contains(&role),
+    };
+    let class = |(id, name): &(i64, String)| Choice {
+        value: format!("#{id}"),
+        name: name.clone(),
+        chosen: contract.classes.contains(id),
+    };
+    Row {
+        id: neighbour.id.to_string(),
+        fingerprint: neighbour.id.grouped(),
+        name: neighbour.name,
+        state: page.word("state", neighbour.state.word()),
+        is_well: neighbour.state == NeighbourState::Connected,
+        awaits_us: neighbour.state == NeighbourState::WaitingForUs,
+        is_active: !matches!(neighbour.state, NeighbourState::Paused | NeighbourState::Blocked),
+        why,
+        since: time(neighbour.since),
+        next_try: time(neighbour.next_try),
+        waiting: match neighbour.waiting + neighbour.passing {
+            0 => String::new(),
+            count => page.number(&count),
+        },
+        everybody: contract.everybody,
+        hop_through: contract.hop_through,
+        is_closed: !contract.allows_anything(),
+        roles: Role::ALL.into_iter().map(role).collect(),
+        classes: all_classes.iter().map(class).collect(),
+        per_minute: contract.per_minute,
+        queue_mib: contract.queue_bytes / (1024 * 1024),
+    }
+}
+
+/// What was typed into one of the page's forms, or made by one.
+#[derive(Default)]
+pub(super) struct Shown {
+    pub(super) link: Option<NewLink>,
+    pub(super) pasted: String,
+    pub(super) smoke: Typed,
+}
+
+pub(super) async fn list_with(
+    session: &AdminSession,
+    page: Page,
+    shown: Shown,
+    status: StatusCode,
+) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let Shown { link, pasted, smoke } = shown;
+    let found = async {
+        let smoke = smoke::neighbours_section(app, &session.admin, &page, smoke).await?;
+        let all = neighbours::list(app, &session.admin).await?;
+        let classes = classes::list(app, &session.admin.staff(), String::new(), 0, MAX_CLASSES).await?.0;
+        Ok::<_, ServiceError>((all, classes, smoke))
+    };
+    let (all, classes, smoke) = match found.await {
+        Ok(found) => found,
+        Err(error) => return error_page(page, status_of(&error), &error),
+    };
+    let classes: Vec<(i64, String)> = classes.into_iter().map(|class| (class.id, class.name)).collect();
+    let neighbours = all.into_iter().map(|neighbour| row(&page, neighbour, &classes)).collect();
+    let link = link.map(|new| ShownLink {
+        until: page.day(&new.expires_at),
+        qr: sheets::qr(&new.link),
+        link: new.link,
+    });
+    let nonce = page.nonce.clone();
+    let fingerprint = app.fingerprint.grouped();
+    show(status, &nonce, &NeighboursPage { page, fingerprint, neighbours, link, pasted, smoke })
+}
+
+pub(super) async fn list(session: AdminSession) -> Response {
+    let page = session.page("neighbours");
+    list_with(&session, page, Shown::default(), StatusCode::OK).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct ChangeForm {
+    act: String,
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    link: String,
+}
+
+pub(super) async fn change(Form(session, form): Form<ChangeForm>) -> Response {
+    let (app, admin) = (&session.session.visitor.pages.app, &session.admin);
+    let result = async {
+        match form.act.as_str() {
+            "invite" => return pairing::invite(app, admin).await.map(Some),
+            "add" => drop(pairing::add(app, admin, &form.link).await?),
+            act => {
+                let id = neighbours::named(app, &form.id).await?;
+                match act {
+                    "confirm" => drop(pairing::confirm(app, admin, id).await?),
+                    "pause" => drop(pairing::pause(app, admin, id).await?),
+                    "resume" => drop(pairing::resume(app, admin, id).await?),
+                    "block" => drop(pairing::block(app, admin, id).await?),
+                    _ => pairing::remove(app, admin, id).await?,
+                }
+            }
+        }
+        Ok::<_, ServiceError>(None)
+    };
+    match result.await {
+        Ok(None) => Redirect::to("/admin/neighbours").into_response(),
+        Ok(link) => {
+            let page = session.page("neighbours");
+            list_with(&session, page, Shown { link, ..Shown::default() }, StatusCode::OK).await
+        }
+        Err(error) => {
+            let page = session.page("neighbours").fail(&error);
+            let shown = Shown { pasted: form.link, ..Shown::default() };
+            list_with(&session, page, shown, status_of(&error)).await
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct ContractForm {
+    id: String,
+    #[serde(default)]
+    everybody: String,
+    #[serde(default)]
+    hop_through: String,
+    #[serde(default)]
+    role: Vec<Role>,
+    #[serde(default)]
+    class: Vec<String>,
+    per_minute: u32,
+    queue_mib: u64,
+}
+
+pub(super) async fn allow(Form(session, form): Form<ContractForm>) -> Response {
+    let (app, admin) = (&session.session.visitor.pages.app, &session.admin);
+    let result = async {
+        let id = neighbours::named(app, &form.id).await?;
+        let change = ContractChange {
+            everybody: Some(form.everybody == "on"),
+            roles: Some(form.role),
+            classes: Some(form.class),
+            hop_through: Some(form.hop_through == "on"),
+            per_minute: Some(form.per_minute),
+            queue_mib: Some(form.queue_mib),
+        };
+        pairing::allow(app, admin, Some(id), change).await
+    };
+    match result.await {
+        Ok(_) => Redirect::to("/admin/neighbours").into_response(),
+        Err(error) => {
+            let page = session.page("neighbours").fail(&error);
+            list_with(&session, page, Shown::default(), status_of(&error)).await
+        }
+    }
+}

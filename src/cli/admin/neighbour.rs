@@ -1,0 +1,144 @@
+//! `momedo admin neighbour`.
+
+use clap::{Args, Subcommand};
+
+use super::Common;
+use crate::domain::role::Role;
+use crate::service::administration::{AdminRequest, NeighbourRequest};
+use crate::service::neighbours::pairing::ContractChange;
+
+/// Other servers this one exchanges mail with. ID is the server's fingerprint, or its first letters.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Neighbour {
+    /// Make a link for the admin of another server; it can be used once
+    Invite {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Follow a link from the admin of another server, which confirms this side
+    Add {
+        #[command(flatten)]
+        common: Common,
+        /// The link, as it was copied
+        link: String,
+    },
+    /// List neighbours: how they stand, and what waits for them
+    List {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Confirm a server whose admin followed a link from here; compare the fingerprint first
+    Confirm {
+        #[command(flatten)]
+        common: Common,
+        /// Which
+        id: String,
+    },
+    /// Say who may talk across, and whether mail of others may pass; until then nothing does
+    Allow(Allow),
+    /// Exchange nothing for now; what is queued waits
+    Pause {
+        #[command(flatten)]
+        common: Common,
+        /// Which
+        id: String,
+    },
+    /// End a pause or a block
+    Resume {
+        #[command(flatten)]
+        common: Common,
+        /// Which
+        id: String,
+    },
+    /// Block a server; what was queued for it is reported to its senders as undeliverable
+    Block {
+        #[command(flatten)]
+        common: Common,
+        /// Which
+        id: String,
+    },
+    /// Forget a server; what was queued for it is reported to its senders as undeliverable
+    Remove {
+        #[command(flatten)]
+        common: Common,
+        /// Which
+        id: String,
+    },
+    /// Decide which of two servers is home to an ID that both claim; the overview names such IDs
+    Settle {
+        #[command(flatten)]
+        common: Common,
+        /// The participant's ID
+        participant: String,
+        /// The server ID of the right home
+        home: String,
+    },
+}
+
+/// What may pass between this server and its neighbours.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Allow {
+    #[command(flatten)]
+    common: Common,
+    /// One neighbour; without it, all there are now
+    id: Option<String>,
+    /// Everybody, in both directions, and mail of others may pass
+    #[arg(long, conflicts_with_all = ["nothing", "roles", "classes"])]
+    all: bool,
+    /// Nobody, and mail of others may not pass
+    #[arg(long, conflicts_with_all = ["roles", "classes", "hop_through"])]
+    nothing: bool,
+    /// These roles, instead of those allowed so far; may be given more than once
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<Role>,
+    /// These classes, instead of those allowed so far; may be given more than once
+    #[arg(long = "class", value_name = "CLASS")]
+    classes: Vec<String>,
+    /// Whether mail of others may pass
+    #[arg(long, value_name = "BOOL")]
+    hop_through: Option<bool>,
+    /// Envelopes the neighbour may bring per minute
+    #[arg(long, value_name = "NUMBER")]
+    per_minute: Option<u32>,
+    /// How much may wait, in MiB
+    #[arg(long, value_name = "MIB")]
+    queue_mib: Option<u64>,
+}
+
+impl Allow {
+    fn change(&self) -> ContractChange {
+        let restricts = !self.roles.is_empty() || !self.classes.is_empty();
+        let everybody = if self.all { Some(true) } else { (self.nothing || restricts).then_some(false) };
+        ContractChange {
+            everybody,
+            roles: (self.nothing || !self.roles.is_empty()).then(|| self.roles.clone()),
+            classes: (self.nothing || !self.classes.is_empty()).then(|| self.classes.clone()),
+            hop_through: if self.all || self.nothing { Some(self.all) } else { self.hop_through },
+            per_minute: self.per_minute,
+            queue_mib: self.queue_mib,
+        }
+    }
+}
+
+impl Neighbour {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        use NeighbourRequest as R;
+        const LISTED: &[&str] = &["id", "name", "state", "waiting"];
+        let (common, request, fields): (Common, R, &[&str]) = match self {
+            Self::Invite { common } => (common, R::Invite, &["link"]),
+            Self::Add { common, link } => (common, R::Add { link }, LISTED),
+            Self::List { common } => (common, R::List, LISTED),
+            Self::Confirm { common, id } => (common, R::Confirm { id }, LISTED),
+            Self::Allow(allow) => {
+                let change = allow.change();
+                (allow.common, R::Allow { id: allow.id, change }, LISTED)
+            }
+            Self::Pause { common, id } => (common, R::Pause { id }, LISTED),
+            Self::Resume { common, id } => (common, R::Resume { id }, LISTED),
+            Self::Block { common, id } => (common, R::Block { id }, LISTED),
+            Self::Remove { common, id } => (common, R::Remove { id }, &[]),
+            Self::Settle { common, participant, home } => (common, R::Settle { participant, home }, &[]),
+        };
+        common.print(AdminRequest::Neighbour(request), fields)
+    }
+}

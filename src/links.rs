@@ -1,0 +1,529 @@
+//! Which neighbours are connected, what was asked of them, and what was sent to them lately; holds no mail.
+//!
+//! The federation link's own tasks are in [`crate::neighbours`]; use cases reach a neighbour through here.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::link::{BatchId, Find, Found, Frame, KeyPart, Standing};
+use momedo_protocol::random;
+use momedo_protocol::time::UnixMillis;
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::clock::Clock;
+use crate::domain::rate::{Bucket, Rate};
+use crate::shutdown::{self, Shutdown, Trigger};
+use crate::store::OutgoingKey;
+
+/// Frames that wait for a link's writer; beyond that whoever has more waits.
+const WAITING_FRAMES: usize = 64;
+
+/// Answers that wait for whoever asked.
+const WAITING_ANSWERS: usize = 64;
+
+/// Questions remembered, so that one that comes back is dropped.
+const SEEN_QUESTIONS: usize = 10_000;
+
+/// Batches whose envelopes are remembered, for the case that a server on the way cannot deliver them.
+const SENT_BATCHES: usize = 10_000;
+
+/// IDs remembered that nobody knew.
+const UNKNOWN_IDS: usize = 10_000;
+
+/// Who opened a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialledBy {
+    /// This server.
+    Us,
+    /// The neighbour.
+    Them,
+}
+
+/// Why a neighbour is not connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// It was not tried yet.
+    NotTried,
+    /// It does not answer, or the line broke.
+    Unreachable(String),
+    /// Another server answers at its address.
+    WrongIdentity,
+    /// It does not want to.
+    Refused(Standing),
+}
+
+/// How the line to a neighbour is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Whether it is connected.
+    pub connected: bool,
+    /// How the neighbour sees this server, as it said on this connection.
+    pub peer: Option<Standing>,
+    /// Since when it is as it is.
+    pub since: Option<UnixMillis>,
+    /// When it is tried again.
+    pub next_try: Option<UnixMillis>,
+    /// Why it is not connected.
+    pub trouble: Trouble,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { connected: false, peer: None, since: None, next_try: None, trouble: Trouble::NotTried }
+    }
+}
+
+/// A connection to a neighbour.
+pub struct Link {
+    number: u64,
+    dialled_by: DialledBy,
+    frames: mpsc::Sender<Vec<u8>>,
+    /// Raised when something may wait to be sent.
+    pub wake: Notify,
+    paired: AtomicBool,
+    close: Trigger,
+}
+
+impl Link {
+    /// Sends a frame, waiting while the line is slow; false when the link has ended.
+    pub async fn send(&self, frame: &Frame) -> bool {
+        self.send_bytes(frame.encode()).await
+    }
+
+    /// Sends an encoded frame.
+    pub async fn send_bytes(&self, bytes: Vec<u8>) -> bool {
+        self.frames.send(bytes).await.is_ok()
+    }
+
+    /// Sends a frame if there is room at once.
+    pub fn try_send(&self, frame: &Frame) -> bool {
+        self.frames.try_send(frame.encode()).is_ok()
+    }
+
+    /// Whether both sides have confirmed and neither has made a pause.
+    pub fn is_paired(&self) -> bool {
+        self.paired.load(Ordering::Acquire)
+    }
+
+    /// Ends the link.
+    pub fn close(&self) {
+        self.close.raise();
+    }
+}
+
+/// What a link's tasks get when they begin.
+pub struct Begun {
+    /// The link.
+    pub link: Arc<Link>,
+    /// Frames to be written.
+    pub frames: mpsc::Receiver<Vec<u8>>,
+    /// When to end.
+    pub close: Shutdown,
+    links: Arc<Links>,
+    neighbour: Fingerprint,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.links.end(self.neighbour, self.link.number);
+    }
+}
+
+/// What a neighbour answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// Who is home to an ID, or that it does not know.
+    Found(Box<Found>),
+    /// A part of a key.
+    KeyPart(KeyPart),
+}
+
+/// A question that is open.
+pub struct Question {
+    links: Arc<Links>,
+    query: u64,
+    answers: mpsc::Receiver<(Fingerprint, Answer)>,
+}
+
+impl Question {
+    /// The next answer, and whose it is.
+    pub async fn next(&mut self) -> Option<(Fingerprint, Answer)> {
+        self.answers.recv().await
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        lock(&self.links.questions).remove(&self.query);
+    }
+}
+
+struct Asked {
+    neighbours: HashSet<Fingerprint>,
+    answers: mpsc::Sender<(Fingerprint, Answer)>,
+}
+
+#[derive(Default)]
+struct Entry {
+    line: Line,
+    link: Option<Arc<Link>>,
+}
+
+/// What a neighbour may do only so often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counted {
+    /// Bring envelopes.
+    Envelopes,
+    /// Ask where somebody lives.
+    Questions,
+    /// Ask for McEliece keys.
+    Keys,
+}
+
+/// What was sent and need not be sent again before some time.
+#[derive(Default)]
+struct Sent {
+    envelopes: HashMap<OutgoingKey, Duration>,
+    batches: HashMap<BatchId, Duration>,
+    contents: HashMap<BatchId, Vec<OutgoingKey>>,
+    order: VecDeque<BatchId>,
+}
+
+/// Every neighbour of this server, as far as it is in memory.
+pub struct Links {
+    own: Fingerprint,
+    clock: Clock,
+    serving: AtomicBool,
+    numbers: AtomicU64,
+    entries: Mutex<HashMap<Fingerprint, Entry>>,
+    changed: watch::Sender<u64>,
+    questions: Mutex<HashMap<u64, Asked>>,
+    seen: Mutex<(HashSet<u64>, VecDeque<u64>)>,
+    unknown: Mutex<HashMap<ParticipantId, Duration>>,
+    buckets: Mutex<HashMap<(Fingerprint, Counted), Bucket>>,
+    sent: Mutex<Sent>,
+}
+
+/// A poisoned lock only means that some other thread panicked; the data is plain maps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Links {
+    /// No links yet, for the server with this ID.
+    pub fn new(own: Fingerprint, clock: Clock) -> Self {
+        Self {
+            own,
+            clock,
+            serving: AtomicBool::new(false),
+            numbers: AtomicU64::new(1),
+            entries: Mutex::default(),
+            changed: watch::channel(0).0,
+            questions: Mutex::default(),
+            seen: Mutex::default(),
+            unknown: Mutex::default(),
+            buckets: Mutex::default(),
+            sent: Mutex::default(),
+        }
+    }
+
+    /// Notes that links are being dialled and accepted.
+    pub fn serve(&self) {
+        self.serving.store(true, Ordering::Release);
+    }
+
+    /// Whether links are being dialled and accepted: not while `momedo admin` works without a server.
+    pub fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Acquire)
+    }
+
+    /// Hears of every change of a neighbour or its line.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Tells whoever listens that something changed.
+    pub fn note_change(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Begins a link. Of two at once both sides keep the one that the server with the lower ID dialled, and of two
+    /// dialled by the same side the newer one; `None` when the other is kept.
+    pub fn begin(self: &Arc<Self>, neighbour: Fingerprint, dialled_by: DialledBy) -> Option<Begun> {
+        let (frames, waiting) = mpsc::channel(WAITING_FRAMES);
+        let (close, closed) = shutdown::channel();
+        let link = Arc::new(Link {
+            number: self.numbers.fetch_add(1, Ordering::Relaxed),
+            dialled_by,
+            frames,
+            wake: Notify::new(),
+            paired: AtomicBool::new(false),
+            close,
+        });
+        let preferred = if self.own.0 < neighbour.0 { DialledBy::Us } else { DialledBy::Them };
+        {
+            let mut entries = lock(&self.entries);
+            let entry = entries.entry(neighbour).or_default();
+            if let Some(other) = &entry.link {
+                if other.dialled_by != dialled_by && other.dialled_by == preferred {
+                    return None;
+                }
+                other.close();
+            }
+            entry.link = Some(link.clone());
+            let since = if entry.line.connected { entry.line.since } else { Some(self.clock.now()) };
+            entry.line = Line { connected: true, since, ..Line::default() };
+        }
+        self.note_change();
+        Some(Begun { link, frames: waiting, close: closed, links: self.clone(), neighbour })
+    }
+
+    fn end(&self, neighbour: Fingerprint, number: u64) {
+        {
+            let mut entries = lock(&self.entries);
+            let Some(entry) = entries.get_mut(&neighbour) else { return };
+            if entry.link.as_ref().is_none_or(|link| link.number != number) {
+                return;
+            }
+            entry.link = None;
+            entry.line = Line {
+                since: Some(self.clock.now()),
+                trouble: Trouble::Unreachable(ENDED.into()),
+                ..Line::default()
+            };
+        }
+        self.note_change();
+    }
+
+    /// Notes why a neighbour is not connected, and when it is tried again.
+    pub fn note_trouble(&self, neighbour: Fingerprint, trouble: Trouble, next_try: Option<UnixMillis>) {
+        {
+            let mut entries = lock(&self.entries);
+            let entry = entries.entry(neighbour).or_default();
+            if entry.line.connected {
+                return;
+            }
+            let since = entry.line.since.or_else(|| Some(self.clock.now()));
+            entry.line = Line { connected: false, peer: None, since, next_try, trouble };
+        }
+        self.note_change();
+    }
+
+    /// How the line to a neighbour is.
+    pub fn line(&self, neighbour: Fingerprint) -> Line {
+        lock(&self.entries).get(&neighbour).map(|entry| entry.line.clone()).unwrap_or_default()
+    }
+
+    /// The link to a neighbour, if it is connected.
+    pub fn link(&self, neighbour: Fingerprint) -> Option<Arc<Link>> {
+        lock(&self.entries).get(&neighbour).and_then(|entry| entry.link.clone())
+    }
+
+    /// Neighbours that are connected, with both sides' confirmation.
+    pub fn connected(&self) -> Vec<Fingerprint> {
+        let entries = lock(&self.entries);
+        let paired = |entry: &Entry| entry.link.as_ref().is_some_and(|link| link.is_paired());
+        entries.iter().filter(|(_, entry)| paired(entry)).map(|(id, _)| *id).collect()
+    }
+
+    /// Notes whether this side lets mail pass over a neighbour's link; the other has to let it too.
+    pub fn set_paired(&self, neighbour: Fingerprint, ours: bool) {
+        let line = self.line(neighbour);
+        if let Some(link) = self.link(neighbour) {
+            link.paired.store(ours && line.peer == Some(Standing::Confirmed), Ordering::Release);
+            link.wake.notify_one();
+        }
+        self.note_change();
+    }
+
+    /// Notes how a neighbour sees this server.
+    pub fn note_peer(&self, neighbour: Fingerprint, standing: Standing) {
+        if let Some(entry) = lock(&self.entries).get_mut(&neighbour) {
+            entry.line.peer = Some(standing);
+        }
+    }
+
+    /// Ends a neighbour's link, and forgets its line.
+    pub fn close(&self, neighbour: Fingerprint) {
+        let removed = lock(&self.entries).remove(&neighbour);
+        if let Some(link) = removed.and_then(|entry| entry.link) {
+            link.close();
+        }
+        self.note_change();
+    }
+
+    /// Tells a neighbour's link that something waits.
+    pub fn wake(&self, neighbour: Fingerprint) {
+        if let Some(link) = self.link(neighbour) {
+            link.wake.notify_one();
+        }
+    }
+
+    /// Asks neighbours something; answers come to the question for as long as it is kept.
+    pub fn ask(self: &Arc<Self>, neighbours: &[Fingerprint], query: u64, frame: &Frame) -> Question {
+        let (answers, answered) = mpsc::channel(WAITING_ANSWERS);
+        let asked = Asked { neighbours: neighbours.iter().copied().collect(), answers };
+        lock(&self.questions).insert(query, asked);
+        for neighbour in neighbours {
+            let sent = self.link(*neighbour).is_some_and(|link| link.try_send(frame));
+            if !sent {
+                let nothing = Found { query, keys: None, distance: 0 };
+                self.answer(*neighbour, query, Answer::Found(Box::new(nothing)));
+            }
+        }
+        Question { links: self.clone(), query, answers: answered }
+    }
+
+    /// Hands a neighbour's answer to whoever asked it; what nobody asked for is dropped.
+    pub fn answer(&self, neighbour: Fingerprint, query: u64, answer: Answer) {
+        let mut questions = lock(&self.questions);
+        let Some(asked) = questions.get_mut(&query) else { return };
+        // Of a key there are several parts; where somebody lives is said once.
+        let was_asked = match answer {
+            Answer::Found(_) => asked.neighbours.remove(&neighbour),
+            Answer::KeyPart(_) => asked.neighbours.contains(&neighbour),
+        };
+        if was_asked {
+            // A full channel is somebody who sends more parts than a key has.
+            let _: Result<_, _> = asked.answers.try_send((neighbour, answer));
+        }
+    }
+
+    /// Whether a question is new; one that came before is on a loop.
+    pub fn is_new_question(&self, find: &Find) -> bool {
+        let mut seen = lock(&self.seen);
+        let (known, order) = &mut *seen;
+        if !known.insert(find.query) {
+            return false;
+        }
+        order.push_back(find.query);
+        if order.len() > SEEN_QUESTIONS
+            && let Some(oldest) = order.pop_front()
+        {
+            known.remove(&oldest);
+        }
+        true
+    }
+
+    /// A name for a new question, known from now on.
+    pub fn new_query(&self) -> u64 {
+        let query = u64::from_be_bytes(random::bytes());
+        self.is_new_question(&Find { query, id: ParticipantId::random(), hops: 0 });
+        query
+    }
+
+    /// Whether nobody knew this ID at or after `since`.
+    pub fn was_unknown(&self, id: ParticipantId, since: Duration) -> bool {
+        lock(&self.unknown).get(&id).is_some_and(|at| *at >= since)
+    }
+
+    /// Notes that nobody knows this ID.
+    pub fn note_unknown(&self, id: ParticipantId, now: Duration) {
+        let mut unknown = lock(&self.unknown);
+        if unknown.len() >= UNKNOWN_IDS {
+            unknown.clear();
+        }
+        unknown.insert(id, now);
+    }
+
+    /// Forgets which IDs nobody knew: another neighbour may.
+    pub fn forget_unknown(&self) {
+        lock(&self.unknown).clear();
+    }
+
+    /// Counts something a neighbour does.
+    ///
+    /// # Errors
+    /// The time after which it may do it again.
+    pub fn count(
+        &self,
+        neighbour: Fingerprint,
+        what: Counted,
+        rate: Rate,
+        number: usize,
+        now: Duration,
+    ) -> Result<(), Duration> {
+        let mut buckets = lock(&self.buckets);
+        let bucket = buckets.entry((neighbour, what)).or_insert_with(|| Bucket::full(rate, now));
+        for taken in 0..number {
+            if let Err(wait) = bucket.take(rate, now) {
+                for _ in 0..taken {
+                    bucket.give_back(rate, now);
+                }
+                return Err(wait);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an envelope may be sent (again) now.
+    pub fn is_due(&self, key: &OutgoingKey, now: Duration) -> bool {
+        lock(&self.sent).envelopes.get(key).is_none_or(|not_before| *not_before <= now)
+    }
+
+    /// Whether a batch that passes through may be sent (again) now.
+    pub fn is_batch_due(&self, batch: &BatchId, now: Duration) -> bool {
+        lock(&self.sent).batches.get(batch).is_none_or(|not_before| *not_before <= now)
+    }
+
+    /// Notes that envelopes are on their way in a batch, and when they may be sent again.
+    pub fn note_sent(&self, batch: BatchId, keys: &[OutgoingKey], not_before: Duration) {
+        let mut sent = lock(&self.sent);
+        for key in keys {
+            sent.envelopes.insert(*key, not_before);
+        }
+        if sent.contents.insert(batch, keys.to_vec()).is_none() {
+            sent.order.push_back(batch);
+        }
+        if sent.order.len() > SENT_BATCHES
+            && let Some(oldest) = sent.order.pop_front()
+        {
+            sent.contents.remove(&oldest);
+        }
+    }
+
+    /// Notes that a batch that passes through was sent, and when it may be sent again.
+    pub fn note_relayed(&self, batch: BatchId, not_before: Duration) {
+        lock(&self.sent).batches.insert(batch, not_before);
+    }
+
+    /// Lets a batch be sent again from some time on: with its envelopes, if it is from here.
+    pub fn postpone(&self, batch: &BatchId, not_before: Duration) {
+        let mut sent = lock(&self.sent);
+        if let Some(known) = sent.batches.get_mut(batch) {
+            *known = not_before;
+        }
+        for key in sent.contents.get(batch).cloned().unwrap_or_default() {
+            if let Some(known) = sent.envelopes.get_mut(&key) {
+                *known = not_before;
+            }
+        }
+    }
+
+    /// The envelopes of a batch from here, as far as they are remembered.
+    pub fn contents(&self, batch: &BatchId) -> Vec<OutgoingKey> {
+        lock(&self.sent).contents.get(batch).cloned().unwrap_or_default()
+    }
+
+    /// Lets an envelope be sent again from some time on.
+    pub fn postpone_envelope(&self, key: OutgoingKey, not_before: Duration) {
+        lock(&self.sent).envelopes.insert(key, not_before);
+    }
+
+    /// Forgets an envelope that has arrived, or will not.
+    pub fn forget_envelope(&self, key: &OutgoingKey) {
+        lock(&self.sent).envelopes.remove(key);
+    }
+
+    /// Forgets a batch that was answered.
+    pub fn forget_batch(&self, batch: &BatchId) {
+        lock(&self.sent).batches.remove(batch);
+    }
+}
+
+/// Why a connection is over, when nobody says more.
+pub const ENDED: &str = "the connection ended";

@@ -1,0 +1,118 @@
+//! Dialling one neighbour for as long as it is wanted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::random;
+use momedo_protocol::time::UnixMillis;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::session::{self, End};
+use super::wants_dialling;
+use crate::domain::neighbour::pause_before_retry;
+use crate::links::{DialledBy, ENDED, Trouble};
+use crate::shutdown::Shutdown;
+use crate::state::AppState;
+use crate::tls::{Certificates, is_wrong_identity};
+
+/// How long an address may take to answer and shake hands.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// Dials until the neighbour is not wanted any more, or `stop`.
+pub(super) async fn keep(
+    app: AppState,
+    certificates: Arc<Certificates>,
+    neighbour: Fingerprint,
+    mut stop: Shutdown,
+) {
+    let mut failures = 0;
+    let mut changes = app.links.changes();
+    loop {
+        // Whoever connected, one link is enough.
+        while app.links.line(neighbour).connected {
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                () = stop.requested() => return,
+            }
+        }
+        let Ok(row) = app.store.read(move |tx| tx.find_neighbour(neighbour)).await else { return };
+        let Some(row) = row.filter(wants_dialling) else { return };
+        let dialled = tokio::select! {
+            dialled = dial(&certificates, neighbour, &row.addresses) => dialled,
+            () = stop.requested() => return,
+        };
+        let trouble = match dialled {
+            Err(trouble) => {
+                failures += 1;
+                trouble
+            }
+            Ok(stream) => match session::run(&app, stream, neighbour, DialledBy::Us, stop.clone()).await {
+                End::Refused(standing) => {
+                    failures += 1;
+                    Trouble::Refused(standing)
+                }
+                End::Broken(reason) => {
+                    failures = 1;
+                    Trouble::Unreachable(reason)
+                }
+                End::Closed | End::RefusedByUs => {
+                    failures = 1;
+                    Trouble::Unreachable(ENDED.into())
+                }
+            },
+        };
+        let [chance] = random::bytes();
+        let pause = pause_before_retry(failures, chance);
+        let now = app.clock.now();
+        let next = UnixMillis(now.0 + u64::try_from(pause.as_millis()).unwrap_or(0));
+        app.links.note_trouble(neighbour, trouble, Some(next));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.requested() => return,
+        }
+    }
+}
+
+/// The first address where the neighbour itself answers.
+async fn dial(
+    certificates: &Certificates,
+    neighbour: Fingerprint,
+    addresses: &[String],
+) -> Result<TlsStream<TcpStream>, Trouble> {
+    let mut trouble = Trouble::NotTried;
+    for address in addresses {
+        match dial_one(certificates, neighbour, address).await {
+            Ok(stream) => return Ok(stream),
+            // Another server at one of its addresses says more than a dead line at the next.
+            Err(_) if trouble == Trouble::WrongIdentity => {}
+            Err(other) => trouble = other,
+        }
+    }
+    Err(trouble)
+}
+
+async fn dial_one(
+    certificates: &Certificates,
+    neighbour: Fingerprint,
+    address: &str,
+) -> Result<TlsStream<TcpStream>, Trouble> {
+    let unreachable = |reason: String| Trouble::Unreachable(format!("{address}: {reason}"));
+    let config = certificates.link.dialling(neighbour).map_err(|error| unreachable(error.to_string()))?;
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| unreachable("not a host name".into()))?;
+    let dialling = async {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+    };
+    match tokio::time::timeout(CONNECT_TIME, dialling).await {
+        Err(_) => Err(unreachable("no answer in time".into())),
+        Ok(Err(error)) if is_wrong_identity(&error) => Err(Trouble::WrongIdentity),
+        Ok(Err(error)) => Err(unreachable(error.to_string())),
+        Ok(Ok(stream)) => Ok(stream),
+    }
+}

@@ -1,0 +1,86 @@
+//! The federation link: dialling, accepting, frames. What may pass is decided in [`crate::service::neighbours`].
+//!
+//! Either side may dial, whoever knows an address. A link that was lost is dialled again after 1, 2, 4, 8 s and so on,
+//! at most a minute apart.
+
+mod dial;
+mod pump;
+mod session;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use momedo_protocol::digest::Fingerprint;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use crate::links::{DialledBy, Trouble};
+use crate::shutdown::Shutdown;
+use crate::state::AppState;
+use crate::store::{NeighbourRow, StoreError};
+use crate::tls::{Certificates, proved_key};
+use session::End;
+
+/// Serves a connection that a neighbour, or somebody who wants to be one, dialled.
+pub(crate) async fn accept(
+    app: &AppState,
+    stream: tokio_rustls::server::TlsStream<TcpStream>,
+    address: IpAddr,
+    stop: Shutdown,
+) {
+    let Some(key) = proved_key(stream.get_ref().1.peer_certificates()) else { return };
+    let peer = key.fingerprint();
+    if peer == app.fingerprint || app.rates.may_fail(address, app.clock.elapsed()).is_err() {
+        return;
+    }
+    match session::run(app, stream, peer, DialledBy::Them, stop).await {
+        End::Refused(standing) => {
+            app.links.note_trouble(peer, Trouble::Refused(standing), None);
+        }
+        End::RefusedByUs => app.rates.failure(address, app.clock.elapsed()),
+        End::Broken(reason) => tracing::debug!(%peer, %reason, "a link ended"),
+        End::Closed => {}
+    }
+}
+
+/// Keeps every neighbour connected that wants dialling, until `stop`.
+pub(crate) async fn run(app: AppState, certificates: Arc<Certificates>, mut stop: Shutdown) {
+    let mut dialling: HashMap<Fingerprint, JoinHandle<()>> = HashMap::new();
+    let mut changes = app.links.changes();
+    app.links.serve();
+    loop {
+        changes.mark_unchanged();
+        match app.store.read(|tx| tx.list_neighbours()).await {
+            Err(StoreError::Closed) => return,
+            Err(error) => tracing::error!(%error, "the neighbours cannot be read"),
+            Ok(rows) => {
+                dialling.retain(|id, task| {
+                    let goes_on = rows.iter().any(|row| row.id == *id && wants_dialling(row));
+                    if !goes_on {
+                        task.abort();
+                    }
+                    goes_on && !task.is_finished()
+                });
+                for row in rows.iter().filter(|row| wants_dialling(row)) {
+                    dialling.entry(row.id).or_insert_with(|| {
+                        tokio::spawn(dial::keep(app.clone(), certificates.clone(), row.id, stop.clone()))
+                    });
+                }
+            }
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { break },
+            () = stop.requested() => break,
+        }
+    }
+    for (_, task) in dialling {
+        // They hear the same signal.
+        let _: Result<_, _> = task.await;
+    }
+}
+
+/// Whether this side has a reason to dial, and somewhere to.
+fn wants_dialling(row: &NeighbourRow) -> bool {
+    row.ours && row.decision != crate::domain::neighbour::Decision::Blocked && !row.addresses.is_empty()
+}

@@ -1,0 +1,199 @@
+//! Neighbours: peering with other servers, and what travels between them.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`pairing`] | how two servers become neighbours and stop being it |
+//! | [`finding`] | who is home to an ID, and their keys, verified again here |
+//! | [`sending`] | what goes out: batches of this server's envelopes, and what passes through |
+//! | [`receiving`] | what comes in: batches for this server's participants, or for others |
+//! | [`receipts`] | what became of it, and telling the sender |
+//!
+//! What a neighbour says is believed as far as a signature or its own contract goes, and no further. Sockets are in
+//! [`crate::neighbours`].
+
+pub mod finding;
+pub mod pairing;
+pub mod receipts;
+pub mod receiving;
+pub mod sending;
+
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::link::Standing;
+use momedo_protocol::time::UnixMillis;
+use serde::Serialize;
+
+use super::permission::Admin;
+use super::{AdminError, ServiceError};
+use crate::domain::neighbour::{Contract, Decision};
+use crate::links::{Line, Trouble};
+use crate::state::App;
+use crate::store::{NeighbourRow, Queued};
+
+/// How a neighbour stands, as people expect it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NeighbourState {
+    /// An admin here has to confirm.
+    WaitingForUs,
+    /// An admin there has to confirm.
+    WaitingForThem,
+    /// All is well.
+    Connected,
+    /// It does not answer.
+    Unreachable,
+    /// Another server answers at its address.
+    WrongIdentity,
+    /// An admin here made a pause.
+    Paused,
+    /// An admin here blocked it.
+    Blocked,
+}
+
+impl NeighbourState {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::WaitingForUs => "waiting-for-us",
+            Self::WaitingForThem => "waiting-for-them",
+            Self::Connected => "connected",
+            Self::Unreachable => "unreachable",
+            Self::WrongIdentity => "wrong-identity",
+            Self::Paused => "paused",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+/// Why a neighbour is unreachable, as one word, with what the operating system says where it says something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "what", content = "detail")]
+pub enum Why {
+    /// It is being tried for the first time.
+    Trying,
+    /// Nothing answers.
+    Silent(String),
+    /// Its admin made a pause.
+    TheyPaused,
+    /// Its admin blocked this server.
+    TheyBlocked,
+    /// This server is not running.
+    NotServing,
+    /// Neither side knows where to dial the other.
+    NoAddress,
+}
+
+impl Why {
+    /// The word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Trying => "trying",
+            Self::Silent(_) => "silent",
+            Self::TheyPaused => "they-paused",
+            Self::TheyBlocked => "they-blocked",
+            Self::NotServing => "not-serving",
+            Self::NoAddress => "no-address",
+        }
+    }
+}
+
+/// A neighbour as listed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Neighbour {
+    /// Its server ID.
+    pub id: Fingerprint,
+    /// The name its admin gave it.
+    pub name: String,
+    /// How it stands.
+    pub state: NeighbourState,
+    /// Since when the line is as it is.
+    pub since: Option<UnixMillis>,
+    /// When it is tried again.
+    pub next_try: Option<UnixMillis>,
+    /// Why it is unreachable.
+    pub why: Option<Why>,
+    /// Envelopes that wait for it.
+    pub waiting: u64,
+    /// Batches of others that wait for it.
+    pub passing: u64,
+    /// Bytes of both.
+    pub waiting_bytes: u64,
+    /// What may pass.
+    pub contract: Contract,
+}
+
+/// The neighbour with this server ID, or the only one whose ID begins so.
+///
+/// # Errors
+/// [`AdminError::UnknownNeighbour`].
+pub async fn named(app: &App, id: &str) -> Result<Fingerprint, ServiceError> {
+    let beginning = id.replace([' ', ':'], "").to_ascii_lowercase();
+    let rows = app.store.read(|tx| tx.list_neighbours()).await?;
+    let mut fitting = rows.iter().filter(|row| row.id.to_string().starts_with(&beginning));
+    match (fitting.next(), fitting.next()) {
+        (Some(row), None) if !beginning.is_empty() => Ok(row.id),
+        _ => Err(AdminError::UnknownNeighbour.into()),
+    }
+}
+
+fn neighbour(app: &App, row: NeighbourRow, queued: Queued) -> Neighbour {
+    let line = app.links.line(row.id);
+    let state = state_of(&row, &line);
+    let is_down = matches!(state, NeighbourState::Unreachable | NeighbourState::WrongIdentity);
+    Neighbour {
+        why: (state == NeighbourState::Unreachable).then(|| why(app, &row, &line)),
+        id: row.id,
+        name: row.name,
+        state,
+        since: line.since,
+        next_try: line.next_try.filter(|_| is_down),
+        waiting: queued.envelopes,
+        passing: queued.batches,
+        waiting_bytes: queued.bytes,
+        contract: row.contract,
+    }
+}
+
+fn state_of(row: &NeighbourRow, line: &Line) -> NeighbourState {
+    match row.decision {
+        Decision::Blocked => NeighbourState::Blocked,
+        Decision::Paused => NeighbourState::Paused,
+        Decision::Active if !row.ours => NeighbourState::WaitingForUs,
+        Decision::Active if line.trouble == Trouble::WrongIdentity => NeighbourState::WrongIdentity,
+        Decision::Active if !row.theirs => NeighbourState::WaitingForThem,
+        Decision::Active if line.connected && line.peer == Some(Standing::Confirmed) => {
+            NeighbourState::Connected
+        }
+        Decision::Active => NeighbourState::Unreachable,
+    }
+}
+
+fn why(app: &App, row: &NeighbourRow, line: &Line) -> Why {
+    match &line.trouble {
+        _ if !app.links.is_serving() => Why::NotServing,
+        _ if line.peer == Some(Standing::Paused) => Why::TheyPaused,
+        Trouble::Refused(Standing::Blocked) => Why::TheyBlocked,
+        Trouble::Unreachable(reason) => Why::Silent(reason.clone()),
+        Trouble::NotTried if row.addresses.is_empty() => Why::NoAddress,
+        Trouble::NotTried | Trouble::WrongIdentity | Trouble::Refused(_) => Why::Trying,
+    }
+}
+
+/// Every neighbour, by name.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn list(app: &App, _: &Admin) -> Result<Vec<Neighbour>, ServiceError> {
+    let rows = app
+        .store
+        .read(|tx| {
+            let rows = tx.list_neighbours()?;
+            rows.into_iter()
+                .map(|row| {
+                    let queued = tx.queued_for(row.id)?;
+                    Ok::<_, ServiceError>((row, queued))
+                })
+                .collect::<Result<Vec<_>, _>>()
+        })
+        .await?;
+    Ok(rows.into_iter().map(|(row, queued)| neighbour(app, row, queued)).collect())
+}
