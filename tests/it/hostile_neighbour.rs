@@ -1,0 +1,406 @@
+//! A neighbour that does not keep to the rules: what it brings is refused, and nobody else notices.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use momedo::tls::LinkIdentity;
+use momedo_protocol::api::PublishedKeys;
+use momedo_protocol::countersignature::Countersignature;
+use momedo_protocol::digest::{Fingerprint, Sha512Digest};
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::jws::{DocumentType, Jws};
+use momedo_protocol::key_bundle::{KeyBundle, KeyBundlePayload};
+use momedo_protocol::link::documents::{BatchHeader, BatchItem, Outcome, Receipt};
+use momedo_protocol::link::{
+    Batch, Find, Found, Frame, HEADER_BYTES, Hello, MAX_HOPS, NoWay, PairingLink, Standing, read_header,
+};
+use momedo_protocol::message_id::MessageId;
+use momedo_protocol::rsa_key::RsaPublicKey;
+use momedo_protocol::rsa_private_key::RsaPrivateKey;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::harness::{PATIENCE, Person, Server, opaque_envelope, refused, rsa_key};
+use crate::neighbours::{id, invite, neighbour, pair, state, until, until_async};
+
+/// A neighbour that says whatever the test wants.
+struct Hostile {
+    stream: TlsStream<TcpStream>,
+    identity: RsaPrivateKey,
+    server: Fingerprint,
+}
+
+impl Hostile {
+    /// Dials without a word.
+    async fn dial(server: &Server) -> Self {
+        let identity = rsa_key(11);
+        let pinned: Fingerprint = id(server).parse().unwrap();
+        let config = LinkIdentity::new(&identity).unwrap().dialling(pinned).unwrap();
+        let tcp = TcpStream::connect(&server.address).await.unwrap();
+        let name = "localhost".try_into().unwrap();
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+        Self { stream, identity, server: pinned }
+    }
+
+    /// Becomes a neighbour that the admins trust with everything.
+    async fn paired(server: &Server) -> Self {
+        let link: PairingLink = invite(server).parse().unwrap();
+        let mut hostile = Self::dial(server).await;
+        hostile.greet().await;
+        hostile.send(&Frame::Pair { code: link.code }).await;
+        let own = hostile.id().to_string();
+        until("it asks", || state(server, &own) == "waiting-for-us");
+        neighbour(server, &["confirm", &own]);
+        neighbour(server, &["allow", &own, "--all"]);
+        hostile.send(&Frame::Standing(Standing::Confirmed)).await;
+        until("it is connected", || state(server, &own) == "connected");
+        hostile
+    }
+
+    async fn greet(&mut self) {
+        let hello = Hello {
+            versions: vec![1, 200],
+            features: vec!["whatever".into()],
+            name: "Mallory".into(),
+            addresses: Vec::new(),
+            max_envelope_bytes: 65_536,
+            heartbeat_seconds: 600,
+        };
+        self.send(&Frame::Hello(hello)).await;
+    }
+
+    fn id(&self) -> Fingerprint {
+        self.identity.public().fingerprint()
+    }
+
+    async fn send(&mut self, frame: &Frame) {
+        self.stream.write_all(&frame.encode()).await.unwrap();
+        self.stream.flush().await.unwrap();
+    }
+
+    /// The next frame that is not about the link itself; `None` when the link was ended.
+    async fn next(&mut self) -> Option<Frame> {
+        loop {
+            let mut header = [0; HEADER_BYTES];
+            let read = tokio::time::timeout(PATIENCE, self.stream.read_exact(&mut header)).await.unwrap();
+            read.ok()?;
+            let (kind, length) = read_header(header).unwrap();
+            let mut body = vec![0; length];
+            self.stream.read_exact(&mut body).await.ok()?;
+            match Frame::decode(kind, &body).unwrap() {
+                Frame::Heartbeat | Frame::Hello(_) | Frame::Standing(_) => {}
+                frame => return Some(frame),
+            }
+        }
+    }
+
+    /// A batch signed by this neighbour as the senders' home.
+    fn batch(
+        &self,
+        home: Fingerprint,
+        envelopes: Vec<(ParticipantId, ParticipantId, MessageId, Vec<u8>)>,
+    ) -> Batch {
+        let item = |(from, to, id, bytes): &(_, _, _, Vec<u8>)| BatchItem {
+            from: *from,
+            to: *to,
+            id: *id,
+            digest: Sha512Digest::of(bytes),
+        };
+        let items = envelopes.iter().map(item).collect();
+        let header = BatchHeader { origin: self.id(), home, items }.sign(&self.identity);
+        Batch {
+            hops: MAX_HOPS,
+            identity_key: self.identity.public().spki().to_vec(),
+            header: serde_json::to_vec(&header).unwrap(),
+            envelopes: envelopes.into_iter().map(|(_, _, _, bytes)| bytes).collect(),
+        }
+    }
+
+    fn message(
+        &self,
+        from: ParticipantId,
+        to: &KeyBundle,
+    ) -> (ParticipantId, ParticipantId, MessageId, Vec<u8>) {
+        let id = MessageId::new(momedo_client::now());
+        (from, to.payload.id, id, opaque_envelope(to, id, 1024))
+    }
+
+    /// Sends a batch and returns what became of each envelope, as the server signed it.
+    async fn outcomes(&mut self, batch: Batch) -> Vec<Outcome> {
+        let id = batch.id();
+        self.send(&Frame::Batch(Box::new(batch))).await;
+        loop {
+            if let Some(Frame::Receipt(signed)) = self.next().await
+                && signed.batch == id
+            {
+                let key = RsaPublicKey::from_spki(&signed.identity_key.0).unwrap();
+                assert_eq!(key.fingerprint(), self.server);
+                let receipt = Receipt::verify(&signed.receipt, &key).unwrap();
+                return receipt.outcomes.into_iter().map(|outcome| outcome.outcome).collect();
+            }
+        }
+    }
+
+    /// Keys of `id` as if this neighbour were the home.
+    fn claim(&self, id: ParticipantId, like: &KeyBundle, homes: Vec<Fingerprint>) -> PublishedKeys {
+        let signature_key = rsa_key(1);
+        let payload = KeyBundlePayload {
+            id,
+            homes,
+            signature_key: Base64Bytes(signature_key.public().spki().to_vec()),
+            ..like.payload.clone()
+        };
+        let bundle =
+            Jws::sign(DocumentType::KeyBundle, &serde_json::to_vec(&payload).unwrap(), &[&signature_key]);
+        let countersignature = Countersignature {
+            id,
+            fingerprint: signature_key.public().fingerprint(),
+            home: self.id(),
+            expires_at: payload.expires_at,
+        };
+        PublishedKeys {
+            bundle,
+            countersignature: countersignature.sign(&self.identity),
+            changes: Vec::new(),
+            home: Some(Base64Bytes(self.identity.public().spki().to_vec())),
+        }
+    }
+}
+
+/// A server with two participants.
+async fn server_with_two() -> (Server, Person, Person) {
+    let server = Server::start();
+    let (ben, ann) = (server.register(0).await, server.register(1).await);
+    (server, ben, ann)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_who_live_elsewhere_are_refused_and_repetitions_arrive_once() {
+    let (server, mut ben, ann) = server_with_two().await;
+    let mut hostile = Hostile::paired(&server).await;
+    let home = hostile.server;
+    let stranger = ParticipantId::random();
+    let forged = hostile.message(ann.id(), &ben.bundle);
+    let honest = hostile.message(stranger, &ben.bundle);
+    let nobody = (stranger, ParticipantId::random(), honest.2, honest.3.clone());
+    let garbage = (stranger, ben.id(), MessageId([1; 16]), vec![1; 700]);
+    let batch = hostile.batch(home, vec![forged, honest, nobody, garbage]);
+    let expected = [Outcome::WrongHome, Outcome::Delivered, Outcome::UnknownParticipant, Outcome::Malformed];
+    for _ in 0..3 {
+        assert_eq!(hostile.outcomes(batch.clone()).await, expected);
+    }
+    let waiting = ben.waiting().await.messages;
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0].from, stranger);
+    // The same ID with other bytes is another message.
+    let (from, to, id, _) = (stranger, ben.id(), waiting[0].id, ());
+    let other = opaque_envelope(&ben.bundle, id, 1024);
+    let batch = hostile.batch(home, vec![(from, to, id, other)]);
+    assert_eq!(hostile.outcomes(batch).await, [Outcome::Conflict]);
+    assert_eq!(ben.waiting().await.messages.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_with_wrong_signatures_and_frames_that_make_no_sense_change_nothing() {
+    let (server, mut ben, _ann) = server_with_two().await;
+    let mut hostile = Hostile::paired(&server).await;
+    let stranger = ParticipantId::random();
+    let right = hostile.batch(hostile.server, vec![hostile.message(stranger, &ben.bundle)]);
+    let mut swapped = right.clone();
+    swapped.envelopes = vec![hostile.message(stranger, &ben.bundle).3];
+    let mut other_key = right.clone();
+    other_key.identity_key = rsa_key(10).public().spki().to_vec();
+    let mut missing = right.clone();
+    missing.envelopes.clear();
+    for wrong in [swapped, other_key, missing] {
+        hostile.send(&Frame::Batch(Box::new(wrong))).await;
+        let answer = hostile.next().await;
+        assert!(matches!(answer, Some(Frame::Undeliverable { reason: NoWay::Malformed, .. })), "{answer:?}");
+    }
+    // Answers that nobody asked for, receipts for nothing.
+    let batch = right.id();
+    hostile.send(&Frame::Taken { batch }).await;
+    hostile.send(&Frame::Busy { batch, retry_after: u32::MAX }).await;
+    hostile.send(&Frame::Found(Box::new(Found { query: 7, keys: None, distance: 200 }))).await;
+    assert_eq!(hostile.outcomes(right).await, [Outcome::Delivered]);
+    assert_eq!(ben.waiting().await.messages.len(), 1);
+    // What cannot be a frame ends the link, and nothing else.
+    for nonsense in [
+        // Four gigabytes.
+        vec![5, 255, 255, 255, 255],
+        // An unknown kind.
+        vec![99, 0, 0, 0, 0],
+        // JSON that is none.
+        vec![6, 0, 0, 0, 1, b'{'],
+        // A batch that ends in the middle of its header.
+        vec![5, 0, 0, 0, 6, 4, 0, 0, 0, 9, 1],
+    ] {
+        hostile.stream.write_all(&nonsense).await.unwrap();
+        hostile.stream.flush().await.unwrap();
+        assert!(hostile.next().await.is_none(), "{nonsense:?}");
+        hostile = Hostile::dial(&server).await;
+        hostile.greet().await;
+        hostile.send(&Frame::Standing(Standing::Confirmed)).await;
+        let own = hostile.id().to_string();
+        until("it is connected", || state(&server, &own) == "connected");
+    }
+    // A frame that never ends.
+    hostile.stream.write_all(&[5, 0, 0, 10, 0, 1, 2, 3]).await.unwrap();
+    drop(hostile);
+    assert_eq!(ben.waiting().await.messages.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_neighbour_speaks_for_no_id_that_is_not_its_own() {
+    let (server, mut ben, ann) = server_with_two().await;
+    let home = Server::start();
+    pair(&home, &server);
+    for one in [&home, &server] {
+        neighbour(one, &["allow", "--all"]);
+    }
+    let carl = home.register(2).await;
+    let mut hostile = Hostile::paired(&server).await;
+    let own = hostile.id();
+    // Nobody asks for an ID of this server.
+    ben.session.keys(ann.id(), 0).await.unwrap();
+    let asking = async {
+        // Keys whose owner does not name that home, or whose signature is somebody else's, are no answer.
+        let stranger = ParticipantId::random();
+        assert_eq!(refused(ben.session.keys(stranger, 0).await), "unknown-participant");
+        // Two servers claim Carl: nothing is sent until an admin decides.
+        assert_eq!(refused(ben.session.keys(carl.id(), 0).await), "disputed-participant");
+        assert_eq!(refused(ben.submit(&carl.bundle, 1024).await), "disputed-participant");
+    };
+    let like = ann.bundle.clone();
+    let answering = async {
+        let mut asked = 0;
+        while asked < 2 {
+            let Some(Frame::Find(Find { query, id, .. })) = hostile.next().await else { continue };
+            assert_ne!(id, ann.id());
+            asked += 1;
+            let homes = if id == carl.id() { vec![own] } else { like.payload.homes.clone() };
+            let keys = Some(hostile.claim(id, &like, homes));
+            hostile.send(&Frame::Found(Box::new(Found { query, keys, distance: 0 }))).await;
+        }
+    };
+    tokio::join!(asking, answering);
+    let overview = server.json(&["admin", "overview", "--data-dir", "data", "--json"]).remove(0);
+    let tasks = overview["tasks"].as_array().unwrap();
+    let told =
+        tasks.iter().any(|task| task["what"] == "disputed" && task["participant"] == carl.id().to_string());
+    assert!(told, "{tasks:?}");
+    let carl_id = carl.id().to_string();
+    neighbour(&server, &["settle", &carl_id, &id(&home)]);
+    neighbour(&server, &["block", &own.to_string()]);
+    let keys = ben.session.keys(carl.id(), 0).await.unwrap();
+    assert_eq!(KeyBundle::verify(&keys.bundle).unwrap().digest, carl.bundle.digest);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endless_questions_are_not_answered_and_hold_nobody_up() {
+    let (server, mut ben, mut ann) = server_with_two().await;
+    let mut hostile = Hostile::paired(&server).await;
+    const QUESTIONS: u64 = 1500;
+    let (mut reading, mut writing) = tokio::io::split(hostile.stream);
+    let ben_id = ben.id();
+    let asking = tokio::spawn(async move {
+        for query in 0..QUESTIONS {
+            let find = Frame::Find(Find { query, id: ben_id, hops: MAX_HOPS });
+            writing.write_all(&find.encode()).await.unwrap();
+        }
+        writing.flush().await.unwrap();
+        writing
+    });
+    // Meanwhile everybody else is served.
+    let bundle = ben.bundle.clone();
+    for _ in 0..5 {
+        ann.submit(&bundle, 1024).await.unwrap();
+    }
+    assert_eq!(ben.waiting().await.messages.len(), 5);
+    let (mut answered, mut with_keys) = (0, 0);
+    while answered < QUESTIONS {
+        let mut header = [0; HEADER_BYTES];
+        reading.read_exact(&mut header).await.unwrap();
+        let (kind, length) = read_header(header).unwrap();
+        let mut body = vec![0; length];
+        reading.read_exact(&mut body).await.unwrap();
+        if let Frame::Found(found) = Frame::decode(kind, &body).unwrap() {
+            answered += 1;
+            with_keys += u64::from(found.keys.is_some());
+        }
+    }
+    drop(asking.await.unwrap());
+    assert!((240..QUESTIONS / 2).contains(&with_keys), "{with_keys} of {QUESTIONS} were answered");
+    hostile = Hostile::dial(&server).await;
+    hostile.greet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_is_refused_and_the_mail_of_others_arrives() {
+    let (server, mut ben, mut ann) = server_with_two().await;
+    let other = Server::start();
+    pair(&server, &other);
+    neighbour(&other, &["allow", "--all"]);
+    let mut carl = other.register(2).await;
+    let mut hostile = Hostile::paired(&server).await;
+    neighbour(&server, &["allow", "--all"]);
+    neighbour(&server, &["allow", &hostile.id().to_string(), "--per-minute", "100"]);
+    until_async("Carl can write", async || carl.session.keys(ben.id(), 0).await.is_ok()).await;
+    let stranger = ParticipantId::random();
+    let (mut delivered, mut refused_batches) = (0, 0);
+    let bundle = ben.bundle.clone();
+    for round in 0..50 {
+        let messages = (0..20).map(|_| hostile.message(stranger, &bundle)).collect();
+        let batch = hostile.batch(hostile.server, messages);
+        hostile.send(&Frame::Batch(Box::new(batch))).await;
+        if round % 10 == 0 {
+            ann.submit(&bundle, 1024).await.unwrap();
+            carl.submit(&bundle, 1024).await.unwrap();
+        }
+    }
+    for _ in 0..50 {
+        match hostile.next().await.unwrap() {
+            Frame::Receipt(_) => delivered += 20,
+            Frame::Busy { retry_after, .. } => {
+                assert!(retry_after > 0);
+                refused_batches += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // A hundred at once, and what the minute gives while the test runs.
+    assert!((100..300).contains(&delivered), "{delivered} of 1000 were taken");
+    assert!(refused_batches > 30);
+    let mut from_others = 0;
+    let mut after = None;
+    until_async("the mail of others arrives", async || {
+        let page = ben.session.ozone(after, 500, Duration::from_secs(1)).await.unwrap();
+        from_others += page.messages.iter().filter(|message| message.from != stranger).count();
+        after = page.messages.last().map(|message| message.cursor).or(after);
+        from_others == 10
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_gets_no_room_and_no_answers() {
+    let (server, ben, _ann) = server_with_two().await;
+    // A batch before a word, and one before anybody confirmed.
+    let mut stranger = Hostile::dial(&server).await;
+    stranger.stream.write_all(&[5, 0, 16, 0, 0]).await.unwrap();
+    assert!(stranger.next().await.is_none());
+    let link: PairingLink = invite(&server).parse().unwrap();
+    let mut stranger = Hostile::dial(&server).await;
+    stranger.greet().await;
+    stranger.send(&Frame::Pair { code: link.code }).await;
+    stranger.send(&Frame::Standing(Standing::Confirmed)).await;
+    stranger.send(&Frame::Find(Find { query: 1, id: ben.id(), hops: MAX_HOPS })).await;
+    let answer = stranger.next().await;
+    assert!(matches!(&answer, Some(Frame::Found(found)) if found.keys.is_none()), "{answer:?}");
+    stranger.stream.write_all(&[5, 0, 16, 0, 0]).await.unwrap();
+    assert!(stranger.next().await.is_none());
+    assert_eq!(state(&server, &stranger.id().to_string()), "waiting-for-us");
+}
