@@ -22,7 +22,7 @@ pub(crate) fn print(figure: &str, value: serde_json::Value) {
     println!("{}", json!({ "figure": figure, "result": value }));
 }
 
-fn per_second(count: usize, time: Duration) -> u64 {
+pub(crate) fn per_second(count: usize, time: Duration) -> u64 {
     (count as f64 / time.as_secs_f64()) as u64
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> f64 {
 }
 
 /// Sends every frame with at most `window` unanswered.
-async fn send_all(stream: &mut Stream, frames: Vec<String>, window: usize) {
+pub(crate) async fn send_all(stream: &mut Stream, frames: Vec<String>, window: usize) {
     let mut unanswered = 0;
     for frame in frames {
         stream.feed_text(frame).await.unwrap();
@@ -52,7 +52,7 @@ async fn send_all(stream: &mut Stream, frames: Vec<String>, window: usize) {
 }
 
 /// Waits for one answer.
-async fn accepted(stream: &mut Stream) -> usize {
+pub(crate) async fn accepted(stream: &mut Stream) -> usize {
     loop {
         let text = stream.next_text().await.unwrap().expect("the stream is open");
         if text.starts_with(r#"{"type":"accepted""#) {
@@ -69,7 +69,7 @@ pub(crate) fn delivered(text: &str) -> Option<Cursor> {
 }
 
 /// Receives `count` deliveries, acknowledging every few of them and at the end.
-async fn receive_all(stream: &mut Stream, count: usize, every: usize) {
+pub(crate) async fn receive_all(stream: &mut Stream, count: usize, every: usize) {
     let (mut received, mut last) = (0, None);
     while received < count {
         let text = stream.next_text().await.unwrap().expect("the stream is open");
@@ -87,7 +87,7 @@ async fn receive_all(stream: &mut Stream, count: usize, every: usize) {
     }
 }
 
-fn frames(to: &Person, count: usize) -> Vec<String> {
+pub(crate) fn frames(to: &Person, count: usize) -> Vec<String> {
     (0..count).map(|_| send_frame(&to.bundle)).collect()
 }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a tool for developers: a failure is its result")]
 
 mod attachment;
+mod across;
 mod figures;
 mod groups;
 mod keys;
@@ -21,7 +22,7 @@ use serde_json::json;
 /// One figure: its name, what it is, and how it is taken.
 type Figure = (&'static str, &'static str, fn(&tokio::runtime::Runtime));
 
-const FIGURES: [Figure; 15] = [
+const FIGURES: [Figure; 16] = [
     ("start", "start-up time, and memory of an idle server", figures::start),
     ("live", "live 1:1, 50 pairs, window 4: messages/s and server CPU", figures::live),
     ("latency", "live 1:1, one pair, window 1: p50 and p99", figures::latency),
@@ -39,6 +40,11 @@ const FIGURES: [Figure; 15] = [
         "smoke",
         "the Smoke gateway with 10, 100 and 1,000 participants: messages/s and server CPU",
         smoke::smoke,
+    ),
+    (
+        "across",
+        "over one link between two servers beside inside one: messages/s, latency, idle bytes",
+        across::across,
     ),
     ("disk", "bytes written to disk per envelope, stored and acknowledged", figures::disk),
 ];

@@ -19,6 +19,8 @@ failures = { per_minute = 100000000, burst = 100000000 }
 max_connections = 30000
 max_connections_per_address = 30000
 max_streams_per_device = 30000
+[neighbours]
+announce = false
 [mail]
 max_queue_bytes = 1000000000
 sender_share_percent = 100
