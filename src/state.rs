@@ -55,7 +55,7 @@ pub struct App {
     /// One at a time reads what Smoke frames are recognised by.
     pub smoke_reload: tokio::sync::Mutex<()>,
     /// The identity key.
-    pub identity: RsaPrivateKey,
+    pub identity: Arc<RsaPrivateKey>,
     /// Fingerprint of the identity key.
     pub fingerprint: Fingerprint,
     /// Who is logged in on the admin pages.
@@ -120,7 +120,7 @@ impl App {
             certificates,
             smoke: SmokeHub::default(),
             smoke_reload: tokio::sync::Mutex::default(),
-            identity,
+            identity: Arc::new(identity),
             fingerprint,
             staff_sessions: StaffSessions::default(),
             set_up_code: InviteCode::random(),

@@ -23,12 +23,7 @@ use crate::tls::{Certificates, is_wrong_identity};
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// Dials until the neighbour is not wanted any more, or `stop`.
-pub(super) async fn keep(
-    app: AppState,
-    certificates: Arc<Certificates>,
-    neighbour: Fingerprint,
-    mut stop: Shutdown,
-) {
+pub(super) async fn keep(app: AppState, neighbour: Fingerprint, mut stop: Shutdown) {
     let mut failures = 0;
     let mut changes = app.links.changes();
     loop {
@@ -42,7 +37,7 @@ pub(super) async fn keep(
         let Ok(row) = app.store.read(move |tx| tx.find_neighbour(neighbour)).await else { return };
         let Some(row) = row.filter(wants_dialling) else { return };
         let dialled = tokio::select! {
-            dialled = dial(&certificates, neighbour, &row.addresses) => dialled,
+            dialled = dial(&app.certificates, neighbour, &row.addresses) => dialled,
             () = stop.requested() => return,
         };
         let trouble = match dialled {

@@ -85,7 +85,7 @@ pub async fn delete(app: &App, principal: Principal) -> Result<(), ServiceError>
 pub async fn fetch(app: &App, request: api::KeyBackupFetchRequest) -> Result<api::KeyBackup, ServiceError> {
     let (id, now) = (request.id, app.clock.now());
     open(app, id, &request.fetch_secret).await?;
-    let keys = key_server::keys(app, id, 0).await?;
+    let keys = key_server::own_keys(app, id, 0).await?;
     let devices = devices::list(app, id).await?;
     let (row, slot) = app
         .store

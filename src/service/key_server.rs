@@ -402,5 +402,5 @@ fn countersign(app: &App, bundle: &KeyBundle) -> Jws {
         home: app.fingerprint,
         expires_at: bundle.payload.expires_at,
     }
-    .sign(&app.identity)
+    .sign(&*app.identity)
 }
