@@ -18,14 +18,19 @@ mod native {
 
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
+    use momedo_protocol::blob::BlobId;
     use momedo_protocol::digest::Sha512Digest;
     use momedo_protocol::encoding::{Base64Bytes, encode_base64, encode_hex};
+    use momedo_protocol::group::GroupId;
     use momedo_protocol::id::ParticipantId;
     use momedo_protocol::invite::InviteCode;
-    use momedo_protocol::link::documents::{BatchHeader, BatchItem, ItemOutcome, Outcome, Receipt};
+    use momedo_protocol::link::calls::{CallHeader, Refusal, ReplyHeader, Request, Response};
+    use momedo_protocol::link::documents::{
+        BatchBlob, BatchHeader, BatchItem, ItemOutcome, Outcome, Receipt,
+    };
     use momedo_protocol::link::{
-        Batch, FetchKey, Find, Found, Frame, Hello, KeyPart, MAX_HOPS, NoWay, PairingLink, SignedReceipt,
-        Standing,
+        Batch, Call, FetchKey, Find, FindGroup, Found, FoundGroup, Frame, Hello, KeyPart, MAX_HOPS, NoWay,
+        PairingLink, Reply, Signed, SignedReceipt, Standing,
     };
     use momedo_protocol::message_id::MessageId;
     use momedo_protocol::notice::{Fate, Notice, NoticedMessage};
@@ -54,25 +59,61 @@ mod native {
         let id: MessageId = "01a0c4506c007b1f8a4c3e5d6f708192".parse()?;
         let code: InviteCode = "7QK0M3ZD9XN4".parse()?;
         let envelope: Vec<u8> = (0..=255).collect();
-        let item = BatchItem { from: anna, to: ben, id, digest: Sha512Digest::of(&envelope) };
+        let group: GroupId = "7QK0M3ZD9XN4".parse()?;
+        let blob = BatchBlob { id: BlobId([7; 16]), size: 65_552 };
+        let slot = vec![9; 64];
+        let digest = Sha512Digest::of(&envelope);
+        let plain = BatchItem { from: anna, to: ben, id, digest, group: None, slot: None, blobs: vec![blob] };
+        let posted = BatchItem {
+            group: Some(group),
+            slot: Some(Sha512Digest::of(&slot)),
+            blobs: Vec::new(),
+            ..plain.clone()
+        };
         let header = BatchHeader {
             origin: origin.public().fingerprint(),
             home: home.public().fingerprint(),
-            items: vec![item],
+            items: vec![plain, posted],
         };
         let batch = Batch {
             hops: MAX_HOPS,
             identity_key: origin.public().spki().to_vec(),
             header: serde_json::to_vec(&header.sign(&origin))?,
-            envelopes: vec![envelope],
+            // The envelope stands in both items and travels once.
+            parts: vec![envelope, slot],
         };
         let named = batch.id();
         let receipt = Receipt {
             home: home.public().fingerprint(),
             origin: origin.public().fingerprint(),
             batch: named,
-            outcomes: vec![ItemOutcome { from: anna, to: ben, id, outcome: Outcome::Delivered }],
+            outcomes: vec![ItemOutcome { from: anna, to: ben, id, outcome: Outcome::Delivered }; 2],
         };
+        let request = Request::GroupEntries { from: anna, group, after: 3, link: None };
+        let body = serde_json::to_vec(&request)?;
+        let call = CallHeader {
+            origin: origin.public().fingerprint(),
+            home: home.public().fingerprint(),
+            nonce: Base64Bytes(vec![5; 16]),
+            body: Sha512Digest::of(&body),
+        };
+        let call = Signed {
+            identity_key: origin.public().spki().to_vec(),
+            header: serde_json::to_vec(&call.sign(&origin))?,
+            body,
+        };
+        let body = serde_json::to_vec(&Response::Refused(Refusal::StaleGroup { number: 7 }))?;
+        let reply = ReplyHeader {
+            home: home.public().fingerprint(),
+            call: Base64Bytes(call.name().to_vec()),
+            body: Sha512Digest::of(&body),
+        };
+        let reply = Signed {
+            identity_key: home.public().spki().to_vec(),
+            header: serde_json::to_vec(&reply.sign(&home))?,
+            body,
+        };
+        let call = Call { query: 3, hops: MAX_HOPS, home: home.public().fingerprint(), signed: call };
         let receipt = SignedReceipt {
             batch: named,
             identity_key: Base64Bytes(home.public().spki().to_vec()),
@@ -119,6 +160,11 @@ mod native {
                 frame("found nothing", &Frame::Found(Box::new(Found { query: 1, keys: None, distance: 0 }))),
                 frame("fetch a key", &Frame::FetchKey(FetchKey { query: 2, digest, hops: MAX_HOPS })),
                 frame("a part of a key", &Frame::KeyPart(KeyPart { query: 2, offset: 65_536, bytes: vec![1, 2, 3] })),
+                frame("call", &Frame::Call(Box::new(call))),
+                frame("reply", &Frame::Reply(Box::new(Reply { query: 3, signed: Some(reply) }))),
+                frame("no reply", &Frame::Reply(Box::new(Reply { query: 3, signed: None }))),
+                frame("find a group", &Frame::FindGroup(FindGroup { query: 4, group, hops: MAX_HOPS })),
+                frame("found no group", &Frame::FoundGroup(Box::new(FoundGroup { query: 4, entry: None, distance: 0 }))),
                 frame("no key", &Frame::KeyPart(KeyPart { query: 2, offset: 0, bytes: Vec::new() })),
             ],
             "refused": [

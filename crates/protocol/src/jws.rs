@@ -37,6 +37,10 @@ pub enum DocumentType {
     Batch,
     /// A [`crate::link::documents::Receipt`].
     Receipt,
+    /// A [`crate::link::calls::CallHeader`].
+    Call,
+    /// A [`crate::link::calls::ReplyHeader`].
+    Reply,
 }
 
 impl DocumentType {
@@ -51,6 +55,8 @@ impl DocumentType {
             Self::Erasure => "momedo-erasure+jws",
             Self::Batch => "momedo-batch+jws",
             Self::Receipt => "momedo-receipt+jws",
+            Self::Call => "momedo-call+jws",
+            Self::Reply => "momedo-reply+jws",
         }
     }
 

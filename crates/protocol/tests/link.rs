@@ -6,6 +6,7 @@ use std::path::Path;
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::encoding::{decode_base64, encode_hex};
 use momedo_protocol::jws::DocumentType;
+use momedo_protocol::link::calls::{CallHeader, ReplyHeader};
 use momedo_protocol::link::documents::{BatchHeader, Outcome, Receipt};
 use momedo_protocol::link::{BatchId, Frame, FrameError, HEADER_BYTES, PairingLink, read_header};
 use momedo_protocol::notice::Notice;
@@ -58,7 +59,7 @@ fn batch_and_receipt_are_signed_by_their_homes_and_fit_each_other() {
     let jws = batch.signed_header().unwrap();
     let header = BatchHeader::verify(&jws, &origin).unwrap();
     assert_eq!(serde_json::to_value(&header).unwrap(), vectors["batch"]["header"]);
-    assert_eq!(header.items[0].digest, Sha512Digest::of(&batch.envelopes[0]));
+    assert_eq!(header.items[0].digest, Sha512Digest::of(&batch.parts[0]));
     let receipt = Receipt::verify(&signed.receipt, &home).unwrap();
     assert_eq!((receipt.batch, receipt.outcomes[0].outcome), (batch.id(), Outcome::Delivered));
     // One home's signature is not another's, and one kind of document not another.
@@ -66,6 +67,24 @@ fn batch_and_receipt_are_signed_by_their_homes_and_fit_each_other() {
     assert!(Receipt::verify(&signed.receipt, &origin).is_err());
     assert!(jws.verify(DocumentType::Receipt, &[&origin]).is_err());
     assert!(signed.receipt.verify(DocumentType::Batch, &[&home]).is_err());
+}
+
+#[test]
+fn a_call_and_its_answer_are_signed_by_their_homes_and_fit_each_other() {
+    let vectors = vectors();
+    let (origin, home) = (key(&vectors["origin_key"]), key(&vectors["home_key"]));
+    let frame = |name: &str| {
+        let all = vectors["frames"].as_array().unwrap();
+        read(&bytes(&all.iter().find(|vector| vector["name"] == name).unwrap()["bytes"])).unwrap()
+    };
+    let (Frame::Call(call), Frame::Reply(reply)) = (frame("call"), frame("reply")) else { panic!() };
+    let header = CallHeader::verify(&call.signed.signed_header().unwrap(), &origin).unwrap();
+    assert_eq!((header.home, header.body), (home.fingerprint(), Sha512Digest::of(&call.signed.body)));
+    assert!(CallHeader::verify(&call.signed.signed_header().unwrap(), &home).is_err());
+    let answer = reply.signed.unwrap();
+    let header = ReplyHeader::verify(&answer.signed_header().unwrap(), &home).unwrap();
+    assert_eq!((&header.call.0[..], header.body), (&call.signed.name()[..], Sha512Digest::of(&answer.body)));
+    assert!(ReplyHeader::verify(&answer.signed_header().unwrap(), &origin).is_err());
 }
 
 #[test]

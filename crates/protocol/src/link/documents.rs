@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::blob::BlobId;
 use crate::digest::{Fingerprint, Sha512Digest, sha256};
 use crate::encoding::{decode_hex, encode_hex, serde_as_text};
+use crate::group::GroupId;
 use crate::id::ParticipantId;
 use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
 use crate::message_id::MessageId;
@@ -74,6 +76,25 @@ pub struct BatchItem {
     pub id: MessageId,
     /// SHA-512 of the envelope.
     pub digest: Sha512Digest,
+    /// The group it was posted to; the origin is the group's home then, whoever posted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
+    /// SHA-512 of the content key sealed to the recipient, in groups without a group key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<Sha512Digest>,
+    /// Attachments the message refers to; the origin keeps them until the home has fetched them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<BatchBlob>,
+}
+
+/// An attachment of a message on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchBlob {
+    /// Its ID.
+    pub id: BlobId,
+    /// How many sealed bytes it has.
+    pub size: u64,
 }
 
 impl BatchHeader {

@@ -4,6 +4,7 @@
 //! which is checked before anything is allocated. Bodies are JSON, but for batches and parts of keys. What may
 //! not enter: sockets, and which neighbour may do what.
 
+pub mod calls;
 pub mod documents;
 mod pairing;
 
@@ -11,12 +12,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::api::PublishedKeys;
-use crate::digest::Sha512Digest;
+use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::Base64Bytes;
+use crate::group::GroupId;
 use crate::id::ParticipantId;
 use crate::invite::InviteCode;
 use crate::jws::Jws;
 
+pub use calls::{Call, Reply, Signed};
 pub use documents::BatchId;
 pub use pairing::{PairingLink, PairingLinkError};
 
@@ -34,6 +37,9 @@ pub const MAX_HOPS: u8 = 4;
 
 /// Most envelopes in a batch.
 pub const MAX_BATCH_ITEMS: usize = 64;
+
+/// Most parts of a batch: an envelope for each item, and a member's sealed content key.
+pub const MAX_BATCH_PARTS: usize = 2 * MAX_BATCH_ITEMS;
 
 /// A batch takes no further envelope once it has this many bytes; one alone may be larger.
 pub const BATCH_BYTES: usize = 256 * 1024;
@@ -179,6 +185,32 @@ pub struct KeyPart {
     pub bytes: Vec<u8>,
 }
 
+/// Asks who keeps a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FindGroup {
+    /// Random; the same on the whole way, so that a question that comes back is known.
+    pub query: u64,
+    /// Which group.
+    pub group: GroupId,
+    /// How many servers it may still pass.
+    pub hops: u8,
+}
+
+/// The answer to [`FindGroup`]: the group's first entry, which names its home, and whose digest is the group's ID.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FoundGroup {
+    /// The question.
+    pub query: u64,
+    /// The entry; absent: not known, or not to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Jws>,
+    /// How many servers stand between the one that answers and the home.
+    #[serde(default)]
+    pub distance: u8,
+}
+
 /// Envelopes for one home, on their way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
@@ -188,8 +220,8 @@ pub struct Batch {
     pub identity_key: Vec<u8>,
     /// The signed [`documents::BatchHeader`] as JSON, as it was signed.
     pub header: Vec<u8>,
-    /// The envelopes, in the header's order.
-    pub envelopes: Vec<Vec<u8>>,
+    /// What the header names by its digest, each once, in the order in which it is first named.
+    pub parts: Vec<Vec<u8>>,
 }
 
 impl Batch {
@@ -261,6 +293,14 @@ pub enum Frame {
     FetchKey(FetchKey),
     /// A part of one.
     KeyPart(KeyPart),
+    /// Asks another home for something.
+    Call(Box<Call>),
+    /// The answer.
+    Reply(Box<Reply>),
+    /// Who keeps a group?
+    FindGroup(FindGroup),
+    /// The answer.
+    FoundGroup(Box<FoundGroup>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -303,12 +343,15 @@ pub fn read_header(header: [u8; HEADER_BYTES]) -> Result<(u8, usize), FrameError
     let [kind, length @ ..] = header;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     let limit = match kind {
-        1 | 3 | 4 | 6 | 7 | 8 | 10 | 12 => CONTROL_BYTES,
+        1 | 3 | 4 | 6 | 7 | 8 | 10 | 12 | 19 => CONTROL_BYTES,
         2 => 0,
         5 => MAX_BATCH_FRAME_BYTES,
         9 => RECEIPT_BYTES,
         11 => FOUND_BYTES,
         13 => 12 + KEY_PART_BYTES,
+        15 => calls::MAX_CALL_BYTES + calls::BESIDE_BYTES,
+        16 => calls::MAX_REPLY_BYTES + calls::BESIDE_BYTES,
+        20 => FOUND_BYTES,
         _ => return Err(FrameError::UnknownKind(kind)),
     };
     if length > limit { Err(FrameError::TooLarge { kind, limit }) } else { Ok((kind, length)) }
@@ -330,6 +373,10 @@ impl Frame {
             Self::Found(_) => 11,
             Self::FetchKey(_) => 12,
             Self::KeyPart(_) => 13,
+            Self::Call(_) => 15,
+            Self::Reply(_) => 16,
+            Self::FindGroup(_) => 19,
+            Self::FoundGroup(_) => 20,
         }
     }
 
@@ -358,6 +405,20 @@ impl Frame {
             Self::Find(body) => write_json(&mut out, body),
             Self::Found(body) => write_json(&mut out, body),
             Self::FetchKey(body) => write_json(&mut out, body),
+            Self::FindGroup(body) => write_json(&mut out, body),
+            Self::FoundGroup(body) => write_json(&mut out, body),
+            Self::Call(call) => {
+                out.extend_from_slice(&call.query.to_be_bytes());
+                out.push(call.hops);
+                out.extend_from_slice(&call.home.0);
+                call.signed.write(&mut out);
+            }
+            Self::Reply(reply) => {
+                out.extend_from_slice(&reply.query.to_be_bytes());
+                if let Some(signed) = &reply.signed {
+                    signed.write(&mut out);
+                }
+            }
         }
         let length = u32::try_from(out.len() - HEADER_BYTES).unwrap_or(u32::MAX);
         out[1..HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
@@ -398,6 +459,27 @@ impl Frame {
                     bytes: bytes.to_vec(),
                 })
             }
+            15 => {
+                let (query, rest) = body.split_first_chunk::<8>().ok_or(malformed)?;
+                let (hops, rest) = rest.split_first().ok_or(malformed)?;
+                let (home, rest) = rest.split_first_chunk::<32>().ok_or(malformed)?;
+                Self::Call(Box::new(Call {
+                    query: u64::from_be_bytes(*query),
+                    hops: *hops,
+                    home: Fingerprint(*home),
+                    signed: Signed::read(rest).ok_or(malformed)?,
+                }))
+            }
+            16 => {
+                let (query, rest) = body.split_first_chunk::<8>().ok_or(malformed)?;
+                let signed = match rest {
+                    [] => None,
+                    rest => Some(Signed::read(rest).ok_or(malformed)?),
+                };
+                Self::Reply(Box::new(Reply { query: u64::from_be_bytes(*query), signed }))
+            }
+            19 => Self::FindGroup(read_json(kind, body)?),
+            20 => Self::FoundGroup(read_json(kind, body)?),
             2 => return Err(malformed),
             _ => return Err(FrameError::UnknownKind(kind)),
         })
@@ -429,8 +511,8 @@ fn write_batch(out: &mut Vec<u8>, batch: &Batch) {
     out.push(batch.hops);
     write_part(out, &batch.identity_key);
     write_part(out, &batch.header);
-    for envelope in &batch.envelopes {
-        write_part(out, envelope);
+    for part in &batch.parts {
+        write_part(out, part);
     }
 }
 
@@ -438,14 +520,14 @@ fn read_batch(body: &[u8]) -> Option<Batch> {
     let (hops, mut rest) = body.split_first()?;
     let identity_key = read_part(&mut rest)?.to_vec();
     let header = read_part(&mut rest)?.to_vec();
-    let mut envelopes = Vec::new();
+    let mut parts = Vec::new();
     while !rest.is_empty() {
-        if envelopes.len() == MAX_BATCH_ITEMS {
+        if parts.len() == MAX_BATCH_PARTS {
             return None;
         }
-        envelopes.push(read_part(&mut rest)?.to_vec());
+        parts.push(read_part(&mut rest)?.to_vec());
     }
-    Some(Batch { hops: *hops, identity_key, header, envelopes })
+    Some(Batch { hops: *hops, identity_key, header, parts })
 }
 
 #[cfg(test)]
@@ -465,9 +547,9 @@ mod tests {
         #[test]
         fn a_batch_comes_back_as_it_went(
             hops: u8, identity_key: Vec<u8>, header: Vec<u8>,
-            envelopes in proptest::collection::vec(any::<Vec<u8>>(), 0..MAX_BATCH_ITEMS),
+            parts in proptest::collection::vec(any::<Vec<u8>>(), 0..MAX_BATCH_PARTS),
         ) {
-            let batch = Batch { hops, identity_key, header, envelopes };
+            let batch = Batch { hops, identity_key, header, parts };
             let Frame::Batch(read) = round(&Frame::Batch(Box::new(batch.clone()))) else { panic!() };
             prop_assert_eq!(*read, batch);
         }
@@ -491,13 +573,13 @@ mod tests {
         #[test]
         fn a_batch_that_was_cut_is_refused(cut in 1usize..200) {
             let batch = Batch {
-                hops: 4, identity_key: vec![1; 60], header: vec![2; 60], envelopes: vec![vec![3; 60]],
+                hops: 4, identity_key: vec![1; 60], header: vec![2; 60], parts: vec![vec![3; 60]],
             };
             let bytes = Frame::Batch(Box::new(batch)).encode();
             let body = &bytes[HEADER_BYTES..bytes.len() - cut.min(bytes.len() - HEADER_BYTES)];
             // A cut between two envelopes leaves a shorter batch, which the header then contradicts.
             if let Ok(Frame::Batch(read)) = Frame::decode(5, body) {
-                prop_assert!(read.envelopes.is_empty());
+                prop_assert!(read.parts.is_empty());
             }
         }
     }
@@ -527,10 +609,10 @@ mod tests {
     }
 
     #[test]
-    fn more_envelopes_than_a_batch_may_have_are_refused() {
+    fn more_parts_than_a_batch_may_have_are_refused() {
         let mut out = Vec::new();
-        let envelopes = vec![Vec::new(); MAX_BATCH_ITEMS + 1];
-        write_batch(&mut out, &Batch { hops: 0, identity_key: Vec::new(), header: Vec::new(), envelopes });
+        let parts = vec![Vec::new(); MAX_BATCH_PARTS + 1];
+        write_batch(&mut out, &Batch { hops: 0, identity_key: Vec::new(), header: Vec::new(), parts });
         assert_eq!(Frame::decode(5, &out).map(drop), Err(FrameError::Malformed(5)));
     }
 }
