@@ -1,10 +1,12 @@
-//! The `blobs` and `blob_holds` tables: whose attachments there are, and which devices may fetch them.
+//! The `blobs`, `blob_holds`, `blob_homes` and `blob_sources` tables: whose attachments there are, which devices and
+//! other homes may fetch them, and which are being fetched from elsewhere.
 //!
 //! A row that goes takes its file with it: the writer hands the name on once the removal is on disk.
 
 use std::collections::HashSet;
 
 use momedo_protocol::blob::BlobId;
+use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::random;
 use rusqlite::{OptionalExtension, Row};
@@ -74,6 +76,28 @@ impl ReadTx<'_> {
         let sql = "SELECT EXISTS (SELECT 1 FROM blob_holds WHERE blob = ?1 AND device = ?2)";
         let row = (id.0, device.number());
         Ok(self.connection.prepare_cached(sql)?.query_row(row, |row| row.get(0))?)
+    }
+
+    /// Whether another home may fetch a blob.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn holds_blob_for_home(&self, id: BlobId, home: Fingerprint) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM blob_homes WHERE blob = ?1 AND home = ?2)";
+        Ok(self.connection.prepare_cached(sql)?.query_row((id.0, home.0), |row| row.get(0))?)
+    }
+
+    /// Blobs to be fetched from other homes, or whose home has to hear that they are here; the longest untouched
+    /// first, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn blobs_to_fetch(&self, limit: u32) -> Result<Vec<(BlobId, Fingerprint)>, StoreError> {
+        let sql = "SELECT s.blob, s.home FROM blob_sources s JOIN blobs b ON b.id = s.blob
+                   ORDER BY b.touched_tick, s.blob LIMIT ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([limit], |row| Ok((BlobId(row.get(0)?), Fingerprint(row.get(1)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Bytes of a participant's blobs, finished or announced.
@@ -176,12 +200,72 @@ impl WriteTx<'_> {
         if released == 0 {
             return Ok(false);
         }
-        let sql = "SELECT EXISTS (SELECT 1 FROM blob_holds WHERE blob = ?1)";
-        let held: bool = self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
-        if !held {
-            self.erase_blob(id)?;
-        }
+        self.erase_if_unheld(id)?;
         Ok(true)
+    }
+
+    fn erase_if_unheld(&mut self, id: BlobId) -> Result<(), StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM blob_holds WHERE blob = ?1)
+                       OR EXISTS (SELECT 1 FROM blob_homes WHERE blob = ?1)";
+        let held: bool = self.connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
+        if held { Ok(()) } else { self.erase_blob(id) }
+    }
+
+    /// Lets another home fetch blobs; those that are gone are left out.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn hold_for_home(&self, home: Fingerprint, blobs: &[BlobId]) -> Result<(), StoreError> {
+        for id in blobs {
+            let known =
+                self.connection.prepare_cached("UPDATE blobs SET sent = 1 WHERE id = ?1")?.execute([id.0])?;
+            if known == 1 {
+                self.connection
+                    .prepare_cached(
+                        "INSERT INTO blob_homes (blob, home) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                    )?
+                    .execute((id.0, home.0))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that another home has a blob, which goes with its last hold.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn release_blob_of_home(&mut self, id: BlobId, home: Fingerprint) -> Result<(), StoreError> {
+        let sql = "DELETE FROM blob_homes WHERE blob = ?1 AND home = ?2";
+        if self.connection.prepare_cached(sql)?.execute((id.0, home.0))? == 1 {
+            self.erase_if_unheld(id)?;
+        }
+        Ok(())
+    }
+
+    /// Announces a blob that is to be fetched from another home.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says, also when the ID is taken.
+    pub fn insert_blob_from(
+        &self,
+        id: BlobId,
+        owner: ParticipantId,
+        size: u64,
+        home: Fingerprint,
+    ) -> Result<(), StoreError> {
+        self.insert_blob(id, owner, size)?;
+        let sql = "INSERT INTO blob_sources (blob, home) VALUES (?1, ?2)";
+        self.connection.prepare_cached(sql)?.execute((id.0, home.0))?;
+        Ok(())
+    }
+
+    /// Notes that the home a blob came from knows that it is here.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn end_fetching(&self, id: BlobId) -> Result<(), StoreError> {
+        self.connection.prepare_cached("DELETE FROM blob_sources WHERE blob = ?1")?.execute([id.0])?;
+        Ok(())
     }
 
     /// Ends every hold of a device.

@@ -72,7 +72,7 @@ pub use key_backups::KeyBackupRow;
 pub use keys::{BundleRow, BundleStanding};
 pub use migrations::SCHEMA_VERSION;
 pub use neighbours::{CodeUse, NeighbourRow};
-pub use outbox::{OutgoingKey, OutgoingRow, Queued, RelayedRow};
+pub use outbox::{OutgoingKey, OutgoingPosting, OutgoingRow, Queued, RelayedRow, RemoteRecipient};
 pub use overviews::{KeysRow, OzoneRow};
 pub use ozones::{QueueTotals, Recipient, Takers};
 pub use participants::{ParticipantRow, ParticipantState};

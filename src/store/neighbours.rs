@@ -36,6 +36,11 @@ impl NeighbourRow {
     pub fn is_paired(&self) -> bool {
         self.ours && self.theirs && self.decision == Decision::Active
     }
+
+    /// Whether mail for it is taken: also while there is a pause, when it waits.
+    pub fn is_wanted(&self) -> bool {
+        self.ours && self.theirs && self.decision != Decision::Blocked
+    }
 }
 
 /// What somebody who shows a pairing code may do.

@@ -1,9 +1,13 @@
-//! The `outbox` and `relayed` tables: what is on its way to other servers.
+//! The `outbox`, `outbox_bodies` and `relayed` tables: what is on its way to other servers.
 //!
 //! A row of the outbox stays until the recipient's home has signed for it, one of `relayed` until the answer has
 //! gone back to where the batch came from.
 
+use std::sync::Arc;
+
+use momedo_protocol::blob::BlobId;
 use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::link::BatchId;
 use momedo_protocol::message_id::MessageId;
@@ -32,7 +36,41 @@ pub struct OutgoingRow {
     /// The recipient's home.
     pub home: Fingerprint,
     /// The envelope.
-    pub envelope: Vec<u8>,
+    pub envelope: Arc<[u8]>,
+    /// The group it was posted to.
+    pub group: Option<GroupId>,
+    /// The content key sealed to the recipient.
+    pub slot: Option<Vec<u8>>,
+    /// The attachments it refers to.
+    pub blobs: Vec<BlobId>,
+}
+
+/// A message to a group on its way to members who live elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct OutgoingPosting<'a> {
+    /// The group.
+    pub group: GroupId,
+    /// Who posted it.
+    pub sender: ParticipantId,
+    /// The sender's ID for it.
+    pub message_id: MessageId,
+    /// The envelope.
+    pub envelope: &'a [u8],
+    /// The attachments it refers to.
+    pub blobs: &'a [BlobId],
+}
+
+/// A member who lives elsewhere.
+#[derive(Debug, Clone)]
+pub struct RemoteRecipient {
+    /// Who.
+    pub participant: ParticipantId,
+    /// Where they live.
+    pub home: Fingerprint,
+    /// The neighbour that leads there.
+    pub via: Fingerprint,
+    /// The content key sealed to them.
+    pub slot: Option<Arc<[u8]>>,
 }
 
 /// A batch that passes through.
@@ -79,6 +117,15 @@ fn relayed(row: &rusqlite::Row<'_>) -> rusqlite::Result<RelayedRow> {
     })
 }
 
+fn write_blobs(blobs: &[BlobId]) -> Vec<u8> {
+    blobs.iter().flat_map(|blob| blob.0).collect()
+}
+
+fn read_blobs(bytes: &[u8]) -> Vec<BlobId> {
+    let (blobs, _) = bytes.as_chunks::<16>();
+    blobs.iter().copied().map(BlobId).collect()
+}
+
 fn key(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<OutgoingKey> {
     Ok(OutgoingKey {
         sender: column::participant(row, first)?,
@@ -100,21 +147,52 @@ impl ReadTx<'_> {
         limit: usize,
         max_bytes: usize,
     ) -> Result<Vec<OutgoingRow>, StoreError> {
-        let sql = "SELECT id, sender, message_id, recipient, home, envelope FROM outbox
-                   WHERE via = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+        let sql = "SELECT id, sender, message_id, recipient, home, envelope, body, group_id, slot, blobs
+                   FROM outbox WHERE via = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query((via.0, after, limit as u64))?;
         let (mut page, mut bytes) = (Vec::new(), 0);
+        // What several recipients have in common is read once.
+        let mut common: Option<(i64, Arc<[u8]>)> = None;
         while let Some(row) = rows.next()? {
-            let envelope: Vec<u8> = row.get(5)?;
-            bytes += envelope.len();
+            let slot: Option<Vec<u8>> = row.get(8)?;
+            bytes += slot.as_ref().map_or(0, Vec::len);
+            let envelope = match row.get::<_, Option<i64>>(6)? {
+                Some(body) => match &common {
+                    Some((known, envelope)) if *known == body => envelope.clone(),
+                    _ => {
+                        let envelope = self.outgoing_body(body)?;
+                        bytes += envelope.len();
+                        common = Some((body, envelope.clone()));
+                        envelope
+                    }
+                },
+                None => {
+                    let envelope: Vec<u8> = row.get(5)?;
+                    bytes += envelope.len();
+                    envelope.into()
+                }
+            };
             if bytes > max_bytes && !page.is_empty() {
                 break;
             }
-            let home = Fingerprint(row.get(4)?);
-            page.push(OutgoingRow { id: row.get(0)?, key: key(row, 1)?, home, envelope });
+            page.push(OutgoingRow {
+                id: row.get(0)?,
+                key: key(row, 1)?,
+                home: Fingerprint(row.get(4)?),
+                envelope,
+                group: row.get::<_, Option<u64>>(7)?.and_then(GroupId::from_number),
+                slot,
+                blobs: read_blobs(&row.get::<_, Vec<u8>>(9)?),
+            });
         }
         Ok(page)
+    }
+
+    fn outgoing_body(&self, body: i64) -> Result<Arc<[u8]>, StoreError> {
+        let sql = "SELECT envelope FROM outbox_bodies WHERE id = ?1";
+        let envelope: Vec<u8> = self.connection.prepare_cached(sql)?.query_row([body], |row| row.get(0))?;
+        Ok(envelope.into())
     }
 
     /// The home an envelope is on its way to, if it still is.
@@ -209,11 +287,12 @@ impl WriteTx<'_> {
         home: Fingerprint,
         via: Fingerprint,
         envelope: &[u8],
+        blobs: &[BlobId],
     ) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, envelope)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, envelope, blobs)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute((
                 key.message_id.0,
@@ -224,7 +303,57 @@ impl WriteTx<'_> {
                 self.tick().0,
                 envelope.len() as u64,
                 envelope,
+                write_blobs(blobs),
             ))?;
+        self.hold_for_home(home, blobs)
+    }
+
+    /// Puts a message to a group on its way to members who live elsewhere; its envelope is kept once.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn insert_outgoing_posting(
+        &self,
+        posting: OutgoingPosting<'_>,
+        recipients: &[RemoteRecipient],
+    ) -> Result<(), StoreError> {
+        if recipients.is_empty() {
+            return Ok(());
+        }
+        let sql = "INSERT INTO outbox_bodies (envelope) VALUES (?1)";
+        self.connection.prepare_cached(sql)?.execute([posting.envelope])?;
+        let body = self.connection.last_insert_rowid();
+        // Rows of one home stand together, so that its batch carries the envelope once.
+        let mut recipients: Vec<_> = recipients.iter().collect();
+        recipients.sort_by_key(|recipient| recipient.home.0);
+        let mut last = None;
+        for RemoteRecipient { participant, home, via, slot } in recipients {
+            let is_first = last.replace(*home) != Some(*home);
+            let slot_bytes = slot.as_ref().map_or(0, |slot| slot.len());
+            let size = slot_bytes + if is_first { posting.envelope.len() } else { 0 };
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, group_id,
+                                         body, slot, blobs)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                )?
+                .execute((
+                    posting.message_id.0,
+                    posting.sender.number(),
+                    participant.number(),
+                    home.0,
+                    via.0,
+                    self.tick().0,
+                    size as u64,
+                    posting.group.number(),
+                    body,
+                    slot.as_deref(),
+                    write_blobs(posting.blobs),
+                ))?;
+            if is_first {
+                self.hold_for_home(*home, posting.blobs)?;
+            }
+        }
         Ok(())
     }
 

@@ -1,7 +1,10 @@
-//! The `remote_participants` table: who lives on another server, and which neighbour leads there.
+//! The `remote_participants`, `remote_groups` and `blocked_remote` tables: who lives and what is kept on another
+//! server, which neighbour leads there, and from whom nothing is taken.
 
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
+use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
+use momedo_protocol::time::UnixMillis;
 use rusqlite::OptionalExtension;
 
 use super::{ReadTx, StoreError, Tick, WriteTx, column};
@@ -77,9 +80,43 @@ impl ReadTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn way_to_home(&self, home: Fingerprint) -> Result<Option<Fingerprint>, StoreError> {
-        let sql = "SELECT via FROM remote_participants WHERE home = ?1 ORDER BY learned_tick DESC LIMIT 1";
+        let sql = "SELECT via FROM (SELECT via, learned_tick FROM remote_participants WHERE home = ?1
+                                    UNION ALL SELECT via, learned_tick FROM remote_groups WHERE home = ?1)
+                   ORDER BY learned_tick DESC LIMIT 1";
         let via = self.connection.prepare_cached(sql)?.query_row([home.0], |row| row.get(0)).optional()?;
         Ok(via.map(Fingerprint))
+    }
+
+    /// The home of a group of another server, and the neighbour that leads there.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn find_remote_group(&self, id: GroupId) -> Result<Option<(Fingerprint, Fingerprint)>, StoreError> {
+        let sql = "SELECT home, via FROM remote_groups WHERE id = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let row = statement
+            .query_row([id.number()], |row| Ok((Fingerprint(row.get(0)?), Fingerprint(row.get(1)?))));
+        Ok(row.optional()?)
+    }
+
+    /// Whether nothing is taken from a participant of another server.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn is_blocked_remote(&self, id: ParticipantId) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM blocked_remote WHERE participant = ?1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0))?)
+    }
+
+    /// Participants of other servers from whom nothing is taken.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn blocked_remote(&self) -> Result<Vec<ParticipantId>, StoreError> {
+        let sql = "SELECT participant FROM blocked_remote ORDER BY participant";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| column::participant(row, 0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Somebody whose bundle names this McEliece key.
@@ -142,6 +179,49 @@ impl WriteTx<'_> {
         Ok(())
     }
 
+    /// Keeps where a group of another server is kept.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn save_remote_group(
+        &self,
+        id: GroupId,
+        home: Fingerprint,
+        via: Fingerprint,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO remote_groups (id, home, via, learned_tick) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (id) DO UPDATE SET home = ?2, via = ?3, learned_tick = ?4",
+            )?
+            .execute((id.number(), home.0, via.0, self.tick().0))?;
+        Ok(())
+    }
+
+    /// Takes nothing from a participant of another server any more, or takes it again.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn set_blocked_remote(
+        &self,
+        id: ParticipantId,
+        blocked_at: Option<UnixMillis>,
+    ) -> Result<(), StoreError> {
+        match blocked_at {
+            Some(at) => self
+                .connection
+                .prepare_cached(
+                    "INSERT INTO blocked_remote (participant, blocked_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                )?
+                .execute((id.number(), at.0))?,
+            None => self
+                .connection
+                .prepare_cached("DELETE FROM blocked_remote WHERE participant = ?1")?
+                .execute([id.number()])?,
+        };
+        Ok(())
+    }
+
     /// Forgets a participant of another server.
     ///
     /// # Errors
@@ -157,7 +237,10 @@ impl WriteTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn forget_ways_over(&self, via: Fingerprint) -> Result<(), StoreError> {
-        self.connection.prepare_cached("DELETE FROM remote_participants WHERE via = ?1")?.execute([via.0])?;
+        for table in ["remote_participants", "remote_groups"] {
+            let sql = format!("DELETE FROM {table} WHERE via = ?1");
+            self.connection.prepare_cached(&sql)?.execute([via.0])?;
+        }
         let sql = "UPDATE remote_participants SET disputed_by = NULL WHERE disputed_by = ?1";
         self.connection.prepare_cached(sql)?.execute([via.0])?;
         Ok(())
@@ -168,8 +251,10 @@ impl WriteTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn forget_way(&self, home: Fingerprint, via: Fingerprint) -> Result<(), StoreError> {
-        let sql = "DELETE FROM remote_participants WHERE home = ?1 AND via = ?2";
-        self.connection.prepare_cached(sql)?.execute((home.0, via.0))?;
+        for table in ["remote_participants", "remote_groups"] {
+            let sql = format!("DELETE FROM {table} WHERE home = ?1 AND via = ?2");
+            self.connection.prepare_cached(&sql)?.execute((home.0, via.0))?;
+        }
         Ok(())
     }
 
@@ -178,6 +263,9 @@ impl WriteTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn forget_remote(&self, before: Tick) -> Result<usize, StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM remote_groups WHERE learned_tick < ?1")?
+            .execute([before.0])?;
         Ok(self
             .connection
             .prepare_cached(

@@ -69,14 +69,18 @@ fn report(row: &rusqlite::Row<'_>) -> rusqlite::Result<ReportRow> {
     })
 }
 
-/// The condition that the reporter is in one of these classes; everybody's reports without them.
+/// The condition that the reporter is in one of these classes, or, of reports from other servers, the sender;
+/// everybody's reports without classes.
 fn within(classes: Option<&[i64]>) -> String {
     let Some(classes) = classes else { return "1".into() };
     let numbers: Vec<String> = classes.iter().map(i64::to_string).collect();
-    format!(
-        "r.reporter IN (SELECT p.participant FROM people p JOIN class_members m ON m.person = p.id
-         WHERE m.class IN ({}))",
+    let members = format!(
+        "(SELECT p.participant FROM people p JOIN class_members m ON m.person = p.id WHERE m.class IN ({}))",
         numbers.join(", ")
+    );
+    format!(
+        "(r.reporter IN {members}
+          OR (r.sender IN {members} AND r.reporter NOT IN (SELECT id FROM participants)))"
     )
 }
 

@@ -175,6 +175,23 @@ const TABLES: &[Words] = &[
         ],
     ),
     (
+        "outbox",
+        [
+            (
+                "Unterwegs zu anderen Servern",
+                "Was Sie gesendet haben und was dort noch nicht angekommen ist.",
+            ),
+            ("On its way to other servers", "What you sent and what has not arrived there yet."),
+        ],
+    ),
+    (
+        "outbox_bodies",
+        [
+            ("Gruppennachrichten unterwegs", "Einmal gespeichert für alle, die auf anderen Servern sind."),
+            ("Group messages on their way", "Stored once for everybody on other servers."),
+        ],
+    ),
+    (
         "audit_log",
         [
             ("Protokoll der Verwaltung", "Was die Verwaltung mit Ihrem Eintrag gemacht hat."),

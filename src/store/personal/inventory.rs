@@ -609,12 +609,45 @@ pub const TABLES: &[Table] = &[
             ("via", Plain),
             ("accepted_tick", Plain),
             ("size", Plain),
+            ("group_id", Plain),
             ("envelope", File),
+            ("body", Plain),
+            ("slot", Plain),
+            ("blobs", Plain),
         ],
         holds: Personal {
             export: "sender = :participant",
             erase: &["DELETE FROM outbox WHERE sender = :participant"],
         },
+    },
+    Table {
+        name: "outbox_bodies",
+        columns: &[("id", Plain), ("envelope", File)],
+        holds: Personal {
+            export: "id IN (SELECT body FROM outbox WHERE sender = :participant)",
+            // They go with the rows of the outbox.
+            erase: &[],
+        },
+    },
+    Table {
+        name: "remote_groups",
+        columns: &[("id", Plain), ("home", Plain), ("via", Plain), ("learned_tick", Plain)],
+        holds: Impersonal("groups of other servers, and who keeps them"),
+    },
+    Table {
+        name: "blocked_remote",
+        columns: &[("participant", Plain), ("blocked_at", Time)],
+        holds: Impersonal("participants of other servers from whom nothing is taken"),
+    },
+    Table {
+        name: "blob_homes",
+        columns: &[("blob", Plain), ("home", Plain)],
+        holds: Impersonal("attachments that other servers still have to fetch"),
+    },
+    Table {
+        name: "blob_sources",
+        columns: &[("blob", Plain), ("home", Plain)],
+        holds: Impersonal("attachments that are being fetched from other servers"),
     },
     Table {
         name: "relayed",
