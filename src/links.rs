@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::link::{BatchId, Find, Found, Frame, KeyPart, Standing};
+use momedo_protocol::link::{BatchId, Found, FoundGroup, Frame, KeyPart, Signed, Standing};
 use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
 use tokio::sync::{Notify, mpsc, watch};
@@ -140,6 +140,10 @@ pub enum Answer {
     Found(Box<Found>),
     /// A part of a key.
     KeyPart(KeyPart),
+    /// What another home answers.
+    Reply(Option<Signed>),
+    /// Who keeps a group, or that it does not know.
+    FoundGroup(Box<FoundGroup>),
 }
 
 /// A question that is open.
@@ -182,6 +186,8 @@ pub enum Counted {
     Questions,
     /// Ask for McEliece keys.
     Keys,
+    /// Ask for something in the name of a participant.
+    Calls,
 }
 
 /// What was sent and need not be sent again before some time.
@@ -206,6 +212,8 @@ pub struct Links {
     unknown: Mutex<HashMap<ParticipantId, Duration>>,
     buckets: Mutex<HashMap<(Fingerprint, Counted), Bucket>>,
     sent: Mutex<Sent>,
+    /// Raised when attachments are to be fetched from other homes.
+    pub fetching: Notify,
 }
 
 /// A poisoned lock only means that some other thread panicked; the data is plain maps.
@@ -228,6 +236,7 @@ impl Links {
             unknown: Mutex::default(),
             buckets: Mutex::default(),
             sent: Mutex::default(),
+            fetching: Notify::new(),
         }
     }
 
@@ -384,7 +393,9 @@ impl Links {
         let Some(asked) = questions.get_mut(&query) else { return };
         // Of a key there are several parts; where somebody lives is said once.
         let was_asked = match answer {
-            Answer::Found(_) => asked.neighbours.remove(&neighbour),
+            Answer::Found(_) | Answer::Reply(_) | Answer::FoundGroup(_) => {
+                asked.neighbours.remove(&neighbour)
+            }
             Answer::KeyPart(_) => asked.neighbours.contains(&neighbour),
         };
         if was_asked {
@@ -394,13 +405,13 @@ impl Links {
     }
 
     /// Whether a question is new; one that came before is on a loop.
-    pub fn is_new_question(&self, find: &Find) -> bool {
+    pub fn is_new_question(&self, query: u64) -> bool {
         let mut seen = lock(&self.seen);
         let (known, order) = &mut *seen;
-        if !known.insert(find.query) {
+        if !known.insert(query) {
             return false;
         }
-        order.push_back(find.query);
+        order.push_back(query);
         if order.len() > SEEN_QUESTIONS
             && let Some(oldest) = order.pop_front()
         {
@@ -412,7 +423,7 @@ impl Links {
     /// A name for a new question, known from now on.
     pub fn new_query(&self) -> u64 {
         let query = u64::from_be_bytes(random::bytes());
-        self.is_new_question(&Find { query, id: ParticipantId::random(), hops: 0 });
+        self.is_new_question(query);
         query
     }
 

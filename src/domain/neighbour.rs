@@ -121,6 +121,9 @@ pub const QUESTIONS: Rate = Rate { per_minute: 240, burst: 240 };
 /// How often it may ask for a McEliece key: half a megabyte each.
 pub const KEY_QUESTIONS: Rate = Rate { per_minute: 60, burst: 60 };
 
+/// How often it may ask for something in the name of its participants; a piece of an attachment is one call.
+pub const CALLS: Rate = Rate { per_minute: 3_000, burst: 3_000 };
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -92,12 +92,20 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "Two servers claim this ID, so nothing is sent there. The admins have been told.",
             "Zwei Server beanspruchen diese ID, deshalb wird nichts dorthin gesendet. Die Verwaltung weiß Bescheid.",
         ),
-        E::AttachmentsStayHere => plain(
-            S::UNPROCESSABLE_ENTITY,
-            "attachments-stay-here",
-            "Files cannot be sent to people of another server yet. Send the text alone.",
-            "Dateien lassen sich noch nicht an Menschen auf einem anderen Server senden. Bitte nur den Text senden.",
-        ),
+        E::HomeUnreachable => plain(
+            S::SERVICE_UNAVAILABLE,
+            "home-unreachable",
+            "The other server that has to be asked cannot be reached now. It will be tried again.",
+            "Der andere Server, der gefragt werden muss, ist gerade nicht erreichbar. Es wird wieder versucht.",
+        )
+        .retry_after(Duration::from_secs(5)),
+        E::BlobOnItsWay => plain(
+            S::SERVICE_UNAVAILABLE,
+            "file-on-its-way",
+            "The file is still on its way from another server. It will be there soon.",
+            "Die Datei ist noch auf dem Weg von einem anderen Server. Sie wird bald da sein.",
+        )
+        .retry_after(Duration::from_secs(1)),
         E::NeighbourFull => plain(
             S::INSUFFICIENT_STORAGE,
             "neighbour-full",

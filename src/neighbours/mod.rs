@@ -4,12 +4,12 @@
 //! at most a minute apart.
 
 mod dial;
+mod fetching;
 mod pump;
 mod session;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use momedo_protocol::digest::Fingerprint;
 use tokio::net::TcpStream;
@@ -19,7 +19,7 @@ use crate::links::{DialledBy, Trouble};
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::store::{NeighbourRow, StoreError};
-use crate::tls::{Certificates, proved_key};
+use crate::tls::proved_key;
 use session::End;
 
 /// Serves a connection that a neighbour, or somebody who wants to be one, dialled.
@@ -45,10 +45,11 @@ pub(crate) async fn accept(
 }
 
 /// Keeps every neighbour connected that wants dialling, until `stop`.
-pub(crate) async fn run(app: AppState, certificates: Arc<Certificates>, mut stop: Shutdown) {
+pub(crate) async fn run(app: AppState, mut stop: Shutdown) {
     let mut dialling: HashMap<Fingerprint, JoinHandle<()>> = HashMap::new();
     let mut changes = app.links.changes();
     app.links.serve();
+    let fetching = tokio::spawn(fetching::run(app.clone(), stop.clone()));
     loop {
         changes.mark_unchanged();
         match app.store.read(|tx| tx.list_neighbours()).await {
@@ -63,9 +64,9 @@ pub(crate) async fn run(app: AppState, certificates: Arc<Certificates>, mut stop
                     goes_on && !task.is_finished()
                 });
                 for row in rows.iter().filter(|row| wants_dialling(row)) {
-                    dialling.entry(row.id).or_insert_with(|| {
-                        tokio::spawn(dial::keep(app.clone(), certificates.clone(), row.id, stop.clone()))
-                    });
+                    dialling
+                        .entry(row.id)
+                        .or_insert_with(|| tokio::spawn(dial::keep(app.clone(), row.id, stop.clone())));
                 }
             }
         }
@@ -78,6 +79,7 @@ pub(crate) async fn run(app: AppState, certificates: Arc<Certificates>, mut stop
         // They hear the same signal.
         let _: Result<_, _> = task.await;
     }
+    let _: Result<_, _> = fetching.await;
 }
 
 /// Whether this side has a reason to dial, and somewhere to.

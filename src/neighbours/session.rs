@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::link::{
-    self, Frame, HEADER_BYTES, Hello, KEY_PART_BYTES, KeyPart, Standing, read_header,
+    self, Frame, HEADER_BYTES, Hello, KEY_PART_BYTES, KeyPart, Reply, Standing, read_header,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc};
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::pump::{self, InFlight};
 use crate::domain::neighbour::Decision;
 use crate::links::{Answer, DialledBy, Link};
-use crate::service::neighbours::{finding, pairing, receipts, receiving, sending};
+use crate::service::neighbours::{calls, finding, pairing, receipts, receiving, sending};
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::store::NeighbourRow;
@@ -33,6 +33,9 @@ const QUESTIONS: usize = 32;
 
 /// McEliece keys sent to one neighbour at once.
 const KEYS: usize = 2;
+
+/// Calls of one neighbour worked on at once; each may have some megabytes.
+const CALLS: usize = 4;
 
 /// Bytes written at once, if so many wait.
 const WRITTEN_AT_ONCE: usize = 64 * 1024;
@@ -126,6 +129,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         work: Arc::new(Semaphore::new(WORK)),
         questions: Arc::new(Semaphore::new(QUESTIONS)),
         keys: Arc::new(Semaphore::new(KEYS)),
+        calls: Arc::new(Semaphore::new(CALLS)),
         silence: Duration::from_secs(u64::from(hello.heartbeat_seconds.clamp(1, 600)) * 3),
         hello,
     };
@@ -238,6 +242,7 @@ struct Session {
     work: Arc<Semaphore>,
     questions: Arc<Semaphore>,
     keys: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
     silence: Duration,
     hello: Hello,
 }
@@ -362,6 +367,31 @@ impl Session {
             Frame::KeyPart(part) => {
                 let query = part.query;
                 app.links.answer(peer, query, Answer::KeyPart(part));
+            }
+            Frame::Call(call) => {
+                let Ok(permit) = self.calls.clone().acquire_owned().await else { return Ok(()) };
+                tasks.spawn(async move {
+                    let query = call.query;
+                    let signed = calls::answer(&app, peer, *call).await;
+                    link.send(&Frame::Reply(Box::new(Reply { query, signed }))).await;
+                    drop(permit);
+                });
+            }
+            Frame::Reply(reply) => app.links.answer(peer, reply.query, Answer::Reply(reply.signed)),
+            Frame::FindGroup(find) => {
+                let Ok(permit) = self.questions.clone().acquire_owned().await else { return Ok(()) };
+                tasks.spawn(async move {
+                    let answer = finding::answer_group(&app, peer, find).await.unwrap_or_else(|error| {
+                        tracing::warn!(%error, "a neighbour's question is not answered");
+                        link::FoundGroup { query: find.query, entry: None, distance: 0 }
+                    });
+                    link.send(&Frame::FoundGroup(Box::new(answer))).await;
+                    drop(permit);
+                });
+            }
+            Frame::FoundGroup(found) => {
+                let query = found.query;
+                app.links.answer(peer, query, Answer::FoundGroup(found));
             }
         }
         Ok(())

@@ -177,6 +177,9 @@ pub enum AdminError {
     /// The ID is not disputed, or not by that server.
     #[error("no two servers claim this ID, or that server is neither of them")]
     NotDisputed,
+    /// The ID belongs to this server.
+    #[error("this ID belongs to this server: disable the participant instead")]
+    LivesHere,
 }
 
 impl AdminError {
@@ -241,6 +244,7 @@ impl AdminError {
             Self::PairingRefused => "pairing-refused",
             Self::NotServing => "not-serving",
             Self::NotDisputed => "not-disputed",
+            Self::LivesHere => "lives-here",
         }
     }
 

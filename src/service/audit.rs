@@ -76,6 +76,8 @@ pub enum Action {
     NeighbourResumed,
     NeighbourBlocked,
     NeighbourRemoved,
+    RemoteBlocked,
+    RemoteUnblocked,
     ContractChanged,
     DisputeSettled,
 }
@@ -148,6 +150,8 @@ impl Action {
         Self::NeighbourResumed,
         Self::NeighbourBlocked,
         Self::NeighbourRemoved,
+        Self::RemoteBlocked,
+        Self::RemoteUnblocked,
         Self::ContractChanged,
         Self::DisputeSettled,
     ];
@@ -220,6 +224,8 @@ impl Action {
             Self::NeighbourResumed => "neighbour-resumed",
             Self::NeighbourBlocked => "neighbour-blocked",
             Self::NeighbourRemoved => "neighbour-removed",
+            Self::RemoteBlocked => "remote-blocked",
+            Self::RemoteUnblocked => "remote-unblocked",
             Self::ContractChanged => "contract-changed",
             Self::DisputeSettled => "dispute-settled",
         }

@@ -210,7 +210,8 @@ impl Fetchable {
 /// Looks for a blob that the asking device may fetch: its owner's, or one it holds.
 ///
 /// # Errors
-/// [`ServiceError::UnknownBlob`] for all others too, or [`ServiceError::BlobIncomplete`] to its owner.
+/// [`ServiceError::UnknownBlob`] for all others too, [`ServiceError::BlobIncomplete`] to its owner, or
+/// [`ServiceError::BlobOnItsWay`] while it is fetched from another server.
 pub async fn find(app: &App, asking: Principal, id: BlobId) -> Result<Fetchable, ServiceError> {
     app.store
         .read(move |tx| {
@@ -218,7 +219,11 @@ pub async fn find(app: &App, asking: Principal, id: BlobId) -> Result<Fetchable,
             if row.owner != asking.participant && !tx.holds_blob(id, asking.device)? {
                 return Err(ServiceError::UnknownBlob);
             }
-            if row.is_complete() { Ok(Fetchable(row)) } else { Err(ServiceError::BlobIncomplete) }
+            match row.is_complete() {
+                true => Ok(Fetchable(row)),
+                false if row.owner == asking.participant => Err(ServiceError::BlobIncomplete),
+                false => Err(ServiceError::BlobOnItsWay),
+            }
         })
         .await
 }
@@ -340,7 +345,8 @@ async fn own(app: &App, owner: Principal, id: BlobId) -> Result<BlobRow, Service
     row.filter(|row| row.owner == owner.participant).ok_or(ServiceError::UnknownBlob)
 }
 
-async fn available(app: &App) -> Result<u64, ServiceError> {
+/// Free bytes on the disk.
+pub(super) async fn available(app: &App) -> Result<u64, ServiceError> {
     let directory = app.store.directory().to_owned();
     compute(move || {
         fs4::available_space(&directory)
@@ -349,7 +355,8 @@ async fn available(app: &App) -> Result<u64, ServiceError> {
     .await
 }
 
-async fn check_room(app: &App) -> Result<(), ServiceError> {
+/// Refuses what the disk has no room for.
+pub(super) async fn check_room(app: &App) -> Result<(), ServiceError> {
     let wanted = app.config().blobs.min_free_bytes;
     if app.store.is_full() || available(app).await? < wanted {
         Err(ServiceError::StorageFull)
@@ -359,7 +366,7 @@ async fn check_room(app: &App) -> Result<(), ServiceError> {
 }
 
 /// What a failed access to a file is for the caller.
-fn failed(row: &BlobRow, error: &std::io::Error) -> ServiceError {
+pub(super) fn failed(row: &BlobRow, error: &std::io::Error) -> ServiceError {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ServiceError::StorageFull,
         ErrorKind::NotFound => {

@@ -34,15 +34,36 @@ pub async fn submit(
     request: api::SubmitRequest,
 ) -> Result<api::Receipt, ServiceError> {
     app.rates.message(sender.participant, app.clock.elapsed())?;
-    let (id, to) = (request.id, request.to);
-    let mut submission = Submission::read(app, sender, request)?;
+    let id = request.id;
+    store(app, Submission::read(app, sender, request)?).await?;
+    app.activity.count(app.clock.elapsed());
+    Ok(api::Receipt { id, status: api::ReceiptStatus::Accepted })
+}
+
+/// Accepts an envelope that counts as a part of something else, such as a group's key for one of its members.
+///
+/// # Errors
+/// As [`submit`].
+pub(super) async fn submit_between(
+    app: &App,
+    sender: Principal,
+    id: MessageId,
+    to: ParticipantId,
+    envelope: Base64Bytes,
+) -> Result<(), ServiceError> {
+    store(app, Submission::between(app, sender, id, to, envelope)?).await
+}
+
+/// Stores a submission, and looks for the way first if the recipient lives elsewhere.
+async fn store(app: &App, mut submission: Submission) -> Result<(), ServiceError> {
+    let (sender, to) = (submission.sender, submission.to);
     let mut asked = false;
     loop {
         match app.store.write_decided(move |tx| submission.store(tx)).await? {
-            Stored::Here => break,
+            Stored::Here => return Ok(()),
             Stored::OnItsWay(neighbour) => {
                 app.links.wake(neighbour);
-                break;
+                return Ok(());
             }
             Stored::Elsewhere(_) if asked => return Err(ServiceError::UnknownParticipant),
             Stored::Elsewhere(unknown) => {
@@ -54,8 +75,6 @@ pub async fn submit(
             }
         }
     }
-    app.activity.count(app.clock.elapsed());
-    Ok(api::Receipt { id, status: api::ReceiptStatus::Accepted })
 }
 
 fn check_envelope(bytes: &[u8], id: MessageId, limit: usize) -> Result<Header, ServiceError> {
@@ -179,7 +198,7 @@ impl Submission {
         let mut stored = Stored::Here;
         if let Some(Way { home, via }) = decision.way {
             let key = OutgoingKey { sender, message_id: id, recipient: to };
-            tx.insert_outgoing(&key, home, via, &self.envelope.1)?;
+            tx.insert_outgoing(&key, home, via, &self.envelope.1, &self.blobs)?;
             stored = Stored::OnItsWay(via);
         } else {
             tx.append(to, &decision.takers, kept(self.envelope.1, decision.bundle_version))?;
@@ -230,10 +249,6 @@ impl Submission {
             }
             None => match tx.directory_entry(self.to)? {
                 None => {
-                    // A file stays where it was stored, and nobody elsewhere could fetch it.
-                    if !self.blobs.is_empty() {
-                        return Err(ServiceError::AttachmentsStayHere);
-                    }
                     let Some(way) = sending::decide(tx, sender, self.to, header, bytes.len())? else {
                         return Ok(None);
                     };

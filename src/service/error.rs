@@ -121,9 +121,12 @@ pub enum ServiceError {
     /// Two servers claim the recipient.
     #[error("two servers claim this participant")]
     DisputedParticipant,
-    /// Attachments do not travel to other servers yet.
-    #[error("attachments stay on this server")]
-    AttachmentsStayHere,
+    /// Another server that has to be asked cannot be reached now.
+    #[error("another server cannot be reached")]
+    HomeUnreachable,
+    /// The attachment is still being fetched from another server.
+    #[error("the file is on its way from another server")]
+    BlobOnItsWay,
     /// Too much waits for the recipient's server.
     #[error("neighbour full")]
     NeighbourFull,

@@ -2,16 +2,20 @@
 //! can put words into anybody's mouth. There is no key that opens what nobody disclosed.
 
 use momedo_protocol::api;
+use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
+use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::limits::MAX_REASON_CHARACTERS;
+use momedo_protocol::link::calls::{Request, Response};
 use momedo_protocol::message::Message;
 use momedo_protocol::time::UnixMillis;
 
 use super::audit::{self, Action};
 use super::error::compute;
 use super::key_server::{jws_text, stored_jws};
+use super::neighbours::calls;
 use super::permission::Staff;
 use super::{AdminError, ServiceError};
 use crate::sessions::Principal;
@@ -48,11 +52,13 @@ pub struct Report {
     pub closed: Option<(UnixMillis, String)>,
 }
 
-/// Takes a report; the same message again is the same report.
+/// Takes a report; the same message again is the same report. What somebody of another server wrote is reported to
+/// that server's moderators, too.
 ///
 /// # Errors
 /// [`ServiceError::ReportRefused`] when it was not sent to the reporter, or is not signed with a key its sender
-/// has or had; [`ServiceError::Malformed`] for a reason too long.
+/// has or had; [`ServiceError::Malformed`] for a reason too long; [`ServiceError::HomeUnreachable`] when the sender's
+/// server has to hear of it and cannot.
 pub async fn report(
     app: &App,
     principal: Principal,
@@ -60,24 +66,99 @@ pub async fn report(
 ) -> Result<api::Reported, ServiceError> {
     let reporter = principal.participant;
     app.rates.publication(reporter, app.clock.elapsed())?;
-    let reason = request.reason.trim().to_owned();
-    if reason.chars().count() > MAX_REASON_CHARACTERS {
-        let limit = format!("a reason has at most {MAX_REASON_CHARACTERS} characters");
-        return Err(ServiceError::Malformed(limit));
-    }
+    let reason = checked_reason(&request.reason)?;
     let text = jws_text(&request.message)?;
+    let claimed = Message::unverified(text.as_bytes()).map_err(|_| refused("it is not a signed message"))?;
+    let (sender, group) = (claimed.from, claimed.group.as_ref().map(|context| GroupId::of(&context.id)));
+    let (bundles, home) = app
+        .store
+        .read(move |tx| {
+            let is_of_elsewhere = match group {
+                Some(group) => tx.find_group(group)?.is_none() && tx.find_remote_group(group)?.is_some(),
+                None => false,
+            };
+            // Who belongs to a group of another server only that server knows.
+            if !is_of_elsewhere && !concerns(tx, &claimed, reporter)? {
+                return Err(refused("it was not sent to you"));
+            }
+            let remote = tx.find_remote(sender)?;
+            Ok((bundles_of(tx, sender)?, remote.map(|row| row.home)))
+        })
+        .await?;
+    let (text, message) = verified(text, bundles).await?;
+    if let Some(home) = home {
+        let request =
+            Request::Report { from: reporter, reason: reason.clone(), message: request.message.clone() };
+        match calls::ask_for_response(app, home, &request).await? {
+            Response::Done => {}
+            _ => return Err(calls::unexpected()),
+        }
+    }
+    let report = NewReport { reporter, sender, message_id: message.id, reason, message: text };
+    let id = keep(app, report).await?;
+    Ok(api::Reported { report: u64::try_from(id.0).unwrap_or(0) })
+}
+
+/// Takes a report about one of this server's participants from another home.
+///
+/// # Errors
+/// [`ServiceError::ReportRefused`] or [`ServiceError::Malformed`].
+pub async fn report_from(
+    app: &App,
+    home: Fingerprint,
+    reporter: ParticipantId,
+    reason: String,
+    message: Jws,
+) -> Result<(), ServiceError> {
+    app.rates.publication(reporter, app.clock.elapsed())?;
+    let reason = checked_reason(&reason)?;
+    let text = jws_text(&message)?;
     let claimed = Message::unverified(text.as_bytes()).map_err(|_| refused("it is not a signed message"))?;
     let sender = claimed.from;
     let bundles = app
         .store
         .read(move |tx| {
-            if !concerns(tx, &claimed, reporter)? {
-                return Err(refused("it was not sent to you"));
+            let lives_there = tx.find_remote(reporter)?.is_some_and(|row| row.home == home);
+            let concerned = match (claimed.to, &claimed.group) {
+                (Some(to), None) => to == reporter,
+                (None, Some(context)) => {
+                    let group = GroupId::of(&context.id);
+                    tx.find_group(group)?.is_none() || tx.was_ever_member(group, reporter)?
+                }
+                _ => false,
+            };
+            if !lives_there || !concerned || tx.find_participant(sender)?.is_none() {
+                return Err(refused("it is none of this server's business"));
             }
             Ok(tx.list_bundles(sender)?)
         })
         .await?;
-    let (text, message) = compute(move || {
+    let (text, message) = verified(text, bundles).await?;
+    keep(app, NewReport { reporter, sender, message_id: message.id, reason, message: text }).await.map(drop)
+}
+
+fn checked_reason(reason: &str) -> Result<String, ServiceError> {
+    let reason = reason.trim().to_owned();
+    if reason.chars().count() > MAX_REASON_CHARACTERS {
+        let limit = format!("a reason has at most {MAX_REASON_CHARACTERS} characters");
+        return Err(ServiceError::Malformed(limit));
+    }
+    Ok(reason)
+}
+
+/// Every bundle of a sender that is known here.
+fn bundles_of(tx: &ReadTx<'_>, sender: ParticipantId) -> Result<Vec<String>, ServiceError> {
+    let Some(keys) = tx.find_remote(sender)?.and_then(|row| row.keys) else {
+        return Ok(tx.list_bundles(sender)?);
+    };
+    let published: api::PublishedKeys = serde_json::from_str(&keys.published)
+        .map_err(|_| ServiceError::Internal("kept keys are damaged".into()))?;
+    std::iter::once(&published.bundle).chain(&published.changes).map(jws_text).collect()
+}
+
+/// Checks that the message is signed with a key its sender has or had.
+async fn verified(text: String, bundles: Vec<String>) -> Result<(String, Message), ServiceError> {
+    compute(move || {
         let mut tried: Vec<momedo_protocol::rsa_key::RsaPublicKey> = Vec::new();
         for bundle in bundles {
             let key = KeyBundle::verify(&stored_jws(&bundle)?)?.signature_key;
@@ -91,11 +172,12 @@ pub async fn report(
         }
         Err(refused("its signature fits none of the sender's keys"))
     })
-    .await?;
+    .await
+}
+
+async fn keep(app: &App, report: NewReport) -> Result<ReportId, ServiceError> {
     let now = app.clock.now();
-    let report = NewReport { reporter, sender, message_id: message.id, reason, message: text };
-    let id = app
-        .store
+    app.store
         .write(move |tx| {
             let (id, is_new) = tx.insert_report(&report, now)?;
             if is_new {
@@ -103,8 +185,7 @@ pub async fn report(
             }
             Ok::<_, ServiceError>(id)
         })
-        .await?;
-    Ok(api::Reported { report: u64::try_from(id.0).unwrap_or(0) })
+        .await
 }
 
 fn refused(why: &'static str) -> ServiceError {

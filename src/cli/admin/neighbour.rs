@@ -64,6 +64,25 @@ pub(in crate::cli) enum Neighbour {
         /// Which
         id: String,
     },
+    /// Take nothing from a participant of another server, and bring them nothing
+    BlockParticipant {
+        #[command(flatten)]
+        common: Common,
+        /// The participant's ID
+        participant: String,
+    },
+    /// Take mail from a participant of another server again
+    UnblockParticipant {
+        #[command(flatten)]
+        common: Common,
+        /// The participant's ID
+        participant: String,
+    },
+    /// List participants of other servers that are blocked
+    BlockedParticipants {
+        #[command(flatten)]
+        common: Common,
+    },
     /// Decide which of two servers is home to an ID that both claim; the overview names such IDs
     Settle {
         #[command(flatten)]
@@ -137,6 +156,13 @@ impl Neighbour {
             Self::Resume { common, id } => (common, R::Resume { id }, LISTED),
             Self::Block { common, id } => (common, R::Block { id }, LISTED),
             Self::Remove { common, id } => (common, R::Remove { id }, &[]),
+            Self::BlockParticipant { common, participant } => {
+                (common, R::BlockParticipant { participant, blocked: true }, &[])
+            }
+            Self::UnblockParticipant { common, participant } => {
+                (common, R::BlockParticipant { participant, blocked: false }, &[])
+            }
+            Self::BlockedParticipants { common } => (common, R::BlockedParticipants, &["id"]),
             Self::Settle { common, participant, home } => (common, R::Settle { participant, home }, &[]),
         };
         common.print(AdminRequest::Neighbour(request), fields)

@@ -20,7 +20,7 @@ pub use smoke::SmokeRequest;
 use super::audit::Action;
 use super::backup::{self, Backup, BackupRequest, BackupStatus};
 use super::certificates::Upload;
-use super::neighbours::{self, pairing};
+use super::neighbours::{self, blocking, pairing};
 use super::permission::Admin;
 use super::registration::code_hash;
 use super::{
@@ -364,6 +364,11 @@ async fn neighbour(
             let participant = participant.parse().map_err(|_| not_disputed())?;
             let home = home.parse().map_err(|_| not_disputed())?;
             return pairing::settle(app, admin, participant, home).await.map(|()| done());
+        }
+        R::BlockedParticipants => return lines(blocking::list(app, admin).await?),
+        R::BlockParticipant { participant, blocked } => {
+            let participant = participant.parse().map_err(|_| ServiceError::UnknownParticipant)?;
+            return blocking::set(app, admin, participant, blocked).await.map(|()| done());
         }
         R::Add { link } => pairing::add(app, admin, &link).await?,
         R::Confirm { id } => pairing::confirm(app, admin, neighbours::named(app, &id).await?).await?,

@@ -170,6 +170,8 @@ pub enum NeighbourRequest {
     Block { id: String },
     Remove { id: String },
     Settle { participant: String, home: String },
+    BlockParticipant { participant: String, blocked: bool },
+    BlockedParticipants,
 }
 
 /// About accounts of the admin pages.

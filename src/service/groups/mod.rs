@@ -10,13 +10,15 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::{Action, Encryption, GroupEntry, NewMember, Posting};
-use momedo_protocol::group::state::{GroupError, GroupState};
+use momedo_protocol::group::state::{GroupError, GroupState, Member};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::Jws;
 use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
 
 use super::error::compute;
+use super::neighbours::groups as elsewhere;
+use super::neighbours::{finding, sending};
 use super::permission::Admin;
 use super::{ServiceError, audit, key_server};
 use crate::domain::limits::{MAX_GROUPS_PER_PARTICIPANT, MAX_PAGE_BYTES};
@@ -36,6 +38,49 @@ impl From<GroupError> for ServiceError {
     }
 }
 
+/// Who reads, changes or posts to a group that is kept here.
+#[derive(Debug, Clone, Copy)]
+pub enum Actor {
+    /// A device of this server's participant.
+    Here(Principal),
+    /// A participant of another home, which signed for asking.
+    There {
+        /// Who.
+        participant: ParticipantId,
+        /// Their home.
+        home: Fingerprint,
+    },
+}
+
+impl Actor {
+    /// Who it is.
+    pub fn participant(self) -> ParticipantId {
+        match self {
+            Self::Here(principal) => principal.participant,
+            Self::There { participant, .. } => participant,
+        }
+    }
+
+    /// Their home, if it is not this server.
+    fn elsewhere(self) -> Option<Fingerprint> {
+        match self {
+            Self::Here(_) => None,
+            Self::There { home, .. } => Some(home),
+        }
+    }
+
+    /// What the chain says of them as a member; nobody of another home is taken for a namesake here.
+    fn member(self, tx: &ReadTx<'_>, id: GroupId) -> Result<Option<Member>, ServiceError> {
+        let member = tx.find_group_member(id, self.participant())?;
+        Ok(member.filter(|member| self.elsewhere().is_none_or(|home| member.home == home)))
+    }
+}
+
+/// Whether the group is kept by this server.
+async fn is_here(app: &App, id: GroupId) -> Result<bool, ServiceError> {
+    app.store.read(move |tx| Ok(tx.find_group(id)?.is_some())).await
+}
+
 async fn read_entry(jws: &Jws) -> Result<GroupEntry, ServiceError> {
     let jws = jws.clone();
     compute(move || GroupEntry::read(&jws).map_err(|error| ServiceError::GroupRefused(error.to_string())))
@@ -47,19 +92,30 @@ fn as_text(entry: &Jws) -> Result<String, ServiceError> {
 }
 
 /// Checks that an entry is by whoever sends it, with the key they have published.
-fn check_author(tx: &ReadTx<'_>, author: ParticipantId, entry: &GroupEntry) -> Result<u32, ServiceError> {
-    if entry.payload.author != author {
+fn check_author(tx: &ReadTx<'_>, author: Actor, entry: &GroupEntry) -> Result<u32, ServiceError> {
+    if entry.payload.author != author.participant() {
         return Err(ServiceError::NotYours);
     }
-    let (fingerprint, version) = published(tx, author)?.ok_or(ServiceError::NotLoggedIn)?;
+    let known = published(tx, author.participant(), author.elsewhere())?;
+    let (fingerprint, version) = known.ok_or(match author {
+        Actor::Here(_) => ServiceError::NotLoggedIn,
+        Actor::There { .. } => ServiceError::UnknownParticipant,
+    })?;
     if entry.key.fingerprint() != fingerprint {
         return Err(ServiceError::GroupRefused("the entry is not signed with the published key".into()));
     }
     Ok(version)
 }
 
-/// Fingerprint and version of the keys somebody active has published here.
-fn published(tx: &ReadTx<'_>, id: ParticipantId) -> Result<Option<(Fingerprint, u32)>, ServiceError> {
+/// Fingerprint and version of the keys somebody active has published here, or at another home.
+fn published(
+    tx: &ReadTx<'_>,
+    id: ParticipantId,
+    elsewhere: Option<Fingerprint>,
+) -> Result<Option<(Fingerprint, u32)>, ServiceError> {
+    if let Some(home) = elsewhere {
+        return finding::published_at(tx, id, home);
+    }
     if tx.find_participant(id)?.is_none_or(|row| row.state != ParticipantState::Active) {
         return Ok(None);
     }
@@ -87,7 +143,7 @@ pub async fn create(
     let now = app.clock.now();
     app.store
         .write(move |tx| {
-            let version = check_author(tx, author.participant, &entry)?;
+            let version = check_author(tx, Actor::Here(author), &entry)?;
             if state.members[&author.participant].version != version {
                 return Err(ServiceError::GroupRefused("the version of the key bundle differs".into()));
             }
@@ -119,28 +175,51 @@ pub async fn append(
     id: GroupId,
     request: api::GroupEntryRequest,
 ) -> Result<api::GroupEntryTaken, ServiceError> {
-    app.rates.message(author.participant, app.clock.elapsed())?;
-    let text = as_text(&request.entry)?;
-    let entry = read_entry(&request.entry).await?;
+    if !is_here(app, id).await? {
+        app.rates.message(author.participant, app.clock.elapsed())?;
+        return elsewhere::append(app, author, id, request.entry).await;
+    }
+    append_here(app, Actor::Here(author), id, request.entry).await
+}
+
+/// Takes the next entry of the chain of a group kept here.
+///
+/// # Errors
+/// As [`append`].
+pub async fn append_here(
+    app: &App,
+    author: Actor,
+    id: GroupId,
+    jws: Jws,
+) -> Result<api::GroupEntryTaken, ServiceError> {
+    app.rates.message(author.participant(), app.clock.elapsed())?;
+    let text = as_text(&jws)?;
+    let entry = read_entry(&jws).await?;
     if let Action::Add { members } = &entry.payload.action {
         let (members, home) = (members.clone(), app.fingerprint);
-        app.store.read(move |tx| check_new_members(tx, &members, home)).await?;
+        app.store.read(move |tx| check_new_members(tx, author, &members, home)).await?;
     }
     let joins = matches!(entry.payload.action, Action::Join { .. });
     app.store
         .write(move |tx| {
             let before = tx.find_whole_group(id)?.ok_or(ServiceError::UnknownGroup)?;
-            if !before.members.contains_key(&author.participant) && !joins && !left_with(&before, &entry) {
+            let belongs = author.member(tx, id)?.is_some();
+            if !belongs && !joins && !left_with(&before, &entry) {
                 return Err(ServiceError::UnknownGroup);
             }
             let number = entry.payload.number;
             if number <= before.number && is_known(tx, id, number, &text)? {
                 return Ok(api::GroupEntryTaken { id, number });
             }
-            check_author(tx, author.participant, &entry)?;
+            check_author(tx, author, &entry)?;
+            if let Action::Join { home, .. } = &entry.payload.action
+                && *home != author.elsewhere()
+            {
+                return Err(ServiceError::GroupRefused("whoever joins names their own home".into()));
+            }
             let mut after = before.clone();
             after.apply(&entry)?;
-            if joins && tx.count_groups_of(author.participant)? >= MAX_GROUPS_PER_PARTICIPANT {
+            if joins && tx.count_groups_of(author.participant())? >= MAX_GROUPS_PER_PARTICIPANT {
                 return Err(ServiceError::TooManyGroups);
             }
             tx.save_group(&before.members, &after, &text)?;
@@ -159,13 +238,19 @@ fn is_known(tx: &ReadTx<'_>, id: GroupId, number: u32, text: &str) -> Result<boo
     Ok(stored.first().is_some_and(|stored| stored == text))
 }
 
-/// Newcomers must exist here, with the keys they are pinned to.
-fn check_new_members(tx: &ReadTx<'_>, members: &[NewMember], home: Fingerprint) -> Result<(), ServiceError> {
+/// Newcomers must exist, here or where they are said to live, with the keys they are pinned to.
+fn check_new_members(
+    tx: &ReadTx<'_>,
+    author: Actor,
+    members: &[NewMember],
+    own: Fingerprint,
+) -> Result<(), ServiceError> {
     for new in members {
-        if new.home.is_some_and(|other| other != home) {
-            return Err(ServiceError::UnknownParticipant);
+        let elsewhere = new.home.filter(|home| *home != own);
+        if let Some(home) = elsewhere {
+            may_be_added(tx, author, new.id, home)?;
         }
-        let known = published(tx, new.id)?.ok_or(ServiceError::UnknownParticipant)?;
+        let known = published(tx, new.id, elsewhere)?.ok_or(ServiceError::UnknownParticipant)?;
         if known != (new.fingerprint, new.version) {
             return Err(ServiceError::StaleBundle);
         }
@@ -174,6 +259,22 @@ fn check_new_members(tx: &ReadTx<'_>, members: &[NewMember], home: Fingerprint) 
         }
     }
     Ok(())
+}
+
+/// Whether the contract with the neighbour on the way allows somebody of another server in.
+fn may_be_added(
+    tx: &ReadTx<'_>,
+    author: Actor,
+    member: ParticipantId,
+    home: Fingerprint,
+) -> Result<(), ServiceError> {
+    let way = sending::way_to_member(tx, member, home)?.ok_or(ServiceError::UnknownParticipant)?;
+    let Some(neighbour) = tx.find_neighbour(way.via)? else { return Err(ServiceError::UnknownParticipant) };
+    let allowed = match author {
+        Actor::Here(principal) => neighbour.contract.admits(&tx.belonging(principal.participant)?),
+        Actor::There { .. } => neighbour.contract.hop_through || neighbour.id == home,
+    };
+    if allowed { Ok(()) } else { Err(ServiceError::NotAllowedAcross) }
 }
 
 /// A part of a chain, for members, for anyone if the group is open, and for whoever has its link; whoever left
@@ -188,15 +289,41 @@ pub async fn entries(
     after: u32,
     link: Option<Base64Bytes>,
 ) -> Result<api::GroupEntries, ServiceError> {
+    if !is_here(app, id).await? {
+        return elsewhere::entries(app, reader, id, after, link).await;
+    }
+    entries_here(app, Actor::Here(reader), id, after, link).await
+}
+
+/// A part of the chain of a group kept here.
+///
+/// # Errors
+/// As [`entries`].
+pub async fn entries_here(
+    app: &App,
+    reader: Actor,
+    id: GroupId,
+    after: u32,
+    link: Option<Base64Bytes>,
+) -> Result<api::GroupEntries, ServiceError> {
     use momedo_protocol::group::entry::Access;
     app.store
         .read(move |tx| {
             let state = tx.find_group(id)?.ok_or(ServiceError::UnknownGroup)?;
-            let may_read = state.settings.access == Access::Open
+            let is_open = state.settings.access == Access::Open && reader.elsewhere().is_none();
+            let may_read = is_open
                 || state.link.as_ref().is_some_and(|open| link.as_ref() == Some(&open.key))
-                || tx.find_group_member(id, reader.participant)?.is_some();
+                || reader.member(tx, id)?.is_some();
             // Whoever left reads as far as that.
-            let left_at = if may_read { None } else { tx.left_group_at(id, reader.participant)? };
+            let left_at = match reader {
+                _ if may_read => None,
+                Actor::There { participant, home }
+                    if tx.find_remote(participant)?.is_none_or(|row| row.home != home) =>
+                {
+                    None
+                }
+                reader => tx.left_group_at(id, reader.participant())?,
+            };
             let until = match left_at {
                 _ if may_read => state.number,
                 Some(until) => until,

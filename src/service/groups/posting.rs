@@ -1,25 +1,32 @@
 //! Passing on what is posted to a group: kept once, delivered to every member's devices.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use momedo_protocol::api::ReceiptStatus;
 use momedo_protocol::api::groups as api;
 use momedo_protocol::api::groups::MAX_GROUP_KEYS_AT_ONCE;
 use momedo_protocol::blob::BlobId;
+use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::{Encryption, GroupRole, Posting};
 use momedo_protocol::group::envelope::{self, GroupSuite, MAX_SLOT_BYTES};
 use momedo_protocol::group::state::{GroupState, MAX_GROUP_MEMBERS};
 use momedo_protocol::id::ParticipantId;
+use momedo_protocol::link::documents::{BatchBlob, Outcome};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::time::UnixMillis;
 
-use crate::domain::ozone::Quota;
+use super::Actor;
+use crate::config::Config;
+use crate::service::neighbours::{attachments, groups as elsewhere, sending};
 use crate::service::{ServiceError, blobs, delivery};
 use crate::sessions::Principal;
 use crate::state::App;
-use crate::store::{Conversation, Known, NewEnvelope, ParticipantState, Recipient, StoreError, WriteTx};
+use crate::store::{
+    Conversation, Known, NewEnvelope, OutgoingPosting, ParticipantState, Recipient, RemoteRecipient,
+    StoreError, WriteTx,
+};
 
 /// Members that a posting to a group may have for each submission it counts as.
 const MEMBERS_PER_SUBMISSION: usize = 50;
@@ -40,7 +47,26 @@ pub async fn post(
     id: GroupId,
     request: api::GroupMessageRequest,
 ) -> Result<api::GroupReceipt, ServiceError> {
-    app.rates.message(sender.participant, app.clock.elapsed())?;
+    if !super::is_here(app, id).await? {
+        app.rates.message(sender.participant, app.clock.elapsed())?;
+        return elsewhere::post(app, sender, id, request).await;
+    }
+    post_here(app, Actor::Here(sender), id, request, Vec::new()).await
+}
+
+/// Accepts a message to a group that is kept here; `coming` are attachments that have to be fetched from the sender's
+/// home.
+///
+/// # Errors
+/// As [`post`].
+pub async fn post_here(
+    app: &App,
+    sender: Actor,
+    id: GroupId,
+    request: api::GroupMessageRequest,
+    coming: Vec<BatchBlob>,
+) -> Result<api::GroupReceipt, ServiceError> {
+    app.rates.message(sender.participant(), app.clock.elapsed())?;
     blobs::check_count(&request.blobs)?;
     let limit = app.config().mail.max_envelope_bytes;
     if request.envelope.0.len() > limit {
@@ -62,6 +88,7 @@ pub async fn post(
             return Err(ServiceError::Malformed("a member has two slots".into()));
         }
     }
+    let brings_blobs = !coming.is_empty();
     let posted = Posted {
         id: request.id,
         group: id,
@@ -71,17 +98,37 @@ pub async fn post(
         envelope: request.envelope.0,
         slots,
         blobs: request.blobs,
+        coming: Coming { room: if brings_blobs { blobs::available(app).await? } else { 0 }, blobs: coming },
         digest,
         accepted_at: app.clock.now(),
-        quota: app.config().mail.quota(),
+        config: app.config(),
     };
-    let members = app.store.write_decided(move |tx| posted.store(tx)).await?;
+    let stored = app.store.write_decided(move |tx| posted.store(tx)).await?;
+    stored.wake.into_iter().for_each(|neighbour| app.links.wake(neighbour));
+    if brings_blobs {
+        app.links.fetching.notify_one();
+    }
     // What it costs is known only now; whoever posts to thousands waits longer before the next time.
-    for _ in 0..members / MEMBERS_PER_SUBMISSION {
-        let _: Result<_, _> = app.rates.message(sender.participant, app.clock.elapsed());
+    for _ in 0..stored.members / MEMBERS_PER_SUBMISSION {
+        let _: Result<_, _> = app.rates.message(sender.participant(), app.clock.elapsed());
     }
     app.activity.count(app.clock.elapsed());
-    Ok(api::GroupReceipt { id: request.id, status: ReceiptStatus::Accepted, members: members as u64 })
+    Ok(api::GroupReceipt { id: request.id, status: ReceiptStatus::Accepted, members: stored.members as u64 })
+}
+
+/// Attachments that the sender's home still has to hand over.
+struct Coming {
+    blobs: Vec<BatchBlob>,
+    /// Free bytes on the disk.
+    room: u64,
+}
+
+/// What became of a message to a group.
+#[derive(Default)]
+struct Stored {
+    members: usize,
+    /// Neighbours for whom something waits now.
+    wake: HashSet<Fingerprint>,
 }
 
 struct Slot {
@@ -95,32 +142,43 @@ struct Posted {
     group: GroupId,
     header: envelope::GroupHeader,
     number: u32,
-    sender: Principal,
+    sender: Actor,
     envelope: Vec<u8>,
     slots: HashMap<ParticipantId, Slot>,
     blobs: Vec<BlobId>,
+    coming: Coming,
     digest: [u8; 16],
     accepted_at: UnixMillis,
-    quota: Quota,
+    config: Arc<Config>,
+}
+
+/// Who gets a message.
+#[derive(Default)]
+struct Recipients {
+    here: Vec<Recipient>,
+    elsewhere: Vec<RemoteRecipient>,
 }
 
 impl Posted {
     /// Decides everything before it writes anything; answers how many members it goes to.
-    fn store(mut self, tx: &mut WriteTx<'_>) -> Result<usize, ServiceError> {
-        let sender = self.sender.participant;
+    fn store(mut self, tx: &mut WriteTx<'_>) -> Result<Stored, ServiceError> {
+        let sender = self.sender.participant();
         let conversation = Conversation::Group(self.group);
-        delivery::active_sender(tx, self.sender)?;
+        if let Actor::Here(principal) = self.sender {
+            delivery::active_sender(tx, principal)?;
+        }
         let audience = tx.group_audience(self.group)?;
+        let members = audience.members.len();
         if let Err(refusal) = self.check(tx, &audience.reset) {
             return match tx.known_message(self.id, sender, conversation, &self.digest)? {
                 Known::New => Err(refusal),
-                Known::Same => Ok(audience.members.len()),
+                Known::Same => Ok(Stored { members, ..Stored::default() }),
                 Known::Different => Err(ServiceError::MessageConflict),
             };
         }
         let recipients = self.recipients(tx, &audience.members)?;
         match tx.remember_message(self.id, sender, conversation, &self.digest)? {
-            Known::Same => return Ok(audience.members.len()),
+            Known::Same => return Ok(Stored { members, ..Stored::default() }),
             Known::Different => return Err(ServiceError::MessageConflict),
             Known::New => {}
         }
@@ -131,16 +189,27 @@ impl Posted {
             bundle_version: 0,
             bytes: self.envelope,
         };
-        tx.append_to_group(self.group, &recipients, envelope)?;
-        let devices = recipients.iter().flat_map(|recipient| recipient.takers.taking.iter().copied());
+        if let Actor::There { home, .. } = self.sender {
+            attachments::keep(tx, sender, &self.coming.blobs, home, &[])?;
+        }
+        let posting = OutgoingPosting {
+            group: self.group,
+            sender,
+            message_id: self.id,
+            envelope: &envelope.bytes,
+            blobs: &self.blobs,
+        };
+        tx.insert_outgoing_posting(posting, &recipients.elsewhere)?;
+        tx.append_to_group(self.group, &recipients.here, envelope)?;
+        let devices = recipients.here.iter().flat_map(|recipient| recipient.takers.taking.iter().copied());
         blobs::hold(tx, &self.blobs, devices)?;
-        Ok(audience.members.len())
+        Ok(Stored { members, wake: recipients.elsewhere.iter().map(|recipient| recipient.via).collect() })
     }
 
     /// Whether the sender may post this now.
     fn check(&self, tx: &WriteTx<'_>, reset: &[ParticipantId]) -> Result<(), ServiceError> {
         let state = tx.find_group(self.group)?.ok_or(ServiceError::UnknownGroup)?;
-        let member = tx.find_group_member(self.group, self.sender.participant)?;
+        let member = self.sender.member(tx, self.group)?;
         let member = member.filter(|member| !member.suspended).ok_or(ServiceError::UnknownGroup)?;
         let refused = |reason: &str| Err(ServiceError::GroupRefused(reason.into()));
         if state.archived {
@@ -157,7 +226,19 @@ impl Posted {
             return Err(ServiceError::MemberReset);
         }
         self.check_sealing(&state)?;
-        blobs::check_references(tx, self.sender, &self.blobs)
+        let Actor::Here(principal) = self.sender else { return self.check_coming(tx) };
+        blobs::check_references(tx, principal, &self.blobs)
+    }
+
+    /// Whether the attachments that another home hands over fit.
+    fn check_coming(&self, tx: &WriteTx<'_>) -> Result<(), ServiceError> {
+        let Coming { blobs, room } = &self.coming;
+        match attachments::check(&self.config, tx, self.sender.participant(), blobs, *room)? {
+            None => Ok(()),
+            Some(Outcome::Later) => Err(ServiceError::StorageFull),
+            Some(Outcome::Conflict) => Err(ServiceError::BlobConflict),
+            Some(_) => Err(ServiceError::BlobTooLarge { limit: self.config.blobs.max_blob_bytes }),
+        }
     }
 
     fn check_sealing(&self, state: &GroupState) -> Result<(), ServiceError> {
@@ -180,36 +261,74 @@ impl Posted {
         }
     }
 
-    /// Which devices take it. Writes nothing.
+    /// Which devices and homes take it. Writes nothing.
     fn recipients(
         &mut self,
         tx: &mut WriteTx<'_>,
         members: &[ParticipantId],
-    ) -> Result<Vec<Recipient>, StoreError> {
+    ) -> Result<Recipients, ServiceError> {
         let sealed_apart = self.header.suite == GroupSuite::ContentKey;
-        let mut recipients = Vec::with_capacity(members.len());
+        let quota = self.config.mail.quota();
+        let sender = self.sender.participant();
+        let own_device = match self.sender {
+            Actor::Here(principal) => Some(principal.device),
+            Actor::There { .. } => None,
+        };
+        let mut recipients = Recipients::default();
+        let mut ways: HashMap<Fingerprint, Option<Fingerprint>> = HashMap::new();
         for member in members {
-            let Some(entry) = tx.directory_entry(*member)? else { continue };
+            let slot = self.slots.remove(member);
+            let Some(entry) = tx.directory_entry(*member)? else {
+                let remote = self.remote(tx, *member, slot, &mut ways)?;
+                recipients.elsewhere.extend(remote);
+                continue;
+            };
             if entry.state != ParticipantState::Active {
                 continue;
             }
-            let slot = self.slots.remove(member);
-            let devices = || entry.receiving.iter().copied().filter(|device| *device != self.sender.device);
-            let sender = self.sender.participant;
+            let devices = || entry.receiving.iter().copied().filter(|device| Some(*device) != own_device);
             let mut takers = if sealed_apart && slot.is_none() {
                 // Nobody could seal to this member; the devices hear that they missed something.
                 crate::store::Takers { full: devices().collect(), ..Default::default() }
             } else {
                 let size = self.envelope.len() + slot.as_ref().map_or(0, |slot| slot.bytes.len());
-                tx.takers(devices(), &self.quota, sender, size)?
+                tx.takers(devices(), &quota, sender, size)?
             };
             // Parked devices hear later that they missed something.
             takers.full.extend(entry.parked.iter().copied());
             let bundle_version = slot.as_ref().map_or(0, |slot| slot.version);
             let slot = slot.map(|slot| slot.bytes);
-            recipients.push(Recipient { participant: *member, takers, slot, bundle_version });
+            recipients.here.push(Recipient { participant: *member, takers, slot, bundle_version });
         }
         Ok(recipients)
+    }
+
+    /// A member who lives elsewhere, if there is a way; the sender's own devices are the sender's home's matter.
+    fn remote(
+        &self,
+        tx: &WriteTx<'_>,
+        participant: ParticipantId,
+        slot: Option<Slot>,
+        ways: &mut HashMap<Fingerprint, Option<Fingerprint>>,
+    ) -> Result<Option<RemoteRecipient>, ServiceError> {
+        let sealed_apart = self.header.suite == GroupSuite::ContentKey;
+        if participant == self.sender.participant() || (sealed_apart && slot.is_none()) {
+            return Ok(None);
+        }
+        let Some(member) = tx.find_group_member(self.group, participant)? else { return Ok(None) };
+        if tx.is_blocked_remote(participant)? {
+            return Ok(None);
+        }
+        let via = match ways.get(&member.home) {
+            Some(via) => *via,
+            None => {
+                let via = sending::way_to_member(tx, participant, member.home)?.map(|way| way.via);
+                ways.insert(member.home, via);
+                via
+            }
+        };
+        let slot = slot.map(|slot| slot.bytes);
+        Ok(via.map(|via| RemoteRecipient { participant, home: member.home, via, slot }))
     }
 }
 
@@ -224,9 +343,13 @@ pub async fn hand_out_keys(
     id: GroupId,
     request: api::GroupKeysRequest,
 ) -> Result<Vec<(ParticipantId, ServiceError)>, ServiceError> {
+    let is_here = super::is_here(app, id).await?;
     app.rates.message(sender.participant, app.clock.elapsed())?;
     if request.messages.is_empty() || request.messages.len() > MAX_GROUP_KEYS_AT_ONCE {
         return Err(ServiceError::Malformed(format!("1 to {MAX_GROUP_KEYS_AT_ONCE} envelopes at once")));
+    }
+    if !is_here {
+        return elsewhere::hand_out_keys(app, sender, request).await;
     }
     let mut refused = Vec::new();
     let mut submissions = Vec::with_capacity(request.messages.len());
@@ -238,16 +361,21 @@ pub async fn hand_out_keys(
         }
     }
     let stored = app.store.write(move |tx| hand_out(tx, sender.participant, id, submissions)).await?;
-    refused.extend(stored);
+    let (more, wake) = stored;
+    wake.into_iter().for_each(|neighbour| app.links.wake(neighbour));
+    refused.extend(more);
     Ok(refused)
 }
+
+/// Members whose envelopes were not taken, and why.
+type NotHandedOut = Vec<(ParticipantId, ServiceError)>;
 
 fn hand_out(
     tx: &mut WriteTx<'_>,
     sender: ParticipantId,
     id: GroupId,
     submissions: Vec<(ParticipantId, delivery::Submission)>,
-) -> Result<Vec<(ParticipantId, ServiceError)>, ServiceError> {
+) -> Result<(NotHandedOut, HashSet<Fingerprint>), ServiceError> {
     let belongs = |tx: &WriteTx<'_>, who| {
         let member = tx.find_group_member(id, who)?;
         Ok::<_, StoreError>(member.is_some_and(|member| !member.suspended))
@@ -255,14 +383,15 @@ fn hand_out(
     if !belongs(tx, sender)? {
         return Err(ServiceError::UnknownGroup);
     }
-    let mut refused = Vec::new();
+    let (mut refused, mut wake) = (Vec::new(), HashSet::new());
     for (to, submission) in submissions {
         if !belongs(tx, to)? {
             refused.push((to, ServiceError::UnknownGroup));
             continue;
         }
         match submission.store(tx) {
-            Ok(delivery::Stored::Here | delivery::Stored::OnItsWay(_)) => {}
+            Ok(delivery::Stored::Here) => {}
+            Ok(delivery::Stored::OnItsWay(neighbour)) => drop(wake.insert(neighbour)),
             Ok(delivery::Stored::Elsewhere(_)) => refused.push((to, ServiceError::UnknownParticipant)),
             // What is nobody's fault fails all of them.
             Err(error @ (ServiceError::Internal(_) | ServiceError::StorageFull | ServiceError::Busy)) => {
@@ -271,5 +400,5 @@ fn hand_out(
             Err(error) => refused.push((to, error)),
         }
     }
-    Ok(refused)
+    Ok((refused, wake))
 }

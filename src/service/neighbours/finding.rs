@@ -8,9 +8,13 @@ use momedo_protocol::api::PublishedKeys;
 use momedo_protocol::countersignature::Countersignature;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::group::GroupId;
+use momedo_protocol::group::entry::GroupEntry;
+use momedo_protocol::group::state::GroupState;
 use momedo_protocol::id::ParticipantId;
+use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
-use momedo_protocol::link::{FetchKey, Find, Found, Frame, KeyPart, MAX_HOPS};
+use momedo_protocol::link::{FetchKey, Find, FindGroup, Found, FoundGroup, Frame, KeyPart, MAX_HOPS};
 use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::rsa_key::RsaPublicKey;
 use momedo_protocol::time::UnixMillis;
@@ -20,7 +24,7 @@ use crate::links::{Answer, Counted};
 use crate::service::error::compute;
 use crate::service::{ServiceError, key_server};
 use crate::state::App;
-use crate::store::{NeighbourRow, ParticipantState, RemoteKeys, RemoteRow, Tick, WriteTx};
+use crate::store::{NeighbourRow, ParticipantState, ReadTx, RemoteKeys, RemoteRow, Tick, WriteTx};
 
 /// How long kept keys are served without asking again, in milliseconds: ten minutes.
 const FRESH: u64 = 600_000;
@@ -47,6 +51,8 @@ pub enum Asker {
     Participant(ParticipantId),
     /// A neighbour, whose question may pass so many servers more.
     Neighbour(Fingerprint, u8),
+    /// This server, to check what another home says.
+    Server,
 }
 
 /// Keys that a neighbour told, verified.
@@ -150,6 +156,10 @@ fn keep(tx: &WriteTx<'_>, told: &Told) -> Result<Option<RemoteRow>, ServiceError
         let row = if is_older {
             RemoteRow { via: told.via, ..kept }
         } else {
+            if !follows(&known, told) {
+                // Their keys were reset: groups kept here exclude them until somebody adds them again.
+                tx.note_reset_in_groups(id)?;
+            }
             RemoteRow { disputed_by: kept.disputed_by, settled: kept.settled, ..new }
         };
         tx.save_remote(&row)?;
@@ -198,7 +208,7 @@ async fn ask(
         return Ok(None);
     }
     let hops = match asker {
-        Asker::Participant(_) => MAX_HOPS,
+        Asker::Participant(_) | Asker::Server => MAX_HOPS,
         Asker::Neighbour(_, hops) => hops,
     };
     let mut question = app.links.ask(&neighbours, query, &Frame::Find(Find { query, id, hops }));
@@ -245,6 +255,91 @@ async fn ask(
     Ok(row)
 }
 
+/// The home of a group of another server: as known, or as the neighbours tell with the group's first entry.
+///
+/// # Errors
+/// [`ServiceError::UnknownGroup`].
+pub async fn group_home(app: &App, asker: ParticipantId, id: GroupId) -> Result<Fingerprint, ServiceError> {
+    let known = app.store.read(move |tx| tx.find_remote_group(id)).await?;
+    if let Some((home, _)) = known {
+        return Ok(home);
+    }
+    app.rates.search(asker, app.clock.elapsed())?;
+    let found = ask_for_group(app, Asker::Participant(asker), id, app.links.new_query()).await?;
+    let (home, via, _) = found.ok_or(ServiceError::UnknownGroup)?;
+    app.store.write(move |tx| Ok::<_, ServiceError>(tx.save_remote_group(id, home, via)?)).await?;
+    Ok(home)
+}
+
+/// The home that a group's first entry names, and the neighbour that told.
+async fn ask_for_group(
+    app: &App,
+    asker: Asker,
+    group: GroupId,
+    query: u64,
+) -> Result<Option<(Fingerprint, Fingerprint, Jws)>, ServiceError> {
+    let neighbours = whom_to_ask(app, asker).await?;
+    let hops = match asker {
+        Asker::Participant(_) | Asker::Server => MAX_HOPS,
+        Asker::Neighbour(_, hops) => hops,
+    };
+    let frame = Frame::FindGroup(FindGroup { query, group, hops });
+    let mut question = app.links.ask(&neighbours, query, &frame);
+    let deadline = tokio::time::Instant::now() + PER_HOP * (u32::from(hops) + 1);
+    for _ in 0..neighbours.len() {
+        let Ok(Some((via, answer))) = tokio::time::timeout_at(deadline, question.next()).await else { break };
+        let Answer::FoundGroup(found) = answer else { continue };
+        let Some(jws) = found.entry else { continue };
+        let own = app.fingerprint;
+        let verified = compute(move || {
+            let state = GroupEntry::read(&jws).ok().and_then(|entry| GroupState::create(&entry).ok());
+            Ok(state.filter(|state| state.id() == group && state.home != own).map(|state| (state.home, jws)))
+        });
+        match verified.await? {
+            Some((home, jws)) => return Ok(Some((home, via, jws))),
+            None => tracing::warn!(%via, "a neighbour told of a group what its ID contradicts"),
+        }
+    }
+    Ok(None)
+}
+
+/// Answers a neighbour that looks for a group's home.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn answer_group(
+    app: &App,
+    neighbour: Fingerprint,
+    find: FindGroup,
+) -> Result<FoundGroup, ServiceError> {
+    let nothing = FoundGroup { query: find.query, entry: None, distance: 0 };
+    if app.links.count(neighbour, Counted::Questions, QUESTIONS, 1, app.clock.elapsed()).is_err()
+        || !app.links.is_new_question(find.query)
+    {
+        return Ok(nothing);
+    }
+    let (asking, first) = app
+        .store
+        .read(move |tx| {
+            let asking = tx.find_neighbour(neighbour)?.filter(NeighbourRow::is_paired);
+            Ok::<_, ServiceError>((asking, tx.group_entries(find.group, 0, 1, 0)?.pop()))
+        })
+        .await?;
+    let Some(asking) = asking.filter(|row| row.contract.allows_anything()) else { return Ok(nothing) };
+    if let Some(first) = first {
+        return Ok(FoundGroup { entry: Some(key_server::stored_jws(&first)?), ..nothing });
+    }
+    if !asking.contract.hop_through || find.hops == 0 {
+        return Ok(nothing);
+    }
+    let asker = Asker::Neighbour(neighbour, find.hops.min(MAX_HOPS) - 1);
+    let Some((home, via, entry)) = ask_for_group(app, asker, find.group, find.query).await? else {
+        return Ok(nothing);
+    };
+    app.store.write(move |tx| Ok::<_, ServiceError>(tx.save_remote_group(find.group, home, via)?)).await?;
+    Ok(FoundGroup { entry: Some(entry), distance: 1, ..nothing })
+}
+
 /// Connected neighbours whose contract lets the asker's question pass.
 async fn whom_to_ask(app: &App, asker: Asker) -> Result<Vec<Fingerprint>, ServiceError> {
     let connected = app.links.connected();
@@ -255,7 +350,7 @@ async fn whom_to_ask(app: &App, asker: Asker) -> Result<Vec<Fingerprint>, Servic
         .read(move |tx| {
             let person = match asker {
                 Asker::Participant(id) => Some(tx.belonging(id)?),
-                Asker::Neighbour(..) => None,
+                Asker::Neighbour(..) | Asker::Server => None,
             };
             let mut asked = Vec::new();
             for id in connected {
@@ -263,6 +358,7 @@ async fn whom_to_ask(app: &App, asker: Asker) -> Result<Vec<Fingerprint>, Servic
                 let may = match (&person, asker) {
                     (Some(person), _) => row.contract.admits(person),
                     (None, Asker::Neighbour(asking, _)) => asking != id && row.contract.hop_through,
+                    (None, Asker::Server) => row.contract.allows_anything(),
                     (None, Asker::Participant(_)) => false,
                 };
                 if may {
@@ -318,6 +414,23 @@ pub async fn keys_of(
     published(&row, known)
 }
 
+/// Fingerprint of the signature key, and version, of what a home published last of a participant.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub fn published_at(
+    tx: &ReadTx<'_>,
+    id: ParticipantId,
+    home: Fingerprint,
+) -> Result<Option<(Fingerprint, u32)>, ServiceError> {
+    let row = tx.find_remote(id)?.filter(|row| row.home == home && row.disputed_by.is_none());
+    let Some(keys) = row.and_then(|row| row.keys) else { return Ok(None) };
+    let published: PublishedKeys = serde_json::from_str(&keys.published)
+        .map_err(|_| ServiceError::Internal("kept keys are damaged".into()))?;
+    let fingerprint = KeyBundle::verify(&published.bundle)?.fingerprint();
+    Ok(Some((fingerprint, u32::try_from(keys.version).unwrap_or(u32::MAX))))
+}
+
 /// Whether one of this server's participants may talk over a neighbour.
 pub(super) fn may_talk(contract: &Contract, person: &Belonging) -> Result<(), ServiceError> {
     if contract.admits(person) { Ok(()) } else { Err(ServiceError::NotAllowedAcross) }
@@ -341,7 +454,7 @@ fn published(row: &RemoteRow, known: u64) -> Result<PublishedKeys, ServiceError>
 pub async fn answer(app: &App, neighbour: Fingerprint, find: Find) -> Result<Found, ServiceError> {
     let nothing = Found { query: find.query, keys: None, distance: 0 };
     if app.links.count(neighbour, Counted::Questions, QUESTIONS, 1, app.clock.elapsed()).is_err()
-        || !app.links.is_new_question(&find)
+        || !app.links.is_new_question(find.query)
     {
         return Ok(nothing);
     }
@@ -350,7 +463,7 @@ pub async fn answer(app: &App, neighbour: Fingerprint, find: Find) -> Result<Fou
         Theirs,
         Hidden,
         Visible,
-        Kept(RemoteRow),
+        Kept(Box<RemoteRow>),
     }
     let here = app
         .store
@@ -371,7 +484,7 @@ pub async fn answer(app: &App, neighbour: Fingerprint, find: Find) -> Result<Fou
             });
             let Some(kept) = kept else { return Ok(Here::Theirs) };
             let lets_through = tx.find_neighbour(kept.via)?.is_some_and(|via| via.contract.hop_through);
-            Ok(if lets_through { Here::Kept(kept) } else { Here::Hidden })
+            Ok(if lets_through { Here::Kept(Box::new(kept)) } else { Here::Hidden })
         })
         .await?;
     match here {

@@ -2,6 +2,10 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`attachments`] | attachments that are fetched from other homes |
+//! | [`blocking`] | participants of other servers from whom nothing is taken |
+//! | [`calls`] | what homes ask each other in the name of their participants |
+//! | [`groups`] | groups with members of several servers |
 //! | [`pairing`] | how two servers become neighbours and stop being it |
 //! | [`finding`] | who is home to an ID, and their keys, verified again here |
 //! | [`sending`] | what goes out: batches of this server's envelopes, and what passes through |
@@ -11,7 +15,11 @@
 //! What a neighbour says is believed as far as a signature or its own contract goes, and no further. Sockets are in
 //! [`crate::neighbours`].
 
+pub mod attachments;
+pub mod blocking;
+pub mod calls;
 pub mod finding;
+pub mod groups;
 pub mod pairing;
 pub mod receipts;
 pub mod receiving;

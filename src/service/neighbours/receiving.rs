@@ -2,24 +2,28 @@
 //!
 //! An answer is given after everything it says is on disk.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use momedo_protocol::api::SubmitRequest;
+use momedo_protocol::blob::MAX_MESSAGE_BLOBS;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::Base64Bytes;
-use momedo_protocol::envelope;
+use momedo_protocol::envelope::{self, Header};
+use momedo_protocol::group::{GroupId, envelope as group_envelope};
 use momedo_protocol::link::documents::{BatchHeader, BatchItem, ItemOutcome, Outcome, Receipt};
-use momedo_protocol::link::{Batch, BatchId, Frame, NoWay, SignedReceipt};
+use momedo_protocol::link::{Batch, BatchId, Frame, MAX_BATCH_ITEMS, NoWay, SignedReceipt};
 use momedo_protocol::rsa_key::RsaPublicKey;
 
+use super::attachments;
 use crate::domain::neighbour::{Contract, Decision};
-use crate::domain::ozone::Quota;
 use crate::links::Counted;
 use crate::service::error::compute;
-use crate::service::{ServiceError, delivery};
+use crate::service::{ServiceError, blobs, delivery};
 use crate::state::{App, AppState};
 use crate::store::{
-    Conversation, Known, NeighbourRow, NewEnvelope, ParticipantState, RemoteRow, StoreError, WriteTx,
+    Conversation, Known, NeighbourRow, NewEnvelope, ParticipantState, ReadTx, Recipient, RemoteRow,
+    StoreError, WriteTx,
 };
 
 /// When a neighbour tries again what could not be stored.
@@ -41,10 +45,17 @@ struct Checked {
 fn check(batch: Batch) -> Option<Checked> {
     let identity = RsaPublicKey::from_spki(&batch.identity_key).ok()?;
     let header = BatchHeader::verify(&batch.signed_header()?, &identity).ok()?;
-    let fits = header.items.len() == batch.envelopes.len()
-        && !header.items.is_empty()
-        && header.items.iter().zip(&batch.envelopes).all(|(item, e)| item.digest == Sha512Digest::of(e));
-    fits.then(|| Checked { id: batch.id(), header, batch })
+    if header.items.is_empty() || header.items.len() > MAX_BATCH_ITEMS {
+        return None;
+    }
+    let named = header.items.iter().flat_map(|item| std::iter::once(item.digest).chain(item.slot));
+    let mut seen = HashSet::new();
+    let expected: Vec<_> = named.filter(|digest| seen.insert(digest.0)).collect();
+    // Each part once, in the order in which it is first named; nothing else.
+    let fits = expected.len() == batch.parts.len()
+        && expected.iter().zip(&batch.parts).all(|(digest, part)| *digest == Sha512Digest::of(part));
+    let is_modest = header.items.iter().all(|item| item.blobs.len() <= MAX_MESSAGE_BLOBS);
+    (fits && is_modest).then(|| Checked { id: batch.id(), header, batch })
 }
 
 /// Takes a batch, and says what is to be answered.
@@ -68,7 +79,7 @@ async fn try_take(app: &AppState, neighbour: Fingerprint, batch: Batch) -> Resul
         return Ok(Frame::Busy { batch: id, retry_after: FULL_SECONDS });
     }
     let Some(row) = row.filter(NeighbourRow::is_paired) else { return undeliverable(NoWay::NotAllowed) };
-    let count = batch.envelopes.len();
+    let count = batch.parts.len();
     let counted =
         app.links.count(neighbour, Counted::Envelopes, row.contract.rate(), count, app.clock.elapsed());
     if let Err(wait) = counted {
@@ -92,24 +103,27 @@ async fn try_take(app: &AppState, neighbour: Fingerprint, batch: Batch) -> Resul
 
 /// Delivers a batch to this server's participants, and signs for it.
 async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> Result<Frame, ServiceError> {
+    let Checked { id, header, batch } = checked;
+    let origin = header.origin;
+    let brings_blobs = header.items.iter().any(|item| !item.blobs.is_empty());
     let incoming = Incoming {
         own: app.clone(),
-        origin: checked.header.origin,
+        origin,
         via: neighbour.id,
         contract: neighbour.contract,
-        quota: app.config().mail.quota(),
-        limit: app.config().mail.max_envelope_bytes,
+        room: if brings_blobs { blobs::available(app).await? } else { 0 },
+        parts: batch.parts.into_iter().map(|part| (Sha512Digest::of(&part).0, part.into())).collect(),
     };
-    let (header, envelopes, id) = (checked.header, checked.batch.envelopes, checked.id);
-    let origin = header.origin;
     let outcomes = app
         .store
         .write(move |tx| {
             let mut outcomes = Vec::with_capacity(header.items.len());
-            for (item, bytes) in header.items.into_iter().zip(envelopes) {
-                let outcome = incoming.deliver(tx, &item, bytes)?;
+            let mut posting = None;
+            for item in header.items {
+                let outcome = incoming.deliver(tx, &item, &mut posting)?;
                 outcomes.push(ItemOutcome { from: item.from, to: item.to, id: item.id, outcome });
             }
+            incoming.hand_out(tx, posting)?;
             Ok::<_, ServiceError>(outcomes)
         })
         .await?;
@@ -117,11 +131,14 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
     for _ in 0..delivered {
         app.activity.count(app.clock.elapsed());
     }
+    if brings_blobs {
+        app.links.fetching.notify_one();
+    }
     let signing = app.clone();
     let receipt = compute(move || {
         let receipt = Receipt { home: signing.fingerprint, origin, batch: id, outcomes };
         let identity_key = Base64Bytes(signing.identity.public().spki().to_vec());
-        Ok(SignedReceipt { batch: id, identity_key, receipt: receipt.sign(&signing.identity) })
+        Ok(SignedReceipt { batch: id, identity_key, receipt: receipt.sign(&*signing.identity) })
     })
     .await?;
     Ok(Frame::Receipt(Box::new(receipt)))
@@ -133,8 +150,23 @@ struct Incoming {
     origin: Fingerprint,
     via: Fingerprint,
     contract: Contract,
-    quota: Quota,
-    limit: usize,
+    /// Free bytes on the disk.
+    room: u64,
+    parts: HashMap<[u8; 64], Arc<[u8]>>,
+}
+
+/// A message to a group and those of its recipients in the batch that follow each other; it is stored once.
+struct Posting {
+    group: GroupId,
+    envelope: NewEnvelope,
+    recipients: Vec<Recipient>,
+}
+
+impl Posting {
+    fn is_of(&self, item: &BatchItem) -> bool {
+        Some(self.group) == item.group
+            && (self.envelope.message_id, self.envelope.sender) == (item.id, item.from)
+    }
 }
 
 impl Incoming {
@@ -143,28 +175,25 @@ impl Incoming {
         &self,
         tx: &mut WriteTx<'_>,
         item: &BatchItem,
-        bytes: Vec<u8>,
+        posting: &mut Option<Posting>,
     ) -> Result<Outcome, ServiceError> {
-        let sender = tx.find_remote(item.from)?;
-        // Nobody but this server speaks for its own participants, nor for those another home has signed for.
-        let is_own = tx.find_participant(item.from)?.is_some();
-        let lives_elsewhere = sender.as_ref().is_some_and(|known| known.home != self.origin);
-        if is_own || lives_elsewhere {
-            tracing::warn!(neighbour = %self.via, "a batch names a sender who lives elsewhere");
-            return Ok(Outcome::WrongHome);
+        if posting.as_ref().is_some_and(|posting| !posting.is_of(item)) {
+            self.hand_out(tx, posting.take())?;
         }
-        if bytes.len() > self.limit {
+        if let Some(outcome) = self.check_origin(tx, item)? {
+            return Ok(outcome);
+        }
+        let Some(bytes) = self.parts.get(&item.digest.0) else { return Ok(Outcome::Malformed) };
+        let config = self.own.config();
+        if bytes.len() > config.mail.max_envelope_bytes {
             return Ok(Outcome::TooLarge);
         }
-        let header = match envelope::decode(&bytes) {
-            Ok(envelope) if envelope.header.message_id == item.id => envelope.header,
-            _ => return Ok(Outcome::Malformed),
-        };
+        let Some(sealed) = self.read(item, bytes) else { return Ok(Outcome::Malformed) };
         let request = SubmitRequest {
             id: item.id,
             to: item.to,
             device: None,
-            envelope: Base64Bytes(bytes),
+            envelope: Base64Bytes(bytes.to_vec()),
             own_devices: None,
             blobs: Vec::new(),
         };
@@ -180,41 +209,115 @@ impl Incoming {
         let Some(recipient) = recipient.filter(|entry| entry.state == ParticipantState::Active) else {
             return Ok(Outcome::UnknownParticipant);
         };
-        if recipient.blocks(item.from) || !self.contract.admits(&tx.belonging(item.to)?) {
+        let is_blocked = item.group.is_none() && recipient.blocks(item.from);
+        if is_blocked || !self.contract.admits(&tx.belonging(item.to)?) {
             return Ok(Outcome::NotAllowed);
         }
-        match delivery::check_bundle(tx, item.to, &recipient, &header) {
-            Ok(()) => {}
-            Err(ServiceError::StaleBundle) => return Ok(Outcome::StaleBundle),
-            Err(error) => return Err(error),
+        if let Sealed::To(header) = &sealed {
+            match delivery::check_bundle(tx, item.to, &recipient, header) {
+                Ok(()) => {}
+                Err(ServiceError::StaleBundle) => return Ok(Outcome::StaleBundle),
+                Err(error) => return Err(error),
+            }
         }
         if recipient.receiving.is_empty() && recipient.parked.is_empty() {
             return Ok(Outcome::NoDevice);
         }
-        let size = request.envelope.0.len();
-        let takers = tx.takers(recipient.receiving.iter().copied(), &self.quota, item.from, size)?;
+        let slot = item.slot.and_then(|digest| self.parts.get(&digest.0)).cloned();
+        let size = bytes.len() + slot.as_ref().map_or(0, |slot| slot.len());
+        let mut takers =
+            tx.takers(recipient.receiving.iter().copied(), &config.mail.quota(), item.from, size)?;
         if takers.taking.is_empty() {
             return Ok(Outcome::Later);
         }
-        if sender.is_none() {
+        if let Some(outcome) = attachments::check(&config, tx, item.from, &item.blobs, self.room)? {
+            return Ok(outcome);
+        }
+        if item.group.is_none() && tx.find_remote(item.from)?.is_none() {
             if tx.count_remote()? >= MAX_REMOTE {
                 return Ok(Outcome::Later);
             }
             self.remember_sender(tx, item)?;
         }
         tx.remember_message(item.id, item.from, conversation, &digest)?;
-        let envelope = NewEnvelope {
+        attachments::keep(tx, item.from, &item.blobs, self.origin, &takers.taking)?;
+        let (bundle_version, group) = match &sealed {
+            Sealed::To(header) => (header.recipient_version, None),
+            Sealed::ForGroup(group, version) => (*version, Some(*group)),
+        };
+        let envelope = || NewEnvelope {
             sender: item.from,
             message_id: item.id,
             accepted_at: self.own.clock.now(),
-            bundle_version: header.recipient_version,
-            bytes: request.envelope.0,
+            bundle_version: 0,
+            bytes: bytes.to_vec(),
         };
-        tx.append(item.to, &takers, envelope)?;
-        for device in &recipient.parked {
-            tx.note_missed(*device, 1)?;
-        }
+        let Some(group) = group else {
+            tx.append(item.to, &takers, NewEnvelope { bundle_version, ..envelope() })?;
+            for device in &recipient.parked {
+                tx.note_missed(*device, 1)?;
+            }
+            return Ok(Outcome::Delivered);
+        };
+        // Parked devices hear later that they missed something.
+        takers.full.extend(recipient.parked.iter().copied());
+        posting
+            .get_or_insert_with(|| Posting { group, envelope: envelope(), recipients: Vec::new() })
+            .recipients
+            .push(Recipient { participant: item.to, takers, slot, bundle_version });
         Ok(Outcome::Delivered)
+    }
+
+    /// Whether the home that signed the batch may speak for this envelope.
+    fn check_origin(&self, tx: &ReadTx<'_>, item: &BatchItem) -> Result<Option<Outcome>, ServiceError> {
+        if tx.is_blocked_remote(item.from)? {
+            return Ok(Some(Outcome::NotAllowed));
+        }
+        let speaks = match item.group {
+            // A group's home passes on what anybody posted; who did, the clients check.
+            Some(group) => {
+                tx.find_group(group)?.is_none()
+                    && tx.find_remote_group(group)?.is_none_or(|(home, _)| home == self.origin)
+            }
+            // Nobody but this server speaks for its own participants, nor for those another home has signed for.
+            None => {
+                tx.find_participant(item.from)?.is_none()
+                    && tx.find_remote(item.from)?.is_none_or(|known| known.home == self.origin)
+            }
+        };
+        if !speaks {
+            tracing::warn!(neighbour = %self.via, "a batch brings what another home has to bring");
+        }
+        Ok((!speaks).then_some(Outcome::WrongHome))
+    }
+
+    /// What an envelope says outside; `None` when it contradicts its item.
+    fn read(&self, item: &BatchItem, bytes: &[u8]) -> Option<Sealed> {
+        let Some(group) = item.group else {
+            let header = envelope::decode(bytes).ok()?.header;
+            return (header.message_id == item.id && item.slot.is_none()).then_some(Sealed::To(header));
+        };
+        let header = group_envelope::decode(bytes).ok()?.header;
+        if header.message_id != item.id || GroupId::of(&header.group) != group {
+            return None;
+        }
+        let version = match item.slot {
+            None => 0,
+            Some(digest) => {
+                let slot = group_envelope::decode_slot(self.parts.get(&digest.0)?).ok()?.header;
+                if slot.message_id != item.id {
+                    return None;
+                }
+                slot.recipient_version
+            }
+        };
+        Some(Sealed::ForGroup(group, version))
+    }
+
+    /// Stores a message to a group for those recipients that were gathered.
+    fn hand_out(&self, tx: &mut WriteTx<'_>, posting: Option<Posting>) -> Result<(), ServiceError> {
+        let Some(Posting { group, envelope, recipients }) = posting else { return Ok(()) };
+        Ok(tx.append_to_group(group, &recipients, envelope)?)
     }
 
     /// Whoever wrote lives where the batch was signed, until a home's countersignature says otherwise.
@@ -229,6 +332,14 @@ impl Incoming {
             settled: false,
         })
     }
+}
+
+/// How an envelope is sealed, as it says outside.
+enum Sealed {
+    /// To one participant's keys.
+    To(Header),
+    /// For a group, with the version of the keys that its content key is sealed to; 0 under a group key.
+    ForGroup(GroupId, u32),
 }
 
 /// Keeps a batch for another home, to be passed on.

@@ -1,22 +1,22 @@
 //! What goes out to a neighbour: envelopes of this server's participants in signed batches, batches that pass
 //! through, and answers to those that came.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use momedo_protocol::blob::BlobId;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::envelope::Header;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::link::documents::{BatchHeader, BatchItem};
+use momedo_protocol::link::documents::{BatchBlob, BatchHeader, BatchItem};
 use momedo_protocol::link::{BATCH_BYTES, Batch, BatchId, Frame, MAX_BATCH_ITEMS, MAX_HOPS};
 
 use super::finding::may_talk;
-use crate::domain::neighbour::Decision;
 use crate::domain::ozone::{QueueFull, Quota};
 use crate::service::ServiceError;
 use crate::service::error::compute;
 use crate::state::{App, AppState};
-use crate::store::{OutgoingKey, OutgoingRow, ReadTx};
+use crate::store::{NeighbourRow, OutgoingKey, OutgoingRow, ReadTx};
 
 /// When something that was taken and not answered is sent again.
 pub const REPEAT: Duration = Duration::from_secs(600);
@@ -26,6 +26,13 @@ const PAGE: usize = 16;
 
 /// Answers looked at together; those that were sent wait for a word that they arrived.
 const ANSWERS: usize = 64;
+
+/// What an item takes of a batch's header at most, and each attachment it names; in bytes of JSON.
+const ITEM_BYTES: usize = 450;
+const BLOB_BYTES: usize = 80;
+
+/// What the items of a batch may take together: below the largest signed document.
+const HEADER_BYTES: usize = 48 * 1024;
 
 /// How much of what may wait for a neighbour one sender may fill.
 const SENDER_SHARE: u64 = 4;
@@ -51,13 +58,16 @@ pub fn decide(
     header: &Header,
     size: usize,
 ) -> Result<Option<Way>, ServiceError> {
+    if tx.is_blocked_remote(recipient)? {
+        return Err(ServiceError::NotAllowedAcross);
+    }
     let Some(row) = tx.find_remote(recipient)? else { return Ok(None) };
     if row.disputed_by.is_some() {
         return Err(ServiceError::DisputedParticipant);
     }
     let Some(keys) = &row.keys else { return Ok(None) };
     let neighbour = tx.find_neighbour(row.via)?;
-    let Some(neighbour) = neighbour.filter(|n| n.ours && n.theirs && n.decision != Decision::Blocked) else {
+    let Some(neighbour) = neighbour.filter(NeighbourRow::is_wanted) else {
         return Ok(None);
     };
     may_talk(&neighbour.contract, &tx.belonging(sender)?)?;
@@ -74,6 +84,32 @@ pub fn decide(
         Err(QueueFull::SenderShare) => Err(ServiceError::SenderShareFull),
         Err(_) => Err(ServiceError::NeighbourFull),
     }
+}
+
+/// The way to a member of a group who lives elsewhere; `None` when it is not known, or closed.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub fn way_to_member(
+    tx: &ReadTx<'_>,
+    member: ParticipantId,
+    home: Fingerprint,
+) -> Result<Option<Way>, ServiceError> {
+    if tx.is_blocked_remote(member)? {
+        return Ok(None);
+    }
+    let via = match tx.find_neighbour(home)?.filter(NeighbourRow::is_wanted) {
+        Some(direct) => Some(direct),
+        None => match tx.way_to_home(home)? {
+            Some(via) => tx.find_neighbour(via)?.filter(NeighbourRow::is_wanted),
+            None => None,
+        },
+    };
+    let Some(via) = via.filter(|via| via.contract.allows_anything()) else { return Ok(None) };
+    if tx.queued_for(via.id)?.bytes > via.contract.queue_bytes {
+        return Ok(None);
+    }
+    Ok(Some(Way { home, via: via.id }))
 }
 
 /// A frame on its way, and what is in it.
@@ -126,14 +162,12 @@ pub async fn next(
                 parcels.push(Parcel { batch: row.batch, frame: row.frame, is_answer: row.answered });
             }
         }
-        let mut by_home: HashMap<Fingerprint, Vec<OutgoingRow>> = HashMap::new();
-        for row in outgoing.into_iter().filter(|row| app.links.is_due(&row.key, now)) {
-            by_home.entry(row.home).or_default().push(row);
-        }
-        for (home, rows) in by_home {
+        for rows in shares(outgoing.into_iter().filter(|row| app.links.is_due(&row.key, now))) {
+            let Some(home) = rows.first().map(|row| row.home) else { continue };
             let keys: Vec<OutgoingKey> = rows.iter().map(|row| row.key).collect();
+            let sizes = blob_sizes(app, &rows).await?;
             let signing = app.clone();
-            let parcel = compute(move || sign(&signing, home, rows)).await?;
+            let parcel = compute(move || sign(&signing, home, rows, &sizes)).await?;
             app.links.note_sent(parcel.batch, &keys, now + REPEAT);
             parcels.push(parcel);
         }
@@ -143,22 +177,76 @@ pub async fn next(
     }
 }
 
-fn sign(app: &App, home: Fingerprint, rows: Vec<OutgoingRow>) -> Result<Parcel, ServiceError> {
-    let item = |row: &OutgoingRow| BatchItem {
-        from: row.key.sender,
-        to: row.key.recipient,
-        id: row.key.message_id,
-        digest: Sha512Digest::of(&row.envelope),
+/// What goes into one batch: one home, and no more than a header holds.
+fn shares(rows: impl Iterator<Item = OutgoingRow>) -> Vec<Vec<OutgoingRow>> {
+    let mut by_home: BTreeMap<[u8; 32], Vec<OutgoingRow>> = BTreeMap::new();
+    rows.for_each(|row| by_home.entry(row.home.0).or_default().push(row));
+    let mut shares = Vec::new();
+    for rows in by_home.into_values() {
+        let (mut share, mut bytes) = (Vec::new(), 0);
+        for row in rows {
+            let needed = ITEM_BYTES + row.blobs.len() * BLOB_BYTES;
+            if bytes + needed > HEADER_BYTES && !share.is_empty() {
+                shares.push(std::mem::take(&mut share));
+                bytes = 0;
+            }
+            bytes += needed;
+            share.push(row);
+        }
+        shares.push(share);
+    }
+    shares
+}
+
+/// How many bytes the attachments have that rows refer to; those that are gone are left out.
+async fn blob_sizes(app: &App, rows: &[OutgoingRow]) -> Result<HashMap<BlobId, u64>, ServiceError> {
+    let blobs: BTreeSet<BlobId> = rows.iter().flat_map(|row| row.blobs.iter().copied()).collect();
+    if blobs.is_empty() {
+        return Ok(HashMap::new());
+    }
+    app.store
+        .read(move |tx| {
+            let mut sizes = HashMap::new();
+            for id in blobs {
+                sizes.extend(tx.find_blob(id)?.map(|row| (id, row.size)));
+            }
+            Ok(sizes)
+        })
+        .await
+}
+
+fn sign(
+    app: &App,
+    home: Fingerprint,
+    rows: Vec<OutgoingRow>,
+    sizes: &HashMap<BlobId, u64>,
+) -> Result<Parcel, ServiceError> {
+    let (mut parts, mut known) = (Vec::new(), HashSet::new());
+    let mut part = |bytes: &[u8]| {
+        let digest = Sha512Digest::of(bytes);
+        if known.insert(digest.0) {
+            parts.push(bytes.to_vec());
+        }
+        digest
     };
-    let header = BatchHeader { origin: app.fingerprint, home, items: rows.iter().map(item).collect() };
-    let header = serde_json::to_vec(&header.sign(&app.identity))
+    let mut items = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let blobs = row.blobs.iter().filter_map(|id| Some(BatchBlob { id: *id, size: *sizes.get(id)? }));
+        items.push(BatchItem {
+            from: row.key.sender,
+            to: row.key.recipient,
+            id: row.key.message_id,
+            digest: part(&row.envelope),
+            group: row.group,
+            slot: row.slot.as_deref().map(&mut part),
+            blobs: blobs.collect(),
+        });
+    }
+    let header = BatchHeader { origin: app.fingerprint, home, items };
+    let header = serde_json::to_vec(&header.sign(&*app.identity))
         .map_err(|error| ServiceError::Internal(error.to_string()))?;
-    let batch = Batch {
-        hops: MAX_HOPS,
-        identity_key: app.identity.public().spki().to_vec(),
-        header,
-        envelopes: rows.into_iter().map(|row| row.envelope).collect(),
-    };
+    let identity_key = app.identity.public().spki().to_vec();
+    let batch = Batch { hops: MAX_HOPS, identity_key, header, parts };
     Ok(Parcel { batch: batch.id(), frame: Frame::Batch(Box::new(batch)).encode(), is_answer: false })
 }
 

@@ -1,0 +1,168 @@
+//! Attachments that travel: fetched from the home of whoever sent them, in pieces, whenever there is a link; kept here
+//! like any other from then on.
+
+use std::io::{Read, Write};
+
+use momedo_protocol::blob::{BlobId, sealed_length};
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::id::{DeviceId, ParticipantId};
+use momedo_protocol::link::calls::{BLOB_PART_BYTES, Request};
+use momedo_protocol::link::documents::{BatchBlob, Outcome};
+
+use super::calls;
+use crate::config::Config;
+use crate::service::error::compute;
+use crate::service::{ServiceError, blobs};
+use crate::state::App;
+use crate::store::{BlobRow, ReadTx, WriteTx};
+
+/// Attachments looked at together.
+const PAGE: u32 = 16;
+
+/// Whether there is room for what comes with a message from another home. Writes nothing.
+pub(in crate::service) fn check(
+    config: &Config,
+    tx: &ReadTx<'_>,
+    owner: ParticipantId,
+    coming: &[BatchBlob],
+    room: u64,
+) -> Result<Option<Outcome>, ServiceError> {
+    let config = &config.blobs;
+    let mut needed = 0u64;
+    for blob in coming {
+        if let Some(row) = tx.find_blob(blob.id)? {
+            if row.owner != owner || row.size != blob.size {
+                return Ok(Some(Outcome::Conflict));
+            }
+            continue;
+        }
+        if blob.size < sealed_length(0) {
+            return Ok(Some(Outcome::Malformed));
+        }
+        if blob.size > sealed_length(config.max_blob_bytes) {
+            return Ok(Some(Outcome::TooLarge));
+        }
+        needed = needed.saturating_add(blob.size);
+    }
+    if needed == 0 {
+        return Ok(None);
+    }
+    let to_come = tx.blob_bytes_to_come()?.saturating_add(needed);
+    let is_full = tx.blob_bytes_of(owner)?.saturating_add(needed) > config.max_participant_bytes
+        || room < to_come.saturating_add(config.min_free_bytes);
+    Ok(is_full.then_some(Outcome::Later))
+}
+
+/// Notes what has to be fetched from `home`, and for which devices.
+pub(in crate::service) fn keep(
+    tx: &WriteTx<'_>,
+    owner: ParticipantId,
+    coming: &[BatchBlob],
+    home: Fingerprint,
+    devices: &[DeviceId],
+) -> Result<(), ServiceError> {
+    for blob in coming {
+        if tx.find_blob(blob.id)?.is_none() {
+            tx.insert_blob_from(blob.id, owner, blob.size, home)?;
+        }
+        tx.hold_blob(blob.id, devices.iter().copied())?;
+    }
+    Ok(())
+}
+
+/// Fetches what can be fetched now; answers whether anything moved.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn fetch_all(app: &App) -> Result<bool, ServiceError> {
+    let wanted = app.store.read(|tx| tx.blobs_to_fetch(PAGE)).await?;
+    let mut moved = false;
+    for (id, home) in wanted {
+        match fetch(app, id, home).await {
+            Ok(()) => moved = true,
+            // Another home may be reachable; this one is tried again later.
+            Err(ServiceError::HomeUnreachable | ServiceError::BlobIncomplete) => {}
+            Err(ServiceError::UnknownBlob) => {
+                tracing::warn!("an attachment is gone at the home it was sent from");
+                app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.erase_blob(id)?)).await?;
+            }
+            Err(error) => tracing::warn!(%error, "an attachment is not fetched; it will be tried again"),
+        }
+    }
+    Ok(moved)
+}
+
+async fn fetch(app: &App, id: BlobId, home: Fingerprint) -> Result<(), ServiceError> {
+    let found = app.store.read(move |tx| tx.find_blob(id)).await?;
+    let Some(mut row) = found else { return Ok(()) };
+    while !row.is_complete() {
+        blobs::check_room(app).await?;
+        let bytes = calls::blob_part(app, home, id, row.durable).await?;
+        let left = row.size - row.durable;
+        if bytes.is_empty() || bytes.len() as u64 > left.min(BLOB_PART_BYTES) {
+            return Err(ServiceError::Malformed("a part of an attachment has the wrong length".into()));
+        }
+        row = append(app, row, bytes).await?;
+    }
+    calls::ask_for_response(app, home, &Request::BlobTaken { id }).await?;
+    app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.end_fetching(id)?)).await
+}
+
+/// Appends to a file; what the answer says is on disk.
+async fn append(app: &App, row: BlobRow, bytes: Vec<u8>) -> Result<BlobRow, ServiceError> {
+    let files = app.store.blob_files().clone();
+    let durable = row.durable + bytes.len() as u64;
+    let written = compute(move || {
+        Ok(files.write_on(row.file, row.durable).and_then(|mut file| {
+            file.write_all(&bytes)?;
+            file.sync_data()
+        }))
+    });
+    written.await?.map_err(|error| blobs::failed(&row, &error))?;
+    let noted = app.store.write(move |tx| Ok::<_, ServiceError>(tx.note_blob_progress(row.file, durable)?));
+    noted.await?;
+    Ok(BlobRow { durable, ..row })
+}
+
+/// A part of an attachment for another home that a message with it went to.
+///
+/// # Errors
+/// [`ServiceError::UnknownBlob`], or [`ServiceError::BlobIncomplete`] while it is fetched from elsewhere itself.
+pub(super) async fn part_for(
+    app: &App,
+    home: Fingerprint,
+    id: BlobId,
+    offset: u64,
+) -> Result<Vec<u8>, ServiceError> {
+    let row = app
+        .store
+        .read(move |tx| {
+            let row = tx.find_blob(id)?.ok_or(ServiceError::UnknownBlob)?;
+            if tx.holds_blob_for_home(id, home)? { Ok(row) } else { Err(ServiceError::UnknownBlob) }
+        })
+        .await?;
+    if offset >= row.size {
+        return Err(ServiceError::Malformed("an attachment ends before that".into()));
+    }
+    let length = row.durable.saturating_sub(offset).min(BLOB_PART_BYTES);
+    if length == 0 {
+        return Err(ServiceError::BlobIncomplete);
+    }
+    let files = app.store.blob_files().clone();
+    let read = compute(move || {
+        Ok(files.read_from(row.file, offset, row.durable).and_then(|mut file| {
+            let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+            file.read_exact(&mut bytes)?;
+            Ok(bytes)
+        }))
+    });
+    read.await?.map_err(|error| blobs::failed(&row, &error))
+}
+
+/// Notes that another home has all of an attachment.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub(super) async fn taken_by(app: &App, home: Fingerprint, id: BlobId) -> Result<(), ServiceError> {
+    app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.release_blob_of_home(id, home)?)).await
+}

@@ -1,0 +1,230 @@
+//! Groups that other servers keep, for this server's participants; and groups kept here, for others'.
+
+use momedo_protocol::api::groups as api;
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::group::GroupId;
+use momedo_protocol::group::entry::GroupEntry;
+use momedo_protocol::group::envelope;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::jws::Jws;
+use momedo_protocol::link::calls::{Request, Response};
+use momedo_protocol::link::documents::BatchBlob;
+
+use super::calls;
+use super::finding::{self, Asker, may_talk};
+use crate::service::error::compute;
+use crate::service::groups::{self, Actor, posting};
+use crate::service::{ServiceError, blobs, delivery};
+use crate::sessions::Principal;
+use crate::state::App;
+use crate::store::{Conversation, Known, NewEnvelope, Recipient};
+
+/// How many of a group's keys are handed out for each submission they count as: the server does not know the
+/// members of a group that another one keeps.
+const KEYS_PER_SUBMISSION: usize = 5;
+
+/// The group's home, if this participant may talk to it.
+async fn home_for(app: &App, asker: Principal, group: GroupId) -> Result<Fingerprint, ServiceError> {
+    let home = finding::group_home(app, asker.participant, group).await?;
+    let via = calls::way_to(app, home).await?;
+    let participant = asker.participant;
+    let person = app.store.read(move |tx| tx.belonging(participant)).await?;
+    may_talk(&via.contract, &person)?;
+    Ok(home)
+}
+
+/// A part of the chain of a group that another server keeps.
+///
+/// # Errors
+/// As [`groups::entries`], and [`ServiceError::HomeUnreachable`] or [`ServiceError::NotAllowedAcross`].
+pub async fn entries(
+    app: &App,
+    reader: Principal,
+    group: GroupId,
+    after: u32,
+    link: Option<Base64Bytes>,
+) -> Result<api::GroupEntries, ServiceError> {
+    let home = home_for(app, reader, group).await?;
+    let request = Request::GroupEntries { from: reader.participant, group, after, link };
+    match calls::ask_for_response(app, home, &request).await? {
+        Response::Entries(entries) => Ok(*entries),
+        _ => Err(calls::unexpected()),
+    }
+}
+
+/// Appends to the chain of a group that another server keeps.
+///
+/// # Errors
+/// As [`groups::append`], and [`ServiceError::HomeUnreachable`] or [`ServiceError::NotAllowedAcross`].
+pub async fn append(
+    app: &App,
+    author: Principal,
+    group: GroupId,
+    entry: Jws,
+) -> Result<api::GroupEntryTaken, ServiceError> {
+    let home = home_for(app, author, group).await?;
+    let request = Request::GroupAppend { from: author.participant, group, entry };
+    match calls::ask_for_response(app, home, &request).await? {
+        Response::Appended(taken) => Ok(taken),
+        _ => Err(calls::unexpected()),
+    }
+}
+
+/// Posts to a group that another server keeps; the answer means that it is on that server's disk.
+///
+/// # Errors
+/// As [`posting::post`], and [`ServiceError::HomeUnreachable`] or [`ServiceError::NotAllowedAcross`].
+pub async fn post(
+    app: &App,
+    sender: Principal,
+    group: GroupId,
+    message: api::GroupMessageRequest,
+) -> Result<api::GroupReceipt, ServiceError> {
+    blobs::check_count(&message.blobs)?;
+    let home = home_for(app, sender, group).await?;
+    let ids = message.blobs.clone();
+    let sizes = app
+        .store
+        .write(move |tx| {
+            delivery::active_sender(tx, sender)?;
+            blobs::check_references(tx, sender, &ids)?;
+            tx.hold_for_home(home, &ids)?;
+            let size = |id| Ok(tx.find_blob(id)?.ok_or(ServiceError::UnknownBlob)?.size);
+            ids.iter().copied().map(size).collect::<Result<Vec<_>, ServiceError>>()
+        })
+        .await?;
+    let own = message.clone();
+    let request = Request::GroupPost { from: sender.participant, group, message: Box::new(message), sizes };
+    let Response::Posted(receipt) = calls::ask_for_response(app, home, &request).await? else {
+        return Err(calls::unexpected());
+    };
+    keep_for_own_devices(app, sender, group, own).await?;
+    app.activity.count(app.clock.elapsed());
+    Ok(receipt)
+}
+
+/// The sender's other devices get what was posted from here: the group's home knows no devices of other servers.
+async fn keep_for_own_devices(
+    app: &App,
+    sender: Principal,
+    group: GroupId,
+    message: api::GroupMessageRequest,
+) -> Result<(), ServiceError> {
+    let digest = app.store.receipt_key().group_digest(&message);
+    let (quota, accepted_at, who) = (app.config().mail.quota(), app.clock.now(), sender.participant);
+    app.store
+        .write(move |tx| {
+            let Some(entry) = tx.directory_entry(who)? else { return Ok::<_, ServiceError>(()) };
+            let slot = message.slots.into_iter().find(|slot| slot.to == who).map(|slot| slot.slot.0);
+            let version = match &slot {
+                Some(slot) => envelope::decode_slot(slot)?.header.recipient_version,
+                None => 0,
+            };
+            if tx.remember_message(message.id, who, Conversation::Group(group), &digest)? != Known::New {
+                return Ok(());
+            }
+            let devices = entry.receiving.iter().copied().filter(|device| *device != sender.device);
+            let takers = tx.takers(devices, &quota, who, message.envelope.0.len())?;
+            let slot = slot.map(Into::into);
+            let own = Recipient { participant: who, takers, slot, bundle_version: version };
+            let envelope = NewEnvelope {
+                sender: who,
+                message_id: message.id,
+                accepted_at,
+                bundle_version: 0,
+                bytes: message.envelope.0,
+            };
+            Ok(tx.append_to_group(group, &[own], envelope)?)
+        })
+        .await
+}
+
+/// Hands out keys of a group that another server keeps: to each member as an envelope like any other.
+///
+/// # Errors
+/// As [`ServiceError`] says; members who cannot be sent to are named instead.
+pub async fn hand_out_keys(
+    app: &App,
+    sender: Principal,
+    request: api::GroupKeysRequest,
+) -> Result<Vec<(ParticipantId, ServiceError)>, ServiceError> {
+    for _ in 0..request.messages.len() / KEYS_PER_SUBMISSION {
+        app.rates.message(sender.participant, app.clock.elapsed())?;
+    }
+    let mut refused = Vec::new();
+    for message in request.messages {
+        match delivery::submit_between(app, sender, request.id, message.to, message.envelope).await {
+            Ok(()) => {}
+            // What is nobody's fault fails all of them.
+            Err(error @ (ServiceError::Internal(_) | ServiceError::StorageFull | ServiceError::Busy)) => {
+                return Err(error);
+            }
+            Err(error) => refused.push((message.to, error)),
+        }
+    }
+    Ok(refused)
+}
+
+/// A part of the chain of a group kept here, for a participant of another home.
+pub(super) async fn entries_for(
+    app: &App,
+    home: Fingerprint,
+    participant: ParticipantId,
+    group: GroupId,
+    after: u32,
+    link: Option<Base64Bytes>,
+) -> Result<api::GroupEntries, ServiceError> {
+    groups::entries_here(app, Actor::There { participant, home }, group, after, link).await
+}
+
+/// The next entry of the chain of a group kept here, by a participant of another home.
+pub(super) async fn append_for(
+    app: &App,
+    home: Fingerprint,
+    participant: ParticipantId,
+    group: GroupId,
+    jws: Jws,
+) -> Result<api::GroupEntryTaken, ServiceError> {
+    let entry = jws.clone();
+    let read = compute(move || Ok(GroupEntry::read(&entry).ok())).await?;
+    let entry = read.ok_or_else(|| ServiceError::GroupRefused("the entry cannot be read".into()))?;
+    let own = app.fingerprint;
+    let fingerprint = entry.key.fingerprint();
+    // The author's keys, and those of whom they add, as their homes publish them now.
+    let mut unknown = Vec::new();
+    let known = app.store.read(move |tx| finding::published_at(tx, participant, home)).await?;
+    if known.is_none_or(|(known, _)| known != fingerprint) {
+        unknown.push(participant);
+    }
+    if let momedo_protocol::group::entry::Action::Add { members } = &entry.payload.action {
+        for new in members {
+            let Some(elsewhere) = new.home.filter(|home| *home != own) else { continue };
+            let id = new.id;
+            let known = app.store.read(move |tx| finding::published_at(tx, id, elsewhere)).await?;
+            if known != Some((new.fingerprint, new.version)) {
+                unknown.push(id);
+            }
+        }
+    }
+    for id in unknown {
+        finding::find(app, Asker::Server, id).await?;
+    }
+    groups::append_here(app, Actor::There { participant, home }, group, jws).await
+}
+
+/// A message to a group kept here, by a participant of another home.
+pub(super) async fn post_for(
+    app: &App,
+    home: Fingerprint,
+    participant: ParticipantId,
+    group: GroupId,
+    message: api::GroupMessageRequest,
+    sizes: Vec<u64>,
+) -> Result<api::GroupReceipt, ServiceError> {
+    if sizes.len() != message.blobs.len() {
+        return Err(ServiceError::Malformed("each attachment has one size".into()));
+    }
+    let coming = message.blobs.iter().zip(sizes).map(|(id, size)| BatchBlob { id: *id, size }).collect();
+    posting::post_here(app, Actor::There { participant, home }, group, message, coming).await
+}
