@@ -59,7 +59,7 @@ pub(crate) async fn sync_with(
             push_back(profile, session, id, &answer).await?;
             continue;
         }
-        let done = take(profile, id, &mut state, &answer, &mut read)?;
+        let done = take(id, &mut state, &answer, &mut read)?;
         if done {
             break answer;
         }
@@ -81,7 +81,6 @@ pub(crate) async fn sync_with(
 
 /// Takes one page of entries; true when it was the last.
 fn take(
-    profile: &Profile,
     id: GroupId,
     state: &mut Option<GroupState>,
     answer: &GroupEntries,
@@ -91,7 +90,7 @@ fn take(
         let entry = GroupEntry::read(jws).map_err(|error| broken(id, error))?;
         match state {
             Some(state) => state.apply(&entry).map_err(|error| broken(id, error))?,
-            None => *state = Some(begin(profile, id, &entry)?),
+            None => *state = Some(begin(id, &entry)?),
         }
         read.push((entry, jws.clone()));
     }
@@ -102,13 +101,10 @@ fn take(
     }
 }
 
-fn begin(profile: &Profile, id: GroupId, entry: &GroupEntry) -> Result<GroupState, ClientError> {
+fn begin(id: GroupId, entry: &GroupEntry) -> Result<GroupState, ClientError> {
     let state = GroupState::create(entry).map_err(|error| broken(id, error))?;
     if state.id() != id {
         return Err(broken(id, "the server shows another group"));
-    }
-    if state.home != profile.server()?.fingerprint {
-        return Err(broken(id, "it was made for another server"));
     }
     Ok(state)
 }
@@ -271,11 +267,14 @@ pub(crate) async fn suspend_reset(
         }
         let published =
             insist(profile, session, deadline, async |session| session.keys(who, 0).await).await?;
-        let information = server_information(session.connection()).await?;
+        let home_key = match published.home {
+            Some(key) => key,
+            None => server_information(session.connection()).await?.identity_key,
+        };
         let action = Action::Suspend {
             member: who,
             bundle: published.bundle,
-            home_key: information.identity_key,
+            home_key,
             countersignature: published.countersignature,
         };
         if !append_once(profile, session, &mut synced.state, action, deadline).await? {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use momedo_protocol::api::groups::{GroupEntryRequest, Groups};
+use momedo_protocol::api::groups::{GroupEntryRequest, GroupSummary, Groups};
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
@@ -86,12 +86,26 @@ impl<'a> Membership<'a> {
         Ok(state)
     }
 
-    /// The server's list of groups, those of this participant and open ones.
+    /// The participant's groups, those of other servers too, and the open ones of the own server.
     ///
     /// # Errors
     /// As [`ClientError`] says.
     pub async fn list(&mut self) -> Result<Groups, ClientError> {
-        self.session.groups().await
+        let mut listed = self.session.groups().await?;
+        let own_server = self.profile.server()?.fingerprint;
+        // The own server does not know who belongs to groups that others keep; the chain does.
+        for state in self.profile.groups()?.into_iter().filter(|state| state.home != own_server) {
+            if state.active(self.session.id).is_some() {
+                listed.groups.push(GroupSummary {
+                    id: state.id(),
+                    group: state.group,
+                    name: state.settings.name.clone(),
+                    number: state.number,
+                    members: state.active_members().count() as u64,
+                });
+            }
+        }
+        Ok(listed)
     }
 
     /// A group, read to its end.
@@ -113,6 +127,7 @@ impl<'a> Membership<'a> {
         role: GroupRole,
     ) -> Result<GroupState, ClientError> {
         let mut newcomers = Vec::with_capacity(people.len());
+        let group_home = self.state(id).await?.home;
         for (done, who) in people.iter().enumerate() {
             (self.progress)(Step::FetchingKeys { done, total: people.len() });
             self.again();
@@ -125,7 +140,7 @@ impl<'a> Membership<'a> {
                 id: *who,
                 fingerprint: bundle.fingerprint(),
                 version: u32::try_from(bundle.payload.version).unwrap_or(u32::MAX),
-                home: None,
+                home: bundle.payload.homes.first().copied().filter(|home| *home != group_home),
                 role,
             });
         }
@@ -227,9 +242,10 @@ impl<'a> Membership<'a> {
             if state.active(who).is_some() {
                 return Ok(state);
             }
+            let home = self.profile.server()?.fingerprint;
             let action = Action::Join {
                 version: u32::try_from(own.payload.version).unwrap_or(u32::MAX),
-                home: None,
+                home: Some(home).filter(|home| *home != state.home),
                 proof: link.map(|link| Base64Bytes(link.prove(who, &fingerprint))),
             };
             if append_once(self.profile, &mut self.session, &mut state, action, self.deadline).await? {

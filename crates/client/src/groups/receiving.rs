@@ -182,10 +182,42 @@ async fn verify(
     }
 }
 
+/// Reads on a group that another server keeps; while that one cannot be reached, the group stays as it is known.
+async fn sync_elsewhere(
+    profile: &Profile,
+    session: &mut Session,
+    known: &GroupState,
+) -> Result<(), ClientError> {
+    let belongs = match chain::sync(profile, session, known.id()).await {
+        Ok(synced) => synced.state.active(session.id).is_some(),
+        Err(ClientError::BrokenGroup { reason, .. }) => {
+            let digest = momedo_protocol::digest::sha256(reason.as_bytes());
+            let id = digest[..16].try_into().ok();
+            return note(profile, known, id, &format!("this group must not be used: {reason}"));
+        }
+        Err(error) if error.problem() == Some("unknown-group") => false,
+        Err(error) if matches!(error.problem(), Some("home-unreachable" | "not-allowed-across")) => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    if !belongs {
+        let id = momedo_protocol::digest::sha256(&known.head.0)[..16].try_into().ok();
+        note(profile, known, id, "you do not belong to this group any more")?;
+        profile.mark_group_gone(known.id())?;
+    }
+    Ok(())
+}
+
 /// Reads every group on, and notices those the server does not count this participant into any more.
 pub(crate) async fn sync_all(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
     let listed = session.groups().await?.groups;
+    let own_server = profile.server()?.fingerprint;
     for known in profile.groups()? {
+        if known.home != own_server {
+            sync_elsewhere(profile, session, &known).await?;
+            continue;
+        }
         if listed.iter().all(|group| group.id != known.id()) {
             // How that came about can still be read.
             match chain::sync(profile, session, known.id()).await {
