@@ -108,6 +108,9 @@ impl Hostile {
             to: *to,
             id: *id,
             digest: Sha512Digest::of(bytes),
+            group: None,
+            slot: None,
+            blobs: Vec::new(),
         };
         let items = envelopes.iter().map(item).collect();
         let header = BatchHeader { origin: self.id(), home, items }.sign(&self.identity);
@@ -115,7 +118,7 @@ impl Hostile {
             hops: MAX_HOPS,
             identity_key: self.identity.public().spki().to_vec(),
             header: serde_json::to_vec(&header).unwrap(),
-            envelopes: envelopes.into_iter().map(|(_, _, _, bytes)| bytes).collect(),
+            parts: envelopes.into_iter().map(|(_, _, _, bytes)| bytes).collect(),
         }
     }
 
@@ -210,11 +213,11 @@ async fn batches_with_wrong_signatures_and_frames_that_make_no_sense_change_noth
     let stranger = ParticipantId::random();
     let right = hostile.batch(hostile.server, vec![hostile.message(stranger, &ben.bundle)]);
     let mut swapped = right.clone();
-    swapped.envelopes = vec![hostile.message(stranger, &ben.bundle).3];
+    swapped.parts = vec![hostile.message(stranger, &ben.bundle).3];
     let mut other_key = right.clone();
     other_key.identity_key = rsa_key(10).public().spki().to_vec();
     let mut missing = right.clone();
-    missing.envelopes.clear();
+    missing.parts.clear();
     for wrong in [swapped, other_key, missing] {
         hostile.send(&Frame::Batch(Box::new(wrong))).await;
         let answer = hostile.next().await;

@@ -4,6 +4,7 @@
 mod harness;
 
 mod acme;
+mod across;
 mod admin_attacks;
 mod admin_pages;
 mod authority;

@@ -111,6 +111,9 @@ async fn a_person_in_every_table(server: &Server) -> (Person, Person) {
                  VALUES (1, {id}, '{}', 0), (2, {other}, '{{}}', 0);
              INSERT INTO former_group_members VALUES (2, {id}, 1);
              INSERT INTO slots (body, participant, slot) SELECT max(id), {id}, x'01' FROM bodies;
+             INSERT INTO outbox_bodies VALUES (1, x'00');
+             INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, body, blobs)
+                 VALUES (zeroblob(16), {id}, {other}, zeroblob(32), zeroblob(32), 1, 1, 1, x'');
              INSERT INTO blob_holds VALUES (x'{bens}', {});",
             ada.id(),
             ada.id(),
