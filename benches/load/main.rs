@@ -4,8 +4,8 @@
 //! build with a temporary data directory on loopback; rate limits are raised, which the first line says.
 #![allow(clippy::unwrap_used, reason = "a tool for developers: a failure is its result")]
 
-mod attachment;
 mod across;
+mod attachment;
 mod figures;
 mod groups;
 mod keys;

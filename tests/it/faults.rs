@@ -101,7 +101,7 @@ async fn what_was_accepted_arrives_exactly_once_over_broken_lines_and_killed_ser
     let mut servers =
         [Server::start_with(SETTINGS), Server::start_with(SETTINGS), Server::start_with(SETTINGS)];
     // Both lines are dialled from the middle.
-    let lines = [Line::to(&servers[0]), Line::to(&servers[2])];
+    let lines = [Line::to(&servers[0].address), Line::to(&servers[2].address)];
     for (line, end) in lines.iter().zip([0, 2]) {
         let link = invite(&servers[end]).replace(&servers[end].address, &line.address);
         pair_over(&servers[end], &servers[1], &link);

@@ -48,7 +48,9 @@ pub(in crate::service) fn check(
         return Ok(None);
     }
     let to_come = tx.blob_bytes_to_come()?.saturating_add(needed);
-    let is_full = tx.blob_bytes_of(owner)?.saturating_add(needed) > config.max_participant_bytes
+    let most = config.max_server_bytes;
+    let is_full = (most > 0 && tx.count_blobs()?.1.saturating_add(needed) > most)
+        || tx.blob_bytes_of(owner)?.saturating_add(needed) > config.max_participant_bytes
         || room < to_come.saturating_add(config.min_free_bytes);
     Ok(is_full.then_some(Outcome::Later))
 }

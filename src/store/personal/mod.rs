@@ -96,7 +96,9 @@ impl PersonalReader {
     /// As [`StoreError`] says.
     pub fn file(&self, file: &FileOf) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = format!("SELECT {} FROM {} WHERE rowid = ?1", file.column, file.table);
-        Ok(self.0.prepare_cached(&sql)?.query_row([file.row], |row| row.get(0)).optional()?)
+        let bytes: Option<Option<Vec<u8>>> =
+            self.0.prepare_cached(&sql)?.query_row([file.row], |row| row.get(0)).optional()?;
+        Ok(bytes.flatten())
     }
 }
 
@@ -107,14 +109,14 @@ fn rows(
     subject: &Subject,
     files: &mut Vec<FileOf>,
 ) -> Result<Vec<Map<String, Value>>, StoreError> {
-    let selected: Vec<&str> = table
+    let selected: Vec<String> = table
         .columns
         .iter()
         .map(|(column, shown)| match shown {
             // Bytes of files are read one by one; the row's number leads to them.
-            Shown::File => "rowid",
-            Shown::Expression(expression) => expression,
-            _ => column,
+            Shown::File => format!("CASE WHEN {column} IS NOT NULL THEN rowid END"),
+            Shown::Expression(expression) => (*expression).to_owned(),
+            _ => (*column).to_owned(),
         })
         .collect();
     let sql = format!("SELECT {} FROM {} WHERE {condition}", selected.join(", "), table.name);
