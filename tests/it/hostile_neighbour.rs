@@ -113,12 +113,19 @@ impl Hostile {
             blobs: Vec::new(),
         };
         let items = envelopes.iter().map(item).collect();
+        // What several items have in common travels once.
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        for (_, _, _, bytes) in &envelopes {
+            if !parts.contains(bytes) {
+                parts.push(bytes.clone());
+            }
+        }
         let header = BatchHeader { origin: self.id(), home, items }.sign(&self.identity);
         Batch {
             hops: MAX_HOPS,
             identity_key: self.identity.public().spki().to_vec(),
             header: serde_json::to_vec(&header).unwrap(),
-            parts: envelopes.into_iter().map(|(_, _, _, bytes)| bytes).collect(),
+            parts,
         }
     }
 
