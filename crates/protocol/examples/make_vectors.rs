@@ -342,6 +342,7 @@ mod native {
                 "spki": encode_base64(spki),
                 "fingerprint": fingerprint,
                 "grouped": fingerprint.grouped(),
+                "words": fingerprint.words(),
             })
         };
         let device = |name: &str| {

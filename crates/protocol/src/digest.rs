@@ -51,6 +51,9 @@ impl FromStr for Sha512Digest {
 
 serde_as_text!(Sha512Digest);
 
+/// Words of a fingerprint that people compare: 11 bits each, 88 bits together.
+pub const FINGERPRINT_WORDS: usize = 8;
+
 /// A fingerprint: SHA-256 (32 bytes) of an SPKI, of a participant's signature key or of a server's
 /// identity key; 64 hexadecimal digits in JSON and links.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +70,20 @@ impl Fingerprint {
     /// The fingerprint as people compare it: eight groups of eight hexadecimal digits.
     pub fn grouped(&self) -> String {
         self.0.chunks(4).map(encode_hex).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The first 88 bits as eight English words (BIP 39), to be compared over the telephone.
+    ///
+    /// The other 168 bits are not compared. Somebody else's key with the same words would have to be found by making
+    /// some 3·10^26 keys.
+    pub fn words(&self) -> String {
+        let list = bip39::Language::English.word_list();
+        let bits = self.0[..11].iter().fold(0u128, |bits, byte| bits << 8 | u128::from(*byte));
+        let word = |place: usize| {
+            let index = bits >> (11 * (FINGERPRINT_WORDS - 1 - place)) & 0x7ff;
+            list[usize::try_from(index).expect("11 bits fit")]
+        };
+        (0..FINGERPRINT_WORDS).map(word).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -90,3 +107,38 @@ impl FromStr for Fingerprint {
 }
 
 serde_as_text!(Fingerprint);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The bits that words stand for, read back from the list.
+    fn bits_of(words: &str) -> u128 {
+        let list = bip39::Language::English.word_list();
+        words.split(' ').fold(0, |bits, word| {
+            let index = list.iter().position(|known| *known == word).unwrap();
+            bits << 11 | u128::try_from(index).unwrap()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn words_say_the_first_88_bits_and_no_others(bytes: [u8; 32]) {
+            let words = Fingerprint(bytes).words();
+            prop_assert_eq!(words.split(' ').count(), FINGERPRINT_WORDS);
+            let expected = bytes[..11].iter().fold(0, |bits, byte| bits << 8 | u128::from(*byte));
+            prop_assert_eq!(bits_of(&words), expected);
+            let mut other = bytes;
+            other[11] ^= 1;
+            prop_assert_eq!(Fingerprint(other).words(), words);
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_word_of_the_list_stand_at_its_ends() {
+        assert_eq!(Fingerprint([0; 32]).words(), ["abandon"; 8].join(" "));
+        assert_eq!(Fingerprint([0xff; 32]).words(), ["zoo"; 8].join(" "));
+    }
+}

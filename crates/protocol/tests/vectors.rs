@@ -104,6 +104,7 @@ fn names_made_from_keys_are_right() {
         let fingerprint = Fingerprint::of_spki(&spki);
         assert_eq!(fingerprint.to_string(), text(&vector["fingerprint"]));
         assert_eq!(fingerprint.grouped(), text(&vector["grouped"]));
+        assert_eq!(fingerprint.words(), text(&vector["words"]));
         assert_eq!(fingerprint.0, sha256(&spki));
     }
 }
