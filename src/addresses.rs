@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use if_addrs::IfAddr;
+
 use crate::config::Config;
 
 /// The machine's host name, if it is one that certificates can carry.
@@ -44,6 +46,22 @@ pub fn ip_addresses(config: &Config) -> Vec<IpAddr> {
     addresses.sort();
     addresses.dedup();
     addresses
+}
+
+/// Whether an address is in a network that this machine has an address in, loopback aside.
+pub fn is_in_own_network(address: IpAddr) -> bool {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.into_iter().filter(|interface| !interface.is_loopback()).any(|interface| {
+        match (interface.addr, address) {
+            (IfAddr::V4(own), IpAddr::V4(other)) => {
+                (own.ip.to_bits() ^ other.to_bits()) & own.netmask.to_bits() == 0
+            }
+            (IfAddr::V6(own), IpAddr::V6(other)) => {
+                (own.ip.to_bits() ^ other.to_bits()) & own.netmask.to_bits() == 0
+            }
+            _ => false,
+        }
+    })
 }
 
 fn interface_addresses() -> Vec<IpAddr> {

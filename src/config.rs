@@ -3,13 +3,16 @@
 //! `packaging/momedo.toml` shows every one of them; a test keeps it equal to the defaults here.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use crate::domain::ozone::Quota;
+use crate::domain::proxy::{NOT_A_PROXY, Proxy};
 use crate::domain::rate::Rate;
 
 /// Everything `momedo.toml` may hold. An unknown key is an error.
@@ -196,11 +199,35 @@ pub struct NeighboursConfig {
     pub heartbeat_seconds: u16,
     /// Whether neighbours are told where this server may be dialled; useless behind a router that lets nobody in.
     pub announce: bool,
+    /// What neighbours outside the local network are dialled through.
+    pub proxy: ProxySetting,
+}
+
+/// A proxy as written; empty: none. Never shown, since a password may stand in it.
+#[derive(Clone, PartialEq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct ProxySetting(Zeroizing<String>);
+
+impl ProxySetting {
+    /// The proxy, if there is one.
+    pub fn get(&self) -> Option<Proxy> {
+        self.0.parse().ok()
+    }
+
+    fn is_acceptable(&self) -> bool {
+        self.0.is_empty() || self.get().is_some()
+    }
+}
+
+impl fmt::Debug for ProxySetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.get(), f)
+    }
 }
 
 impl Default for NeighboursConfig {
     fn default() -> Self {
-        Self { heartbeat_seconds: 30, announce: true }
+        Self { heartbeat_seconds: 30, announce: true, proxy: ProxySetting::default() }
     }
 }
 
@@ -333,7 +360,7 @@ impl Config {
         };
         let malformed = |error: toml::de::Error| ConfigError::Malformed {
             path: path.to_owned(),
-            message: error.to_string(),
+            message: describe(&error, &text),
         };
         let mut config: Self = toml::from_str(&text).map_err(malformed)?;
         config.validate()?;
@@ -378,14 +405,46 @@ impl Config {
         check(positive, "listen: time-outs", "are at least one second")?;
         let heartbeat = (1..=600).contains(&self.neighbours.heartbeat_seconds);
         check(heartbeat, "neighbours.heartbeat_seconds", "is 1 to 600")?;
+        check(self.neighbours.proxy.is_acceptable(), "neighbours.proxy", NOT_A_PROXY)?;
         let keep_alive = (1..=3600).contains(&self.listen.keep_alive_seconds);
         check(keep_alive, "listen.keep_alive_seconds", "is 1 to 3600")
     }
 }
 
+/// Where and what, with the line itself unless a password may stand in it.
+fn describe(error: &toml::de::Error, text: &str) -> String {
+    let shown = error.to_string();
+    if !shown.contains('@') {
+        return shown;
+    }
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.lines().count().max(1), error.message())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_an_error_that_keeps_its_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("momedo.toml");
+        for line in [
+            "proxy = 'ftp://school:geheim@h:1'",
+            "proxy = 'socks5://school:geheim@h'",
+            "proxy = 'socks5://school:geheim@h:1",
+            "proxy = ['socks5://school:geheim@h:1']",
+            "proxi = 'socks5://school:geheim@h:1'",
+        ] {
+            std::fs::write(&path, format!("[neighbours]\n{line}\n")).unwrap();
+            let message = Config::load(&path).unwrap_err().to_string();
+            assert!(message.contains("prox") || message.contains("line 2"), "{message}");
+            assert!(!message.contains("geheim"), "{message}");
+        }
+        std::fs::write(&path, "[neighbours]\nproxy = 'socks5://school:geheim@h:1'\n").unwrap();
+        let config = Config::load(&path).unwrap();
+        assert!(format!("{config:?}").contains("socks5://h:1") && !format!("{config:?}").contains("geheim"));
+    }
 
     #[test]
     fn the_file_we_ship_says_what_the_defaults_are() {

@@ -5,6 +5,7 @@ pub mod class_list;
 pub mod limits;
 pub mod neighbour;
 pub mod ozone;
+pub mod proxy;
 pub mod range;
 pub mod rate;
 pub mod receipt;

@@ -12,12 +12,13 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::session::{self, End};
-use super::wants_dialling;
+use super::{proxy, wants_dialling};
+use crate::addresses;
 use crate::domain::neighbour::pause_before_retry;
 use crate::links::{DialledBy, ENDED, Trouble};
 use crate::shutdown::Shutdown;
-use crate::state::AppState;
-use crate::tls::{Certificates, is_wrong_identity};
+use crate::state::{App, AppState};
+use crate::tls::is_wrong_identity;
 
 /// How long an address may take to answer and shake hands.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -37,7 +38,7 @@ pub(super) async fn keep(app: AppState, neighbour: Fingerprint, mut stop: Shutdo
         let Ok(row) = app.store.read(move |tx| tx.find_neighbour(neighbour)).await else { return };
         let Some(row) = row.filter(wants_dialling) else { return };
         let dialled = tokio::select! {
-            dialled = dial(&app.certificates, neighbour, &row.addresses) => dialled,
+            dialled = dial(&app, neighbour, &row.addresses) => dialled,
             () = stop.requested() => return,
         };
         let trouble = match dialled {
@@ -45,20 +46,22 @@ pub(super) async fn keep(app: AppState, neighbour: Fingerprint, mut stop: Shutdo
                 failures += 1;
                 trouble
             }
-            Ok(stream) => match session::run(&app, stream, neighbour, DialledBy::Us, stop.clone()).await {
-                End::Refused(standing) => {
-                    failures += 1;
-                    Trouble::Refused(standing)
+            Ok(stream) => {
+                match session::run(&app, stream, neighbour, DialledBy::Us, stop.clone()).await {
+                    End::Refused(standing) => {
+                        failures += 1;
+                        Trouble::Refused(standing)
+                    }
+                    End::Broken(reason) => {
+                        failures = 1;
+                        Trouble::Unreachable(reason)
+                    }
+                    End::Closed | End::RefusedByUs => {
+                        failures = 1;
+                        Trouble::Unreachable(ENDED.into())
+                    }
                 }
-                End::Broken(reason) => {
-                    failures = 1;
-                    Trouble::Unreachable(reason)
-                }
-                End::Closed | End::RefusedByUs => {
-                    failures = 1;
-                    Trouble::Unreachable(ENDED.into())
-                }
-            },
+            }
         };
         let [chance] = random::bytes();
         let pause = pause_before_retry(failures, chance);
@@ -90,22 +93,24 @@ async fn dial(
     Err(trouble)
 }
 
-async fn dial_one(
-    certificates: &Certificates,
-    neighbour: Fingerprint,
-    address: &str,
-) -> Result<TlsStream<TcpStream>, Trouble> {
+async fn dial_one(app: &App, neighbour: Fingerprint, address: &str) -> Result<TlsStream<TcpStream>, Trouble> {
     let unreachable = |reason: String| Trouble::Unreachable(format!("{address}: {reason}"));
-    let config = certificates.link.dialling(neighbour).map_err(|error| unreachable(error.to_string()))?;
+    let config = app.certificates.link.dialling(neighbour).map_err(|error| unreachable(error.to_string()))?;
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned()).map_err(|_| unreachable("not a host name".into()))?;
+    // A proxy leads out of the local network, and not to who is in it.
+    let is_near = || host.parse().is_ok_and(addresses::is_in_own_network);
+    let proxy = app.config().neighbours.proxy.get().filter(|_| !is_near());
     let dialling = async {
-        let tcp = TcpStream::connect(address).await?;
+        let tcp = proxy::connect(proxy.as_ref(), address).await?;
         tcp.set_nodelay(true)?;
         TlsConnector::from(Arc::new(config)).connect(name, tcp).await
     };
     match tokio::time::timeout(CONNECT_TIME, dialling).await {
-        Err(_) => Err(unreachable("no answer in time".into())),
+        Err(_) => Err(unreachable(match &proxy {
+            Some(proxy) => format!("no answer in time through the proxy {proxy}"),
+            None => "no answer in time".into(),
+        })),
         Ok(Err(error)) if is_wrong_identity(&error) => Err(Trouble::WrongIdentity),
         Ok(Err(error)) => Err(unreachable(error.to_string())),
         Ok(Ok(stream)) => Ok(stream),

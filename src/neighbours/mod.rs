@@ -5,6 +5,7 @@
 
 mod dial;
 mod fetching;
+mod proxy;
 mod pump;
 mod session;
 

@@ -37,6 +37,7 @@ mod neighbours;
 mod openapi;
 mod people;
 mod personal;
+mod proxies;
 mod raw;
 mod receiving;
 mod registration;
