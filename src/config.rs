@@ -199,6 +199,8 @@ pub struct NeighboursConfig {
     pub heartbeat_seconds: u16,
     /// Whether neighbours are told where this server may be dialled; useless behind a router that lets nobody in.
     pub announce: bool,
+    /// Whether servers in the local network find each other, and may ask without a pairing link.
+    pub nearby: bool,
     /// What neighbours outside the local network are dialled through.
     pub proxy: ProxySetting,
 }
@@ -227,7 +229,7 @@ impl fmt::Debug for ProxySetting {
 
 impl Default for NeighboursConfig {
     fn default() -> Self {
-        Self { heartbeat_seconds: 30, announce: true, proxy: ProxySetting::default() }
+        Self { heartbeat_seconds: 30, announce: true, nearby: true, proxy: ProxySetting::default() }
     }
 }
 

@@ -8,7 +8,7 @@
 //! | [`http`] | the public API, one of the doors |
 //! | [`admin`], [`local_pages`] | the admin pages, another; on loopback after a double-click |
 //! | [`smoke`] | the Smoke app and its servers, another |
-//! | [`neighbours`], [`links`] | the federation link; which neighbours are connected |
+//! | [`neighbours`], [`links`], [`nearby`] | the federation link; which neighbours are connected, and who is in the local network |
 //! | [`control`] | the socket for `momedo admin`, another door |
 //! | [`service`] | the use cases behind all doors |
 //! | [`state`] | what a use case may need |
@@ -39,6 +39,7 @@ pub mod links;
 pub mod listening;
 pub mod local_pages;
 pub mod logging;
+pub mod nearby;
 pub mod neighbours;
 pub mod pending_bundles;
 pub mod previews;

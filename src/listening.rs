@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::shutdown::{self, Shutdown, Trigger};
 
@@ -70,6 +70,7 @@ struct Entry {
 pub struct Listeners {
     entries: Mutex<Vec<Entry>>,
     start: Mutex<Option<mpsc::UnboundedSender<Started>>>,
+    changed: watch::Sender<u64>,
 }
 
 /// An address that cannot be listened on.
@@ -115,6 +116,15 @@ impl Listeners {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Hears of every listener that starts or stops.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn note_change(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
     /// What the accept loop takes started listeners from; a later call replaces an earlier one.
     pub fn take_started(&self) -> mpsc::UnboundedReceiver<Started> {
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -157,6 +167,8 @@ impl Listeners {
             Some(entry) => *entry = Entry { listener, stop },
             None => entries.push(Entry { listener, stop }),
         }
+        drop(entries);
+        self.note_change();
     }
 
     /// Stops a listener and waits until its address is free; connections it took go on.
@@ -169,6 +181,7 @@ impl Listeners {
                 entry.stop.take()
             })
         };
+        self.note_change();
         if let Some((trigger, closed)) = running {
             trigger.raise();
             // An error is what the other end says by going away.
@@ -179,6 +192,7 @@ impl Listeners {
     /// Forgets a listener, stopping it first.
     pub fn remove(&self, address: SocketAddr) {
         self.lock().retain(|entry| entry.listener.address != address);
+        self.note_change();
     }
 
     /// Every listener.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use momedo_protocol::id::ParticipantId;
 
 use crate::config::RatesConfig;
+use crate::domain::neighbour::NEARBY_REQUESTS;
 use crate::domain::rate::{Bucket, Rate};
 
 /// Buckets kept per limit; full ones are forgotten first.
@@ -33,6 +34,8 @@ pub struct Rates {
     searches: Limit<ParticipantId>,
     unauthenticated: Limit<IpAddr>,
     failures: Limit<IpAddr>,
+    /// Servers that ask without a code to become neighbours.
+    nearby_requests: Limit<IpAddr>,
     /// Wrong recovery codes for one participant, from anywhere.
     key_backups: Limit<ParticipantId>,
     /// Failed log-ins on the admin pages, from one address to one account, and to one account from anywhere.
@@ -103,6 +106,7 @@ impl Rates {
             searches: Limit::new(SEARCHES),
             unauthenticated: Limit::new(config.unauthenticated),
             failures: Limit::new(config.failures),
+            nearby_requests: Limit::new(NEARBY_REQUESTS),
             key_backups: Limit::new(config.failures),
             log_ins: Limit::new(LOG_INS),
             accounts: Limit::new(ACCOUNT_LOG_INS),
@@ -189,6 +193,14 @@ impl Rates {
     /// [`TooOften`].
     pub fn may_fail(&self, address: IpAddr, now: Duration) -> Result<(), TooOften> {
         self.failures.check(network(address), now)
+    }
+
+    /// Counts a server that asks, for the first time and without a code, to become a neighbour.
+    ///
+    /// # Errors
+    /// [`TooOften`].
+    pub fn nearby_request(&self, address: IpAddr, now: Duration) -> Result<(), TooOften> {
+        self.nearby_requests.take(network(address), now)
     }
 
     /// Refuses to look at another recovery code of a participant whose key backup was tried too often.

@@ -18,6 +18,7 @@ use crate::domain::limits::MAX_LARGE_BODIES;
 use crate::hub::Hub;
 use crate::links::Links;
 use crate::listening::Listeners;
+use crate::nearby::Nearby;
 use crate::pending_bundles::PendingBundles;
 use crate::previews::Previews;
 use crate::rates::Rates;
@@ -70,6 +71,8 @@ pub struct App {
     pub uploads: Uploads,
     /// The neighbours that are connected.
     pub links: Arc<Links>,
+    /// Servers that say they are in the local network.
+    pub nearby: Nearby,
     /// The listeners.
     pub listeners: Listeners,
     /// Messages by hour.
@@ -128,6 +131,7 @@ impl App {
             large_bodies: Semaphore::new(MAX_LARGE_BODIES),
             uploads: Uploads::default(),
             links: Arc::new(Links::new(fingerprint, clock)),
+            nearby: Nearby::default(),
             listeners: Listeners::default(),
             activity: Activity::default(),
             previews: Previews::default(),

@@ -65,6 +65,7 @@ pub fn spawn(app: &AppState, stop: &Shutdown) -> JoinSet<()> {
         }
     }));
     tasks.spawn(crate::neighbours::run(app.clone(), stop.clone()));
+    tasks.spawn(crate::neighbours::look_nearby(app.clone(), stop.clone()));
     tasks.spawn(watch_full_disk(app.clone(), stop.clone()));
     tasks.spawn(crate::smoke::keep_connections(app.clone(), stop.clone()));
     tasks

@@ -97,6 +97,7 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/ozones", get(lists::ozones))
         .route("/keys", get(lists::keys))
         .route("/neighbours", get(neighbours::list).post(neighbours::change))
+        .route("/neighbours/changes", get(events::neighbours))
         .route("/neighbours/rules", post(neighbours::allow))
         .route("/about", get(lists::about))
         .route("/help", get(lists::help))

@@ -10,6 +10,7 @@ use super::session::{AdminSession, Form};
 use super::smoke::{self, Typed};
 use super::{error_page, sheets, status_of};
 use crate::domain::role::Role;
+use crate::service::neighbours::nearby::{self, NearbyServer};
 use crate::service::neighbours::pairing::{self, ContractChange, NewLink};
 use crate::service::neighbours::{self, Neighbour, NeighbourState, Why};
 use crate::service::{ServiceError, classes};
@@ -21,8 +22,10 @@ const MAX_CLASSES: u64 = 500;
 #[template(path = "admin/neighbours.html")]
 struct NeighboursPage {
     page: Page,
+    words: String,
     fingerprint: String,
     neighbours: Vec<Row>,
+    nearby: Option<Vec<NearbyServer>>,
     link: Option<ShownLink>,
     pasted: String,
     smoke: smoke::Neighbours,
@@ -36,11 +39,16 @@ struct ShownLink {
 
 struct Row {
     id: String,
+    words: String,
     fingerprint: String,
     name: String,
+    address: String,
     state: String,
+    /// The class that colours the state.
+    look: &'static str,
     is_well: bool,
     awaits_us: bool,
+    is_nearby: bool,
     is_active: bool,
     why: String,
     since: String,
@@ -81,11 +89,21 @@ fn row(page: &Page, neighbour: Neighbour, all_classes: &[(i64, String)]) -> Row 
     };
     Row {
         id: neighbour.id.to_string(),
+        words: neighbour.words,
         fingerprint: neighbour.id.grouped(),
         name: neighbour.name,
+        address: neighbour.address.unwrap_or_default(),
+        look: match neighbour.state {
+            NeighbourState::Connected => "active",
+            NeighbourState::Unreachable | NeighbourState::WrongIdentity | NeighbourState::Blocked => {
+                "disabled"
+            }
+            NeighbourState::WaitingForUs | NeighbourState::WaitingForThem | NeighbourState::Paused => "",
+        },
         state: page.word("state", neighbour.state.word()),
         is_well: neighbour.state == NeighbourState::Connected,
         awaits_us: neighbour.state == NeighbourState::WaitingForUs,
+        is_nearby: neighbour.nearby,
         is_active: !matches!(neighbour.state, NeighbourState::Paused | NeighbourState::Blocked),
         why,
         since: time(neighbour.since),
@@ -124,9 +142,10 @@ pub(super) async fn list_with(
         let smoke = smoke::neighbours_section(app, &session.admin, &page, smoke).await?;
         let all = neighbours::list(app, &session.admin).await?;
         let classes = classes::list(app, &session.admin.staff(), String::new(), 0, MAX_CLASSES).await?.0;
-        Ok::<_, ServiceError>((all, classes, smoke))
+        let nearby = nearby::list(app, &session.admin).await?;
+        Ok::<_, ServiceError>((all, classes, nearby, smoke))
     };
-    let (all, classes, smoke) = match found.await {
+    let (all, classes, nearby, smoke) = match found.await {
         Ok(found) => found,
         Err(error) => return error_page(page, status_of(&error), &error),
     };
@@ -138,8 +157,9 @@ pub(super) async fn list_with(
         link: new.link,
     });
     let nonce = page.nonce.clone();
-    let fingerprint = app.fingerprint.grouped();
-    show(status, &nonce, &NeighboursPage { page, fingerprint, neighbours, link, pasted, smoke })
+    let (words, fingerprint) = (app.fingerprint.words(), app.fingerprint.grouped());
+    let shown = NeighboursPage { page, words, fingerprint, neighbours, nearby, link, pasted, smoke };
+    show(status, &nonce, &shown)
 }
 
 pub(super) async fn list(session: AdminSession) -> Response {
@@ -162,6 +182,7 @@ pub(super) async fn change(Form(session, form): Form<ChangeForm>) -> Response {
         match form.act.as_str() {
             "invite" => return pairing::invite(app, admin).await.map(Some),
             "add" => drop(pairing::add(app, admin, &form.link).await?),
+            "ask" => drop(nearby::ask(app, admin, &form.id).await?),
             act => {
                 let id = neighbours::named(app, &form.id).await?;
                 match act {

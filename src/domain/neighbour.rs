@@ -1,5 +1,6 @@
 //! What holds between two servers: who may talk across, how it stands, when to dial again.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,33 @@ impl Decision {
     }
 }
 
+/// How a server asks another one to become its neighbour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asking {
+    /// With the code of its pairing link.
+    Code(String),
+    /// Without one: it was found in the local network.
+    Nearby,
+}
+
+/// Requests without a code that may wait for the admin: nobody has more new neighbours in a few days.
+pub const MAX_NEARBY_REQUESTS: usize = 5;
+
+/// How long such a request waits, in days.
+pub const NEARBY_REQUEST_DAYS: u64 = 7;
+
+/// How often new servers may ask without a code from one address: each request may be a row on the disk.
+pub const NEARBY_REQUESTS: Rate = Rate { per_minute: 1, burst: 5 };
+
+/// Whether a request without a code may come from this address: out of a local network, by its looks, and not out of this
+/// machine, where a proxy may stand for the whole world.
+pub fn may_ask_without_code(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
 /// The longest pause between two tries to reach a neighbour.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -140,6 +168,27 @@ mod tests {
         assert!(!classes.admits(&teacher) && classes.admits(&pupil));
         let everybody = Contract { everybody: true, ..Contract::default() };
         assert!(everybody.admits(&teacher) && everybody.admits(&pupil));
+    }
+
+    #[test]
+    fn only_local_networks_may_ask_without_a_code() {
+        for near in
+            ["192.168.1.7", "10.0.0.1", "172.31.9.9", "169.254.3.4", "fd12::1", "fe80::1", "::ffff:10.1.2.3"]
+        {
+            assert!(may_ask_without_code(near.parse().unwrap()), "{near}");
+        }
+        for far in [
+            "127.0.0.1",
+            "::1",
+            "100.64.0.1",
+            "172.32.0.1",
+            "203.0.113.9",
+            "2001:db8::1",
+            "::ffff:8.8.8.8",
+            "0.0.0.0",
+        ] {
+            assert!(!may_ask_without_code(far.parse().unwrap()), "{far}");
+        }
     }
 
     #[test]

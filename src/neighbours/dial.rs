@@ -47,7 +47,7 @@ pub(super) async fn keep(app: AppState, neighbour: Fingerprint, mut stop: Shutdo
                 trouble
             }
             Ok(stream) => {
-                match session::run(&app, stream, neighbour, DialledBy::Us, stop.clone()).await {
+                match session::run(&app, stream, neighbour, DialledBy::Us, None, stop.clone()).await {
                     End::Refused(standing) => {
                         failures += 1;
                         Trouble::Refused(standing)
@@ -77,13 +77,13 @@ pub(super) async fn keep(app: AppState, neighbour: Fingerprint, mut stop: Shutdo
 
 /// The first address where the neighbour itself answers.
 async fn dial(
-    certificates: &Certificates,
+    app: &App,
     neighbour: Fingerprint,
     addresses: &[String],
 ) -> Result<TlsStream<TcpStream>, Trouble> {
     let mut trouble = Trouble::NotTried;
     for address in addresses {
-        match dial_one(certificates, neighbour, address).await {
+        match dial_one(app, neighbour, address).await {
             Ok(stream) => return Ok(stream),
             // Another server at one of its addresses says more than a dead line at the next.
             Err(_) if trouble == Trouble::WrongIdentity => {}

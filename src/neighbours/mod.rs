@@ -5,6 +5,7 @@
 
 mod dial;
 mod fetching;
+mod nearby;
 mod proxy;
 mod pump;
 mod session;
@@ -21,6 +22,7 @@ use crate::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::store::{NeighbourRow, StoreError};
 use crate::tls::proved_key;
+pub(crate) use nearby::run as look_nearby;
 use session::End;
 
 /// Serves a connection that a neighbour, or somebody who wants to be one, dialled.
@@ -35,7 +37,7 @@ pub(crate) async fn accept(
     if peer == app.fingerprint || app.rates.may_fail(address, app.clock.elapsed()).is_err() {
         return;
     }
-    match session::run(app, stream, peer, DialledBy::Them, stop).await {
+    match session::run(app, stream, peer, DialledBy::Them, Some(address), stop).await {
         End::Refused(standing) => {
             app.links.note_trouble(peer, Trouble::Refused(standing), None);
         }

@@ -1,5 +1,6 @@
 //! One connection to a neighbour, from its greeting to its end.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,17 +92,18 @@ async fn write_frame<W: AsyncWrite + Unpin>(stream: &mut W, frame: &Frame) -> Re
     Ok(tokio::time::timeout(FRAME_TIME, sending).await.map_err(late)??)
 }
 
-/// Greets, and then exchanges frames until one side has enough.
+/// Greets, and then exchanges frames until one side has enough; `from` is where the other side dialled from, if it did.
 pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     app: &AppState,
     stream: S,
     peer: Fingerprint,
     dialled_by: DialledBy,
+    from: Option<IpAddr>,
     mut stop: Shutdown,
 ) -> End {
     let (mut read, mut write) = tokio::io::split(stream);
     let greeted = tokio::select! {
-        greeted = tokio::time::timeout(GREETING, greet(app, &mut read, &mut write, peer, dialled_by)) => greeted,
+        greeted = tokio::time::timeout(GREETING, greet(app, &mut read, &mut write, peer, dialled_by, from)) => greeted,
         () = stop.requested() => return End::Closed,
     };
     let (hello, row) = match greeted {
@@ -132,6 +134,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         calls: Arc::new(Semaphore::new(CALLS)),
         silence: Duration::from_secs(u64::from(hello.heartbeat_seconds.clamp(1, 600)) * 3),
         hello,
+        from,
     };
     let mut closed = begun.close.clone();
     let end = tokio::select! {
@@ -154,13 +157,14 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     end
 }
 
-/// Exchanges greetings; a stranger has to show the code of a pairing link.
+/// Exchanges greetings; a stranger has to show the code of a pairing link, or to be nearby.
 async fn greet<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     app: &AppState,
     read: &mut R,
     write: &mut W,
     peer: Fingerprint,
     dialled_by: DialledBy,
+    from: Option<IpAddr>,
 ) -> Result<(Hello, NeighbourRow), End> {
     let internal = |error: crate::service::ServiceError| End::Broken(error.to_string());
     let hello = pairing::hello(app).await.map_err(internal)?;
@@ -177,14 +181,14 @@ async fn greet<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         None => {
             let standing = match (dialled_by, read_frame(read, GREETING, Writer::Stranger).await?) {
                 (DialledBy::Them, Frame::Pair { code }) => {
-                    pairing::pair(app, peer, theirs.clone(), code).await.map_err(internal)?
+                    pairing::pair(app, peer, theirs.clone(), code, from).await.map_err(internal)?
                 }
                 _ => Standing::Unknown,
             };
             let row = app.store.read(move |tx| tx.find_neighbour(peer)).await;
             let row = row.map_err(|error| End::Broken(error.to_string()))?;
             match row {
-                Some(row) if !matches!(standing, Standing::Unknown | Standing::WrongCode) => row,
+                Some(row) if !is_refusal(standing) => row,
                 _ => {
                     write_frame(write, &Frame::Standing(standing)).await?;
                     return Err(End::RefusedByUs);
@@ -197,11 +201,16 @@ async fn greet<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         return Err(End::RefusedByUs);
     }
     if dialled_by == DialledBy::Us
-        && let Some(code) = row.code.as_deref().and_then(|code| code.parse().ok())
+        && let Some(request) = pairing::request_frame(&row)
     {
-        write_frame(write, &Frame::Pair { code }).await?;
+        write_frame(write, &request).await?;
     }
     Ok((theirs, row))
+}
+
+/// Whether a server with this standing is no neighbour and has no request on disk.
+fn is_refusal(standing: Standing) -> bool {
+    matches!(standing, Standing::Unknown | Standing::WrongCode | Standing::NotTaken)
 }
 
 /// Writes what is sent, and a heart-beat when nothing is.
@@ -245,6 +254,7 @@ struct Session {
     calls: Arc<Semaphore>,
     silence: Duration,
     hello: Hello,
+    from: Option<IpAddr>,
 }
 
 impl Session {
@@ -276,14 +286,14 @@ impl Session {
             Frame::Heartbeat => {}
             Frame::Hello(_) => return Err(End::Broken("a second greeting".into())),
             Frame::Pair { code } => {
-                let paired = pairing::pair(&app, peer, self.hello.clone(), code).await;
+                let paired = pairing::pair(&app, peer, self.hello.clone(), code, self.from).await;
                 let standing = paired.map_err(|error| End::Broken(error.to_string()))?;
                 link.send(&Frame::Standing(standing)).await;
             }
             Frame::Standing(standing) => {
                 let noted = pairing::note_standing(&app, peer, standing).await;
                 noted.map_err(|error| End::Broken(error.to_string()))?;
-                if matches!(standing, Standing::Unknown | Standing::WrongCode | Standing::Blocked) {
+                if is_refusal(standing) || standing == Standing::Blocked {
                     return Err(End::Refused(standing));
                 }
             }

@@ -171,6 +171,15 @@ pub enum AdminError {
     /// The code is wrong, expired, or used by another server.
     #[error("the other server refuses this link: it expired, or another server used it; ask for a new one")]
     PairingRefused,
+    /// The other server takes no request without a code.
+    #[error("the other server takes no request without a pairing link now: ask its admin for one")]
+    RequestNotTaken,
+    /// Servers nearby are not looked for.
+    #[error(
+        "servers nearby are not looked for: the server does not run, listens on this machine alone, or has nearby \
+         switched off in momedo.toml"
+    )]
+    NotLooking,
     /// Only a running server can do this.
     #[error("the server must be running for this")]
     NotServing,
@@ -242,6 +251,8 @@ impl AdminError {
             Self::TooManyNeighbours => "too-many-neighbours",
             Self::NeighbourSilent(_) => "neighbour-silent",
             Self::PairingRefused => "pairing-refused",
+            Self::RequestNotTaken => "request-not-taken",
+            Self::NotLooking => "not-looking",
             Self::NotServing => "not-serving",
             Self::NotDisputed => "not-disputed",
             Self::LivesHere => "lives-here",

@@ -42,6 +42,7 @@ pub async fn expire(app: &App) -> Result<u64, ServiceError> {
         }
     }
     super::blobs::expire(app, now, app.config().blobs.retention_days).await?;
+    neighbours::nearby::expire(app).await?;
     forget_messages(app, now.minus_days(retention + RECEIPT_EXTRA_DAYS)).await?;
     let (hour_ago, superseded) =
         (Tick(now.0.saturating_sub(3_600_000)), now.minus_days(SUPERSEDED_BUNDLE_DAYS));

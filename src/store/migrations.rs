@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_blobs.sql"),
     include_str!("migrations/0007_smoke.sql"),
     include_str!("migrations/0008_neighbours.sql"),
+    include_str!("migrations/0009_nearby.sql"),
 ];
 
 /// The schema this program writes.

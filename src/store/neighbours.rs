@@ -6,7 +6,7 @@ use momedo_protocol::time::UnixMillis;
 use rusqlite::OptionalExtension;
 
 use super::{ReadTx, StoreError, Tick, WriteTx};
-use crate::domain::neighbour::{Belonging, Contract, Decision};
+use crate::domain::neighbour::{Asking, Belonging, Contract, Decision};
 
 /// A neighbour as kept.
 #[derive(Debug, Clone)]
@@ -23,15 +23,22 @@ pub struct NeighbourRow {
     pub theirs: bool,
     /// What an admin here decided.
     pub decision: Decision,
-    /// The code of its pairing link, until it has recorded this server.
-    pub code: Option<String>,
+    /// How it is asked, until it has recorded this server.
+    pub asking: Option<Asking>,
     /// What may pass.
     pub contract: Contract,
     /// When it was added.
     pub added_at: UnixMillis,
+    /// When it asked without a code, until an admin here decides.
+    pub asked: Option<Tick>,
 }
 
 impl NeighbourRow {
+    /// Whether it asked without a code, and waits for an admin here.
+    pub fn asks_from_nearby(&self) -> bool {
+        self.asked.is_some() && !self.ours && self.decision == Decision::Active
+    }
+
     /// Whether mail may go there and come from there.
     pub fn is_paired(&self) -> bool {
         self.ours && self.theirs && self.decision == Decision::Active
@@ -52,10 +59,12 @@ pub enum CodeUse {
     Wrong,
 }
 
-const COLUMNS: &str = "id, name, addresses, ours, theirs, decision, code, contract, added_at";
+const COLUMNS: &str =
+    "id, name, addresses, ours, theirs, decision, code, contract, added_at, nearby, asked_tick";
 
 fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<NeighbourRow> {
     let (addresses, decision, contract): (String, String, String) = (row.get(2)?, row.get(5)?, row.get(7)?);
+    let (code, is_nearby): (Option<String>, bool) = (row.get(6)?, row.get(9)?);
     Ok(NeighbourRow {
         id: Fingerprint(row.get(0)?),
         name: row.get(1)?,
@@ -63,10 +72,11 @@ fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<NeighbourRow> {
         ours: row.get(3)?,
         theirs: row.get(4)?,
         decision: Decision::of(&decision),
-        code: row.get(6)?,
+        asking: code.map(Asking::Code).or(is_nearby.then_some(Asking::Nearby)),
         // What cannot be read allows nothing.
         contract: serde_json::from_str(&contract).unwrap_or_default(),
         added_at: UnixMillis(row.get(8)?),
+        asked: row.get::<_, Option<u64>>(10)?.map(Tick),
     })
 }
 
@@ -120,12 +130,17 @@ impl WriteTx<'_> {
         };
         let addresses = json(serde_json::to_string(&row.addresses))?;
         let contract = json(serde_json::to_string(&row.contract))?;
+        let code = match &row.asking {
+            Some(Asking::Code(code)) => Some(code),
+            Some(Asking::Nearby) | None => None,
+        };
         self.connection
             .prepare_cached(
-                "INSERT INTO neighbours (id, name, addresses, ours, theirs, decision, code, contract, added_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                "INSERT INTO neighbours (id, name, addresses, ours, theirs, decision, code, contract, added_at, nearby,
+                     asked_tick)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
                  ON CONFLICT (id) DO UPDATE SET name = ?2, addresses = ?3, ours = ?4, theirs = ?5,
-                     decision = ?6, code = ?7, contract = ?8",
+                     decision = ?6, code = ?7, contract = ?8, nearby = ?10, asked_tick = ?11",
             )?
             .execute((
                 row.id.0,
@@ -134,9 +149,11 @@ impl WriteTx<'_> {
                 row.ours,
                 row.theirs,
                 row.decision.word(),
-                &row.code,
+                code,
                 contract,
                 row.added_at.0,
+                row.asking == Some(Asking::Nearby),
+                row.asked.map(|tick| tick.0),
             ))?;
         Ok(())
     }
@@ -148,6 +165,18 @@ impl WriteTx<'_> {
     pub fn delete_neighbour(&self, id: Fingerprint) -> Result<bool, StoreError> {
         let sql = "DELETE FROM neighbours WHERE id = ?1";
         Ok(self.connection.prepare_cached(sql)?.execute([id.0])? == 1)
+    }
+
+    /// Forgets requests without a code that came before a tick and that no admin has decided about, and says whose.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn expire_requests(&self, before: Tick) -> Result<Vec<Fingerprint>, StoreError> {
+        let sql =
+            "DELETE FROM neighbours WHERE asked_tick < ?1 AND ours = 0 AND decision = 'active' RETURNING id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let expired = statement.query_map([before.0], |row| Ok(Fingerprint(row.get(0)?)))?;
+        Ok(expired.collect::<Result<_, _>>()?)
     }
 
     /// Keeps the code of a new pairing link, and forgets codes that are over.

@@ -199,7 +199,7 @@ const PAGES: &[&str] = &[
 ];
 
 /// Where screenshots go: `MOMEDO_SCREENSHOTS=folder` asks for them.
-fn screenshots() -> Option<PathBuf> {
+pub(crate) fn screenshots() -> Option<PathBuf> {
     std::env::var_os("MOMEDO_SCREENSHOTS").map(PathBuf::from)
 }
 
@@ -257,7 +257,7 @@ async fn no_page_violates_wcag_in_light_or_dark_on_a_phone_or_a_desk() {
 }
 
 /// Checks, and if asked for takes pictures, in every width and colour scheme.
-async fn look(browser: &Browser, name: &str, folder: Option<&Path>, found: &mut Vec<String>) {
+pub(crate) async fn look(browser: &Browser, name: &str, folder: Option<&Path>, found: &mut Vec<String>) {
     for (width, height) in [(390, 844), (1280, 800)] {
         for scheme in ["light", "dark"] {
             browser.emulate(width, height, scheme).await;

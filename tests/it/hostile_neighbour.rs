@@ -50,7 +50,7 @@ impl Hostile {
         let link: PairingLink = invite(server).parse().unwrap();
         let mut hostile = Self::dial(server).await;
         hostile.greet().await;
-        hostile.send(&Frame::Pair { code: link.code }).await;
+        hostile.send(&Frame::Pair { code: Some(link.code) }).await;
         let own = hostile.id().to_string();
         until("it asks", || state(server, &own) == "waiting-for-us");
         neighbour(server, &["confirm", &own]);
@@ -405,7 +405,7 @@ async fn a_stranger_gets_no_room_and_no_answers() {
     let link: PairingLink = invite(&server).parse().unwrap();
     let mut stranger = Hostile::dial(&server).await;
     stranger.greet().await;
-    stranger.send(&Frame::Pair { code: link.code }).await;
+    stranger.send(&Frame::Pair { code: Some(link.code) }).await;
     stranger.send(&Frame::Standing(Standing::Confirmed)).await;
     stranger.send(&Frame::Find(Find { query: 1, id: ben.id(), hops: MAX_HOPS })).await;
     let answer = stranger.next().await;

@@ -19,7 +19,7 @@ pub(crate) fn neighbour(server: &Server, arguments: &[&str]) -> Vec<Value> {
     server.json(&all)
 }
 
-fn failure(server: &Server, arguments: &[&str]) -> String {
+pub(crate) fn failure(server: &Server, arguments: &[&str]) -> String {
     let mut all = vec!["admin", "neighbour"];
     all.extend(arguments);
     all.extend(["--data-dir", "data", "--json"]);

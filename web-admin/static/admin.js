@@ -27,8 +27,36 @@ for (const input of document.querySelectorAll("[data-strength]")) {
   });
 }
 
-// On a phone the pages stand in a strip: show where we are.
-document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// On a phone the pages stand in a strip: show where we are, also after the phone was turned.
+const strip = document.querySelector("nav");
+const here = strip?.querySelector("[aria-current]");
+if (here) {
+  const show = () => {
+    strip.scrollLeft = here.offsetLeft - strip.offsetLeft - (strip.clientWidth - here.offsetWidth) / 2;
+  };
+  show();
+  window.addEventListener("resize", show);
+}
+
+// Neighbours come and go: that part of the page follows, unless somebody is busy in it.
+const live = document.getElementById("live");
+if (live) {
+  new EventSource(live.dataset.changes).onmessage = async () => {
+    const answer = await fetch(live.dataset.page);
+    const text = await answer.text();
+    if (!answer.ok || live.contains(document.activeElement) || live.querySelector("details[open]")) return;
+    const next = new DOMParser().parseFromString(text, "text/html").getElementById("live");
+    if (next) live.replaceChildren(...next.childNodes);
+  };
+}
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = !navigator.clipboard;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = button.dataset.done;
+  });
+}
 
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;

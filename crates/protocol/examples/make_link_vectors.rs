@@ -149,8 +149,10 @@ mod native {
             "frames": [
                 frame("hello", &Frame::Hello(hello)),
                 frame("heartbeat", &Frame::Heartbeat),
-                frame("pair", &Frame::Pair { code }),
+                frame("pair", &Frame::Pair { code: Some(code) }),
+                frame("pair without a code", &Frame::Pair { code: None }),
                 frame("standing", &Frame::Standing(Standing::Recorded)),
+                frame("standing: not taken", &Frame::Standing(Standing::NotTaken)),
                 frame("batch", &Frame::Batch(Box::new(batch))),
                 frame("taken", &Frame::Taken { batch: named }),
                 frame("busy", &Frame::Busy { batch: named, retry_after: 60 }),

@@ -160,6 +160,7 @@ impl Admin {
                 println!("waiting mail    {} ({} bytes)", status.ozone_envelopes, status.ozone_bytes);
                 println!("version         {} (schema {})", status.version, status.schema);
                 println!("fingerprint     {}", status.fingerprint);
+                println!("in words        {}", status.words);
                 let backups = &status.backups;
                 match backups.last_at {
                     Some(at) => {

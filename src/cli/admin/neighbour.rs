@@ -22,12 +22,24 @@ pub(in crate::cli) enum Neighbour {
         /// The link, as it was copied
         link: String,
     },
+    /// List servers found in the local network; what they say of themselves is not proved
+    Nearby {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Ask a server found in the local network, which confirms this side; compare the words first
+    Ask {
+        #[command(flatten)]
+        common: Common,
+        /// Which
+        id: String,
+    },
     /// List neighbours: how they stand, and what waits for them
     List {
         #[command(flatten)]
         common: Common,
     },
-    /// Confirm a server whose admin followed a link from here; compare the fingerprint first
+    /// Confirm a server whose admin followed a link from here, or asked from nearby; compare the words first
     Confirm {
         #[command(flatten)]
         common: Common,
@@ -142,10 +154,12 @@ impl Allow {
 impl Neighbour {
     pub(super) fn run(self) -> anyhow::Result<()> {
         use NeighbourRequest as R;
-        const LISTED: &[&str] = &["id", "name", "state", "waiting"];
+        const LISTED: &[&str] = &["id", "name", "state", "waiting", "words"];
         let (common, request, fields): (Common, R, &[&str]) = match self {
             Self::Invite { common } => (common, R::Invite, &["link"]),
             Self::Add { common, link } => (common, R::Add { link }, LISTED),
+            Self::Nearby { common } => (common, R::Nearby, &["id", "name", "address", "words"]),
+            Self::Ask { common, id } => (common, R::Ask { id }, LISTED),
             Self::List { common } => (common, R::List, LISTED),
             Self::Confirm { common, id } => (common, R::Confirm { id }, LISTED),
             Self::Allow(allow) => {

@@ -20,7 +20,7 @@ pub use smoke::SmokeRequest;
 use super::audit::Action;
 use super::backup::{self, Backup, BackupRequest, BackupStatus};
 use super::certificates::Upload;
-use super::neighbours::{self, blocking, pairing};
+use super::neighbours::{self, blocking, nearby, pairing};
 use super::permission::Admin;
 use super::registration::code_hash;
 use super::{
@@ -85,6 +85,8 @@ pub struct Status {
     pub schema: u32,
     /// Fingerprint of the server.
     pub fingerprint: String,
+    /// Its words.
+    pub words: String,
     /// Whether the disk is full, so that new mail is refused.
     pub storage_full: bool,
     /// How the backups stand.
@@ -348,6 +350,10 @@ async fn neighbour(
     let one = match request {
         R::Invite => return lines(vec![pairing::invite(app, admin).await?]),
         R::List => return lines(neighbours::list(app, admin).await?),
+        R::Nearby => {
+            let found = nearby::list(app, admin).await?;
+            return lines(found.ok_or(super::AdminError::NotLooking)?);
+        }
         R::Allow { id, change } => {
             let id = match id {
                 Some(id) => Some(neighbours::named(app, &id).await?),
@@ -371,6 +377,7 @@ async fn neighbour(
             return blocking::set(app, admin, participant, blocked).await.map(|()| done());
         }
         R::Add { link } => pairing::add(app, admin, &link).await?,
+        R::Ask { id } => nearby::ask(app, admin, &id).await?,
         R::Confirm { id } => pairing::confirm(app, admin, neighbours::named(app, &id).await?).await?,
         R::Pause { id } => pairing::pause(app, admin, neighbours::named(app, &id).await?).await?,
         R::Resume { id } => pairing::resume(app, admin, neighbours::named(app, &id).await?).await?,
@@ -501,6 +508,7 @@ pub async fn status(app: &App) -> Result<Status, ServiceError> {
         version: env!("CARGO_PKG_VERSION").into(),
         schema: SCHEMA_VERSION,
         fingerprint: app.fingerprint.to_string(),
+        words: app.fingerprint.words(),
         storage_full: app.store.is_full(),
         backups: backup::status(app).await,
     })

@@ -162,6 +162,8 @@ pub enum CertificateRequest {
 pub enum NeighbourRequest {
     Invite,
     Add { link: String },
+    Nearby,
+    Ask { id: String },
     List,
     Confirm { id: String },
     Allow { id: Option<String>, change: ContractChange },

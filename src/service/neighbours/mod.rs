@@ -7,6 +7,7 @@
 //! | [`calls`] | what homes ask each other in the name of their participants |
 //! | [`groups`] | groups with members of several servers |
 //! | [`pairing`] | how two servers become neighbours and stop being it |
+//! | [`nearby`] | servers found in the local network |
 //! | [`finding`] | who is home to an ID, and their keys, verified again here |
 //! | [`sending`] | what goes out: batches of this server's envelopes, and what passes through |
 //! | [`receiving`] | what comes in: batches for this server's participants, or for others |
@@ -20,6 +21,7 @@ pub mod blocking;
 pub mod calls;
 pub mod finding;
 pub mod groups;
+pub mod nearby;
 pub mod pairing;
 pub mod receipts;
 pub mod receiving;
@@ -109,8 +111,14 @@ impl Why {
 pub struct Neighbour {
     /// Its server ID.
     pub id: Fingerprint,
+    /// The words of its ID.
+    pub words: String,
     /// The name its admin gave it.
     pub name: String,
+    /// Where it is dialled first, if that is known.
+    pub address: Option<String>,
+    /// Whether it asked out of the local network, without a pairing link, and waits for an admin here.
+    pub nearby: bool,
     /// How it stands.
     pub state: NeighbourState,
     /// Since when the line is as it is.
@@ -149,6 +157,9 @@ fn neighbour(app: &App, row: NeighbourRow, queued: Queued) -> Neighbour {
     let is_down = matches!(state, NeighbourState::Unreachable | NeighbourState::WrongIdentity);
     Neighbour {
         why: (state == NeighbourState::Unreachable).then(|| why(app, &row, &line)),
+        words: row.id.words(),
+        nearby: row.asks_from_nearby(),
+        address: row.addresses.first().cloned(),
         id: row.id,
         name: row.name,
         state,

@@ -1,5 +1,6 @@
 //! How two servers become neighbours, and stop being it. Both admins confirm; pasting a link is one of the two.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use momedo_protocol::digest::Fingerprint;
@@ -11,7 +12,7 @@ use momedo_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{Neighbour, receipts};
-use crate::domain::neighbour::{Contract, Decision};
+use crate::domain::neighbour::{Asking, Contract, Decision, MAX_NEARBY_REQUESTS, may_ask_without_code};
 use crate::domain::role::Role;
 use crate::links::Trouble;
 use crate::service::audit::{self, Action};
@@ -89,10 +90,24 @@ pub async fn add(app: &App, admin: &Admin, link: &str) -> Result<Neighbour, Serv
     if link.server == app.fingerprint {
         return Err(AdminError::OwnPairingLink.into());
     }
+    request(app, admin, link.server, vec![link.address], Asking::Code(link.code.to_string())).await
+}
+
+/// Asks another server, which confirms this side; returns once the other server has recorded it.
+///
+/// # Errors
+/// As [`add`], or [`AdminError::RequestNotTaken`]; nothing is kept then.
+pub(super) async fn request(
+    app: &App,
+    admin: &Admin,
+    id: Fingerprint,
+    addresses: Vec<String>,
+    asking: Asking,
+) -> Result<Neighbour, ServiceError> {
     if !app.links.is_serving() {
         return Err(AdminError::NotServing.into());
     }
-    let (now, account, id) = (app.clock.now(), admin.account().to_owned(), link.server);
+    let (now, account) = (app.clock.now(), admin.account().to_owned());
     let mut changes = app.links.changes();
     let (before, recorded) = app
         .store
@@ -105,14 +120,15 @@ pub async fn add(app: &App, admin: &Admin, link: &str) -> Result<Neighbour, Serv
             let mut row = known.unwrap_or_else(|| new_row(id, now));
             row.ours = true;
             row.decision = Decision::Active;
-            row.addresses.retain(|address| *address != link.address);
-            row.addresses.insert(0, link.address);
+            row.asked = None;
+            row.addresses.retain(|address| !addresses.contains(address));
+            row.addresses.splice(0..0, addresses);
             row.addresses.truncate(MAX_ADDRESSES);
             // Whoever asked us knows us already.
-            row.code = (!row.theirs).then(|| link.code.to_string());
+            row.asking = (!row.theirs).then_some(asking);
             tx.save_neighbour(&row)?;
             audit::log(tx, now, &account, Action::NeighbourAdded, &id.to_string())?;
-            Ok::<_, ServiceError>((before, row.code.is_none()))
+            Ok::<_, ServiceError>((before, row.asking.is_none()))
         })
         .await?;
     announce(app, id).await?;
@@ -120,11 +136,13 @@ pub async fn add(app: &App, admin: &Admin, link: &str) -> Result<Neighbour, Serv
         let waiting = tokio::time::timeout(ADDING, async {
             loop {
                 let row = find(app, id).await?;
-                if row.code.is_none() {
+                if row.asking.is_none() {
                     return Ok(());
                 }
-                if let Trouble::Refused(Standing::WrongCode) = app.links.line(id).trouble {
-                    return Err(AdminError::PairingRefused.into());
+                match app.links.line(id).trouble {
+                    Trouble::Refused(Standing::WrongCode) => return Err(AdminError::PairingRefused.into()),
+                    Trouble::Refused(Standing::NotTaken) => return Err(AdminError::RequestNotTaken.into()),
+                    _ => {}
                 }
                 if app.links.line(id).trouble == Trouble::WrongIdentity {
                     let reason = "another server answers at this address".into();
@@ -168,9 +186,10 @@ fn new_row(id: Fingerprint, now: UnixMillis) -> NeighbourRow {
         ours: false,
         theirs: false,
         decision: Decision::Active,
-        code: None,
+        asking: None,
         contract: Contract::default(),
         added_at: now,
+        asked: None,
     }
 }
 
@@ -195,8 +214,8 @@ async fn announce(app: &App, id: Fingerprint) -> Result<(), ServiceError> {
     let row = find(app, id).await?;
     if let Some(link) = app.links.link(id) {
         link.try_send(&Frame::Standing(standing(&row)));
-        if let Some(code) = row.code.as_deref().and_then(|code| code.parse().ok()) {
-            link.try_send(&Frame::Pair { code });
+        if let Some(request) = request_frame(&row) {
+            link.try_send(&request);
         }
     }
     app.links.set_paired(id, row.is_paired());
@@ -228,7 +247,11 @@ async fn change(
 /// [`AdminError::UnknownNeighbour`].
 pub async fn confirm(app: &App, admin: &Admin, id: Fingerprint) -> Result<Neighbour, ServiceError> {
     if !find(app, id).await?.ours {
-        change(app, admin, id, Action::NeighbourConfirmed, |row| row.ours = true).await?;
+        let confirm = |row: &mut NeighbourRow| {
+            row.ours = true;
+            row.asked = None;
+        };
+        change(app, admin, id, Action::NeighbourConfirmed, confirm).await?;
         announce(app, id).await?;
     }
     shown(app, id).await
@@ -377,6 +400,14 @@ pub fn standing(row: &NeighbourRow) -> Standing {
     }
 }
 
+/// What a neighbour is asked with that has not recorded this server yet.
+pub fn request_frame(row: &NeighbourRow) -> Option<Frame> {
+    match row.asking.as_ref()? {
+        Asking::Code(code) => Some(Frame::Pair { code: Some(code.parse().ok()?) }),
+        Asking::Nearby => Some(Frame::Pair { code: None }),
+    }
+}
+
 /// What this server says first on a link.
 ///
 /// # Errors
@@ -436,7 +467,18 @@ fn tell_apart(row: &mut NeighbourRow, hello: Hello) {
     }
 }
 
-/// Records a server that shows the code of a pairing link.
+/// Whether a server that shows no code may ask from there. A new one is counted.
+async fn may_ask_from(app: &App, id: Fingerprint, from: Option<IpAddr>) -> Result<bool, ServiceError> {
+    let Some(from) = from.filter(|from| may_ask_without_code(*from)) else { return Ok(false) };
+    if !app.config().neighbours.nearby {
+        return Ok(false);
+    }
+    let is_known = app.store.read(move |tx| Ok::<_, ServiceError>(tx.find_neighbour(id)?.is_some())).await?;
+    Ok(is_known || app.rates.nearby_request(from, app.clock.elapsed()).is_ok())
+}
+
+/// Records a server that shows the code of a pairing link, or that asks without one out of the local network; `from`
+/// is where it dialled from, if it did.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
@@ -444,9 +486,11 @@ pub async fn pair(
     app: &App,
     id: Fingerprint,
     hello: Hello,
-    code: InviteCode,
+    code: Option<InviteCode>,
+    from: Option<IpAddr>,
 ) -> Result<Standing, ServiceError> {
     let now = app.clock.now();
+    let may_ask = code.is_none() && may_ask_from(app, id, from).await?;
     let standing = app
         .store
         .write(move |tx| {
@@ -454,16 +498,34 @@ pub async fn pair(
             if let Some(row) = known.as_ref().filter(|row| row.decision != Decision::Active) {
                 return Ok(standing(row));
             }
-            if tx.use_pairing_code(&code_hash(code), id)? == CodeUse::Wrong {
-                return Ok(Standing::WrongCode);
+            let all = tx.list_neighbours()?;
+            let is_full = known.is_none() && all.len() >= MAX_NEIGHBOURS;
+            match code {
+                Some(code) => {
+                    if tx.use_pairing_code(&code_hash(code), id)? == CodeUse::Wrong || is_full {
+                        return Ok(Standing::WrongCode);
+                    }
+                }
+                // Our admin asked it, or confirmed it before.
+                None if known.as_ref().is_some_and(|row| row.ours) => {}
+                None => {
+                    let waiting = all.iter().filter(|row| row.asks_from_nearby()).count();
+                    let has_room = known.is_some() || (!is_full && waiting < MAX_NEARBY_REQUESTS);
+                    if !may_ask || !has_room {
+                        return Ok(Standing::NotTaken);
+                    }
+                }
             }
-            if known.is_none() && tx.list_neighbours()?.len() >= MAX_NEIGHBOURS {
-                return Ok(Standing::WrongCode);
-            }
+            let is_new = known.is_none();
             let mut row = known.unwrap_or_else(|| new_row(id, now));
             row.theirs = true;
             // Whoever follows our link is known here; if our admin followed theirs too, both have confirmed.
-            row.code = None;
+            row.asking = None;
+            row.asked = match code {
+                Some(_) => None,
+                None if is_new => Some(tx.tick()),
+                None => row.asked,
+            };
             tell_apart(&mut row, hello);
             tx.save_neighbour(&row)?;
             Ok::<_, ServiceError>(standing(&row))
@@ -480,20 +542,20 @@ pub async fn pair(
 pub async fn note_standing(app: &App, id: Fingerprint, standing: Standing) -> Result<(), ServiceError> {
     let set = move |tx: &mut WriteTx<'_>| -> Result<Option<bool>, StoreError> {
         let Some(mut row) = tx.find_neighbour(id)? else { return Ok(None) };
-        let before = (row.theirs, row.code.clone());
+        let before = (row.theirs, row.asking.clone());
         match standing {
             Standing::Confirmed | Standing::Paused => {
                 row.theirs = true;
-                row.code = None;
+                row.asking = None;
             }
             Standing::Recorded => {
                 row.theirs = false;
-                row.code = None;
+                row.asking = None;
             }
             Standing::Unknown => row.theirs = false,
-            Standing::WrongCode | Standing::Blocked => {}
+            Standing::WrongCode | Standing::NotTaken | Standing::Blocked => {}
         }
-        if before != (row.theirs, row.code.clone()) {
+        if before != (row.theirs, row.asking.clone()) {
             tx.save_neighbour(&row)?;
         }
         Ok(Some(row.is_paired()))
@@ -502,7 +564,7 @@ pub async fn note_standing(app: &App, id: Fingerprint, standing: Standing) -> Re
     let known = app.store.read(move |tx| Ok::<_, ServiceError>(tx.find_neighbour(id)?)).await?;
     // Every link begins with this, and most say nothing new.
     let paired = match known {
-        Some(row) if standing == Standing::Confirmed && row.theirs && row.code.is_none() => {
+        Some(row) if standing == Standing::Confirmed && row.theirs && row.asking.is_none() => {
             Some(row.is_paired())
         }
         _ => app.store.write(set).await?,

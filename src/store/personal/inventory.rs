@@ -574,6 +574,8 @@ pub const TABLES: &[Table] = &[
             ("code", Plain),
             ("contract", Plain),
             ("added_at", Plain),
+            ("nearby", Plain),
+            ("asked_tick", Plain),
         ],
         holds: Impersonal("other servers"),
     },

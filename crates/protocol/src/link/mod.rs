@@ -112,6 +112,8 @@ pub enum Standing {
     Unknown,
     /// The code of the pairing link is wrong, expired, or was used by another server.
     WrongCode,
+    /// A request without a code is not taken: from too far away, switched off, or too many wait.
+    NotTaken,
     /// The request is on disk; an admin has to confirm it.
     Recorded,
     /// An admin confirmed.
@@ -255,10 +257,10 @@ pub enum Frame {
     Hello(Hello),
     /// Still there.
     Heartbeat,
-    /// Asks to be paired, with the code of a pairing link.
+    /// Asks to be paired.
     Pair {
-        /// The code.
-        code: InviteCode,
+        /// The code of a pairing link; absent: the server was found in the local network.
+        code: Option<InviteCode>,
     },
     /// How the sender sees the other side now.
     Standing(Standing),
@@ -306,7 +308,8 @@ pub enum Frame {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PairBody {
-    code: InviteCode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<InviteCode>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -601,6 +604,9 @@ mod tests {
         assert!(matches!(round(&Frame::Taken { batch }), Frame::Taken { batch: read } if read == batch));
         let busy = round(&Frame::Busy { batch, retry_after: 9 });
         assert!(matches!(busy, Frame::Busy { retry_after: 9, .. }));
+        let code = Some(InviteCode::random());
+        assert!(matches!(round(&Frame::Pair { code }), Frame::Pair { code: read } if read == code));
+        assert!(matches!(round(&Frame::Pair { code: None }), Frame::Pair { code: None }));
         let standing = round(&Frame::Standing(Standing::WrongCode));
         assert!(matches!(standing, Frame::Standing(Standing::WrongCode)));
         assert!(matches!(round(&Frame::Heartbeat), Frame::Heartbeat));
