@@ -73,10 +73,14 @@ fn row(page: &Page, neighbour: Neighbour, all_classes: &[(i64, String)]) -> Row 
     let time =
         |at: Option<momedo_protocol::time::UnixMillis>| at.map_or_else(String::new, |at| page.time(&at));
     let contract = neighbour.contract;
-    let why = neighbour.why.map_or_else(String::new, |why| {
-        let detail = if let Why::Silent(detail) = &why { detail.as_str() } else { "" };
-        page.word("why", why.word()).replace("{0}", detail)
-    });
+    let why = match &neighbour.why {
+        _ if neighbour.state == NeighbourState::WrongIdentity => {
+            page.t("neighbours.wrong-identity").to_owned()
+        }
+        Some(Why::Silent(detail)) => page.word("why", "silent").replace("{0}", detail),
+        Some(why) => page.word("why", why.word()),
+        None => String::new(),
+    };
     let role = |role: Role| Choice {
         value: role.word().into(),
         name: page.word("role", role.word()),
@@ -145,11 +149,13 @@ pub(super) async fn list_with(
         let nearby = nearby::list(app, &session.admin).await?;
         Ok::<_, ServiceError>((all, classes, nearby, smoke))
     };
-    let (all, classes, nearby, smoke) = match found.await {
+    let (mut all, classes, nearby, smoke) = match found.await {
         Ok(found) => found,
         Err(error) => return error_page(page, status_of(&error), &error),
     };
     let classes: Vec<(i64, String)> = classes.into_iter().map(|class| (class.id, class.name)).collect();
+    // What has to be decided stands first.
+    all.sort_by_key(|neighbour| neighbour.state != NeighbourState::WaitingForUs);
     let neighbours = all.into_iter().map(|neighbour| row(&page, neighbour, &classes)).collect();
     let link = link.map(|new| ShownLink {
         until: page.day(&new.expires_at),

@@ -110,10 +110,8 @@ mod tests {
         );
         assert_eq!(format!("{proxy:?}"), "socks5://proxy.example:1080");
         let proxy: Proxy = "http://[fd00::1]:3128/".parse().unwrap();
-        assert_eq!(
-            (proxy.kind, proxy.address.as_str(), proxy.credentials),
-            (ProxyKind::Http, "[fd00::1]:3128", None)
-        );
+        assert_eq!((proxy.kind, proxy.address.as_str()), (ProxyKind::Http, "[fd00::1]:3128"));
+        assert!(proxy.credentials.is_none());
     }
 
     #[test]
