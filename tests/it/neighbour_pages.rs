@@ -127,7 +127,7 @@ async fn every_state_of_a_neighbour_can_be_read() {
         asked: None,
     };
     let tick = here.app.store.tick();
-    let rows = vec![
+    let rows = [
         NeighbourRow { ours: false, asked: Some(tick), ..row(1, "Rathaus") },
         NeighbourRow { theirs: false, asking: Some(Asking::Nearby), ..row(2, "Stadtbücherei") },
         row(3, "Grundschule am Bach"),
