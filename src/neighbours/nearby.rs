@@ -186,8 +186,15 @@ pub(crate) async fn run(app: AppState, mut stop: Shutdown) {
         tokio::select! {
             event = heard => match event {
                 Some(event) => note(&app, event),
-                // The daemon has ended by itself: another one is started.
-                None => running = None,
+                // The daemon has ended by itself: another one is started with the next round.
+                None => {
+                    running = None;
+                    app.nearby.set_looking(false);
+                    tokio::select! {
+                        _ = rounds.tick() => {}
+                        () = stop.requested() => break,
+                    }
+                }
             },
             _ = rounds.tick() => {
                 if let Some(running) = &mut running {
