@@ -42,7 +42,9 @@ pub(super) async fn numbers(session: AdminSession) -> Response {
 /// Says that a neighbour, its line, or what was found nearby has changed. What changed, the page says.
 pub(super) async fn neighbours(session: AdminSession) -> Response {
     let (pages, handle) = (session.session.visitor.pages.clone(), session.session.handle);
-    let (links, nearby) = (pages.app.links.changes(), pages.app.nearby.changes());
+    let (mut links, nearby) = (pages.app.links.changes(), pages.app.nearby.changes());
+    // What changed since the page was made is told first.
+    links.mark_changed();
     let until = tokio::time::Instant::now() + PERIOD * LIFETIME;
     let start = (pages, handle, links, nearby);
     let events = stream::unfold(start, move |(pages, handle, mut links, mut nearby)| async move {
