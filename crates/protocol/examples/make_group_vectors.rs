@@ -195,6 +195,7 @@ mod native {
             id,
             sent_at: NOW,
             conversation: None,
+            log: None,
             kind: kind::TEXT.into(),
             body: "Wandertag morgen".into(),
         };

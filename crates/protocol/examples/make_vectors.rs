@@ -614,6 +614,7 @@ mod native {
             id: message_id(),
             sent_at: NOW,
             conversation: None,
+            log: None,
             kind: kind::TEXT.into(),
             body: "Lampe in Raum 12 kaputt 💡".into(),
         }

@@ -29,6 +29,21 @@ impl StoreEpoch {
     }
 }
 
+impl fmt::Display for StoreEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_symbols(self.0, 40, f)
+    }
+}
+
+impl FromStr for StoreEpoch {
+    type Err = CursorError;
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        read_symbols(text, 40).map(Self).ok_or(CursorError)
+    }
+}
+
+serde_as_text!(StoreEpoch);
+
 /// A place in a device's queue, written `EPOCH.SEQUENCE` such as `7QK0M3ZD.42`.
 ///
 /// Sequence numbers rise by one per delivery and start at 1; 0 is the place before the first.
@@ -47,8 +62,7 @@ pub struct CursorError;
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_symbols(self.epoch.0, 40, f)?;
-        write!(f, ".{}", self.sequence)
+        write!(f, "{}.{}", self.epoch, self.sequence)
     }
 }
 
@@ -56,7 +70,7 @@ impl FromStr for Cursor {
     type Err = CursorError;
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let (epoch, sequence) = text.split_once('.').ok_or(CursorError)?;
-        let epoch = StoreEpoch(read_symbols(epoch, 40).ok_or(CursorError)?);
+        let epoch = epoch.parse()?;
         let sequence: u64 = sequence.parse().map_err(|_| CursorError)?;
         // SQLite and JSON readers stop at 2^63 and 2^53; nobody gets there by counting.
         if sequence > 1 << 53 {

@@ -41,6 +41,8 @@ pub enum DocumentType {
     Call,
     /// A [`crate::link::calls::ReplyHeader`].
     Reply,
+    /// A [`crate::key_log::KeyLogHead`].
+    KeyLogHead,
 }
 
 impl DocumentType {
@@ -57,6 +59,7 @@ impl DocumentType {
             Self::Receipt => "momedo-receipt+jws",
             Self::Call => "momedo-call+jws",
             Self::Reply => "momedo-reply+jws",
+            Self::KeyLogHead => "momedo-key-log-head+jws",
         }
     }
 

@@ -12,6 +12,7 @@
 //! | [`rsa_key`], [`ml_kem_key`], [`mceliece`] | one public-key scheme each |
 //! | [`jws`] | the one signature format |
 //! | [`key_bundle`], [`device_list`], [`countersignature`], [`login`], [`erasure`] | what is signed |
+//! | [`key_log`] | which bundles a server made current, in a chain that only grows |
 //! | [`envelope`], [`seal`], [`message`], [`kind`] | one end-to-end encrypted message, from outside to inside |
 //! | [`blob`] | a file that goes along, sealed in chunks |
 //! | [`group`] | who belongs to a group, and messages sealed once for all of it |
@@ -40,6 +41,7 @@ pub mod invite;
 pub mod jws;
 pub mod key_backup;
 pub mod key_bundle;
+pub mod key_log;
 pub mod kind;
 pub mod limits;
 pub mod link;

@@ -62,6 +62,9 @@ pub const MAX_BLOCKS: usize = 1_000;
 /// Longest reason of a report, in Unicode scalar values.
 pub const MAX_REASON_CHARACTERS: usize = 1_000;
 
+/// Most entries of a key log in one answer, about 50 KiB of JSON.
+pub const MAX_KEY_LOG_PAGE: usize = 256;
+
 /// Most unacknowledged deliveries a stream may ask for.
 pub const MAX_STREAM_WINDOW: usize = 512;
 

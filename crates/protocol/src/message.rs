@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha512Digest;
 use crate::id::ParticipantId;
 use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
+use crate::key_log::LogView;
 use crate::message_id::MessageId;
 use crate::rsa_key::RsaPublicKey;
 use crate::time::UnixMillis;
@@ -31,6 +32,9 @@ pub struct Message {
     /// On the copy for the sender's other devices: whom the message went to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<ParticipantId>,
+    /// What the sender saw last of the key log of the sender's home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogView>,
     /// What kind of message it is; unknown kinds are shown as such, never dropped.
     pub kind: String,
     /// What it says; its shape follows from `kind`.

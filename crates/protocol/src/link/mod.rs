@@ -12,12 +12,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::api::PublishedKeys;
+use crate::api::key_log::KeyLogPage;
 use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::Base64Bytes;
 use crate::group::GroupId;
 use crate::id::ParticipantId;
 use crate::invite::InviteCode;
 use crate::jws::Jws;
+use crate::key_log::SignedHead;
 
 pub use calls::{Call, Reply, Signed};
 pub use documents::BatchId;
@@ -64,6 +66,9 @@ const FOUND_BYTES: usize = 512 * 1024;
 
 /// Largest frame with a batch.
 const MAX_BATCH_FRAME_BYTES: usize = BATCH_BYTES + MAX_ENVELOPE_BYTES + 64 * 1024;
+
+/// Largest part of a key log: [`crate::limits::MAX_KEY_LOG_PAGE`] entries and a head.
+const KEY_LOG_BYTES: usize = 96 * 1024;
 
 /// Largest receipt: an outcome for everything in a batch.
 const RECEIPT_BYTES: usize = 64 * 1024;
@@ -213,6 +218,27 @@ pub struct FoundGroup {
     pub distance: u8,
 }
 
+/// Asks for a part of the other server's key log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FetchKeyLog {
+    /// Names the question in the answer.
+    pub query: u64,
+    /// The number after which to begin.
+    pub after: u64,
+}
+
+/// The answer to [`FetchKeyLog`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyLogPart {
+    /// The question.
+    pub query: u64,
+    /// The part; absent: not to be had now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<KeyLogPage>,
+}
+
 /// Envelopes for one home, on their way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
@@ -303,6 +329,12 @@ pub enum Frame {
     FindGroup(FindGroup),
     /// The answer.
     FoundGroup(Box<FoundGroup>),
+    /// Where the sender's key log ends.
+    KeyLogHead(Box<SignedHead>),
+    /// Asks for a part of the other server's key log.
+    FetchKeyLog(FetchKeyLog),
+    /// The part.
+    KeyLogPart(Box<KeyLogPart>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -346,7 +378,7 @@ pub fn read_header(header: [u8; HEADER_BYTES]) -> Result<(u8, usize), FrameError
     let [kind, length @ ..] = header;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     let limit = match kind {
-        1 | 3 | 4 | 6 | 7 | 8 | 10 | 12 | 19 => CONTROL_BYTES,
+        1 | 3 | 4 | 6 | 7 | 8 | 10 | 12 | 14 | 17 | 19 => CONTROL_BYTES,
         2 => 0,
         5 => MAX_BATCH_FRAME_BYTES,
         9 => RECEIPT_BYTES,
@@ -355,6 +387,7 @@ pub fn read_header(header: [u8; HEADER_BYTES]) -> Result<(u8, usize), FrameError
         15 => calls::MAX_CALL_BYTES + calls::BESIDE_BYTES,
         16 => calls::MAX_REPLY_BYTES + calls::BESIDE_BYTES,
         20 => FOUND_BYTES,
+        18 => KEY_LOG_BYTES,
         _ => return Err(FrameError::UnknownKind(kind)),
     };
     if length > limit { Err(FrameError::TooLarge { kind, limit }) } else { Ok((kind, length)) }
@@ -380,6 +413,9 @@ impl Frame {
             Self::Reply(_) => 16,
             Self::FindGroup(_) => 19,
             Self::FoundGroup(_) => 20,
+            Self::KeyLogHead(_) => 14,
+            Self::FetchKeyLog(_) => 17,
+            Self::KeyLogPart(_) => 18,
         }
     }
 
@@ -422,6 +458,9 @@ impl Frame {
                     signed.write(&mut out);
                 }
             }
+            Self::KeyLogHead(body) => write_json(&mut out, body),
+            Self::FetchKeyLog(body) => write_json(&mut out, body),
+            Self::KeyLogPart(body) => write_json(&mut out, body),
         }
         let length = u32::try_from(out.len() - HEADER_BYTES).unwrap_or(u32::MAX);
         out[1..HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
@@ -483,6 +522,9 @@ impl Frame {
             }
             19 => Self::FindGroup(read_json(kind, body)?),
             20 => Self::FoundGroup(read_json(kind, body)?),
+            14 => Self::KeyLogHead(read_json(kind, body)?),
+            17 => Self::FetchKeyLog(read_json(kind, body)?),
+            18 => Self::KeyLogPart(read_json(kind, body)?),
             2 => return Err(malformed),
             _ => return Err(FrameError::UnknownKind(kind)),
         })
