@@ -16,7 +16,7 @@ use momedo_protocol::rsa_key::RsaPublicKey;
 use crate::profile::Profile;
 use crate::registration::{Progress, Step};
 use crate::session::{Session, server_information};
-use crate::{ClientError, now};
+use crate::{ClientError, key_log, now};
 
 /// How sure one is of a contact's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +73,7 @@ pub async fn fetch(
     let remembered = profile.contact(id)?;
     let known = remembered.as_ref().map(|contact| verify(id, &contact.bundle)).transpose()?;
     let version = known.as_ref().map_or(0, |bundle| bundle.payload.version);
-    let published = session.keys(id, version).await?;
-    let bundle = check(session, id, &published).await?;
+    let (published, bundle) = published(profile, session, id, version).await?;
     let contact = match (remembered, known) {
         (None, _) | (_, None) => Contact {
             trust: Trust::FirstUse,
@@ -89,6 +88,38 @@ pub async fn fetch(
         return Err(ClientError::KeysReset { id, fingerprint: bundle.fingerprint() });
     }
     known_keys(id, &contact)
+}
+
+/// What the server publishes of somebody, as far as its log of key changes bears it out.
+async fn published(
+    profile: &Profile,
+    session: &mut Session,
+    id: ParticipantId,
+    version: u64,
+) -> Result<(PublishedKeys, KeyBundle), ClientError> {
+    // Twice: they may become current between the two answers.
+    let mut bundle = None;
+    for _ in 0..2 {
+        let published = session.keys(id, version).await?;
+        let checked = check(session, id, &published).await?;
+        if published.home.is_some() {
+            // A stranger who stands in the own server's log does not live elsewhere, whatever it says now; whoever
+            // is known has to have signed a move.
+            if version == 0 && key_log::knows(profile, session, id).await? {
+                key_log::raise_missing(profile, &checked)?;
+                return Err(untrusted(id, "the server said before that they live on it"));
+            }
+            return Ok((published, checked));
+        }
+        if key_log::vouches(profile, session, &checked).await? {
+            return Ok((published, checked));
+        }
+        bundle = Some(checked);
+    }
+    if let Some(bundle) = bundle {
+        key_log::raise_missing(profile, &bundle)?;
+    }
+    Err(untrusted(id, "they do not stand in its log of key changes, so it may show others other keys"))
 }
 
 /// The remembered keys of a contact, without asking the server.

@@ -42,6 +42,9 @@ pub enum ClientError {
     /// The profile is encrypted and no passphrase was given, or a wrong one.
     #[error("the profile is locked: give its passphrase with --passphrase-file")]
     Locked,
+    /// The server's log of key changes makes no sense by itself.
+    #[error("the server's log of key changes cannot be right: {0}; tell your admin")]
+    KeyLog(String),
     /// A contact's keys were reset without the old keys.
     #[error(
         "the keys of {id} were reset: compare the new fingerprint {} with them, \

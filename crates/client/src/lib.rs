@@ -14,6 +14,7 @@
 //! | [`key_backup`], [`linking`] | a new device, by a recovery code or by another device |
 //! | [`blocking`], [`reporting`], [`personal`] | unwanted mail, and what the server holds about one |
 //! | [`contacts`] | whose keys are known, and what happens when they change |
+//! | [`key_log`] | whether the server shows everybody the same keys |
 //! | [`sending`], [`receiving`], [`stream`] | messages |
 //! | [`blobs`], [`metadata`], [`file_name`] | files that go along: sealed, uploaded, fetched, saved; what images tell |
 //! | [`living`], [`receipts`] | what becomes of messages: seen, done, chosen, changed; telling senders |
@@ -29,6 +30,7 @@ pub mod file_name;
 pub mod groups;
 mod identity;
 pub mod key_backup;
+pub mod key_log;
 pub mod linking;
 pub mod living;
 pub mod metadata;

@@ -2,6 +2,7 @@
 
 pub(crate) mod files;
 mod groups;
+pub(crate) mod key_log;
 pub(crate) mod living;
 
 use std::path::{Path, PathBuf};
@@ -84,6 +85,7 @@ impl Profile {
         profile.sql(|database| database.execute_batch(groups::SCHEMA))?;
         profile.sql(|database| database.execute_batch(living::SCHEMA))?;
         profile.sql(|database| database.execute_batch(files::SCHEMA))?;
+        profile.sql(|database| database.execute_batch(key_log::SCHEMA))?;
         profile.upgrade(0)?;
         if let Some(passphrase) = passphrase {
             let salt = random::bytes::<16>();
@@ -110,6 +112,7 @@ impl Profile {
             return Err(failed("it was written by another version of momedo, or its making was cut off"));
         }
         profile.sql(|database| database.execute_batch(files::SCHEMA))?;
+        profile.sql(|database| database.execute_batch(key_log::SCHEMA))?;
         profile.upgrade(version)?;
         if let Some(salt) = profile.get::<[u8; 16]>(SALT)? {
             profile.key = Some(profile.derive(passphrase.ok_or(ClientError::Locked)?, &salt)?);

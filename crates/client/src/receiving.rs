@@ -28,7 +28,7 @@ use crate::registration::Progress;
 use crate::rotation::rotate_if_due;
 use crate::secrets::CarriedKeys;
 use crate::session::Session;
-use crate::{ClientError, blobs, blocking, key_backup, living, receipts, reporting};
+use crate::{ClientError, blobs, blocking, key_backup, key_log, living, now, receipts, reporting};
 
 /// Messages fetched at once.
 const PAGE: usize = 100;
@@ -145,7 +145,8 @@ pub async fn receive_files(
             profile.erase_keys_before(page.oldest_bundle_version)?;
             receipts::send_due(profile, session).await?;
             blobs::send_releases(profile, session).await?;
-            return Ok(shown);
+            tolerate(key_log::check_own(profile, session).await)?;
+            return Ok(shown + show_stored(profile, session, saving, show).await?);
         }
         for delivery in &page.messages {
             take(profile, session, delivery).await?;
@@ -261,6 +262,7 @@ async fn take(profile: &Profile, session: &mut Session, delivery: &Delivery) -> 
     };
     let (received, message) = received.unzip();
     let (from, message) = (delivery.from, message.flatten());
+    compare_logs(profile, session, received.as_ref(), message.as_ref()).await?;
     put(profile, from, &from.to_string(), delivery.id, received.as_ref(), message.as_ref())
 }
 
@@ -329,6 +331,51 @@ fn put(
     })
 }
 
+/// Compares what a verified message says of the server's log of key changes with what is seen here.
+async fn compare_logs(
+    profile: &Profile,
+    session: &mut Session,
+    received: Option<&Received>,
+    message: Option<&Message>,
+) -> Result<(), ClientError> {
+    match message.filter(|_| received.is_some_and(|received| received.verified)) {
+        Some(message) if blocking::is_blocked(profile, message.from)? => Ok(()),
+        Some(message) => tolerate(key_log::compare(profile, session, message).await),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with the log was said where it was found; mail is taken all the same. Only a profile that cannot be
+/// written, or a line that broke, ends receiving.
+fn tolerate(result: Result<(), ClientError>) -> Result<(), ClientError> {
+    match result {
+        Err(error @ (ClientError::Profile { .. } | ClientError::Unreachable { .. })) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Has an alarm about the server shown with the next messages.
+pub(crate) fn put_alarm(profile: &Profile, words: &str) -> Result<(), ClientError> {
+    let (own, id, sent_at) = (profile.id()?, MessageId::new(now()), now());
+    let alarm = Received {
+        id,
+        from: own,
+        to: None,
+        group: None,
+        kind: "alarm".into(),
+        text: Some(words.to_owned()),
+        body: None,
+        files: Vec::new(),
+        sent_at,
+        verified: true,
+        trust: Trust::Compared.name().into(),
+        suite: 0,
+        event: false,
+    };
+    let event = serde_json::to_string(&alarm).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.put_inbox("alarm", id, Some(&event))
+}
+
 /// Takes what was posted to a group; without its key it waits for it.
 async fn take_from_group(
     profile: &Profile,
@@ -338,6 +385,7 @@ async fn take_from_group(
     match groups::take(profile, session, delivery).await? {
         Taken::Shown(received, message) => {
             let sender = group_sender(delivery);
+            compare_logs(profile, session, Some(&received), message.as_deref()).await?;
             put(profile, delivery.from, &sender, delivery.id, Some(&received), message.as_deref())
         }
         Taken::Locked => {
@@ -425,6 +473,14 @@ fn described_file(file: &FileReference) -> ReceivedFile {
     }
 }
 
+/// Kinds under which this program tells of something itself.
+const OWN_KINDS: &[&str] = &["alarm", "delivered", "undeliverable", "unreadable"];
+
+/// The kind as it is shown: nobody's message passes for something that this program says.
+fn shown_kind(kind: &str) -> String {
+    if OWN_KINDS.contains(&kind) { format!("message {kind}") } else { kind.to_owned() }
+}
+
 /// An opened message as it is shown.
 pub(crate) fn described(message: &Message, verified: bool, trust: Trust, suite: u8) -> Received {
     let content = Content::read(&message.kind, &message.body);
@@ -434,7 +490,7 @@ pub(crate) fn described(message: &Message, verified: bool, trust: Trust, suite: 
         from: message.from,
         to: None,
         group: message.group.map(|group| GroupId::of(&group.id)),
-        kind: message.kind.clone(),
+        kind: shown_kind(&message.kind),
         text: content.text().map(str::to_owned),
         body: (!is_text).then(|| without_keys(&message.body)),
         files: content.files().iter().map(described_file).collect(),
@@ -536,7 +592,7 @@ async fn verify(
             Ok((keys.any(|key| Message::verify(inner, key).is_ok()), known.trust))
         }
         // Keys that may not be used verify nothing, but the message is shown as what it is.
-        Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. }) => {
+        Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. } | ClientError::KeyLog(_)) => {
             Ok((false, Trust::FirstUse))
         }
         Err(ClientError::Refused(problem)) if problem.status == 404 => Ok((false, Trust::FirstUse)),

@@ -190,6 +190,7 @@ pub(crate) async fn carry(
         id: MessageId::new(now()),
         sent_at: now(),
         conversation: None,
+        log: None,
         kind: kind.into(),
         body,
     };

@@ -213,6 +213,11 @@ impl Profile {
         Ok((Sha512Digest::of(&entry) == *digest).then_some(device))
     }
 
+    /// Whether this device has the keys of the bundle with this digest, in force or carried.
+    pub(crate) fn knows_bundle(&self, digest: &Sha512Digest) -> Result<bool, ClientError> {
+        self.has_secret(&bundle_name(digest))
+    }
+
     /// Keeps keys that another own device made, until their bundle is published.
     pub(crate) fn store_carried_keys(&self, carried: &CarriedKeys) -> Result<(), ClientError> {
         // Read it once, so that damage shows now and not when the old key is gone.

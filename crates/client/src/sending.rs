@@ -25,7 +25,7 @@ use crate::groups::posting;
 use crate::profile::Profile;
 use crate::registration::Progress;
 use crate::session::Session;
-use crate::{ClientError, blobs, contacts, living, now};
+use crate::{ClientError, blobs, contacts, key_log, living, now};
 
 /// Longest body, in bytes of JSON; leaves room for the rest of the signed message.
 const MAX_BODY_BYTES: usize = MAX_SIGNED_DOCUMENT_BYTES / 2;
@@ -173,6 +173,7 @@ pub(crate) async fn send_to_participant(
             id: MessageId::new(now()),
             sent_at: now(),
             conversation: None,
+            log: None,
             kind: draft.kind.clone(),
             body: draft.body.clone(),
         };
@@ -272,6 +273,8 @@ async fn sealed(
     progress: Progress<'_>,
 ) -> Result<SubmitRequest, ClientError> {
     let signature_key = profile.signature_key()?;
+    let log = key_log::view_to_tell(profile, session).await?;
+    let message = &Message { log, ..message.clone() };
     let is_note_to_self = to == session.id;
     let bundle = if is_note_to_self {
         profile.own_bundle()?

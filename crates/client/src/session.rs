@@ -1,7 +1,7 @@
 //! Log-in, and the calls of the API that need one.
 
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -12,10 +12,11 @@ use momedo_protocol::api::groups::{
     GroupEntries, GroupEntryRequest, GroupEntryTaken, GroupKeysReceipt, GroupKeysRequest,
     GroupMessageRequest, GroupReceipt, Groups,
 };
+use momedo_protocol::api::key_log::KeyLogPage;
 use momedo_protocol::blob::BlobId;
 use momedo_protocol::cursor::Cursor;
 use momedo_protocol::device_link::LinkId;
-use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::erasure::Erasure;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::{DeviceId, ParticipantId};
@@ -33,6 +34,8 @@ use crate::connection::{Connection, Downloading, Payload};
 pub struct Session {
     connection: Connection,
     token: String,
+    /// When the server's log of key changes was followed to its end.
+    pub(crate) log_followed: Option<Instant>,
     /// The participant logged in.
     pub id: ParticipantId,
     /// The device logged in.
@@ -88,7 +91,7 @@ impl Session {
 
     /// Uses a session that a registration gave.
     pub fn with_token(connection: Connection, session: api::Session) -> Self {
-        Self { connection, token: session.token, id: session.id, device: session.device }
+        Self { connection, token: session.token, log_followed: None, id: session.id, device: session.device }
     }
 
     /// The bearer token.
@@ -118,6 +121,19 @@ impl Session {
     /// As [`ClientError`] says.
     pub async fn keys(&mut self, id: ParticipantId, known: u64) -> Result<api::PublishedKeys, ClientError> {
         self.call(Method::GET, &format!("/keys/{id}?known={known}"), Payload::None).await
+    }
+
+    /// A part of the log of key changes after a number: the server's own, or another's as far as it followed that.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn key_log(
+        &mut self,
+        server: Option<Fingerprint>,
+        after: u64,
+    ) -> Result<KeyLogPage, ClientError> {
+        let server = server.map(|server| format!("&server={server}")).unwrap_or_default();
+        self.call(Method::GET, &format!("/keys/log?after={after}{server}"), Payload::None).await
     }
 
     /// A McEliece key, raw and not yet compared with its digest.

@@ -142,6 +142,7 @@ async fn hand_out(
                         id: request.id,
                         sent_at: now(),
                         conversation: None,
+                        log: None,
                         kind: KIND_GROUP_KEY.into(),
                         body: body.clone(),
                     };

@@ -9,6 +9,7 @@ use momedo_protocol::group::entry::Encryption;
 use momedo_protocol::group::envelope::{seal_message, seal_slot};
 use momedo_protocol::group::key::GroupKey;
 use momedo_protocol::group::state::GroupState;
+use momedo_protocol::key_log::LogView;
 use momedo_protocol::message::{GroupContext, Message};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::seal::{RecipientKeys, SealError};
@@ -19,7 +20,7 @@ use crate::profile::Profile;
 use crate::registration::{Progress, Step};
 use crate::sending::{Draft, StepTime, insist, post_to_group, strongest_suite};
 use crate::session::Session;
-use crate::{ClientError, contacts, now};
+use crate::{ClientError, contacts, key_log, now};
 
 /// How often a message is sealed again because the group changed meanwhile.
 const MAX_TRIES: usize = 16;
@@ -67,16 +68,17 @@ pub(crate) async fn post(
                 .into(),
             ));
         }
+        let log = key_log::view_to_tell(profile, session).await?;
         let request = match state.encryption {
             Encryption::Symmetric => {
                 let Some(key) = keys::ensure(profile, session, &mut state, deadline, progress).await? else {
                     continue;
                 };
-                sealed(profile, session, &state, draft, state.epoch, &key)?
+                sealed(profile, session, &state, draft, (state.epoch, log), &key)?
             }
             Encryption::Asymmetric => {
                 let key = GroupKey::random();
-                let mut request = sealed(profile, session, &state, draft, 0, &key)?;
+                let mut request = sealed(profile, session, &state, draft, (0, log), &key)?;
                 request.slots = slots(profile, session, &state, request.id, &key, deadline, progress).await?;
                 request
             }
@@ -96,7 +98,7 @@ fn sealed(
     session: &Session,
     state: &GroupState,
     draft: &Draft,
-    epoch: u32,
+    (epoch, log): (u32, Option<LogView>),
     key: &GroupKey,
 ) -> Result<GroupMessageRequest, ClientError> {
     let message = Message {
@@ -106,6 +108,7 @@ fn sealed(
         id: MessageId::new(now()),
         sent_at: now(),
         conversation: None,
+        log,
         kind: draft.kind.clone(),
         body: draft.body.clone(),
     };

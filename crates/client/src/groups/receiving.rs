@@ -174,7 +174,7 @@ async fn verify(
     }
     match contacts::fetch(profile, session, from).await {
         Ok(known) => Ok((fits(&known), known.trust)),
-        Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. }) => {
+        Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. } | ClientError::KeyLog(_)) => {
             Ok((false, Trust::FirstUse))
         }
         Err(ClientError::Refused(problem)) if problem.status == 404 => Ok((false, Trust::FirstUse)),

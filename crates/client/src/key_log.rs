@@ -1,0 +1,332 @@
+//! The server's log of key changes, followed: what it shows has to continue what it showed before, keys have to stand
+//! in it, and people who write to each other have to see the same one.
+//!
+//! An alarm is raised once, and shown with the next messages; it is kept with both signed heads where there are two.
+//! A log that was told anew is followed from its beginning then, because a restored server is honest about what it
+//! still has; pinned keys stay pinned.
+
+use std::time::{Duration, Instant};
+
+use momedo_protocol::api::key_log::KeyLogPage;
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::key_bundle::KeyBundle;
+use momedo_protocol::key_log::{
+    KeyLogHead, LogGap, LogPlace, LogSubject, LogView, SignedHead, follow as check,
+};
+use momedo_protocol::message::Message;
+
+use crate::profile::Profile;
+use crate::session::Session;
+use crate::{ClientError, contacts, now, receiving};
+
+/// How long a log that was followed to its end counts as new, in one session.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// Pages read in one go: a town's log of several years.
+const PAGES: usize = 2_000;
+
+/// How far this device followed its server's log, as it is told to others; at another number if one is given and was
+/// reached.
+///
+/// # Errors
+/// [`ClientError::Profile`].
+pub fn view(profile: &Profile, number: Option<u64>) -> Result<Option<LogView>, ClientError> {
+    let server = profile.server()?.fingerprint;
+    let place = match number {
+        Some(number) => profile.log_place(server, number)?,
+        None => Some(profile.log_end(server)?),
+    };
+    Ok(place.map(|place| place.view(server)))
+}
+
+/// What goes along with messages: what is seen now, or nothing if the log cannot be followed, which keeps nobody from
+/// writing.
+pub(crate) async fn view_to_tell(
+    profile: &Profile,
+    session: &mut Session,
+) -> Result<Option<LogView>, ClientError> {
+    match follow(profile, session).await {
+        Ok(()) => Ok(view(profile, None)?.filter(|view| view.number > 0)),
+        Err(error @ ClientError::Profile { .. }) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Follows the server's log to its end, unless that was just done.
+///
+/// # Errors
+/// As [`ClientError`] says; [`ClientError::KeyLog`] for a log that makes no sense by itself.
+pub async fn follow(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    if session.log_followed.is_some_and(|at| at.elapsed() < FRESH) {
+        return Ok(());
+    }
+    follow_now(profile, session).await
+}
+
+async fn follow_now(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    let server = session.connection().server().fingerprint;
+    let mut begun_anew = false;
+    for _ in 0..PAGES {
+        let from = profile.log_end(server)?;
+        let page = session.key_log(None, from.number).await?;
+        let head = page
+            .head
+            .verify(server)
+            .map_err(|_| ClientError::KeyLog("its end is not signed by the server".into()))?;
+        match continued(profile, from, &page, &head)? {
+            Ok(places) => {
+                let is_at_end = places.last().map_or(from.number, |place| place.number) == head.number;
+                if !places.is_empty() {
+                    let entries: Vec<_> = page.entries.into_iter().zip(places).collect();
+                    profile.extend_log(server, from, &entries, &page.head)?;
+                }
+                if is_at_end {
+                    session.log_followed = Some(Instant::now());
+                    return Ok(());
+                }
+            }
+            Err(gap) if from.number > 0 && !begun_anew => {
+                begun_anew = true;
+                raise_gap(profile, server, from, page.head, &head, gap)?;
+                profile.forget_log()?;
+            }
+            Err(gap) => return Err(ClientError::KeyLog(gap.to_string())),
+        }
+    }
+    Err(ClientError::KeyLog("it does not end".into()))
+}
+
+fn continued(
+    profile: &Profile,
+    from: LogPlace,
+    page: &KeyLogPage,
+    head: &KeyLogHead,
+) -> Result<Result<Vec<LogPlace>, LogGap>, ClientError> {
+    let newest = profile.newest_in_log(page.entries.iter().map(|entry| entry.subject))?;
+    Ok(check(from, page, head, &newest))
+}
+
+/// The other explanation, said with every alarm that it may explain.
+const OR_RESTORED: &str = "Either the server was restored from an older backup, or it shows different keys to \
+    different people. Ask your admin which, by telephone; until that is clear, compare fingerprints with whoever you \
+    write to (momedo keys show, momedo keys verify).";
+
+fn raise_gap(
+    profile: &Profile,
+    server: Fingerprint,
+    seen: LogPlace,
+    signed: SignedHead,
+    head: &KeyLogHead,
+    gap: LogGap,
+) -> Result<(), ClientError> {
+    let before = profile.log_head()?;
+    let began_anew = before
+        .as_ref()
+        .and_then(|before| before.verify(server).ok())
+        .is_some_and(|before| before.epoch != head.epoch);
+    let says = if began_anew {
+        " The server itself says that its database began a new life, as after a restore."
+    } else {
+        ""
+    };
+    let (seen_view, shown) = (seen.view(server), head.place().view(server));
+    let words = format!(
+        "Your server's log of key changes does not go on where this device saw it: {gap}. Seen was number {} ({}), \
+         shown is number {} ({}). {OR_RESTORED}{says}",
+        seen_view.number,
+        seen_view.grouped_hash(),
+        shown.number,
+        shown.grouped_hash(),
+    );
+    let heads = before.map(|before| [before, signed]);
+    raise(profile, &format!("gap {seen_view} {shown}"), &words, heads.as_ref())
+}
+
+/// Keeps an alarm and has it shown with the next messages, once.
+fn raise(
+    profile: &Profile,
+    about: &str,
+    words: &str,
+    heads: Option<&[SignedHead; 2]>,
+) -> Result<(), ClientError> {
+    profile.atomically(|| {
+        if profile.keep_log_alarm(about, now(), words, heads)? {
+            receiving::put_alarm(profile, words)?;
+        }
+        Ok(())
+    })
+}
+
+/// Who somebody is in the own server's log; about ten milliseconds the first time.
+async fn subject(
+    profile: &Profile,
+    server: Fingerprint,
+    id: ParticipantId,
+) -> Result<LogSubject, ClientError> {
+    if let Some(subject) = profile.log_subject(id)? {
+        return Ok(subject);
+    }
+    let subject = tokio::task::spawn_blocking(move || LogSubject::of(server, id))
+        .await
+        .map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.set_log_subject(id, subject)?;
+    Ok(subject)
+}
+
+/// Whether a bundle stands in the own server's log as the newest of its participant.
+///
+/// # Errors
+/// As [`follow`].
+pub(crate) async fn vouches(
+    profile: &Profile,
+    session: &mut Session,
+    bundle: &KeyBundle,
+) -> Result<bool, ClientError> {
+    let server = session.connection().server().fingerprint;
+    let subject = subject(profile, server, bundle.payload.id).await?;
+    let stands = || -> Result<bool, ClientError> {
+        let newest = profile.log_entries_of(subject, 0)?.first().copied();
+        Ok(newest
+            .is_some_and(|newest| newest.version == bundle.payload.version && newest.digest == bundle.digest))
+    };
+    follow(profile, session).await?;
+    if stands()? {
+        return Ok(true);
+    }
+    // It may have become current since.
+    follow_now(profile, session).await?;
+    stands()
+}
+
+/// Raises the alarm about keys that do not stand in the log.
+pub(crate) fn raise_missing(profile: &Profile, bundle: &KeyBundle) -> Result<(), ClientError> {
+    let id = bundle.payload.id;
+    let words = format!(
+        "Your server shows keys of {id} that do not stand in its own log of key changes as the newest (version {}, \
+         fingerprint {}). They are not used. The server may show other people other keys: tell your admin, and compare \
+         fingerprints with {id}.",
+        bundle.payload.version,
+        bundle.fingerprint().grouped(),
+    );
+    raise(profile, &format!("missing {id} {}", bundle.digest), &words, None)
+}
+
+/// Whether the own server's log tells of a participant at all.
+///
+/// # Errors
+/// As [`follow`].
+pub(crate) async fn knows(
+    profile: &Profile,
+    session: &mut Session,
+    id: ParticipantId,
+) -> Result<bool, ClientError> {
+    let server = session.connection().server().fingerprint;
+    let subject = subject(profile, server, id).await?;
+    follow(profile, session).await?;
+    Ok(!profile.log_entries_of(subject, 0)?.is_empty())
+}
+
+/// Looks whether the log tells of keys of the participant's own that none of the own devices made. To be asked when
+/// everything that waited was taken: another own device's keys come with messages before they are published.
+///
+/// # Errors
+/// As [`follow`].
+pub(crate) async fn check_own(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    let server = session.connection().server().fingerprint;
+    follow(profile, session).await?;
+    let subject = subject(profile, server, session.id).await?;
+    let checked = profile.log_checked()?;
+    let end = profile.log_end(server)?.number;
+    if checked == Some(end) {
+        return Ok(());
+    }
+    let mut entries = profile.log_entries_of(subject, checked.unwrap_or(0))?;
+    if checked.is_none() {
+        // What was before this device it cannot know; the newest has to be right.
+        entries.truncate(1);
+    }
+    for entry in entries {
+        if profile.knows_bundle(&entry.digest)? {
+            continue;
+        }
+        let words = format!(
+            "Your server's log of key changes says that you published new keys (version {}, entry {}, at {} by its \
+             clock), and none of your devices that this one knows of made them. Somebody may be read and answered in \
+             your place: ask your admin, tell your contacts, and have them compare your fingerprint (momedo keys show). \
+             If you made new keys on another device and this one was away for months, that is why.",
+            entry.version, entry.number, entry.made_at.0,
+        );
+        raise(profile, &format!("own {}", entry.digest), &words, None)?;
+    }
+    profile.set_log_checked(end)
+}
+
+/// Compares what a verified message says of its sender's view of a log with what this device sees.
+///
+/// # Errors
+/// As [`follow`]. Where there is nothing to compare with, nothing is said.
+pub(crate) async fn compare(
+    profile: &Profile,
+    session: &mut Session,
+    message: &Message,
+) -> Result<(), ClientError> {
+    let Some(told) = message.log.filter(|told| told.number > 0) else { return Ok(()) };
+    let server = session.connection().server().fingerprint;
+    if !told.is_of(server) {
+        return compare_elsewhere(profile, session, message.from, told).await;
+    }
+    let mut place = profile.log_place(server, told.number)?;
+    if place.is_some_and(|place| told.agrees(&place)) {
+        return Ok(());
+    }
+    // The sender may have seen more, or this device may not have noticed yet that the log begins anew.
+    follow_now(profile, session).await?;
+    place = profile.log_place(server, told.number)?;
+    if place.is_some_and(|place| told.agrees(&place)) || profile.was_seen(&told)? {
+        return Ok(());
+    }
+    let seen = match place {
+        Some(place) => format!("here it is {}", place.view(server).grouped_hash()),
+        None => format!("here it ends at number {}", profile.log_end(server)?.number),
+    };
+    let words = differs("your server", message.from, told, &seen);
+    raise(profile, &format!("view {}", message.from), &words, None)
+}
+
+/// The same for a sender of another server: the own server knows how far it followed that one's log.
+async fn compare_elsewhere(
+    profile: &Profile,
+    session: &mut Session,
+    from: ParticipantId,
+    told: LogView,
+) -> Result<(), ClientError> {
+    let Some(known) = contacts::remembered(profile, from)? else { return Ok(()) };
+    let home = known.bundle.payload.homes.iter().copied().find(|home| told.is_of(*home));
+    let Some(home) = home else { return Ok(()) };
+    let page = match session.key_log(Some(home), told.number).await {
+        Ok(page) => page,
+        Err(error) if error.problem() == Some("unknown-key-log") => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    // What the own server has not followed yet says nothing.
+    let Some(hash) = page.hash else { return Ok(()) };
+    let place = LogPlace { number: told.number, hash };
+    if told.agrees(&place) {
+        return Ok(());
+    }
+    let seen = format!("your own server was shown {}", place.view(home).grouped_hash());
+    let words = differs("their server", from, told, &seen);
+    raise(profile, &format!("view {from}"), &words, None)
+}
+
+fn differs(whose: &str, from: ParticipantId, told: LogView, seen: &str) -> String {
+    format!(
+        "{from} sees another log of key changes of {whose} than you: at number {} they see {}, {seen}. {OR_RESTORED} \
+         It may also be that the program of {from} says something untrue: compare on the telephone with momedo keys \
+         log --at {}.",
+        told.number,
+        told.grouped_hash(),
+        told.number,
+    )
+}
