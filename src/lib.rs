@@ -13,7 +13,7 @@
 //! | [`service`] | the use cases behind all doors |
 //! | [`state`] | what a use case may need |
 //! | [`store`] | SQLite, and nothing else knows it |
-//! | [`hub`], [`smoke_hub`], [`sessions`], [`staff_sessions`], [`rates`], [`pending_bundles`], [`previews`], [`activity`], [`uploads`] | who is connected, logged in, and how often: in memory |
+//! | [`hub`], [`smoke_hub`], [`key_log`], [`sessions`], [`staff_sessions`], [`rates`], [`pending_bundles`], [`previews`], [`activity`], [`uploads`] | who is connected, logged in, and how often: in memory |
 //! | [`listening`] | the listeners that run |
 //! | [`domain`] | rules without I/O |
 //! | [`config`], [`clock`], [`addresses`], [`data_directory`], [`autostart`] | the surroundings |
@@ -35,6 +35,7 @@ pub mod device_links;
 pub mod domain;
 pub mod http;
 pub mod hub;
+pub mod key_log;
 pub mod links;
 pub mod listening;
 pub mod local_pages;

@@ -13,7 +13,7 @@ use crate::data_directory::{DataDirectory, DataDirectoryError};
 use crate::hub::Hub;
 use crate::listening::BindError;
 use crate::service::certificates::{self, RenewalError};
-use crate::service::{ServiceError, backup, rules};
+use crate::service::{ServiceError, backup, key_log, rules};
 use crate::shutdown::Shutdown;
 use crate::state::{App, AppState};
 use crate::store::{Store, StoreError, StoreOptions};
@@ -88,6 +88,8 @@ pub async fn open(path: &Path, config: Config, clock: Clock) -> Result<Opened, S
     let in_force = rules.over(&config);
     let (certificates, identity) = certificates::open(&store, &in_force, &clock).await?;
     let app = App::new(config, in_force, store, hub, clock, certificates, identity);
+    // Before anybody is served keys that do not stand in it.
+    key_log::begin(&app).await?;
     Ok(Opened { app, directory })
 }
 

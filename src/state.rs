@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::device_links::DeviceLinks;
 use crate::domain::limits::MAX_LARGE_BODIES;
 use crate::hub::Hub;
+use crate::key_log::KeyLog;
 use crate::links::Links;
 use crate::listening::Listeners;
 use crate::nearby::Nearby;
@@ -73,6 +74,8 @@ pub struct App {
     pub links: Arc<Links>,
     /// Servers that say they are in the local network.
     pub nearby: Nearby,
+    /// The log of key changes, as far as it is in memory.
+    pub key_log: KeyLog,
     /// The listeners.
     pub listeners: Listeners,
     /// Messages by hour.
@@ -132,6 +135,7 @@ impl App {
             uploads: Uploads::default(),
             links: Arc::new(Links::new(fingerprint, clock)),
             nearby: Nearby::default(),
+            key_log: KeyLog::default(),
             listeners: Listeners::default(),
             activity: Activity::default(),
             previews: Previews::default(),

@@ -152,6 +152,12 @@ pub const KEY_QUESTIONS: Rate = Rate { per_minute: 60, burst: 60 };
 /// How often it may ask for something in the name of its participants; a piece of an attachment is one call.
 pub const CALLS: Rate = Rate { per_minute: 3_000, burst: 3_000 };
 
+/// How often it may ask for a part of the key log: a whole school's in a minute.
+pub const LOG_QUESTIONS: Rate = Rate { per_minute: 600, burst: 600 };
+
+/// Longest key log of a neighbour that is followed, in entries: a town's of some years, some 60 MB.
+pub const MAX_LOG_ENTRIES: u64 = 250_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use momedo_protocol::api;
-use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::api::key_log::KeyLogPage;
+use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::problem::Problem;
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use super::HttpState;
 use super::error::ApiResult;
 use super::extract::{Authenticated, Bytes, InPath, InQuery, Json, Publishing};
-use crate::service::key_server;
+use crate::service::{key_log, key_server};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +36,30 @@ pub(crate) async fn fetch(
     InQuery(query): InQuery<Known>,
 ) -> ApiResult<Answer<api::PublishedKeys>> {
     Ok(Answer(key_server::keys(&state, principal, id, query.known.min(u64::from(u32::MAX))).await?))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogPart {
+    /// The number after which to begin.
+    #[serde(default)]
+    after: u64,
+    /// Whose log: another server's, as far as this one followed it; absent: this server's.
+    server: Option<Fingerprint>,
+}
+
+/// A part of a log of key changes, and where it ends.
+#[utoipa::path(get, path = "/keys/log", params(LogPart), responses(
+    (status = 200, body = KeyLogPage),
+    (status = "4XX", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn log(
+    State(state): State<HttpState>,
+    _: Authenticated,
+    InQuery(query): InQuery<LogPart>,
+) -> ApiResult<Answer<KeyLogPage>> {
+    let server = query.server.unwrap_or(state.fingerprint);
+    Ok(Answer(key_log::page_of(&state, server, query.after).await?))
 }
 
 /// Offers a key bundle; the answer is a question that only the holder of its keys can answer.

@@ -78,6 +78,7 @@ fn api_routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(server_information::identity))
         .routes(routes!(registration::reserve))
         .routes(routes!(keys::fetch, keys::publish))
+        .routes(routes!(keys::log))
         .routes(routes!(keys::prove))
         .routes(routes!(keys::fetch_mceliece, keys::store_mceliece))
         .routes(routes!(sessions::challenge))

@@ -106,6 +106,12 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "Die Datei ist noch auf dem Weg von einem anderen Server. Sie wird bald da sein.",
         )
         .retry_after(Duration::from_secs(1)),
+        E::UnknownKeyLog => plain(
+            S::NOT_FOUND,
+            "unknown-key-log",
+            "This server does not follow that server's log of key changes.",
+            "Dieser Server verfolgt das Verzeichnis der Schlüsselwechsel jenes Servers nicht.",
+        ),
         E::NeighbourFull => plain(
             S::INSUFFICIENT_STORAGE,
             "neighbour-full",

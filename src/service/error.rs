@@ -127,6 +127,9 @@ pub enum ServiceError {
     /// The attachment is still being fetched from another server.
     #[error("the file is on its way from another server")]
     BlobOnItsWay,
+    /// The log of key changes of this server is not followed here.
+    #[error("unknown key log")]
+    UnknownKeyLog,
     /// Too much waits for the recipient's server.
     #[error("neighbour full")]
     NeighbourFull,

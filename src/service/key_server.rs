@@ -13,6 +13,7 @@ use momedo_protocol::encoding::encode_hex;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::{KeyBundle, KeyBundleError};
+use momedo_protocol::key_log::KeyLogEntry;
 use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::possession::{PossessionChallenge, PossessionContext};
 use momedo_protocol::random;
@@ -21,7 +22,7 @@ use momedo_protocol::suite::Suite;
 
 use super::error::compute;
 use super::neighbours::finding;
-use super::{ServiceError, devices};
+use super::{ServiceError, devices, key_log};
 use crate::domain::limits::{CHALLENGE, MAX_UNUSED_MCELIECE_KEYS, SESSION};
 use crate::pending_bundles::PendingBundle;
 use crate::sessions::Principal;
@@ -315,6 +316,7 @@ pub async fn prove(
         return Err(ServiceError::WrongProof);
     }
     let countersignature = countersign(app, &pending.bundle);
+    let subject = key_log::own_subject(app, id).await?;
     let row = BundleRow {
         version: pending.bundle.payload.version,
         digest: pending.bundle.digest,
@@ -330,7 +332,7 @@ pub async fn prove(
         Publisher::Registering(reservation) => Some(reservation.invite),
         Publisher::Participant(_) => None,
     };
-    let created_at = app.clock.now();
+    let (created_at, server) = (app.clock.now(), app.fingerprint);
     let revoked = app
         .store
         .write(move |tx| {
@@ -361,6 +363,9 @@ pub async fn prove(
                 return Err(KeyBundleError::Version { expected: current + 1 }.into());
             }
             tx.insert_bundle(id, &row)?;
+            let entry =
+                KeyLogEntry { subject, version: row.version, digest: row.digest, made_at: created_at };
+            tx.append_to_key_log(server, id, &entry)?;
             if row.changes_signature_key && pending.jws.signature_count() == 1 {
                 tx.note_reset_in_groups(id)?;
             }
@@ -371,6 +376,7 @@ pub async fn prove(
             }
         })
         .await?;
+    app.key_log.note_change();
     devices::end(app, id, &revoked);
     let session = match (publisher, first_device) {
         (Publisher::Registering(_), Some(device)) => Some(api::Session {

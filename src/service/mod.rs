@@ -20,6 +20,7 @@ pub mod error;
 pub mod groups;
 pub mod import;
 pub mod key_backup;
+pub mod key_log;
 pub mod key_server;
 pub mod listeners;
 pub mod login;

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_smoke.sql"),
     include_str!("migrations/0008_neighbours.sql"),
     include_str!("migrations/0009_nearby.sql"),
+    include_str!("migrations/0010_key_log.sql"),
 ];
 
 /// The schema this program writes.

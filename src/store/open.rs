@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i64 = 0x4d4d_444f;
 pub(super) const SECURE_DELETE: &str = "FAST";
 
 /// Prepared statements kept per connection; there are fewer than this many in all.
-const STATEMENTS: usize = 96;
+const STATEMENTS: usize = 112;
 
 /// Opens the one writing connection, creating and migrating the database where needed.
 pub(super) fn writer(path: &Path, options: &StoreOptions) -> Result<Connection, StoreError> {

@@ -29,6 +29,28 @@ const TABLES: &[Words] = &[
         ],
     ),
     (
+        "key_log",
+        [
+            (
+                "Verzeichnis der Schlüsselwechsel",
+                "Wann Sie neue Schlüssel veröffentlicht haben, ohne ID und Namen. Es bleibt, damit niemand es \
+                 umschreiben kann; beim Löschen wird vergessen, wessen Einträge es sind.",
+            ),
+            (
+                "Log of key changes",
+                "When you published new keys, without ID or name. It stays, so that nobody can rewrite it; erasing \
+                 forgets whose entries they are.",
+            ),
+        ],
+    ),
+    (
+        "key_log_subjects",
+        [
+            ("Ihr Zeichen im Verzeichnis", "Aus Ihrer ID berechnet; daran finden Kontakte Ihre Einträge."),
+            ("Your sign in that log", "Computed from your ID; by it contacts find your entries."),
+        ],
+    ),
+    (
         "mceliece_keys",
         [
             ("Große öffentliche Schlüssel", "Ihre McEliece-Schlüssel; die Bytes stehen im Ordner files."),
@@ -233,6 +255,7 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("key", "Datei", "file"),
     ("list", "Liste", "list"),
     ("login_key", "Anmeldeschlüssel", "log-in key"),
+    ("made_at", "Zeit", "time"),
     ("message", "Nachricht", "message"),
     ("message_id", "Nachrichtenkennung", "message ID"),
     ("missed", "verpasst", "missed"),

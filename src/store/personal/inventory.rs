@@ -183,6 +183,31 @@ pub const TABLES: &[Table] = &[
         },
     },
     Table {
+        name: "key_log",
+        columns: &[
+            ("number", Plain),
+            ("subject", Plain),
+            ("version", Plain),
+            ("digest", Plain),
+            ("made_at", Time),
+            ("hash", Plain),
+        ],
+        holds: Personal {
+            export: "subject IN (SELECT subject FROM key_log_subjects WHERE participant = :participant)",
+            // Every entry is hashed over the one before: without one of them nobody could check that the log was
+            // not rewritten. They name no ID and no name, and whose they are is forgotten below.
+            erase: &[],
+        },
+    },
+    Table {
+        name: "key_log_subjects",
+        columns: &[("participant", Id), ("subject", Plain)],
+        holds: Personal {
+            export: "participant = :participant",
+            erase: &["DELETE FROM key_log_subjects WHERE participant = :participant"],
+        },
+    },
+    Table {
         name: "devices",
         columns: &[
             ("id", Id),
@@ -578,6 +603,31 @@ pub const TABLES: &[Table] = &[
             ("asked_tick", Plain),
         ],
         holds: Impersonal("other servers"),
+    },
+    Table {
+        name: "neighbour_logs",
+        columns: &[
+            ("server", Plain),
+            ("number", Plain),
+            ("hash", Plain),
+            ("head", Plain),
+            ("broken", Plain),
+            ("broken_at", Plain),
+        ],
+        holds: Impersonal("how far other servers' logs were followed"),
+    },
+    Table {
+        name: "neighbour_log_entries",
+        columns: &[
+            ("server", Plain),
+            ("number", Plain),
+            ("subject", Plain),
+            ("version", Plain),
+            ("digest", Plain),
+            ("made_at", Plain),
+            ("hash", Plain),
+        ],
+        holds: Impersonal("key changes of participants of other servers, without IDs or names"),
     },
     Table {
         name: "pairing_codes",
