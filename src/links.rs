@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::link::{BatchId, Found, FoundGroup, Frame, KeyPart, Signed, Standing};
+use momedo_protocol::link::{BatchId, Found, FoundGroup, Frame, KeyLogPart, KeyPart, Signed, Standing};
 use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
 use tokio::sync::{Notify, mpsc, watch};
@@ -144,6 +144,8 @@ pub enum Answer {
     Reply(Option<Signed>),
     /// Who keeps a group, or that it does not know.
     FoundGroup(Box<FoundGroup>),
+    /// A part of a key log.
+    KeyLogPart(Box<KeyLogPart>),
 }
 
 /// A question that is open.
@@ -188,6 +190,8 @@ pub enum Counted {
     Keys,
     /// Ask for something in the name of a participant.
     Calls,
+    /// Ask for parts of the key log.
+    LogPages,
 }
 
 /// What was sent and need not be sent again before some time.
@@ -393,7 +397,7 @@ impl Links {
         let Some(asked) = questions.get_mut(&query) else { return };
         // Of a key there are several parts; where somebody lives is said once.
         let was_asked = match answer {
-            Answer::Found(_) | Answer::Reply(_) | Answer::FoundGroup(_) => {
+            Answer::Found(_) | Answer::Reply(_) | Answer::FoundGroup(_) | Answer::KeyLogPart(_) => {
                 asked.neighbours.remove(&neighbour)
             }
             Answer::KeyPart(_) => asked.neighbours.contains(&neighbour),

@@ -11,6 +11,7 @@ use super::smoke::{self, Typed};
 use super::{error_page, sheets, status_of};
 use crate::domain::role::Role;
 use crate::service::neighbours::nearby::{self, NearbyServer};
+use crate::service::neighbours::key_logs;
 use crate::service::neighbours::pairing::{self, ContractChange, NewLink};
 use crate::service::neighbours::{self, Neighbour, NeighbourState, Why};
 use crate::service::{ServiceError, classes};
@@ -54,6 +55,8 @@ struct Row {
     since: String,
     next_try: String,
     waiting: String,
+    log: String,
+    log_broken: String,
     everybody: bool,
     hop_through: bool,
     is_closed: bool,
@@ -116,6 +119,10 @@ fn row(page: &Page, neighbour: Neighbour, all_classes: &[(i64, String)]) -> Row 
             0 => String::new(),
             count => page.number(&count),
         },
+        log: neighbour.log.as_ref().map_or_else(String::new, |log| {
+            page.t("neighbours.log").replace("{0}", &page.number(&log.number)).replace("{1}", &log.hash)
+        }),
+        log_broken: time(neighbour.log.and_then(|log| log.broken_at)),
         everybody: contract.everybody,
         hop_through: contract.hop_through,
         is_closed: !contract.allows_anything(),
@@ -196,6 +203,7 @@ pub(super) async fn change(Form(session, form): Form<ChangeForm>) -> Response {
                     "pause" => drop(pairing::pause(app, admin, id).await?),
                     "resume" => drop(pairing::resume(app, admin, id).await?),
                     "block" => drop(pairing::block(app, admin, id).await?),
+                    "accept-log" => key_logs::accept(app, admin, id).await?,
                     _ => pairing::remove(app, admin, id).await?,
                 }
             }

@@ -171,6 +171,7 @@ fn shown(page: &Page, task: &Task) -> Shown {
         Task::SmokeKeys { count } => ("smoke-keys", page.number(count), "/admin/participants#smoke"),
         Task::NeighbourBroken { name } => ("neighbour-broken", name.clone(), "/admin/neighbours"),
         Task::NeighbourAsks { name } => ("neighbour-asks", name.clone(), "/admin/neighbours"),
+        Task::LogBroken { name } => ("log-broken", name.clone(), "/admin/neighbours"),
         Task::Disputed { participant } => ("disputed", participant.to_string(), "/admin/neighbours"),
         Task::NobodyThere => ("nobody-there", String::new(), "/admin/participants"),
         Task::Unregistered { count } => {
@@ -189,6 +190,7 @@ fn shown(page: &Page, task: &Task) -> Shown {
                 | Task::CertificateFails { .. }
                 | Task::ClockWrong
                 | Task::NeighbourBroken { .. }
+                | Task::LogBroken { .. }
                 | Task::Disputed { .. }
         ),
     }

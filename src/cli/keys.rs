@@ -1,8 +1,10 @@
 //! `momedo keys`: fingerprints, one's own and contacts'.
 
+use anyhow::Context;
 use clap::Subcommand;
 use momedo_client::devices::adopt_published_keys;
-use momedo_client::{contacts, rotation};
+use momedo_client::profile::Profile;
+use momedo_client::{contacts, key_log, rotation};
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
@@ -26,6 +28,21 @@ pub(super) enum Keys {
     Rotate {
         #[command(flatten)]
         profile: ProfileArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how far you followed your server's log of key changes, to compare with others on the telephone
+    ///
+    /// The server enters every change of keys into a log that it can only append to. Whoever is on the same server sees
+    /// the same hash at the same number; if not, it shows different keys to different people, or was restored from a
+    /// backup. Programs compare by themselves with every message.
+    Log {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// The number to compare at; the newest by default
+        #[arg(long, value_name = "NUMBER")]
+        at: Option<u64>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -71,6 +88,12 @@ impl Keys {
                 rotation::rotate(&opened, &mut session, &output::progress).await?;
                 show(&opened.own_bundle()?, "own", json)
             }
+            Self::Log { profile, at, json } => {
+                let opened = profile.open()?;
+                let mut session = opened.log_in(&language()).await?;
+                key_log::follow(&opened, &mut session).await?;
+                log(&opened, at, json)
+            }
             Self::Verify { profile, id, fingerprint, json } => {
                 let fingerprint: Fingerprint = fingerprint
                     .concat()
@@ -89,6 +112,23 @@ impl Keys {
             }
         }
     }
+}
+
+fn log(profile: &Profile, at: Option<u64>, json: bool) -> anyhow::Result<()> {
+    let view = key_log::view(profile, at)?.context("the log does not reach that number yet")?;
+    let (server, alarms) = (profile.server()?.fingerprint, profile.log_alarms()?);
+    if json {
+        return output::json(&serde_json::json!({
+            "server": server, "number": view.number, "hash": view.grouped_hash(), "alarms": alarms,
+        }));
+    }
+    println!("server {}", server.grouped());
+    println!("number {}", view.number);
+    println!("hash   {}", view.grouped_hash());
+    for alarm in alarms {
+        println!("ALARM {}: {}", output::time(Some(alarm.at)), super::receive::printable(&alarm.words));
+    }
+    Ok(())
 }
 
 fn show(bundle: &KeyBundle, trust: &str, json: bool) -> anyhow::Result<()> {

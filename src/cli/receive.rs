@@ -114,6 +114,9 @@ fn words(received: &Received) -> String {
         let reason = received.text.as_deref().map(|reason| format!(": {}", printable(reason)));
         return format!("[{} {}{}]", received.kind, received.id, reason.unwrap_or_default());
     }
+    if received.kind == "alarm" {
+        return format!("[ALARM] {}", printable(received.text.as_deref().unwrap_or_default()));
+    }
     let body = received.body.as_ref().unwrap_or(&serde_json::Value::Null);
     match (Content::read(&received.kind, body), &received.text) {
         (Content::Poll(poll), _) => {

@@ -7,6 +7,7 @@ mod dial;
 mod fetching;
 mod nearby;
 mod proxy;
+mod key_log;
 mod pump;
 mod session;
 

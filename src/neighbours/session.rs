@@ -12,10 +12,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use super::key_log;
 use super::pump::{self, InFlight};
 use crate::domain::neighbour::Decision;
 use crate::links::{Answer, DialledBy, Link};
-use crate::service::neighbours::{calls, finding, pairing, receipts, receiving, sending};
+use crate::service::neighbours::{calls, finding, key_logs, pairing, receipts, receiving, sending};
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::store::NeighbourRow;
@@ -121,6 +122,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let mut tasks = JoinSet::new();
     let flying = Arc::new(InFlight::new());
     tasks.spawn(pump::run(app.clone(), peer, begun.link.clone(), flying.clone()));
+    tasks.spawn(key_log::run(app.clone(), begun.link.clone()));
     let writing = tokio::spawn(write_frames(write, frames, heartbeat));
     begun.link.try_send(&Frame::Standing(pairing::standing(&row)));
     let session = Session {
@@ -402,6 +404,30 @@ impl Session {
             Frame::FoundGroup(found) => {
                 let query = found.query;
                 app.links.answer(peer, query, Answer::FoundGroup(found));
+            }
+            Frame::KeyLogHead(head) => {
+                let Ok(permit) = self.questions.clone().acquire_owned().await else { return Ok(()) };
+                tasks.spawn(async move {
+                    if let Err(error) = key_logs::take_head(&app, peer, *head).await {
+                        tracing::warn!(%error, "a neighbour's key log is not followed now; it comes again");
+                    }
+                    drop(permit);
+                });
+            }
+            Frame::FetchKeyLog(question) => {
+                let Ok(permit) = self.questions.clone().acquire_owned().await else { return Ok(()) };
+                tasks.spawn(async move {
+                    let answer = key_logs::answer(&app, peer, question).await.unwrap_or_else(|error| {
+                        tracing::warn!(%error, "a neighbour gets no part of the key log");
+                        link::KeyLogPart { query: question.query, page: None }
+                    });
+                    link.send(&Frame::KeyLogPart(Box::new(answer))).await;
+                    drop(permit);
+                });
+            }
+            Frame::KeyLogPart(part) => {
+                let query = part.query;
+                app.links.answer(peer, query, Answer::KeyLogPart(part));
             }
         }
         Ok(())

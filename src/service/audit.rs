@@ -80,6 +80,7 @@ pub enum Action {
     RemoteUnblocked,
     ContractChanged,
     DisputeSettled,
+    LogAccepted,
 }
 
 impl Action {
@@ -154,6 +155,7 @@ impl Action {
         Self::RemoteUnblocked,
         Self::ContractChanged,
         Self::DisputeSettled,
+        Self::LogAccepted,
     ];
 
     /// The word in the table and in exports.
@@ -228,6 +230,7 @@ impl Action {
             Self::RemoteUnblocked => "remote-unblocked",
             Self::ContractChanged => "contract-changed",
             Self::DisputeSettled => "dispute-settled",
+            Self::LogAccepted => "log-accepted",
         }
     }
 }

@@ -57,6 +57,11 @@ pub enum Task {
         /// Its name.
         name: String,
     },
+    /// A neighbour's log of key changes does not go on where it was.
+    LogBroken {
+        /// Its name.
+        name: String,
+    },
     /// Two servers claim one ID, and nothing is sent there.
     Disputed {
         /// The ID.
@@ -265,6 +270,9 @@ async fn neighbour_tasks(app: &App, admin: &Admin) -> Result<Vec<Task>, ServiceE
     let earlier = app.clock.now().0.saturating_sub(BROKEN_AFTER);
     for neighbour in neighbours::list(app, admin).await? {
         let name = neighbour.name;
+        if neighbour.log.is_some_and(|log| log.broken_at.is_some()) {
+            tasks.push(Task::LogBroken { name: name.clone() });
+        }
         let was_long = neighbour.since.is_some_and(|since| since.0 < earlier);
         match neighbour.state {
             NeighbourState::WrongIdentity => tasks.push(Task::NeighbourBroken { name }),

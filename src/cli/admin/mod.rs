@@ -161,6 +161,7 @@ impl Admin {
                 println!("version         {} (schema {})", status.version, status.schema);
                 println!("fingerprint     {}", status.fingerprint);
                 println!("in words        {}", status.words);
+                println!("log of keys     number {}, {}", status.key_log_number, status.key_log_hash);
                 let backups = &status.backups;
                 match backups.last_at {
                     Some(at) => {

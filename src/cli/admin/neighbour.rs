@@ -95,6 +95,16 @@ pub(in crate::cli) enum Neighbour {
         #[command(flatten)]
         common: Common,
     },
+    /// Follow a neighbour's log of key changes anew, after its admin explained why it does not go on where it was
+    ///
+    /// A server that was restored from a backup has forgotten the newest entries. A server that shows different keys
+    /// to different people has such a log, too: ask its admin by telephone, and keep what `list --json` shows.
+    AcceptLog {
+        #[command(flatten)]
+        common: Common,
+        /// Which
+        id: String,
+    },
     /// Decide which of two servers is home to an ID that both claim; the overview names such IDs
     Settle {
         #[command(flatten)]
@@ -177,6 +187,7 @@ impl Neighbour {
                 (common, R::BlockParticipant { participant, blocked: false }, &[])
             }
             Self::BlockedParticipants { common } => (common, R::BlockedParticipants, &["id"]),
+            Self::AcceptLog { common, id } => (common, R::AcceptLog { id }, &[]),
             Self::Settle { common, participant, home } => (common, R::Settle { participant, home }, &[]),
         };
         common.print(AdminRequest::Neighbour(request), fields)

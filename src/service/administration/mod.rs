@@ -21,11 +21,12 @@ use super::audit::Action;
 use super::backup::{self, Backup, BackupRequest, BackupStatus};
 use super::certificates::Upload;
 use super::neighbours::{self, blocking, nearby, pairing};
+use super::neighbours::{self, blocking, key_logs, pairing};
 use super::permission::Admin;
 use super::registration::code_hash;
 use super::{
-    ServiceError, accounts, acme, audit, certificates, classes, groups, import, listeners, overview, people,
-    personal, rules, set_up,
+    ServiceError, accounts, acme, audit, certificates, classes, groups, import, key_log, listeners, overview,
+    people, personal, rules, set_up,
 };
 use crate::state::App;
 use crate::store::{PeopleFilter, PersonId, PersonRow, ReadTx, SCHEMA_VERSION};
@@ -87,6 +88,10 @@ pub struct Status {
     pub fingerprint: String,
     /// Its words.
     pub words: String,
+    /// Entries in the log of key changes.
+    pub key_log_number: u64,
+    /// The beginning of the hash over all of them, for people to compare.
+    pub key_log_hash: String,
     /// Whether the disk is full, so that new mail is refused.
     pub storage_full: bool,
     /// How the backups stand.
@@ -365,6 +370,10 @@ async fn neighbour(
             let id = neighbours::named(app, &id).await?;
             return pairing::remove(app, admin, id).await.map(|()| done());
         }
+        R::AcceptLog { id } => {
+            let id = neighbours::named(app, &id).await?;
+            return key_logs::accept(app, admin, id).await.map(|()| done());
+        }
         R::Settle { participant, home } => {
             let not_disputed = || ServiceError::Admin(super::AdminError::NotDisputed);
             let participant = participant.parse().map_err(|_| not_disputed())?;
@@ -499,6 +508,7 @@ pub async fn status(app: &App) -> Result<Status, ServiceError> {
             Ok::<_, ServiceError>((tx.count_participants()?, tx.count_devices()?, tx.count_envelopes()?))
         })
         .await?;
+    let log = key_log::view(app).await?;
     Ok(Status {
         participants,
         devices,
@@ -509,6 +519,8 @@ pub async fn status(app: &App) -> Result<Status, ServiceError> {
         schema: SCHEMA_VERSION,
         fingerprint: app.fingerprint.to_string(),
         words: app.fingerprint.words(),
+        key_log_number: log.number,
+        key_log_hash: log.grouped_hash(),
         storage_full: app.store.is_full(),
         backups: backup::status(app).await,
     })

@@ -19,6 +19,7 @@ use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::rsa_key::RsaPublicKey;
 use momedo_protocol::time::UnixMillis;
 
+use super::key_logs;
 use crate::domain::neighbour::{Belonging, Contract, KEY_QUESTIONS, QUESTIONS};
 use crate::links::{Answer, Counted};
 use crate::service::error::compute;
@@ -222,6 +223,10 @@ async fn ask(
         match verified {
             Ok(None) => {}
             Ok(Some(verified)) => {
+                if !key_logs::vouch(app, verified.home, via, &verified.bundle).await? {
+                    tracing::warn!(%via, "a neighbour told of keys that do not stand in the log of their home");
+                    continue;
+                }
                 told.push(verified);
                 deadline = deadline.min(tokio::time::Instant::now() + GRACE);
             }

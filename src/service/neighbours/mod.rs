@@ -9,6 +9,7 @@
 //! | [`pairing`] | how two servers become neighbours and stop being it |
 //! | [`nearby`] | servers found in the local network |
 //! | [`finding`] | who is home to an ID, and their keys, verified again here |
+//! | [`key_logs`] | what they show of their logs of key changes, and whether it continues |
 //! | [`sending`] | what goes out: batches of this server's envelopes, and what passes through |
 //! | [`receiving`] | what comes in: batches for this server's participants, or for others |
 //! | [`receipts`] | what became of it, and telling the sender |
@@ -22,6 +23,7 @@ pub mod calls;
 pub mod finding;
 pub mod groups;
 pub mod nearby;
+pub mod key_logs;
 pub mod pairing;
 pub mod receipts;
 pub mod receiving;
@@ -37,7 +39,7 @@ use super::{AdminError, ServiceError};
 use crate::domain::neighbour::{Contract, Decision};
 use crate::links::{Line, Trouble};
 use crate::state::App;
-use crate::store::{NeighbourRow, Queued};
+use crate::store::{NeighbourLogRow, NeighbourRow, Queued};
 
 /// How a neighbour stands, as people expect it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -135,6 +137,9 @@ pub struct Neighbour {
     pub waiting_bytes: u64,
     /// What may pass.
     pub contract: Contract,
+    /// How far its key log was followed, once it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<key_logs::FollowedLog>,
 }
 
 /// The neighbour with this server ID, or the only one whose ID begins so.
@@ -151,11 +156,12 @@ pub async fn named(app: &App, id: &str) -> Result<Fingerprint, ServiceError> {
     }
 }
 
-fn neighbour(app: &App, row: NeighbourRow, queued: Queued) -> Neighbour {
+fn neighbour(app: &App, row: NeighbourRow, queued: Queued, log: Option<NeighbourLogRow>) -> Neighbour {
     let line = app.links.line(row.id);
     let state = state_of(&row, &line);
     let is_down = matches!(state, NeighbourState::Unreachable | NeighbourState::WrongIdentity);
     Neighbour {
+        log: log.map(|log| key_logs::FollowedLog::of(row.id, &log)),
         why: (state == NeighbourState::Unreachable).then(|| why(app, &row, &line)),
         words: row.id.words(),
         nearby: row.asks_from_nearby(),
@@ -209,10 +215,11 @@ pub async fn list(app: &App, _: &Admin) -> Result<Vec<Neighbour>, ServiceError> 
             rows.into_iter()
                 .map(|row| {
                     let queued = tx.queued_for(row.id)?;
-                    Ok::<_, ServiceError>((row, queued))
+                    let log = tx.find_neighbour_log(row.id)?;
+                    Ok::<_, ServiceError>((row, queued, log))
                 })
                 .collect::<Result<Vec<_>, _>>()
         })
         .await?;
-    Ok(rows.into_iter().map(|(row, queued)| neighbour(app, row, queued)).collect())
+    Ok(rows.into_iter().map(|(row, queued, log)| neighbour(app, row, queued, log)).collect())
 }

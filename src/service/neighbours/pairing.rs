@@ -199,14 +199,14 @@ async fn find(app: &App, id: Fingerprint) -> Result<NeighbourRow, ServiceError> 
 
 /// One neighbour as listed.
 async fn shown(app: &App, id: Fingerprint) -> Result<Neighbour, ServiceError> {
-    let (row, queued) = app
+    let (row, queued, log) = app
         .store
         .read(move |tx| {
             let row = tx.find_neighbour(id)?.ok_or_else(unknown)?;
-            Ok::<_, ServiceError>((row, tx.queued_for(id)?))
+            Ok::<_, ServiceError>((row, tx.queued_for(id)?, tx.find_neighbour_log(id)?))
         })
         .await?;
-    Ok(super::neighbour(app, row, queued))
+    Ok(super::neighbour(app, row, queued, log))
 }
 
 /// Lets the link and whoever dials know what a row says now.
