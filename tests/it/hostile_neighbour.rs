@@ -5,15 +5,20 @@ use std::time::Duration;
 
 use momedo::tls::LinkIdentity;
 use momedo_protocol::api::PublishedKeys;
+use momedo_protocol::api::key_log::KeyLogPage;
 use momedo_protocol::countersignature::Countersignature;
+use momedo_protocol::cursor::StoreEpoch;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::{DocumentType, Jws};
 use momedo_protocol::key_bundle::{KeyBundle, KeyBundlePayload};
+use momedo_protocol::key_log::{KeyLogEntry, KeyLogHead, LogPlace, LogSubject, SignedHead};
+use momedo_protocol::limits::MAX_KEY_LOG_PAGE;
 use momedo_protocol::link::documents::{BatchHeader, BatchItem, Outcome, Receipt};
 use momedo_protocol::link::{
-    Batch, Find, Found, Frame, HEADER_BYTES, Hello, MAX_HOPS, NoWay, PairingLink, Standing, read_header,
+    Batch, FetchKeyLog, Find, Found, Frame, HEADER_BYTES, Hello, KeyLogPart, MAX_HOPS, NoWay, PairingLink,
+    Standing, read_header,
 };
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::rsa_key::RsaPublicKey;
@@ -27,7 +32,7 @@ use crate::harness::{PATIENCE, Person, Server, opaque_envelope, refused, rsa_key
 use crate::neighbours::{id, invite, neighbour, pair, state, until, until_async};
 
 /// A neighbour that says whatever the test wants.
-struct Hostile {
+pub(crate) struct Hostile {
     stream: TlsStream<TcpStream>,
     identity: RsaPrivateKey,
     server: Fingerprint,
@@ -35,7 +40,7 @@ struct Hostile {
 
 impl Hostile {
     /// Dials without a word.
-    async fn dial(server: &Server) -> Self {
+    pub(crate) async fn dial(server: &Server) -> Self {
         let identity = rsa_key(11);
         let pinned: Fingerprint = id(server).parse().unwrap();
         let config = LinkIdentity::new(&identity).unwrap().dialling(pinned).unwrap();
@@ -46,7 +51,7 @@ impl Hostile {
     }
 
     /// Becomes a neighbour that the admins trust with everything.
-    async fn paired(server: &Server) -> Self {
+    pub(crate) async fn paired(server: &Server) -> Self {
         let link: PairingLink = invite(server).parse().unwrap();
         let mut hostile = Self::dial(server).await;
         hostile.greet().await;
@@ -60,7 +65,7 @@ impl Hostile {
         hostile
     }
 
-    async fn greet(&mut self) {
+    pub(crate) async fn greet(&mut self) {
         let hello = Hello {
             versions: vec![1, 200],
             features: vec!["whatever".into()],
@@ -72,17 +77,17 @@ impl Hostile {
         self.send(&Frame::Hello(hello)).await;
     }
 
-    fn id(&self) -> Fingerprint {
+    pub(crate) fn id(&self) -> Fingerprint {
         self.identity.public().fingerprint()
     }
 
-    async fn send(&mut self, frame: &Frame) {
+    pub(crate) async fn send(&mut self, frame: &Frame) {
         self.stream.write_all(&frame.encode()).await.unwrap();
         self.stream.flush().await.unwrap();
     }
 
     /// The next frame that is not about the link itself; `None` when the link was ended.
-    async fn next(&mut self) -> Option<Frame> {
+    pub(crate) async fn next(&mut self) -> Option<Frame> {
         loop {
             let mut header = [0; HEADER_BYTES];
             let read = tokio::time::timeout(PATIENCE, self.stream.read_exact(&mut header)).await.unwrap();
@@ -91,7 +96,7 @@ impl Hostile {
             let mut body = vec![0; length];
             self.stream.read_exact(&mut body).await.ok()?;
             match Frame::decode(kind, &body).unwrap() {
-                Frame::Heartbeat | Frame::Hello(_) | Frame::Standing(_) => {}
+                Frame::Heartbeat | Frame::Hello(_) | Frame::Standing(_) | Frame::KeyLogHead(_) => {}
                 frame => return Some(frame),
             }
         }
@@ -154,8 +159,53 @@ impl Hostile {
         }
     }
 
+    /// What this neighbour would enter into its log for a claim.
+    pub(crate) fn log_entry(&self, keys: &PublishedKeys) -> KeyLogEntry {
+        let bundle = KeyBundle::verify(&keys.bundle).unwrap();
+        KeyLogEntry {
+            subject: LogSubject::of(self.id(), bundle.payload.id),
+            version: bundle.payload.version,
+            digest: bundle.digest,
+            made_at: momedo_client::now(),
+        }
+    }
+
+    /// The head of a log with these entries, signed.
+    pub(crate) fn log_head(&self, log: &[KeyLogEntry]) -> SignedHead {
+        let end = log.iter().fold(LogPlace::start(self.id()), |place, entry| place.after(entry));
+        let head = KeyLogHead {
+            server: self.id(),
+            epoch: StoreEpoch::from_number(1).unwrap(),
+            number: end.number,
+            hash: end.hash,
+            made_at: momedo_client::now(),
+        };
+        SignedHead {
+            identity_key: Base64Bytes(self.identity.public().spki().to_vec()),
+            head: head.sign(&self.identity),
+        }
+    }
+
+    /// The answer of a server with this log.
+    pub(crate) fn log_part(&self, question: FetchKeyLog, log: &[KeyLogEntry]) -> KeyLogPart {
+        let after = usize::try_from(question.after).unwrap();
+        let seen = log.get(..after);
+        let hash = seen
+            .map(|seen| seen.iter().fold(LogPlace::start(self.id()), |place, entry| place.after(entry)).hash);
+        let entries = log.iter().skip(after).take(MAX_KEY_LOG_PAGE).copied().collect();
+        KeyLogPart {
+            query: question.query,
+            page: Some(KeyLogPage { hash, entries, head: self.log_head(log) }),
+        }
+    }
+
     /// Keys of `id` as if this neighbour were the home.
-    fn claim(&self, id: ParticipantId, like: &KeyBundle, homes: Vec<Fingerprint>) -> PublishedKeys {
+    pub(crate) fn claim(
+        &self,
+        id: ParticipantId,
+        like: &KeyBundle,
+        homes: Vec<Fingerprint>,
+    ) -> PublishedKeys {
         let signature_key = rsa_key(1);
         let payload = KeyBundlePayload {
             id,
@@ -286,17 +336,30 @@ async fn a_neighbour_speaks_for_no_id_that_is_not_its_own() {
     };
     let like = ann.bundle.clone();
     let answering = async {
-        let mut asked = 0;
-        while asked < 2 {
-            let Some(Frame::Find(Find { query, id, .. })) = hostile.next().await else { continue };
-            assert_ne!(id, ann.id());
-            asked += 1;
-            let homes = if id == carl.id() { vec![own] } else { like.payload.homes.clone() };
-            let keys = Some(hostile.claim(id, &like, homes));
-            hostile.send(&Frame::Found(Box::new(Found { query, keys, distance: 0 }))).await;
+        let mut log = Vec::new();
+        while let Some(frame) = hostile.next().await {
+            match frame {
+                Frame::Find(Find { query, id, .. }) => {
+                    assert_ne!(id, ann.id());
+                    let homes = if id == carl.id() { vec![own] } else { like.payload.homes.clone() };
+                    let keys = hostile.claim(id, &like, homes);
+                    // It even enters into its log what it claims.
+                    log.push(hostile.log_entry(&keys));
+                    let found = Found { query, keys: Some(keys), distance: 0 };
+                    hostile.send(&Frame::Found(Box::new(found))).await;
+                }
+                Frame::FetchKeyLog(question) => {
+                    let part = hostile.log_part(question, &log);
+                    hostile.send(&Frame::KeyLogPart(Box::new(part))).await;
+                }
+                _ => {}
+            }
         }
     };
-    tokio::join!(asking, answering);
+    tokio::select! {
+        () = asking => {}
+        () = answering => panic!("the link ended"),
+    }
     let overview = server.json(&["admin", "overview", "--data-dir", "data", "--json"]).remove(0);
     let tasks = overview["tasks"].as_array().unwrap();
     let told =

@@ -27,6 +27,7 @@ mod group_limits;
 mod groups;
 mod hostile_neighbour;
 mod key_backup;
+mod key_log;
 mod kinds;
 mod line;
 mod linking;

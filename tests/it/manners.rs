@@ -139,6 +139,7 @@ fn message(from: &Person, to: &Person, of_kind: &str) -> Message {
         id: MessageId::new(momedo_client::now()),
         sent_at: momedo_client::now(),
         conversation: None,
+        log: None,
         kind: of_kind.into(),
         body: "x".into(),
     }

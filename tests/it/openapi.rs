@@ -88,7 +88,7 @@ async fn every_described_call_exists_and_every_problem_looks_as_described() {
         }
     }
     // As many as docs/protocol.md lists.
-    assert_eq!(calls, 42);
+    assert_eq!(calls, 43);
 }
 
 #[tokio::test]
@@ -106,6 +106,7 @@ async fn answers_look_as_described() {
         ("/devices", "/devices"),
         ("/ozone", "/ozone"),
         (keys.as_str(), "/keys/{id}"),
+        ("/keys/log", "/keys/log"),
     ] {
         let answer = raw.call("GET", path, Some(&token), Payload::None).await.unwrap();
         check(&description, response(&description, described, "get", "200"), &answer, path);

@@ -55,6 +55,7 @@ pub(crate) async fn report(server: &Server, writer: &Person, reporter: &Person) 
         id: MessageId::new(momedo_client::now()),
         sent_at: momedo_client::now(),
         conversation: None,
+        log: None,
         kind: kind::TEXT.into(),
         body: "text".into(),
     };
@@ -265,6 +266,10 @@ async fn erasing_oneself_leaves_nothing_but_the_id_and_takes_more_than_a_token()
         })
         .unwrap();
     assert_eq!(row, ("erased".into(), String::new()));
+    // Two registered. Their entries stay, without an ID, and nobody knows any more which were Ada's.
+    let left = |sql: &str| database.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
+    assert_eq!(left("SELECT count(*) FROM key_log"), 2);
+    assert_eq!(left("SELECT count(*) FROM key_log_subjects"), 1);
     let groups: Vec<u64> = database
         .prepare("SELECT id FROM groups")
         .unwrap()

@@ -57,6 +57,7 @@ async fn a_message_is_never_shown_as_somebody_elses_or_as_written_to_somebody_el
         id: MessageId::new(now()),
         sent_at: now(),
         conversation: None,
+        log: None,
         kind: kind::TEXT.into(),
         body: body.into(),
     };
@@ -112,6 +113,7 @@ async fn lines_of_a_text_do_not_look_like_messages_and_steer_no_terminal() {
         id: MessageId::new(now()),
         sent_at: now(),
         conversation: None,
+        log: None,
         kind: kind::TEXT.into(),
         body: format!("eins\nto {}: zwei\u{1b}[2J", ParticipantId::random()).into(),
     };
