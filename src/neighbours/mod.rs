@@ -5,9 +5,9 @@
 
 mod dial;
 mod fetching;
+mod key_log;
 mod nearby;
 mod proxy;
-mod key_log;
 mod pump;
 mod session;
 

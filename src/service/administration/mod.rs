@@ -20,8 +20,7 @@ pub use smoke::SmokeRequest;
 use super::audit::Action;
 use super::backup::{self, Backup, BackupRequest, BackupStatus};
 use super::certificates::Upload;
-use super::neighbours::{self, blocking, nearby, pairing};
-use super::neighbours::{self, blocking, key_logs, pairing};
+use super::neighbours::{self, blocking, key_logs, nearby, pairing};
 use super::permission::Admin;
 use super::registration::code_hash;
 use super::{
