@@ -118,6 +118,15 @@ impl ReadTx<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
+    /// Bytes of blobs, finished or announced, whose owners live elsewhere.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn blob_bytes_from_elsewhere(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT coalesce(sum(size), 0) FROM blobs WHERE owner NOT IN (SELECT id FROM participants)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    }
+
     /// How many blobs there are, and how many bytes they have or will have.
     ///
     /// # Errors

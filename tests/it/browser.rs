@@ -114,7 +114,14 @@ impl Browser {
     }
 
     pub(crate) async fn text(&self, css: &str) -> String {
-        self.find(css).await.text().await.unwrap()
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            // A page that follows changes may replace a part of itself in between.
+            match self.find(css).await.text().await {
+                Ok(text) => return text,
+                Err(error) => assert!(std::time::Instant::now() < deadline, "{css}: {error}"),
+            }
+        }
     }
 
     pub(crate) async fn count(&self, css: &str) -> usize {

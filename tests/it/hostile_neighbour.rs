@@ -4,23 +4,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use momedo::tls::LinkIdentity;
+use momedo_client::groups::membership::Membership;
 use momedo_protocol::api::PublishedKeys;
+use momedo_protocol::api::blobs::BlobRequest;
+use momedo_protocol::api::groups::GroupMessageRequest;
 use momedo_protocol::api::key_log::KeyLogPage;
+use momedo_protocol::blob::BlobId;
 use momedo_protocol::countersignature::Countersignature;
 use momedo_protocol::cursor::StoreEpoch;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::group::entry::{Access, Encryption, Posting, Settings};
+use momedo_protocol::group::envelope::seal_message;
+use momedo_protocol::group::key::GroupKey;
+use momedo_protocol::group::state::GroupState;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::{DocumentType, Jws};
 use momedo_protocol::key_bundle::{KeyBundle, KeyBundlePayload};
 use momedo_protocol::key_log::{KeyLogEntry, KeyLogHead, LogPlace, LogSubject, SignedHead};
 use momedo_protocol::limits::MAX_KEY_LOG_PAGE;
+use momedo_protocol::link::calls::{CallHeader, Refusal, ReplyHeader, Request, Response};
 use momedo_protocol::link::documents::{BatchHeader, BatchItem, Outcome, Receipt};
 use momedo_protocol::link::{
-    Batch, FetchKeyLog, Find, Found, Frame, HEADER_BYTES, Hello, KeyLogPart, MAX_HOPS, NoWay, PairingLink,
-    Standing, read_header,
+    Batch, Call, FetchKeyLog, Find, Found, Frame, HEADER_BYTES, Hello, KeyLogPart, MAX_HOPS, NoWay,
+    PairingLink, Signed, Standing, read_header,
 };
 use momedo_protocol::message_id::MessageId;
+use momedo_protocol::random;
 use momedo_protocol::rsa_key::RsaPublicKey;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -141,6 +151,35 @@ impl Hostile {
     ) -> (ParticipantId, ParticipantId, MessageId, Vec<u8>) {
         let id = MessageId::new(momedo_client::now());
         (from, to.payload.id, id, opaque_envelope(to, id, 1024))
+    }
+
+    /// A call that this neighbour signs as the home of whoever asks.
+    fn call(&self, request: &Request) -> Call {
+        let body = serde_json::to_vec(request).unwrap();
+        let header = CallHeader {
+            origin: self.id(),
+            home: self.server,
+            nonce: Base64Bytes(random::bytes::<16>().to_vec()),
+            body: Sha512Digest::of(&body),
+        };
+        let header = serde_json::to_vec(&header.sign(&self.identity)).unwrap();
+        let signed = Signed { identity_key: self.identity.public().spki().to_vec(), header, body };
+        Call { query: 7, hops: MAX_HOPS, home: self.server, signed }
+    }
+
+    /// Sends a call and returns what was answered, if anything.
+    async fn answer(&mut self, call: Call) -> Option<Response> {
+        let name = call.signed.name();
+        self.send(&Frame::Call(Box::new(call))).await;
+        loop {
+            if let Some(Frame::Reply(reply)) = self.next().await {
+                let signed = reply.signed?;
+                let key = RsaPublicKey::from_spki(&signed.identity_key).unwrap();
+                let header = ReplyHeader::verify(&signed.signed_header().unwrap(), &key).unwrap();
+                assert_eq!((header.home, &header.call.0[..]), (self.server, &name[..]));
+                return Some(serde_json::from_slice(&signed.body).unwrap());
+            }
+        }
     }
 
     /// Sends a batch and returns what became of each envelope, as the server signed it.
@@ -476,4 +515,82 @@ async fn a_stranger_gets_no_room_and_no_answers() {
     stranger.stream.write_all(&[5, 0, 16, 0, 0]).await.unwrap();
     assert!(stranger.next().await.is_none());
     assert_eq!(state(&server, &stranger.id().to_string()), "waiting-for-us");
+}
+
+/// What a home asks in the name of people who do not live there is refused, and so is what it did not sign.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_in_the_name_of_others_are_refused() {
+    let server = Server::start();
+    let ann = server.register_profile(0, "ann").await;
+    let settings = Settings { name: "7b".into(), posting: Posting::Everyone, access: Access::Open };
+    let mut moderator = Membership::begin(&ann, "en", &|_| {}).await.unwrap();
+    let state = moderator.create(settings, Encryption::Symmetric).await.unwrap();
+    let (group, from) = (state.id(), ann.id().unwrap());
+    let mut session = ann.log_in("en").await.unwrap();
+    let blob = BlobId::random();
+    session.announce_blob(&BlobRequest { id: blob, size: 100 }).await.unwrap();
+    session.append_bytes(blob, 0, &[7; 100]).await.unwrap();
+    let entry = session.group_entries(group, 0, "").await.unwrap().entries.remove(0);
+    let mut hostile = Hostile::paired(&server).await;
+    let stranger = ParticipantId::random();
+    let unknown_group = [
+        Request::GroupEntries { from, group, after: 0, link: None },
+        // An open group is open to its home's people.
+        Request::GroupEntries { from: stranger, group, after: 0, link: None },
+        Request::GroupPost {
+            from,
+            group,
+            message: Box::new(GroupMessageRequest {
+                id: MessageId([2; 16]),
+                number: 1,
+                envelope: Base64Bytes(group_envelope(&state)),
+                slots: Vec::new(),
+                blobs: Vec::new(),
+            }),
+            sizes: Vec::new(),
+        },
+    ];
+    for request in unknown_group {
+        let call = hostile.call(&request);
+        let answer = hostile.answer(call).await;
+        assert!(matches!(answer, Some(Response::Refused(Refusal::UnknownGroup))), "{request:?}: {answer:?}");
+    }
+    let append = hostile.call(&Request::GroupAppend { from, group, entry });
+    assert!(matches!(hostile.answer(append).await, Some(Response::Refused(_))));
+    for id in [blob, BlobId::random()] {
+        let call = hostile.call(&Request::Blob { id, offset: 0 });
+        assert!(matches!(hostile.answer(call).await, Some(Response::Refused(Refusal::UnknownBlob))));
+    }
+    let taken = hostile.call(&Request::BlobTaken { id: blob });
+    assert!(matches!(hostile.answer(taken).await, Some(Response::Done)));
+    assert_eq!(session.blob_upload(blob).await.unwrap().offset, 100, "it is kept for its owner");
+    // Changed on the way, signed for somebody else, and by somebody else.
+    let honest = hostile.call(&Request::Blob { id: blob, offset: 0 });
+    let mut changed = honest.clone();
+    changed.signed.body.push(b' ');
+    let mut foreign = honest.clone();
+    foreign.signed.identity_key = rsa_key(10).public().spki().to_vec();
+    for call in [changed, foreign] {
+        assert!(hostile.answer(call).await.is_none());
+    }
+    // What cannot be read is said, and the link goes on.
+    let mut unreadable = honest;
+    let body = br#"{"call":"dance"}"#.to_vec();
+    let header = CallHeader {
+        origin: hostile.id(),
+        home: hostile.server,
+        nonce: Base64Bytes(vec![1; 16]),
+        body: Sha512Digest::of(&body),
+    };
+    unreadable.signed.header = serde_json::to_vec(&header.sign(&hostile.identity)).unwrap();
+    unreadable.signed.body = body;
+    let answer = hostile.answer(unreadable).await;
+    assert!(matches!(answer, Some(Response::Refused(Refusal::Malformed { .. }))), "{answer:?}");
+}
+
+/// A message to a group as it looks from outside.
+fn group_envelope(state: &GroupState) -> Vec<u8> {
+    let key = GroupKey::random();
+    let from = ParticipantId::random();
+    seal_message(state.group, 1, &key, from, MessageId([2; 16]), b"{}").unwrap()
 }

@@ -49,9 +49,21 @@ pub async fn post(
 ) -> Result<api::GroupReceipt, ServiceError> {
     if !super::is_here(app, id).await? {
         app.rates.message(sender.participant, app.clock.elapsed())?;
+        check(app, &request)?;
         return elsewhere::post(app, sender, id, request).await;
     }
     post_here(app, Actor::Here(sender), id, request, Vec::new()).await
+}
+
+/// Checks what can be said of a message without knowing the group.
+fn check(app: &App, request: &api::GroupMessageRequest) -> Result<envelope::GroupHeader, ServiceError> {
+    blobs::check_count(&request.blobs)?;
+    let limit = app.config().mail.max_envelope_bytes;
+    if request.envelope.0.len() > limit {
+        return Err(ServiceError::EnvelopeTooLarge { limit });
+    }
+    let header = envelope::decode(&request.envelope.0)?.header;
+    if header.message_id == request.id { Ok(header) } else { Err(ServiceError::MessageIdMismatch) }
 }
 
 /// Accepts a message to a group that is kept here; `coming` are attachments that have to be fetched from the sender's
@@ -67,15 +79,7 @@ pub async fn post_here(
     coming: Vec<BatchBlob>,
 ) -> Result<api::GroupReceipt, ServiceError> {
     app.rates.message(sender.participant(), app.clock.elapsed())?;
-    blobs::check_count(&request.blobs)?;
-    let limit = app.config().mail.max_envelope_bytes;
-    if request.envelope.0.len() > limit {
-        return Err(ServiceError::EnvelopeTooLarge { limit });
-    }
-    let header = envelope::decode(&request.envelope.0)?.header;
-    if header.message_id != request.id {
-        return Err(ServiceError::MessageIdMismatch);
-    }
+    let header = check(app, &request)?;
     let digest = app.store.receipt_key().group_digest(&request);
     let mut slots = HashMap::with_capacity(request.slots.len());
     for slot in request.slots {
@@ -349,7 +353,7 @@ pub async fn hand_out_keys(
         return Err(ServiceError::Malformed(format!("1 to {MAX_GROUP_KEYS_AT_ONCE} envelopes at once")));
     }
     if !is_here {
-        return elsewhere::hand_out_keys(app, sender, request).await;
+        return elsewhere::hand_out_keys(app, sender, id, request).await;
     }
     let mut refused = Vec::new();
     let mut submissions = Vec::with_capacity(request.messages.len());

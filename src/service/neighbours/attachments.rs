@@ -49,7 +49,10 @@ pub(in crate::service) fn check(
     }
     let to_come = tx.blob_bytes_to_come()?.saturating_add(needed);
     let most = config.max_server_bytes;
-    let is_full = (most > 0 && tx.count_blobs()?.1.saturating_add(needed) > most)
+    // Whoever makes up senders would have a share for each of them.
+    let elsewhere = tx.blob_bytes_from_elsewhere()?;
+    let is_full = elsewhere.saturating_add(needed) > elsewhere.saturating_add(room) / 2
+        || (most > 0 && tx.count_blobs()?.1.saturating_add(needed) > most)
         || tx.blob_bytes_of(owner)?.saturating_add(needed) > config.max_participant_bytes
         || room < to_come.saturating_add(config.min_free_bytes);
     Ok(is_full.then_some(Outcome::Later))

@@ -81,7 +81,6 @@ pub async fn post(
     group: GroupId,
     message: api::GroupMessageRequest,
 ) -> Result<api::GroupReceipt, ServiceError> {
-    blobs::check_count(&message.blobs)?;
     let home = home_for(app, sender, group).await?;
     let ids = message.blobs.clone();
     let sizes = app
@@ -143,12 +142,14 @@ async fn keep_for_own_devices(
 /// Hands out keys of a group that another server keeps: to each member as an envelope like any other.
 ///
 /// # Errors
-/// As [`ServiceError`] says; members who cannot be sent to are named instead.
+/// [`ServiceError::UnknownGroup`]; members who cannot be sent to are named instead.
 pub async fn hand_out_keys(
     app: &App,
     sender: Principal,
+    group: GroupId,
     request: api::GroupKeysRequest,
 ) -> Result<Vec<(ParticipantId, ServiceError)>, ServiceError> {
+    finding::group_home(app, sender.participant, group).await?;
     for _ in 0..request.messages.len() / KEYS_PER_SUBMISSION {
         app.rates.message(sender.participant, app.clock.elapsed())?;
     }
