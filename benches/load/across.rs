@@ -45,6 +45,9 @@ async fn counted(address: String) -> (String, Arc<AtomicU64>) {
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let Ok(server) = TcpStream::connect(&address).await else { continue };
+            // Both ends send small frames at once; a line between them must not gather them.
+            client.set_nodelay(true).unwrap();
+            server.set_nodelay(true).unwrap();
             let (client_reads, client_writes) = client.into_split();
             let (server_reads, server_writes) = server.into_split();
             tokio::spawn(count(client_reads, server_writes, counting.clone()));
