@@ -459,20 +459,12 @@ impl Links {
         neighbour: Fingerprint,
         what: Counted,
         rate: Rate,
-        number: usize,
+        number: u32,
         now: Duration,
     ) -> Result<(), Duration> {
         let mut buckets = lock(&self.buckets);
         let bucket = buckets.entry((neighbour, what)).or_insert_with(|| Bucket::full(rate, now));
-        for taken in 0..number {
-            if let Err(wait) = bucket.take(rate, now) {
-                for _ in 0..taken {
-                    bucket.give_back(rate, now);
-                }
-                return Err(wait);
-            }
-        }
-        Ok(())
+        bucket.take_many(rate, number, now)
     }
 
     /// Whether an envelope may be sent (again) now.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use momedo_protocol::link::MAX_BATCH_ITEMS;
 use serde::{Deserialize, Serialize};
 
 use super::rate::Rate;
@@ -67,9 +68,10 @@ impl Contract {
         self.everybody || !self.roles.is_empty() || !self.classes.is_empty() || self.hop_through
     }
 
-    /// How many envelopes the neighbour may bring.
+    /// How many envelopes the neighbour may bring; a whole batch at once, or a large one would never be taken.
     pub fn rate(&self) -> Rate {
-        Rate { per_minute: self.per_minute, burst: self.per_minute.max(1) }
+        const BATCH: u32 = MAX_BATCH_ITEMS as u32;
+        Rate { per_minute: self.per_minute, burst: self.per_minute.max(BATCH) }
     }
 }
 

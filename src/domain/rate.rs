@@ -36,8 +36,16 @@ impl Bucket {
     /// # Errors
     /// The time after which one will be there.
     pub fn take(&mut self, rate: Rate, now: Duration) -> Result<(), Duration> {
-        self.check(rate, now)?;
-        self.tokens -= 1.0;
+        self.take_many(rate, 1, now)
+    }
+
+    /// Takes so many at once, or none; more than the burst are never there.
+    ///
+    /// # Errors
+    /// The time after which all of them will be there.
+    pub fn take_many(&mut self, rate: Rate, number: u32, now: Duration) -> Result<(), Duration> {
+        self.require(rate, number, now)?;
+        self.tokens -= f64::from(number);
         Ok(())
     }
 
@@ -52,12 +60,17 @@ impl Bucket {
     /// # Errors
     /// As [`Bucket::take`].
     pub fn check(&mut self, rate: Rate, now: Duration) -> Result<(), Duration> {
+        self.require(rate, 1, now)
+    }
+
+    fn require(&mut self, rate: Rate, number: u32, now: Duration) -> Result<(), Duration> {
         self.refill(rate, now);
-        if self.tokens >= 1.0 {
+        let number = f64::from(number);
+        if self.tokens >= number {
             return Ok(());
         }
         let per_second = f64::from(rate.per_minute.max(1)) / 60.0;
-        Err(Duration::from_secs_f64((1.0 - self.tokens) / per_second))
+        Err(Duration::from_secs_f64((number - self.tokens) / per_second))
     }
 
     /// Whether the bucket is full again, so that forgetting it changes nothing.
@@ -81,6 +94,9 @@ mod tests {
         assert_eq!(bucket.take(rate, Duration::ZERO), Err(Duration::from_secs(1)));
         assert_eq!(bucket.take(rate, Duration::from_secs(1)), Ok(()));
         assert!(!bucket.is_full(rate, Duration::from_secs(2)));
+        assert_eq!(bucket.take_many(rate, 3, Duration::from_secs(3)), Err(Duration::from_secs(1)));
+        assert_eq!(bucket.take_many(rate, 3, Duration::from_secs(4)), Ok(()));
+        assert!(!bucket.is_full(rate, Duration::from_secs(6)));
         assert!(bucket.is_full(rate, Duration::from_secs(60)));
     }
 }

@@ -26,8 +26,8 @@ use momedo_protocol::limits::MAX_KEY_LOG_PAGE;
 use momedo_protocol::link::calls::{CallHeader, Refusal, ReplyHeader, Request, Response};
 use momedo_protocol::link::documents::{BatchHeader, BatchItem, Outcome, Receipt};
 use momedo_protocol::link::{
-    Batch, Call, FetchKeyLog, Find, Found, Frame, HEADER_BYTES, Hello, KeyLogPart, MAX_HOPS, NoWay,
-    PairingLink, Signed, Standing, read_header,
+    Batch, Call, FetchKeyLog, Find, Found, Frame, HEADER_BYTES, Hello, KeyLogPart, MAX_BATCH_ITEMS, MAX_HOPS,
+    NoWay, PairingLink, Signed, Standing, read_header,
 };
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::random;
@@ -495,6 +495,31 @@ async fn a_flood_is_refused_and_the_mail_of_others_arrives() {
         from_others == 10
     })
     .await;
+}
+
+/// The contract counts envelopes, however few bytes they have together, and lets any batch pass some time.
+#[tokio::test(flavor = "multi_thread")]
+async fn envelopes_that_travel_once_for_many_count_as_many() {
+    let (server, ben, _ann) = server_with_two().await;
+    let mut hostile = Hostile::paired(&server).await;
+    neighbour(&server, &["allow", &hostile.id().to_string(), "--per-minute", "8"]);
+    for _ in 0..8 {
+        let (from, _, id, bytes) = hostile.message(ParticipantId::random(), &ben.bundle);
+        let shared = |_| (from, ParticipantId::random(), id, bytes.clone());
+        let batch = hostile.batch(hostile.server, (0..MAX_BATCH_ITEMS).map(shared).collect());
+        assert_eq!(batch.parts.len(), 1);
+        hostile.send(&Frame::Batch(Box::new(batch))).await;
+    }
+    let mut taken = 0;
+    for _ in 0..8 {
+        match hostile.next().await.unwrap() {
+            Frame::Receipt(_) => taken += 1,
+            // Not before all of the batch may pass.
+            Frame::Busy { retry_after, .. } => assert!(retry_after > 120, "{retry_after}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(taken, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

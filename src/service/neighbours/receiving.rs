@@ -35,6 +35,16 @@ const FULL_SECONDS: u32 = 60;
 /// Participants of other servers remembered because they wrote: beyond it, mail of new ones waits.
 const MAX_REMOTE: u64 = 200_000;
 
+/// How many envelopes a batch says it brings, before anything is verified. Those to several people travel once, so
+/// its parts do not tell.
+fn claimed_envelopes(batch: &Batch) -> u32 {
+    let payload = batch.signed_header().and_then(|header| header.unverified_payload().ok());
+    let header = payload.and_then(|payload| serde_json::from_slice::<BatchHeader>(&payload).ok());
+    let count = header.map_or(batch.parts.len(), |header| header.items.len());
+    // More are refused, and counted as one batch.
+    u32::try_from(count.clamp(1, MAX_BATCH_ITEMS)).unwrap_or(u32::MAX)
+}
+
 /// A batch whose signature and digests fit.
 struct Checked {
     id: BatchId,
@@ -79,7 +89,11 @@ async fn try_take(app: &AppState, neighbour: Fingerprint, batch: Batch) -> Resul
         return Ok(Frame::Busy { batch: id, retry_after: FULL_SECONDS });
     }
     let Some(row) = row.filter(NeighbourRow::is_paired) else { return undeliverable(NoWay::NotAllowed) };
-    let count = batch.parts.len();
+    let (batch, count) = compute(move || {
+        let count = claimed_envelopes(&batch);
+        Ok((batch, count))
+    })
+    .await?;
     let counted =
         app.links.count(neighbour, Counted::Envelopes, row.contract.rate(), count, app.clock.elapsed());
     if let Err(wait) = counted {
