@@ -12,3 +12,4 @@ pub mod receipt;
 pub mod renewal;
 pub mod role;
 pub mod smoke;
+pub mod turns;

@@ -87,16 +87,31 @@ impl ReadTx<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row((id.0, home.0), |row| row.get(0))?)
     }
 
-    /// Blobs to be fetched from other homes, or whose home has to hear that they are here; the longest untouched
-    /// first, at most `limit`.
+    /// Homes that blobs are to be fetched from, or that have to hear that they are here.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn blobs_to_fetch(&self, limit: u32) -> Result<Vec<(BlobId, Fingerprint)>, StoreError> {
-        let sql = "SELECT s.blob, s.home FROM blob_sources s JOIN blobs b ON b.id = s.blob
-                   ORDER BY b.touched_tick, s.blob LIMIT ?1";
+    pub fn homes_to_fetch_from(&self) -> Result<Vec<Fingerprint>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT DISTINCT home FROM blob_sources")?;
+        let rows = statement.query_map([], |row| row.get(0).map(Fingerprint))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Blobs to be fetched from a home, or of which it has to hear that they are here: by their IDs, those after
+    /// `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn blobs_to_fetch(
+        &self,
+        home: Fingerprint,
+        after: Option<BlobId>,
+        limit: u32,
+    ) -> Result<Vec<BlobId>, StoreError> {
+        let sql = "SELECT blob FROM blob_sources WHERE home = ?1 AND blob > ?2 ORDER BY blob LIMIT ?3";
+        let after = after.as_ref().map_or(&[][..], |id| &id.0);
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map([limit], |row| Ok((BlobId(row.get(0)?), Fingerprint(row.get(1)?))))?;
+        let rows = statement.query_map((home.0, after, limit), |row| row.get(0).map(BlobId))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

@@ -19,7 +19,7 @@ fn files_of(server: &Server) -> usize {
 }
 
 /// How many rows a table of a server has.
-fn count(server: &Server, table: &str) -> u64 {
+pub(crate) fn count(server: &Server, table: &str) -> u64 {
     let database = Connection::open(server.data().join("momedo.db")).unwrap();
     database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
 }

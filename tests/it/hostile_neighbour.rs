@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use momedo::tls::LinkIdentity;
 use momedo_client::groups::membership::Membership;
-use momedo_protocol::api::PublishedKeys;
 use momedo_protocol::api::blobs::BlobRequest;
 use momedo_protocol::api::groups::GroupMessageRequest;
 use momedo_protocol::api::key_log::KeyLogPage;
-use momedo_protocol::blob::BlobId;
+use momedo_protocol::api::{PublishedKeys, SubmitRequest};
+use momedo_protocol::blob::{BlobId, MAX_MESSAGE_BLOBS};
 use momedo_protocol::countersignature::Countersignature;
 use momedo_protocol::cursor::StoreEpoch;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
@@ -24,7 +24,7 @@ use momedo_protocol::key_bundle::{KeyBundle, KeyBundlePayload};
 use momedo_protocol::key_log::{KeyLogEntry, KeyLogHead, LogPlace, LogSubject, SignedHead};
 use momedo_protocol::limits::MAX_KEY_LOG_PAGE;
 use momedo_protocol::link::calls::{CallHeader, Refusal, ReplyHeader, Request, Response};
-use momedo_protocol::link::documents::{BatchHeader, BatchItem, Outcome, Receipt};
+use momedo_protocol::link::documents::{BatchBlob, BatchHeader, BatchItem, Outcome, Receipt};
 use momedo_protocol::link::{
     Batch, Call, FetchKeyLog, Find, Found, Frame, HEADER_BYTES, Hello, KeyLogPart, MAX_BATCH_ITEMS, MAX_HOPS,
     NoWay, PairingLink, Signed, Standing, read_header,
@@ -38,7 +38,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::{PATIENCE, Person, Server, opaque_envelope, refused, rsa_key};
+use crate::across::count;
+use crate::harness::{PATIENCE, Person, Server, opaque_envelope, refused, request, rsa_key};
 use crate::neighbours::{id, invite, neighbour, pair, state, until, until_async};
 
 /// A neighbour that says whatever the test wants.
@@ -118,6 +119,16 @@ impl Hostile {
         home: Fingerprint,
         envelopes: Vec<(ParticipantId, ParticipantId, MessageId, Vec<u8>)>,
     ) -> Batch {
+        self.batch_with_blobs(home, envelopes, &[])
+    }
+
+    /// A batch whose envelopes all name the same attachments.
+    fn batch_with_blobs(
+        &self,
+        home: Fingerprint,
+        envelopes: Vec<(ParticipantId, ParticipantId, MessageId, Vec<u8>)>,
+        blobs: &[BatchBlob],
+    ) -> Batch {
         let item = |(from, to, id, bytes): &(_, _, _, Vec<u8>)| BatchItem {
             from: *from,
             to: *to,
@@ -125,7 +136,7 @@ impl Hostile {
             digest: Sha512Digest::of(bytes),
             group: None,
             slot: None,
-            blobs: Vec::new(),
+            blobs: blobs.to_vec(),
         };
         let items = envelopes.iter().map(item).collect();
         // What several items have in common travels once.
@@ -520,6 +531,34 @@ async fn envelopes_that_travel_once_for_many_count_as_many() {
         }
     }
     assert_eq!(taken, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_that_never_answers_keeps_nobody_elses_attachments_away() {
+    let (server, mut ben, _ann) = server_with_two().await;
+    let other = Server::start();
+    pair(&server, &other);
+    for one in [&server, &other] {
+        neighbour(one, &["allow", "--all"]);
+    }
+    let mut carl = other.register(2).await;
+    let mut hostile = Hostile::paired(&server).await;
+    until_async("Carl can write", async || carl.session.keys(ben.id(), 0).await.is_ok()).await;
+    // As many as a message may have, which it is asked for in vain.
+    let blobs: Vec<_> =
+        (0..MAX_MESSAGE_BLOBS).map(|_| BatchBlob { id: BlobId::random(), size: 1000 }).collect();
+    let message = hostile.message(ParticipantId::random(), &ben.bundle);
+    let batch = hostile.batch_with_blobs(hostile.server, vec![message], &blobs);
+    assert_eq!(hostile.outcomes(batch).await, [Outcome::Delivered]);
+    let blob = BlobId::random();
+    carl.session.announce_blob(&BlobRequest { id: blob, size: 100 }).await.unwrap();
+    carl.session.append_bytes(blob, 0, &[7; 100]).await.unwrap();
+    let submission = SubmitRequest { blobs: vec![blob], ..request(&ben.bundle, 1024) };
+    carl.session.submit(&submission).await.unwrap();
+    // Carl's server keeps it until this one has it.
+    until("it is fetched", || count(&other, "outbox") == 0 && count(&other, "blob_homes") == 0);
+    until("nothing else is", || count(&server, "blob_sources") == blobs.len() as u64);
+    assert_eq!(ben.waiting().await.messages.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //! like any other from then on.
 
 use std::io::{Read, Write};
+use std::time::Duration;
 
 use momedo_protocol::blob::{BlobId, sealed_length};
 use momedo_protocol::digest::Fingerprint;
@@ -18,6 +19,9 @@ use crate::store::{BlobRow, ReadTx, WriteTx};
 
 /// Attachments looked at together.
 const PAGE: u32 = 16;
+
+/// How long one home is fetched from before others have their turn.
+const TURN: Duration = Duration::from_secs(30);
 
 /// Whether there is room for what comes with a message from another home. Writes nothing.
 pub(in crate::service) fn check(
@@ -75,32 +79,86 @@ pub(in crate::service) fn keep(
     Ok(())
 }
 
-/// Fetches what can be fetched now; answers whether anything moved.
+/// Homes that attachments are to be fetched from, as far as a link leads there now.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
-pub async fn fetch_all(app: &App) -> Result<bool, ServiceError> {
-    let wanted = app.store.read(|tx| tx.blobs_to_fetch(PAGE)).await?;
-    let mut moved = false;
-    for (id, home) in wanted {
-        match fetch(app, id, home).await {
-            Ok(()) => moved = true,
-            // Another home may be reachable; this one is tried again later.
-            Err(ServiceError::HomeUnreachable | ServiceError::BlobIncomplete) => {}
-            Err(ServiceError::UnknownBlob) => {
-                tracing::warn!("an attachment is gone at the home it was sent from");
-                app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.erase_blob(id)?)).await?;
+pub async fn homes(app: &App) -> Result<Vec<Fingerprint>, ServiceError> {
+    let connected = app.links.connected();
+    app.store
+        .read(move |tx| {
+            let mut homes = Vec::new();
+            for home in tx.homes_to_fetch_from()? {
+                if calls::way(tx, home)?.is_some_and(|way| connected.contains(&way.id)) {
+                    homes.push(home);
+                }
             }
-            Err(error) => tracing::warn!(%error, "an attachment is not fetched; it will be tried again"),
-        }
-    }
-    Ok(moved)
+            Ok(homes)
+        })
+        .await
 }
 
-async fn fetch(app: &App, id: BlobId, home: Fingerprint) -> Result<(), ServiceError> {
+/// What came of a home's turn.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// Whether anything came, or an attachment needs nothing more.
+    pub moved: bool,
+    /// Where the next turn goes on; `None`: at the beginning.
+    pub place: Option<BlobId>,
+}
+
+/// Fetches from one home, one attachment after another from `place` on, for as long as it answers and its turn lasts.
+///
+/// # Errors
+/// As [`ServiceError`] says, where it is not this home's or this attachment's matter.
+pub async fn fetch_from(app: &App, home: Fingerprint, place: Option<BlobId>) -> Result<Turn, ServiceError> {
+    let until = app.clock.elapsed() + TURN;
+    let mut turn = Turn { moved: false, place };
+    loop {
+        let after = turn.place;
+        let page = app.store.read(move |tx| tx.blobs_to_fetch(home, after, PAGE)).await?;
+        if page.is_empty() {
+            turn.place = None;
+            return Ok(turn);
+        }
+        for id in page {
+            turn.place = Some(id);
+            match fetch(app, id, home, until, &mut turn.moved).await {
+                Ok(()) => {}
+                // That home is still waiting for it itself.
+                Err(ServiceError::BlobIncomplete) => {}
+                Err(ServiceError::UnknownBlob) => {
+                    tracing::warn!("an attachment is gone at the home it was sent from");
+                    app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.erase_blob(id)?)).await?;
+                    turn.moved = true;
+                }
+                Err(ServiceError::HomeUnreachable) => return Ok(turn),
+                Err(error) => {
+                    tracing::warn!(%error, "an attachment is not fetched; it will be tried again");
+                    return Ok(turn);
+                }
+            }
+            if app.clock.elapsed() >= until {
+                return Ok(turn);
+            }
+        }
+    }
+}
+
+/// At `until` what is there stays, and the rest comes in another turn.
+async fn fetch(
+    app: &App,
+    id: BlobId,
+    home: Fingerprint,
+    until: Duration,
+    moved: &mut bool,
+) -> Result<(), ServiceError> {
     let found = app.store.read(move |tx| tx.find_blob(id)).await?;
     let Some(mut row) = found else { return Ok(()) };
     while !row.is_complete() {
+        if app.clock.elapsed() >= until {
+            return Ok(());
+        }
         blobs::check_room(app).await?;
         let bytes = calls::blob_part(app, home, id, row.durable).await?;
         let left = row.size - row.durable;
@@ -108,9 +166,12 @@ async fn fetch(app: &App, id: BlobId, home: Fingerprint) -> Result<(), ServiceEr
             return Err(ServiceError::Malformed("a part of an attachment has the wrong length".into()));
         }
         row = append(app, row, bytes).await?;
+        *moved = true;
     }
     calls::ask_for_response(app, home, &Request::BlobTaken { id }).await?;
-    app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.end_fetching(id)?)).await
+    app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.end_fetching(id)?)).await?;
+    *moved = true;
+    Ok(())
 }
 
 /// Appends to a file; what the answer says is on disk.

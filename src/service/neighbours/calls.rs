@@ -27,7 +27,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(20);
 const LATER_SECONDS: u32 = 5;
 
 /// The neighbour that leads to a home, if mail may go there now.
-fn way(tx: &ReadTx<'_>, home: Fingerprint) -> Result<Option<NeighbourRow>, ServiceError> {
+pub(super) fn way(tx: &ReadTx<'_>, home: Fingerprint) -> Result<Option<NeighbourRow>, ServiceError> {
     if let Some(direct) = tx.find_neighbour(home)?.filter(NeighbourRow::is_paired) {
         return Ok(Some(direct));
     }
