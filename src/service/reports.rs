@@ -74,7 +74,7 @@ pub async fn report(
         .store
         .read(move |tx| {
             let is_of_elsewhere = match group {
-                Some(group) => tx.find_group(group)?.is_none() && tx.find_remote_group(group)?.is_some(),
+                Some(group) => !tx.has_group(group)? && tx.find_remote_group(group)?.is_some(),
                 None => false,
             };
             // Who belongs to a group of another server only that server knows.
@@ -123,7 +123,7 @@ pub async fn report_from(
                 (Some(to), None) => to == reporter,
                 (None, Some(context)) => {
                     let group = GroupId::of(&context.id);
-                    tx.find_group(group)?.is_none() || tx.was_ever_member(group, reporter)?
+                    !tx.has_group(group)? || tx.was_ever_member(group, reporter)?
                 }
                 _ => false,
             };

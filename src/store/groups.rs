@@ -51,6 +51,15 @@ fn text(value: &impl serde::Serialize) -> String {
 }
 
 impl ReadTx<'_> {
+    /// Whether the group is kept here.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn has_group(&self, id: GroupId) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM groups WHERE id = ?1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([id.number()], |row| row.get(0))?)
+    }
+
     /// A group without its members.
     ///
     /// # Errors

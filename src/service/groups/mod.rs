@@ -78,7 +78,7 @@ impl Actor {
 
 /// Whether the group is kept by this server.
 async fn is_here(app: &App, id: GroupId) -> Result<bool, ServiceError> {
-    app.store.read(move |tx| Ok(tx.find_group(id)?.is_some())).await
+    app.store.read(move |tx| Ok(tx.has_group(id)?)).await
 }
 
 async fn read_entry(jws: &Jws) -> Result<GroupEntry, ServiceError> {

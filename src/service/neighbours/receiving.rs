@@ -290,7 +290,7 @@ impl Incoming {
         let speaks = match item.group {
             // A group's home passes on what anybody posted; who did, the clients check.
             Some(group) => {
-                tx.find_group(group)?.is_none()
+                !tx.has_group(group)?
                     && tx.find_remote_group(group)?.is_none_or(|(home, _)| home == self.origin)
             }
             // Nobody but this server speaks for its own participants, nor for those another home has signed for.
