@@ -50,6 +50,8 @@ struct Checked {
     id: BatchId,
     header: BatchHeader,
     batch: Batch,
+    /// Of the batch's parts, in their order.
+    digests: Vec<Sha512Digest>,
 }
 
 fn check(batch: Batch) -> Option<Checked> {
@@ -60,12 +62,12 @@ fn check(batch: Batch) -> Option<Checked> {
     }
     let named = header.items.iter().flat_map(|item| std::iter::once(item.digest).chain(item.slot));
     let mut seen = HashSet::new();
-    let expected: Vec<_> = named.filter(|digest| seen.insert(digest.0)).collect();
+    let digests: Vec<_> = named.filter(|digest| seen.insert(digest.0)).collect();
     // Each part once, in the order in which it is first named; nothing else.
-    let fits = expected.len() == batch.parts.len()
-        && expected.iter().zip(&batch.parts).all(|(digest, part)| *digest == Sha512Digest::of(part));
+    let fits = digests.len() == batch.parts.len()
+        && digests.iter().zip(&batch.parts).all(|(digest, part)| *digest == Sha512Digest::of(part));
     let is_modest = header.items.iter().all(|item| item.blobs.len() <= MAX_MESSAGE_BLOBS);
-    (fits && is_modest).then(|| Checked { id: batch.id(), header, batch })
+    (fits && is_modest).then(|| Checked { id: batch.id(), header, batch, digests })
 }
 
 /// Takes a batch, and says what is to be answered.
@@ -117,7 +119,7 @@ async fn try_take(app: &AppState, neighbour: Fingerprint, batch: Batch) -> Resul
 
 /// Delivers a batch to this server's participants, and signs for it.
 async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> Result<Frame, ServiceError> {
-    let Checked { id, header, batch } = checked;
+    let Checked { id, header, batch, digests } = checked;
     let origin = header.origin;
     let brings_blobs = header.items.iter().any(|item| !item.blobs.is_empty());
     let incoming = Incoming {
@@ -126,7 +128,7 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
         via: neighbour.id,
         contract: neighbour.contract,
         room: if brings_blobs { blobs::available(app).await? } else { 0 },
-        parts: batch.parts.into_iter().map(|part| (Sha512Digest::of(&part).0, part.into())).collect(),
+        parts: digests.into_iter().zip(batch.parts).map(|(digest, part)| (digest.0, part.into())).collect(),
     };
     let outcomes = app
         .store
@@ -358,7 +360,7 @@ enum Sealed {
 
 /// Keeps a batch for another home, to be passed on.
 async fn relay(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> Result<Frame, ServiceError> {
-    let Checked { id, header, batch } = checked;
+    let Checked { id, header, batch, .. } = checked;
     let undeliverable = |reason| Frame::Undeliverable { batch: id, reason };
     if !neighbour.contract.hop_through {
         return Ok(undeliverable(NoWay::NotAllowed));
