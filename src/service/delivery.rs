@@ -304,7 +304,7 @@ fn require_taken(takers: &Takers) -> Result<(), ServiceError> {
     match takers.reason {
         _ if !takers.taking.is_empty() => Ok(()),
         Some(QueueFull::SenderShare) => Err(ServiceError::SenderShareFull),
-        // Without any device that is not parked there is nowhere to keep it.
+        // Without any device that is not parked there is nowhere to keep it, until one comes back.
         _ => Err(ServiceError::OzoneFull),
     }
 }

@@ -33,6 +33,7 @@ use momedo_protocol::message_id::MessageId;
 use momedo_protocol::random;
 use momedo_protocol::rsa_key::RsaPublicKey;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
+use rusqlite::Connection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -531,6 +532,30 @@ async fn envelopes_that_travel_once_for_many_count_as_many() {
         }
     }
     assert_eq!(taken, 1);
+}
+
+/// Devices are parked when they were not seen for long; the one that was seen may be revoked afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_only_parked_devices_has_no_room_for_anybody() {
+    let (mut server, mut ben, mut ann) = server_with_two().await;
+    server.kill();
+    let database = Connection::open(server.data().join("momedo.db")).unwrap();
+    let parked = "UPDATE devices SET parked = 1 WHERE participant = ?1";
+    assert_eq!(database.execute(parked, [ben.id().number()]).unwrap(), 1);
+    drop(database);
+    server.launch();
+    ann.log_in(&server).await;
+    let mut hostile = Hostile::paired(&server).await;
+    let message = hostile.message(ParticipantId::random(), &ben.bundle);
+    let batch = hostile.batch(hostile.server, vec![message]);
+    let submission = request(&ben.bundle, 1024);
+    assert_eq!(refused(ann.session.submit(&submission).await), "ozone-full");
+    assert_eq!(hostile.outcomes(batch.clone()).await, [Outcome::Later]);
+    // Both may come again when a device is back.
+    ben.log_in(&server).await;
+    ann.session.submit(&submission).await.unwrap();
+    assert_eq!(hostile.outcomes(batch).await, [Outcome::Delivered]);
+    assert_eq!(ben.waiting().await.messages.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

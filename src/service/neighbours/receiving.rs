@@ -243,6 +243,8 @@ impl Incoming {
         let size = bytes.len() + slot.as_ref().map_or(0, |slot| slot.len());
         let mut takers =
             tx.takers(recipient.receiving.iter().copied(), &config.mail.quota(), item.from, size)?;
+        // A local sender hears that there is no room, and may repeat it; here their home repeats it. That goes for
+        // somebody whose devices are all parked, too: there is room as soon as one of them comes back.
         if takers.taking.is_empty() {
             return Ok(Outcome::Later);
         }
