@@ -2,7 +2,8 @@
 //! in the store, and what they mean in [`crate::service::key_log`].
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::key_log::{LogPlace, SignedHead};
@@ -17,7 +18,21 @@ pub struct KeyLog {
     pub subjects: Semaphore,
     head: Mutex<Option<(LogPlace, SignedHead)>>,
     changed: watch::Sender<u64>,
-    following: Mutex<HashMap<Fingerprint, Arc<tokio::sync::Mutex<()>>>>,
+    following: Mutex<HashMap<Fingerprint, watch::Receiver<()>>>,
+}
+
+/// Following a neighbour's log, which nobody else does meanwhile.
+pub struct Following<'a> {
+    log: &'a KeyLog,
+    neighbour: Fingerprint,
+    /// Nothing is sent; whoever waits hears that it is gone.
+    _done: watch::Sender<()>,
+}
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        self.log.under_way().remove(&self.neighbour);
+    }
 }
 
 impl Default for KeyLog {
@@ -53,9 +68,58 @@ impl KeyLog {
         self.changed.send_modify(|count| *count += 1);
     }
 
-    /// Held by whoever follows a neighbour's log: one at a time.
-    pub fn following(&self, neighbour: Fingerprint) -> Arc<tokio::sync::Mutex<()>> {
-        let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
-        following.entry(neighbour).or_default().clone()
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Fingerprint, watch::Receiver<()>>> {
+        self.following.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to follow a neighbour's log, after whoever does so already.
+    pub async fn begin_following(&self, neighbour: Fingerprint) -> Following<'_> {
+        loop {
+            let mut others = match self.under_way().entry(neighbour) {
+                Entry::Occupied(entry) => entry.get().clone(),
+                Entry::Vacant(entry) => {
+                    let (done, receiver) = watch::channel(());
+                    entry.insert(receiver);
+                    return Following { log: self, neighbour, _done: done };
+                }
+            };
+            // An error says that they are done.
+            let _: Result<_, _> = others.changed().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn each_neighbours_log_is_followed_by_one_at_a_time() {
+        let log = KeyLog::default();
+        let [one, other] = [1, 2].map(|number| Fingerprint([number; 32]));
+        let first = log.begin_following(one).await;
+        let of_other = log.begin_following(other).await;
+        let mut second = pin!(log.begin_following(one));
+        let mut third = pin!(log.begin_following(one));
+        poll_fn(|context| {
+            assert!(second.as_mut().poll(context).is_pending());
+            assert!(third.as_mut().poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        drop(first);
+        let next = second.await;
+        poll_fn(|context| {
+            assert!(third.as_mut().poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        drop(next);
+        drop((third.await, of_other));
+        assert!(log.under_way().is_empty());
     }
 }

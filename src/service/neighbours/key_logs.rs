@@ -113,8 +113,7 @@ pub async fn take_head(app: &App, server: Fingerprint, signed: SignedHead) -> Re
 /// # Errors
 /// As [`ServiceError`] says; what was fetched until then is kept.
 pub async fn follow(app: &App, server: Fingerprint) -> Result<(), ServiceError> {
-    let following = app.key_log.following(server);
-    let _one_at_a_time = following.lock().await;
+    let _one_at_a_time = app.key_log.begin_following(server).await;
     for _ in 0..PAGES {
         let Some(Known { row, end }) = known(app, server).await? else { return Ok(()) };
         let Some(page) = fetch(app, server, end.number).await? else { return Ok(()) };
