@@ -5,10 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
@@ -22,6 +20,7 @@ use crate::shutdown::Shutdown;
 use crate::smoke_hub::LinkState;
 use crate::state::AppState;
 use crate::store::SmokeNeighbourRow;
+use crate::tls::{CertificateCheck, OwnVerifier};
 
 /// Time to connect and shake hands.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -144,60 +143,27 @@ async fn connect(app: &AppState, row: &mut SmokeNeighbourRow, stop: Shutdown) ->
 
 fn tls_config(pinned: Option<Vec<u8>>) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = PinnedOnFirstUse { pinned, provider: provider.clone() };
+    let verifier = OwnVerifier::new(PinnedOnFirstUse { pinned }, &provider);
     Ok(ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
 }
 
-/// Takes exactly the pinned certificate, or any where none is pinned yet. That the other end holds its key is
-/// checked as always.
+/// Takes exactly the pinned certificate, or any where none is pinned yet.
 #[derive(Debug)]
 struct PinnedOnFirstUse {
     pinned: Option<Vec<u8>>,
-    provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for PinnedOnFirstUse {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+impl CertificateCheck for PinnedOnFirstUse {
+    fn check(&self, certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
         match &self.pinned {
-            Some(pinned) if pinned[..] != end_entity[..] => {
+            Some(pinned) if pinned[..] != certificate[..] => {
                 Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
             }
-            _ => Ok(ServerCertVerified::assertion()),
+            _ => Ok(()),
         }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -13,9 +13,11 @@ mod certificates;
 mod challenges;
 pub mod door;
 mod neighbour;
+mod own_check;
 
 pub(crate) use authority::is_private;
 pub use authority::{AuthorityError, Identity, LeafWindow, MADE_AFTER, Names};
 pub use certificates::{Certificates, CertificatesError, InForce, Origin, Reload};
 pub use challenges::{ACME_ALPN, ACME_PATH, Challenges, Expected};
 pub use neighbour::{LinkIdentity, is_wrong_identity, proved_key};
+pub(crate) use own_check::{CertificateCheck, OwnVerifier};

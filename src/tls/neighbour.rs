@@ -11,16 +11,12 @@ use momedo_protocol::link;
 use momedo_protocol::rsa_key::RsaPublicKey;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use rcgen::{CertificateParams, KeyPair};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
-    SignatureScheme,
-};
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::{CertificateError, ClientConfig, Error, ServerConfig, SignatureScheme};
 
 use super::authority::{AuthorityError, name, rsa_key_pair};
+use super::own_check::{CertificateCheck, OwnVerifier};
 
 /// What a server shows its neighbours.
 #[derive(Debug)]
@@ -42,7 +38,7 @@ impl LinkIdentity {
         let certificate = parameters.self_signed(&pair)?.der().clone();
         let key = identity.pkcs8().to_vec();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = Arc::new(KeyVerifier { pinned: None, provider: provider.clone() });
+        let verifier = OwnVerifier::new(KeyCheck { pinned: None }, &provider);
         let private = PrivatePkcs8KeyDer::from(key.clone()).into();
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -67,7 +63,7 @@ impl LinkIdentity {
     /// What rustls says.
     pub fn dialling(&self, neighbour: Fingerprint) -> Result<ClientConfig, Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = Arc::new(KeyVerifier { pinned: Some(neighbour), provider: provider.clone() });
+        let verifier = OwnVerifier::new(KeyCheck { pinned: Some(neighbour) }, &provider);
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .dangerous()
@@ -99,14 +95,13 @@ fn key_of(certificate: &CertificateDer<'_>) -> Option<RsaPublicKey> {
     RsaPublicKey::from_spki(parsed.subject_pki.raw).ok()
 }
 
-/// Takes a certificate for the key in it. That the peer holds the key is what the handshake's signature proves.
+/// Takes a certificate for the key in it.
 #[derive(Debug)]
-struct KeyVerifier {
+struct KeyCheck {
     pinned: Option<Fingerprint>,
-    provider: Arc<CryptoProvider>,
 }
 
-impl KeyVerifier {
+impl CertificateCheck for KeyCheck {
     fn check(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
         let key = key_of(certificate).ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
         match self.pinned {
@@ -117,99 +112,12 @@ impl KeyVerifier {
         }
     }
 
-    fn verify(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
     /// RSASSA-PSS is what identity keys sign with everywhere.
-    fn schemes() -> Vec<SignatureScheme> {
+    fn schemes(&self, _: &WebPkiSupportedAlgorithms) -> Vec<SignatureScheme> {
         vec![
             SignatureScheme::RSA_PSS_SHA512,
             SignatureScheme::RSA_PSS_SHA384,
             SignatureScheme::RSA_PSS_SHA256,
         ]
-    }
-}
-
-/// There is no TLS 1.2 on the link.
-fn no_tls12() -> Result<HandshakeSignatureValid, Error> {
-    Err(Error::General("the link is TLS 1.3".into()))
-}
-
-impl ServerCertVerifier for KeyVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.check(end_entity).map(|()| ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        no_tls12()
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verify(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        Self::schemes()
-    }
-}
-
-impl ClientCertVerifier for KeyVerifier {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        self.check(end_entity).map(|()| ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        no_tls12()
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verify(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        Self::schemes()
     }
 }
