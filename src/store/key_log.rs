@@ -4,7 +4,7 @@ use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_log::{KeyLogEntry, LogPlace, LogSubject};
 use momedo_protocol::time::UnixMillis;
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, ToSql};
 
 use super::{ReadTx, StoreError, WriteTx, column};
 
@@ -27,6 +27,11 @@ pub(super) fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<KeyLogEntry> {
         digest: column::digest(row, 2)?,
         made_at: UnixMillis(row.get(3)?),
     })
+}
+
+/// An entry at its place: number, subject, version, digest, time and hash.
+pub(super) fn columns<'a>(entry: &'a KeyLogEntry, place: &'a LogPlace) -> [&'a dyn ToSql; 6] {
+    [&place.number, &entry.subject.0, &entry.version, &entry.digest.0, &entry.made_at.0, &place.hash.0]
 }
 
 impl ReadTx<'_> {
@@ -117,14 +122,7 @@ impl WriteTx<'_> {
                 "INSERT INTO key_log (number, subject, version, digest, made_at, hash)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute((
-                place.number,
-                entry.subject.0,
-                entry.version,
-                entry.digest.0,
-                entry.made_at.0,
-                place.hash.0,
-            ))?;
+            .execute(&columns(entry, &place)[..])?;
         Ok(())
     }
 }

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::key_log::{KeyLogEntry, LogPlace, LogSubject};
 use momedo_protocol::time::UnixMillis;
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, ToSql, params_from_iter};
 
-use super::key_log::entry;
+use super::key_log::{columns, entry};
 use super::{ReadTx, StoreError, WriteTx, column};
 
 /// How far a neighbour's log was followed.
@@ -160,15 +160,8 @@ impl WriteTx<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
         for (entry, place) in entries {
-            statement.execute((
-                server.0,
-                place.number,
-                entry.subject.0,
-                entry.version,
-                entry.digest.0,
-                entry.made_at.0,
-                place.hash.0,
-            ))?;
+            let of_server = std::iter::once(&server.0 as &dyn ToSql);
+            statement.execute(params_from_iter(of_server.chain(columns(entry, place))))?;
         }
         Ok(true)
     }
