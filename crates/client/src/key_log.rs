@@ -12,7 +12,7 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::key_log::{
-    KeyLogHead, LogGap, LogPlace, LogSubject, LogView, SignedHead, follow as check,
+    KeyLogEntry, KeyLogHead, LogGap, LogPlace, LogSubject, LogView, SignedHead, follow as check,
 };
 use momedo_protocol::message::Message;
 
@@ -32,7 +32,14 @@ const PAGES: usize = 2_000;
 /// # Errors
 /// [`ClientError::Profile`].
 pub fn view(profile: &Profile, number: Option<u64>) -> Result<Option<LogView>, ClientError> {
-    let server = profile.server()?.fingerprint;
+    view_of(profile, profile.server()?.fingerprint, number)
+}
+
+fn view_of(
+    profile: &Profile,
+    server: Fingerprint,
+    number: Option<u64>,
+) -> Result<Option<LogView>, ClientError> {
     let place = match number {
         Some(number) => profile.log_place(server, number)?,
         None => Some(profile.log_end(server)?),
@@ -47,7 +54,10 @@ pub(crate) async fn view_to_tell(
     session: &mut Session,
 ) -> Result<Option<LogView>, ClientError> {
     match follow(profile, session).await {
-        Ok(()) => Ok(view(profile, None)?.filter(|view| view.number > 0)),
+        Ok(()) => {
+            let server = session.connection().server().fingerprint;
+            Ok(view_of(profile, server, None)?.filter(|view| view.number > 0))
+        }
         Err(error @ ClientError::Profile { .. }) => Err(error),
         Err(_) => Ok(None),
     }
@@ -74,7 +84,7 @@ async fn follow_now(profile: &Profile, session: &mut Session) -> Result<(), Clie
             .head
             .verify(server)
             .map_err(|_| ClientError::KeyLog("its end is not signed by the server".into()))?;
-        match continued(profile, from, &page, &head)? {
+        match continued(profile, server, from, &page, &head)? {
             Ok(places) => {
                 let is_at_end = places.last().map_or(from.number, |place| place.number) == head.number;
                 if !places.is_empty() {
@@ -89,7 +99,7 @@ async fn follow_now(profile: &Profile, session: &mut Session) -> Result<(), Clie
             Err(gap) if from.number > 0 && !begun_anew => {
                 begun_anew = true;
                 raise_gap(profile, server, from, page.head, &head, gap)?;
-                profile.forget_log()?;
+                profile.forget_log(server)?;
             }
             Err(gap) => return Err(ClientError::KeyLog(gap.to_string())),
         }
@@ -99,11 +109,12 @@ async fn follow_now(profile: &Profile, session: &mut Session) -> Result<(), Clie
 
 fn continued(
     profile: &Profile,
+    server: Fingerprint,
     from: LogPlace,
     page: &KeyLogPage,
     head: &KeyLogHead,
 ) -> Result<Result<Vec<LogPlace>, LogGap>, ClientError> {
-    let newest = profile.newest_in_log(page.entries.iter().map(|entry| entry.subject))?;
+    let newest = profile.newest_in_log(server, page.entries.iter().map(|entry| entry.subject))?;
     Ok(check(from, page, head, &newest))
 }
 
@@ -120,7 +131,7 @@ fn raise_gap(
     head: &KeyLogHead,
     gap: LogGap,
 ) -> Result<(), ClientError> {
-    let before = profile.log_head()?;
+    let before = profile.log_head(server)?;
     let began_anew = before
         .as_ref()
         .and_then(|before| before.verify(server).ok())
@@ -164,13 +175,13 @@ async fn subject(
     server: Fingerprint,
     id: ParticipantId,
 ) -> Result<LogSubject, ClientError> {
-    if let Some(subject) = profile.log_subject(id)? {
+    if let Some(subject) = profile.log_subject(server, id)? {
         return Ok(subject);
     }
     let subject = tokio::task::spawn_blocking(move || LogSubject::of(server, id))
         .await
         .map_err(|error| ClientError::Protocol(error.to_string()))?;
-    profile.set_log_subject(id, subject)?;
+    profile.set_log_subject(server, id, subject)?;
     Ok(subject)
 }
 
@@ -186,7 +197,7 @@ pub(crate) async fn vouches(
     let server = session.connection().server().fingerprint;
     let subject = subject(profile, server, bundle.payload.id).await?;
     let stands = || -> Result<bool, ClientError> {
-        let newest = profile.log_entries_of(subject, 0)?.first().copied();
+        let newest = profile.log_entries_of(server, subject, 0)?.first().copied();
         Ok(newest
             .is_some_and(|newest| newest.version == bundle.payload.version && newest.digest == bundle.digest))
     };
@@ -224,7 +235,9 @@ pub(crate) async fn knows(
     let server = session.connection().server().fingerprint;
     let subject = subject(profile, server, id).await?;
     follow(profile, session).await?;
-    Ok(!profile.log_entries_of(subject, 0)?.is_empty())
+    let newest = profile.log_entries_of(server, subject, 0)?.first().copied();
+    // Who lived there and moved away is said like that.
+    Ok(newest.is_some_and(|newest| newest.digest != KeyLogEntry::MOVED))
 }
 
 /// Looks whether the log tells of keys of the participant's own that none of the own devices made. To be asked when
@@ -236,18 +249,18 @@ pub(crate) async fn check_own(profile: &Profile, session: &mut Session) -> Resul
     let server = session.connection().server().fingerprint;
     follow(profile, session).await?;
     let subject = subject(profile, server, session.id).await?;
-    let checked = profile.log_checked()?;
+    let checked = profile.log_checked(server)?;
     let end = profile.log_end(server)?.number;
     if checked == Some(end) {
         return Ok(());
     }
-    let mut entries = profile.log_entries_of(subject, checked.unwrap_or(0))?;
+    let mut entries = profile.log_entries_of(server, subject, checked.unwrap_or(0))?;
     if checked.is_none() {
         // What was before this device it cannot know; the newest has to be right.
         entries.truncate(1);
     }
     for entry in entries {
-        if profile.knows_bundle(&entry.digest)? {
+        if entry.digest == KeyLogEntry::MOVED || profile.knows_bundle(&entry.digest)? {
             continue;
         }
         let words = format!(
@@ -259,7 +272,7 @@ pub(crate) async fn check_own(profile: &Profile, session: &mut Session) -> Resul
         );
         raise(profile, &format!("own {}", entry.digest), &words, None)?;
     }
-    profile.set_log_checked(end)
+    profile.set_log_checked(server, end)
 }
 
 /// Compares what a verified message says of its sender's view of a log with what this device sees.
@@ -283,7 +296,7 @@ pub(crate) async fn compare(
     // The sender may have seen more, or this device may not have noticed yet that the log begins anew.
     follow_now(profile, session).await?;
     place = profile.log_place(server, told.number)?;
-    if place.is_some_and(|place| told.agrees(&place)) || profile.was_seen(&told)? {
+    if place.is_some_and(|place| told.agrees(&place)) || profile.was_seen(server, &told)? {
         return Ok(());
     }
     let seen = match place {

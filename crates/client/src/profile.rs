@@ -46,6 +46,7 @@ const SCHEMA: &[&str] = &[
     CREATE TABLE due_releases (blob TEXT PRIMARY KEY, erases INTEGER NOT NULL) STRICT;
     ALTER TABLE due_receipts ADD COLUMN state TEXT NOT NULL DEFAULT 'read';
     PRAGMA user_version = 4;",
+    key_log::BY_SERVER,
 ];
 
 /// The version the first step of [`SCHEMA`] leads to.

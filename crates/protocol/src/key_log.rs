@@ -88,6 +88,11 @@ pub struct KeyLogEntry {
     pub made_at: UnixMillis,
 }
 
+impl KeyLogEntry {
+    /// Instead of a digest: the participant lives on the server no longer, and their keys are not its matter.
+    pub const MOVED: Sha512Digest = Sha512Digest([0; 64]);
+}
+
 /// A place in a log: so many entries, and the hash over all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogPlace {

@@ -1,4 +1,4 @@
-//! What a device keeps of its server's log of key changes: every entry, who is who, and what was wrong.
+//! What a device keeps of its homes' logs of key changes: every entry, who is who, and what was wrong.
 
 use std::collections::HashMap;
 
@@ -14,19 +14,40 @@ use crate::ClientError;
 
 /// The tables; made when they are missing, so that older profiles get them too.
 pub(super) const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS key_log (
-        number INTEGER PRIMARY KEY, subject BLOB NOT NULL, version INTEGER NOT NULL, digest BLOB NOT NULL,
-        made_at INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
-    CREATE INDEX IF NOT EXISTS key_log_by_subject ON key_log (subject, number);
-    CREATE TABLE IF NOT EXISTS key_log_past (number INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (number, hash)) STRICT;
-    CREATE TABLE IF NOT EXISTS key_log_subjects (id TEXT PRIMARY KEY, subject BLOB NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS server_logs (
+        server TEXT NOT NULL, number INTEGER NOT NULL, subject BLOB NOT NULL, version INTEGER NOT NULL,
+        digest BLOB NOT NULL, made_at INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (server, number)) STRICT;
+    CREATE INDEX IF NOT EXISTS server_logs_by_subject ON server_logs (server, subject, number);
+    CREATE TABLE IF NOT EXISTS server_logs_past (
+        server TEXT NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (server, number, hash)) STRICT;
+    CREATE TABLE IF NOT EXISTS server_log_subjects (
+        server TEXT NOT NULL, id TEXT NOT NULL, subject BLOB NOT NULL, PRIMARY KEY (server, id)) STRICT;
     CREATE TABLE IF NOT EXISTS key_log_alarms (
         about TEXT PRIMARY KEY, at INTEGER NOT NULL, words TEXT NOT NULL, before TEXT, after TEXT) STRICT;";
 
-/// Setting with the newest signed head that continued the log.
+/// The step that gave every log its server; before it there was one of each table.
+pub(super) const BY_SERVER: &str = "
+    CREATE TABLE IF NOT EXISTS key_log (
+        number INTEGER PRIMARY KEY, subject BLOB NOT NULL, version INTEGER NOT NULL, digest BLOB NOT NULL,
+        made_at INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
+    CREATE TABLE IF NOT EXISTS key_log_past (number INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (number, hash)) STRICT;
+    CREATE TABLE IF NOT EXISTS key_log_subjects (id TEXT PRIMARY KEY, subject BLOB NOT NULL) STRICT;
+    CREATE TEMPORARY VIEW own_server AS SELECT trim(value, '\"') AS server FROM main.settings WHERE name = 'server';
+    INSERT INTO server_logs SELECT server, key_log.* FROM key_log, own_server;
+    INSERT INTO server_logs_past SELECT server, key_log_past.* FROM key_log_past, own_server;
+    INSERT INTO server_log_subjects SELECT server, key_log_subjects.* FROM key_log_subjects, own_server;
+    UPDATE settings SET name = name || ':' || (SELECT server FROM own_server)
+        WHERE name IN ('key-log-head', 'key-log-checked');
+    DROP VIEW own_server;
+    DROP TABLE key_log;
+    DROP TABLE key_log_past;
+    DROP TABLE key_log_subjects;
+    PRAGMA user_version = 5;";
+
+/// Setting, with the server's fingerprint after it, with the newest signed head that continued its log.
 const HEAD: &str = "key-log-head";
 
-/// Setting with the number up to which entries about the participant were looked at.
+/// Setting, with the server's fingerprint after it, with the number up to which entries about the participant were looked at.
 const CHECKED: &str = "key-log-checked";
 
 /// Something that was wrong with a log.
@@ -50,15 +71,20 @@ pub(crate) struct Newest {
     pub(crate) made_at: UnixMillis,
 }
 
+/// A setting about one server's log.
+fn of(setting: &str, server: Fingerprint) -> String {
+    format!("{setting}:{server}")
+}
+
 impl Profile {
     /// Up to where the server's log was followed.
     pub(crate) fn log_end(&self, server: Fingerprint) -> Result<LogPlace, ClientError> {
-        let sql = "SELECT number, hash FROM key_log ORDER BY number DESC LIMIT 1";
+        let sql = "SELECT number, hash FROM server_logs WHERE server = ?1 ORDER BY number DESC LIMIT 1";
         let end = self.sql(|database| {
             let place = |row: &rusqlite::Row<'_>| {
                 Ok(LogPlace { number: row.get(0)?, hash: Sha512Digest(row.get(1)?) })
             };
-            database.query_row(sql, [], place).optional()
+            database.query_row(sql, [server.to_string()], place).optional()
         })?;
         Ok(end.unwrap_or_else(|| LogPlace::start(server)))
     }
@@ -72,16 +98,22 @@ impl Profile {
         if number == 0 {
             return Ok(Some(LogPlace::start(server)));
         }
-        let sql = "SELECT hash FROM key_log WHERE number = ?1";
-        let hash: Option<[u8; 64]> =
-            self.sql(|database| database.query_row(sql, [number], |row| row.get(0)).optional())?;
+        let sql = "SELECT hash FROM server_logs WHERE server = ?1 AND number = ?2";
+        let hash: Option<[u8; 64]> = self.sql(|database| {
+            database.query_row(sql, params![server.to_string(), number], |row| row.get(0)).optional()
+        })?;
         Ok(hash.map(|hash| LogPlace { number, hash: Sha512Digest(hash) }))
     }
 
     /// Everything the log says about somebody after a number, newest first.
-    pub(crate) fn log_entries_of(&self, subject: LogSubject, after: u64) -> Result<Vec<Newest>, ClientError> {
-        let sql = "SELECT number, version, digest, made_at FROM key_log
-                   WHERE subject = ?1 AND number > ?2 ORDER BY number DESC";
+    pub(crate) fn log_entries_of(
+        &self,
+        server: Fingerprint,
+        subject: LogSubject,
+        after: u64,
+    ) -> Result<Vec<Newest>, ClientError> {
+        let sql = "SELECT number, version, digest, made_at FROM server_logs
+                   WHERE server = ?1 AND subject = ?2 AND number > ?3 ORDER BY number DESC";
         self.sql(|database| {
             let mut statement = database.prepare(sql)?;
             let newest = |row: &rusqlite::Row<'_>| {
@@ -92,20 +124,23 @@ impl Profile {
                     made_at: UnixMillis(row.get(3)?),
                 })
             };
-            statement.query_map(params![subject.0, after], newest)?.collect()
+            statement.query_map(params![server.to_string(), subject.0, after], newest)?.collect()
         })
     }
 
     /// The newest versions of those subjects that the log tells of.
     pub(crate) fn newest_in_log(
         &self,
+        server: Fingerprint,
         subjects: impl Iterator<Item = LogSubject>,
     ) -> Result<HashMap<LogSubject, u64>, ClientError> {
         let mut newest = HashMap::new();
-        let sql = "SELECT version FROM key_log WHERE subject = ?1 ORDER BY number DESC LIMIT 1";
+        let sql =
+            "SELECT version FROM server_logs WHERE server = ?1 AND subject = ?2 ORDER BY number DESC LIMIT 1";
         for subject in subjects {
-            let version =
-                self.sql(|database| database.query_row(sql, [subject.0], |row| row.get(0)).optional())?;
+            let version = self.sql(|database| {
+                database.query_row(sql, params![server.to_string(), subject.0], |row| row.get(0)).optional()
+            })?;
             newest.extend(version.map(|version: u64| (subject, version)));
         }
         Ok(newest)
@@ -123,61 +158,78 @@ impl Profile {
             if self.log_end(server)? != from {
                 return Ok(());
             }
-            let sql = "INSERT INTO key_log VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let sql = "INSERT INTO server_logs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let name = server.to_string();
             for (entry, place) in entries {
                 let KeyLogEntry { subject, version, digest, made_at } = entry;
-                let row = params![place.number, subject.0, version, digest.0, made_at.0, place.hash.0];
+                let row = params![name, place.number, subject.0, version, digest.0, made_at.0, place.hash.0];
                 self.sql(|database| database.execute(sql, row))?;
             }
-            self.set(HEAD, head)
+            self.set(&of(HEAD, server), head)
         })
     }
 
     /// The newest signed head that continued the log.
-    pub(crate) fn log_head(&self) -> Result<Option<SignedHead>, ClientError> {
-        self.get(HEAD)
+    pub(crate) fn log_head(&self, server: Fingerprint) -> Result<Option<SignedHead>, ClientError> {
+        self.get(&of(HEAD, server))
     }
 
     /// Begins to follow the log anew; of what was seen before, the hashes are remembered.
-    pub(crate) fn forget_log(&self) -> Result<(), ClientError> {
+    pub(crate) fn forget_log(&self, server: Fingerprint) -> Result<(), ClientError> {
         self.atomically(|| {
-            let sql =
-                "INSERT INTO key_log_past SELECT number, hash FROM key_log WHERE true ON CONFLICT DO NOTHING;
-                       DELETE FROM key_log;";
-            self.sql(|database| database.execute_batch(sql))?;
-            self.remove(CHECKED)?;
-            self.remove(HEAD)
+            for sql in [
+                "INSERT INTO server_logs_past SELECT server, number, hash FROM server_logs WHERE server = ?1
+                 ON CONFLICT DO NOTHING",
+                "DELETE FROM server_logs WHERE server = ?1",
+            ] {
+                self.sql(|database| database.execute(sql, [server.to_string()]))?;
+            }
+            self.remove(&of(CHECKED, server))?;
+            self.remove(&of(HEAD, server))
         })
     }
 
     /// Whether this device saw the log so before it began anew.
-    pub(crate) fn was_seen(&self, view: &LogView) -> Result<bool, ClientError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM key_log_past WHERE number = ?1 AND substr(hash, 1, 16) = ?2)";
-        self.sql(|database| database.query_row(sql, params![view.number, view.hash], |row| row.get(0)))
+    pub(crate) fn was_seen(&self, server: Fingerprint, view: &LogView) -> Result<bool, ClientError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM server_logs_past
+                   WHERE server = ?1 AND number = ?2 AND substr(hash, 1, 16) = ?3)";
+        let parameters = params![server.to_string(), view.number, view.hash];
+        self.sql(|database| database.query_row(sql, parameters, |row| row.get(0)))
     }
 
     /// Up to where entries about the participant were looked at.
-    pub(crate) fn log_checked(&self) -> Result<Option<u64>, ClientError> {
-        self.get(CHECKED)
+    pub(crate) fn log_checked(&self, server: Fingerprint) -> Result<Option<u64>, ClientError> {
+        self.get(&of(CHECKED, server))
     }
 
     /// Notes up to where entries about the participant were looked at.
-    pub(crate) fn set_log_checked(&self, number: u64) -> Result<(), ClientError> {
-        self.set(CHECKED, &number)
+    pub(crate) fn set_log_checked(&self, server: Fingerprint, number: u64) -> Result<(), ClientError> {
+        self.set(&of(CHECKED, server), &number)
     }
 
-    /// Who somebody is in the own server's log, if that was worked out before.
-    pub(crate) fn log_subject(&self, id: ParticipantId) -> Result<Option<LogSubject>, ClientError> {
-        let sql = "SELECT subject FROM key_log_subjects WHERE id = ?1";
+    /// Who somebody is in a server's log, if that was worked out before.
+    pub(crate) fn log_subject(
+        &self,
+        server: Fingerprint,
+        id: ParticipantId,
+    ) -> Result<Option<LogSubject>, ClientError> {
+        let sql = "SELECT subject FROM server_log_subjects WHERE server = ?1 AND id = ?2";
+        let parameters = [server.to_string(), id.to_string()];
         let subject: Option<[u8; 32]> =
-            self.sql(|database| database.query_row(sql, [id.to_string()], |row| row.get(0)).optional())?;
+            self.sql(|database| database.query_row(sql, parameters, |row| row.get(0)).optional())?;
         Ok(subject.map(LogSubject))
     }
 
-    /// Keeps who somebody is in the own server's log.
-    pub(crate) fn set_log_subject(&self, id: ParticipantId, subject: LogSubject) -> Result<(), ClientError> {
-        let sql = "INSERT INTO key_log_subjects VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-        self.sql(|database| database.execute(sql, params![id.to_string(), subject.0]).map(drop))
+    /// Keeps who somebody is in a server's log.
+    pub(crate) fn set_log_subject(
+        &self,
+        server: Fingerprint,
+        id: ParticipantId,
+        subject: LogSubject,
+    ) -> Result<(), ClientError> {
+        let sql = "INSERT INTO server_log_subjects VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        let parameters = params![server.to_string(), id.to_string(), subject.0];
+        self.sql(|database| database.execute(sql, parameters).map(drop))
     }
 
     /// Keeps an alarm; false when the same was raised before.
