@@ -12,7 +12,7 @@ use momedo_protocol::id::ParticipantId;
 use momedo_protocol::link::{BatchId, Found, FoundGroup, Frame, KeyLogPart, KeyPart, Signed, Standing};
 use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::domain::rate::{Bucket, Rate};
@@ -216,8 +216,39 @@ pub struct Links {
     unknown: Mutex<HashMap<ParticipantId, Duration>>,
     buckets: Mutex<HashMap<(Fingerprint, Counted), Bucket>>,
     sent: Mutex<Sent>,
+    arrivals: Mutex<HashMap<OutgoingKey, Vec<oneshot::Sender<()>>>>,
     /// Raised when attachments are to be fetched from other homes.
     pub fetching: Notify,
+    /// Raised when second homes have something to hear.
+    pub telling: Notify,
+}
+
+/// Somebody waits for the word that an envelope has arrived.
+pub struct Arrival {
+    links: Arc<Links>,
+    key: OutgoingKey,
+    word: oneshot::Receiver<()>,
+}
+
+impl Arrival {
+    /// Waits for it.
+    pub async fn wait(mut self) {
+        // Whoever would give the word never goes before the links do.
+        let _: Result<_, _> = (&mut self.word).await;
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.word.close();
+        let mut arrivals = lock(&self.links.arrivals);
+        if let Some(waiting) = arrivals.get_mut(&self.key) {
+            waiting.retain(|waiting| !waiting.is_closed());
+            if waiting.is_empty() {
+                arrivals.remove(&self.key);
+            }
+        }
+    }
 }
 
 /// A poisoned lock only means that some other thread panicked; the data is plain maps.
@@ -240,7 +271,9 @@ impl Links {
             unknown: Mutex::default(),
             buckets: Mutex::default(),
             sent: Mutex::default(),
+            arrivals: Mutex::default(),
             fetching: Notify::new(),
+            telling: Notify::new(),
         }
     }
 
@@ -524,6 +557,17 @@ impl Links {
     /// Forgets an envelope that has arrived, or will not.
     pub fn forget_envelope(&self, key: &OutgoingKey) {
         lock(&self.sent).envelopes.remove(key);
+        for waiting in lock(&self.arrivals).remove(key).unwrap_or_default() {
+            // Whoever waited may have given up.
+            let _: Result<_, _> = waiting.send(());
+        }
+    }
+
+    /// Waits from now on for the word that an envelope has arrived, or will not.
+    pub fn expect(self: &Arc<Self>, key: OutgoingKey) -> Arrival {
+        let (give, word) = oneshot::channel();
+        lock(&self.arrivals).entry(key).or_default().push(give);
+        Arrival { links: self.clone(), key, word }
     }
 
     /// Forgets a batch that was answered.

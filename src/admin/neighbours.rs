@@ -14,7 +14,9 @@ use crate::service::neighbours::key_logs;
 use crate::service::neighbours::nearby::{self, NearbyServer};
 use crate::service::neighbours::pairing::{self, ContractChange, NewLink};
 use crate::service::neighbours::{self, Neighbour, NeighbourState, Why};
+use crate::service::second_home::taking_over;
 use crate::service::{ServiceError, classes};
+use crate::store::Shared;
 
 /// Classes offered in a contract's form.
 const MAX_CLASSES: u64 = 500;
@@ -59,6 +61,9 @@ struct Row {
     log_broken: String,
     everybody: bool,
     hop_through: bool,
+    second_home: bool,
+    shared: String,
+    may_take_over: bool,
     is_closed: bool,
     roles: Vec<Choice>,
     classes: Vec<Choice>,
@@ -125,6 +130,15 @@ fn row(page: &Page, neighbour: Neighbour, all_classes: &[(i64, String)]) -> Row 
         log_broken: time(neighbour.log.and_then(|log| log.broken_at)),
         everybody: contract.everybody,
         hop_through: contract.hop_through,
+        second_home: contract.second_home,
+        shared: match neighbour.shared {
+            Shared { ours: 0, theirs: 0, .. } => String::new(),
+            shared => page
+                .t("neighbours.shared")
+                .replace("{0}", &page.number(&shared.ours))
+                .replace("{1}", &page.number(&shared.theirs)),
+        },
+        may_take_over: neighbour.shared.theirs > 0 && neighbour.state != NeighbourState::Connected,
         is_closed: !contract.allows_anything(),
         roles: Role::ALL.into_iter().map(role).collect(),
         classes: all_classes.iter().map(class).collect(),
@@ -203,6 +217,7 @@ pub(super) async fn change(Form(session, form): Form<ChangeForm>) -> Response {
                     "pause" => drop(pairing::pause(app, admin, id).await?),
                     "resume" => drop(pairing::resume(app, admin, id).await?),
                     "block" => drop(pairing::block(app, admin, id).await?),
+                    "take-over" => drop(taking_over::take_over(app, admin, id).await?),
                     "accept-log" => key_logs::accept(app, admin, id).await?,
                     _ => pairing::remove(app, admin, id).await?,
                 }
@@ -232,6 +247,8 @@ pub(super) struct ContractForm {
     #[serde(default)]
     hop_through: String,
     #[serde(default)]
+    second_home: String,
+    #[serde(default)]
     role: Vec<Role>,
     #[serde(default)]
     class: Vec<String>,
@@ -250,6 +267,7 @@ pub(super) async fn allow(Form(session, form): Form<ContractForm>) -> Response {
             hop_through: Some(form.hop_through == "on"),
             per_minute: Some(form.per_minute),
             queue_mib: Some(form.queue_mib),
+            second_home: Some(form.second_home == "on"),
         };
         pairing::allow(app, admin, Some(id), change).await
     };

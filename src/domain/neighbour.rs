@@ -15,6 +15,9 @@ const PER_MINUTE: u32 = 6_000;
 /// Bytes that wait for a neighbour, or come from one and wait for another, unless its contract says otherwise.
 const QUEUE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// How much more a server brings that shares its participants with this one.
+const COPIES: u32 = 50;
+
 /// What may pass between this server and a neighbour. Nothing, until an admin allows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -31,6 +34,8 @@ pub struct Contract {
     pub per_minute: u32,
     /// Bytes that may wait: from here to it, and from it to others.
     pub queue_bytes: u64,
+    /// Each of the two is a second home for those of the other's participants who want it.
+    pub second_home: bool,
 }
 
 impl Default for Contract {
@@ -42,6 +47,7 @@ impl Default for Contract {
             hop_through: false,
             per_minute: PER_MINUTE,
             queue_bytes: QUEUE_BYTES,
+            second_home: false,
         }
     }
 }
@@ -65,13 +71,19 @@ impl Contract {
 
     /// Whether anything at all may pass.
     pub fn allows_anything(&self) -> bool {
-        self.everybody || !self.roles.is_empty() || !self.classes.is_empty() || self.hop_through
+        self.everybody
+            || !self.roles.is_empty()
+            || !self.classes.is_empty()
+            || self.hop_through
+            || self.second_home
     }
 
     /// How many envelopes the neighbour may bring; a whole batch at once, or a large one would never be taken.
     pub fn rate(&self) -> Rate {
         const BATCH: u32 = MAX_BATCH_ITEMS as u32;
-        Rate { per_minute: self.per_minute, burst: self.per_minute.max(BATCH) }
+        // To a second home goes what its first home takes from everybody.
+        let per_minute = self.per_minute.saturating_mul(if self.second_home { COPIES } else { 1 });
+        Rate { per_minute, burst: per_minute.max(BATCH) }
     }
 }
 

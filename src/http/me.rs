@@ -1,5 +1,6 @@
 //! `/me`: everything the server holds about the participant, handed out or erased.
 
+use axum::Json as Answer;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,7 +13,19 @@ use super::error::ApiResult;
 use super::export;
 use super::extract::{Authenticated, Json};
 use super::language::Language;
-use crate::service::personal;
+use crate::service::{personal, second_home};
+
+/// Where the participant lives: this server, and perhaps another one.
+#[utoipa::path(get, path = "/me/homes", responses(
+    (status = 200, body = api::homes::Homes),
+    (status = "4XX", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn homes(
+    State(state): State<HttpState>,
+    Authenticated(principal): Authenticated,
+) -> ApiResult<Answer<api::homes::Homes>> {
+    Ok(Answer(second_home::homes(&state, principal).await?))
+}
 
 /// Everything the server holds about the participant, as a ZIP file of JSON and readable HTML.
 #[utoipa::path(get, path = "/me/export", responses(

@@ -103,6 +103,7 @@ fn api_routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(device_links::read, device_links::write))
         .routes(routes!(me::erase))
         .routes(routes!(me::export))
+        .routes(routes!(me::homes))
         .routes(routes!(blocks::list))
         .routes(routes!(blocks::add, blocks::remove))
         .routes(routes!(reports::report))

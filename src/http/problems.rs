@@ -86,6 +86,12 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "The admins have not allowed you to write to people of that server. Please ask them.",
             "Nachrichten an diesen Server hat die Verwaltung für dieses Konto nicht erlaubt. Bitte dort nachfragen.",
         ),
+        E::FirstHomeOnly => plain(
+            S::CONFLICT,
+            "first-home-only",
+            "This server stands in for the one you registered at; keys, devices and your account change only there.",
+            "Dieser Server vertritt den, bei dem Sie angemeldet sind; Schlüssel, Geräte und Konto ändern Sie nur dort.",
+        ),
         E::DisputedParticipant => plain(
             S::CONFLICT,
             "disputed-participant",

@@ -9,6 +9,7 @@ mod key_log;
 mod nearby;
 mod proxy;
 mod pump;
+mod second_home;
 mod session;
 
 use std::collections::HashMap;
@@ -54,6 +55,7 @@ pub(crate) async fn run(app: AppState, mut stop: Shutdown) {
     let mut changes = app.links.changes();
     app.links.serve();
     let fetching = tokio::spawn(fetching::run(app.clone(), stop.clone()));
+    let telling = tokio::spawn(second_home::run(app.clone(), stop.clone()));
     loop {
         changes.mark_unchanged();
         match app.store.read(|tx| tx.list_neighbours()).await {
@@ -84,6 +86,7 @@ pub(crate) async fn run(app: AppState, mut stop: Shutdown) {
         let _: Result<_, _> = task.await;
     }
     let _: Result<_, _> = fetching.await;
+    let _: Result<_, _> = telling.await;
 }
 
 /// Whether this side has a reason to dial, and somewhere to.

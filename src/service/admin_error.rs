@@ -189,6 +189,12 @@ pub enum AdminError {
     /// The ID belongs to this server.
     #[error("this ID belongs to this server: disable the participant instead")]
     LivesHere,
+    /// A server whose participants are to be taken over answers.
+    #[error("that server answers: there is nothing to take over")]
+    StillConnected,
+    /// A neighbour whose participants this server stands in for.
+    #[error("this server stands in for participants of that one: take them over first")]
+    StandsIn,
 }
 
 impl AdminError {
@@ -256,6 +262,8 @@ impl AdminError {
             Self::NotServing => "not-serving",
             Self::NotDisputed => "not-disputed",
             Self::LivesHere => "lives-here",
+            Self::StillConnected => "still-connected",
+            Self::StandsIn => "stands-in",
         }
     }
 

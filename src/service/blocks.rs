@@ -6,7 +6,7 @@ use momedo_protocol::api;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::limits::MAX_BLOCKS;
 
-use super::ServiceError;
+use super::{ServiceError, second_home};
 use crate::sessions::Principal;
 use crate::state::App;
 
@@ -31,6 +31,7 @@ pub async fn add(app: &App, principal: Principal, blocked: ParticipantId) -> Res
     let now = app.clock.now();
     app.store
         .write(move |tx| {
+            second_home::require_first(tx, id)?;
             let blocks = tx.list_blocks(id)?;
             if blocks.len() >= MAX_BLOCKS && blocks.iter().all(|(known, _)| *known != blocked) {
                 return Err(ServiceError::TooManyBlocks);
@@ -46,6 +47,9 @@ pub async fn add(app: &App, principal: Principal, blocked: ParticipantId) -> Res
 /// As [`ServiceError`] says.
 pub async fn remove(app: &App, principal: Principal, blocked: ParticipantId) -> Result<(), ServiceError> {
     app.store
-        .write_freeing(move |tx| Ok::<_, ServiceError>(tx.delete_block(principal.participant, blocked)?))
+        .write_freeing(move |tx| {
+            second_home::require_first(tx, principal.participant)?;
+            Ok::<_, ServiceError>(tx.delete_block(principal.participant, blocked)?)
+        })
         .await
 }

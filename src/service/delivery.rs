@@ -13,13 +13,15 @@ use momedo_protocol::message_id::MessageId;
 
 use super::neighbours::finding::{self, Asker};
 use super::neighbours::sending::{self, Way};
+use super::second_home::copying::{self, CopySent};
 use super::{ServiceError, blobs};
 use crate::domain::ozone::{QueueFull, Quota};
+use crate::domain::receipt::ReceiptKey;
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{
-    BundleStanding, Conversation, DirectoryEntry, Known, NewEnvelope, OutgoingKey, ParticipantState, Takers,
-    WriteTx,
+    BundleStanding, Conversation, CopyFor, DirectoryEntry, Known, NewEnvelope, Outgoing, OutgoingKey,
+    ParticipantState, Takers, WriteTx,
 };
 
 /// Accepts a sealed envelope for a participant's ozone; the answer means that it is on disk.
@@ -60,10 +62,10 @@ async fn store(app: &App, mut submission: Submission) -> Result<(), ServiceError
     let mut asked = false;
     loop {
         match app.store.write_decided(move |tx| submission.store(tx)).await? {
-            Stored::Here => return Ok(()),
-            Stored::OnItsWay(neighbour) => {
+            Stored::Here(copies) => return copying::arrived(app, copies).await,
+            Stored::OnItsWay(neighbour, copies) => {
                 app.links.wake(neighbour);
-                return Ok(());
+                return copying::arrived(app, copies).await;
             }
             Stored::Elsewhere(_) if asked => return Err(ServiceError::UnknownParticipant),
             Stored::Elsewhere(unknown) => {
@@ -88,6 +90,7 @@ fn check_envelope(bytes: &[u8], id: MessageId, limit: usize) -> Result<Header, S
 /// An envelope that was looked at from outside.
 pub(super) struct Submission {
     digest: [u8; 16],
+    receipt_key: Arc<ReceiptKey>,
     sender: Principal,
     id: MessageId,
     to: ParticipantId,
@@ -101,10 +104,10 @@ pub(super) struct Submission {
 
 /// What became of a submission that was not refused.
 pub(super) enum Stored {
-    /// In a queue of this server.
-    Here,
-    /// In the outbox for this neighbour.
-    OnItsWay(Fingerprint),
+    /// In a queue of this server; copies go to second homes.
+    Here(Vec<CopySent>),
+    /// In the outbox for this neighbour; copies go to second homes.
+    OnItsWay(Fingerprint, Vec<CopySent>),
     /// Not stored: the recipient lives elsewhere, and the way there has to be asked for.
     Elsewhere(Box<Submission>),
 }
@@ -120,6 +123,8 @@ struct Decision {
     parked: Vec<DeviceId>,
     /// The sender's other devices, with the version of the own bundle.
     own: Option<(Takers, u32)>,
+    /// The recipient's other home.
+    copy_to: Option<Fingerprint>,
 }
 
 impl Submission {
@@ -134,6 +139,7 @@ impl Submission {
             .transpose()?;
         Ok(Self {
             digest: app.store.receipt_key().digest(&request),
+            receipt_key: app.store.receipt_key().clone(),
             sender,
             id: request.id,
             to: request.to,
@@ -154,9 +160,7 @@ impl Submission {
         to: ParticipantId,
         envelope: Base64Bytes,
     ) -> Result<Self, ServiceError> {
-        let request =
-            api::SubmitRequest { id, to, device: None, envelope, own_devices: None, blobs: Vec::new() };
-        Self::read(app, sender, request)
+        Self::read(app, sender, bare(id, to, envelope.0))
     }
 
     /// Decides everything before it writes anything.
@@ -169,7 +173,7 @@ impl Submission {
             Ok(None) => {
                 return match tx.known_message(id, sender, Conversation::With(to), &self.digest)? {
                     Known::New => Ok(Stored::Elsewhere(Box::new(self))),
-                    Known::Same => Ok(Stored::Here),
+                    Known::Same => Ok(Stored::Here(Vec::new())),
                     Known::Different => Err(ServiceError::MessageConflict),
                 };
             }
@@ -177,15 +181,32 @@ impl Submission {
             Err(refusal) => {
                 return match tx.known_message(id, sender, Conversation::With(to), &self.digest)? {
                     Known::New => Err(refusal),
-                    Known::Same => Ok(Stored::Here),
+                    Known::Same => Ok(Stored::Here(Vec::new())),
                     Known::Different => Err(ServiceError::MessageConflict),
                 };
             }
         };
         match tx.remember_message(id, sender, Conversation::With(to), &self.digest)? {
-            Known::Same => return Ok(Stored::Here),
+            Known::Same => return Ok(Stored::Here(Vec::new())),
+            Known::Different if self.came_as_copy(tx)? => return Ok(Stored::Here(Vec::new())),
             Known::Different => return Err(ServiceError::MessageConflict),
             Known::New => {}
+        }
+        let mut copies = Vec::new();
+        let mut copy = |home: Fingerprint, recipient, envelope: &[u8], copy: CopyFor| {
+            let key = OutgoingKey { sender, message_id: id, recipient };
+            copies.push(CopySent { to: home, key });
+            let blobs = self.blobs.as_slice();
+            tx.insert_outgoing(&Outgoing { key, home, via: home, envelope, blobs, copy: Some(copy) })
+        };
+        // Of a message to oneself one copy is all there is.
+        let sender_device = (to == sender).then_some(self.sender.device);
+        if let Some(home) = decision.copy_to {
+            copy(home, to, &self.envelope.1, CopyFor { device: self.device, sender_device })?;
+        }
+        if let (Some(home), Some((_, own_copy))) = (own.other_home, &self.own_devices) {
+            let sender_device = Some(self.sender.device);
+            copy(home, sender, own_copy, CopyFor { device: None, sender_device })?;
         }
         let accepted_at = self.accepted_at;
         let kept = |bytes, bundle_version| NewEnvelope {
@@ -195,11 +216,13 @@ impl Submission {
             bundle_version,
             bytes,
         };
-        let mut stored = Stored::Here;
-        if let Some(Way { home, via }) = decision.way {
+        let mut via = None;
+        if let Some(way) = decision.way {
             let key = OutgoingKey { sender, message_id: id, recipient: to };
-            tx.insert_outgoing(&key, home, via, &self.envelope.1, &self.blobs)?;
-            stored = Stored::OnItsWay(via);
+            let (envelope, blobs) = (self.envelope.1.as_slice(), self.blobs.as_slice());
+            let (home, neighbour) = (way.home, way.via);
+            tx.insert_outgoing(&Outgoing { key, home, via: neighbour, envelope, blobs, copy: None })?;
+            via = Some(neighbour);
         } else {
             tx.append(to, &decision.takers, kept(self.envelope.1, decision.bundle_version))?;
         }
@@ -213,7 +236,17 @@ impl Submission {
         if let Some(((takers, version), (_, copy))) = decision.own.zip(self.own_devices) {
             tx.append(sender, &takers, kept(copy, version))?;
         }
-        Ok(stored)
+        Ok(match via {
+            Some(via) => Stored::OnItsWay(via, copies),
+            None => Stored::Here(copies),
+        })
+    }
+
+    /// Whether the very envelope came as a copy from the sender's other home, which was lost before it could answer.
+    fn came_as_copy(&self, tx: &WriteTx<'_>) -> Result<bool, ServiceError> {
+        let digest = self.receipt_key.digest(&bare(self.id, self.to, self.envelope.1.clone()));
+        let conversation = Conversation::With(self.to);
+        Ok(tx.known_message(self.id, self.sender.participant, conversation, &digest)? == Known::Same)
     }
 
     /// `None` when the recipient lives elsewhere and the way there is not known.
@@ -231,7 +264,8 @@ impl Submission {
                 let device = own_device(tx, self.sender, self.to, device, header)?;
                 let takers = takers(tx, &mut std::iter::once(device), bytes.len())?;
                 require_taken(&takers)?;
-                Decision { takers, way: None, bundle_version: 0, parked: Vec::new(), own: None }
+                let copy_to = own.other_home;
+                Decision { takers, way: None, bundle_version: 0, parked: Vec::new(), own: None, copy_to }
             }
             None if self.to == sender => {
                 check_bundle(tx, sender, own, header)?;
@@ -245,6 +279,7 @@ impl Submission {
                     bundle_version: header.recipient_version,
                     parked: Vec::new(),
                     own: None,
+                    copy_to: own.other_home,
                 }
             }
             None => match tx.directory_entry(self.to)? {
@@ -252,8 +287,14 @@ impl Submission {
                     let Some(way) = sending::decide(tx, sender, self.to, header, bytes.len())? else {
                         return Ok(None);
                     };
-                    let takers = Takers::default();
-                    Decision { takers, way: Some(way), bundle_version: 0, parked: Vec::new(), own: None }
+                    Decision {
+                        takers: Takers::default(),
+                        way: Some(way),
+                        bundle_version: 0,
+                        parked: Vec::new(),
+                        own: None,
+                        copy_to: None,
+                    }
                 }
                 Some(recipient) => {
                     if recipient.state != ParticipantState::Active {
@@ -275,6 +316,7 @@ impl Submission {
                         bundle_version: header.recipient_version,
                         parked,
                         own: None,
+                        copy_to: recipient.other_home,
                     }
                 }
             },
@@ -286,6 +328,12 @@ impl Submission {
         }
         Ok(Some(decision))
     }
+}
+
+/// An envelope from elsewhere as a submission, by which it is known here.
+pub(super) fn bare(id: MessageId, to: ParticipantId, envelope: Vec<u8>) -> api::SubmitRequest {
+    let envelope = Base64Bytes(envelope);
+    api::SubmitRequest { id, to, device: None, envelope, own_devices: None, blobs: Vec::new() }
 }
 
 /// The sender's own entry, if the device may still send.

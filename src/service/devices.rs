@@ -6,9 +6,9 @@ use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
 
-use super::ServiceError;
 use super::error::compute;
 use super::key_server::{jws_text, stored_jws};
+use super::{ServiceError, second_home};
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::WriteTx;
@@ -64,7 +64,13 @@ pub(super) async fn add(
 }
 
 async fn replace(app: &App, id: ParticipantId, request: api::DeviceListRequest) -> Result<(), ServiceError> {
-    let current = app.store.read(move |tx| tx.current_bundle(id)).await?;
+    let current = app
+        .store
+        .read(move |tx| {
+            second_home::require_first(tx, id)?;
+            Ok::<_, ServiceError>(tx.current_bundle(id)?)
+        })
+        .await?;
     let bundle = current.ok_or(ServiceError::UnknownParticipant)?.bundle;
     let (jws, list, signed_with) = compute(move || {
         let bundle = KeyBundle::verify(&stored_jws(&bundle)?)?;
@@ -87,7 +93,9 @@ async fn replace(app: &App, id: ParticipantId, request: api::DeviceListRequest) 
             }
             apply(tx, id, &jws, &list).map(drop)
         })
-        .await
+        .await?;
+    app.links.telling.notify_one();
+    Ok(())
 }
 
 /// Checks that a list is the participant's next one.
@@ -113,6 +121,16 @@ pub(super) fn apply(
     list: &DeviceListPayload,
 ) -> Result<Vec<DeviceId>, ServiceError> {
     check_follows(list, id, tx.device_list(id)?.map_or(0, |(version, _)| version))?;
+    put(tx, id, jws, list)
+}
+
+/// As [`apply`], for a list that may be several versions newer; returns the devices it revoked.
+pub(super) fn put(
+    tx: &mut WriteTx<'_>,
+    id: ParticipantId,
+    jws: &Jws,
+    list: &DeviceListPayload,
+) -> Result<Vec<DeviceId>, ServiceError> {
     for entry in &list.devices {
         if let Some(known) = tx.find_device(entry.id())? {
             if known.participant != id {

@@ -118,6 +118,9 @@ pub enum ServiceError {
     /// The sender may not talk to other servers this way.
     #[error("not allowed across")]
     NotAllowedAcross,
+    /// The participant's keys, devices and account change only at their first home.
+    #[error("only the first home changes this")]
+    FirstHomeOnly,
     /// Two servers claim the recipient.
     #[error("two servers claim this participant")]
     DisputedParticipant,

@@ -22,7 +22,7 @@ use momedo_protocol::suite::Suite;
 
 use super::error::compute;
 use super::neighbours::finding;
-use super::{ServiceError, devices, key_log};
+use super::{ServiceError, devices, key_log, second_home};
 use crate::domain::limits::{CHALLENGE, MAX_UNUSED_MCELIECE_KEYS, SESSION};
 use crate::pending_bundles::PendingBundle;
 use crate::sessions::Principal;
@@ -60,6 +60,7 @@ pub async fn store_mceliece_key(
     bytes: Vec<u8>,
 ) -> Result<api::StoredKey, ServiceError> {
     app.rates.publication(uploader, app.clock.elapsed())?;
+    second_home::require_first_home(app, uploader).await?;
     let key = compute(move || {
         let key = McEliecePublicKey::from_bytes(bytes).map_err(|_| ServiceError::McElieceLength)?;
         if key.digest() == digest { Ok(key) } else { Err(ServiceError::McElieceDigest) }
@@ -168,6 +169,7 @@ pub async fn offer(
         return Err(ServiceError::NotYours);
     }
     app.rates.publication(id, app.clock.elapsed())?;
+    second_home::require_first_home(app, id).await?;
     let is_new = matches!(publisher, Publisher::Registering(_));
     let context = app.store.read(move |tx| Context::read(tx, id)).await?;
     let server = app.fingerprint;
@@ -366,6 +368,7 @@ pub async fn prove(
             let entry =
                 KeyLogEntry { subject, version: row.version, digest: row.digest, made_at: created_at };
             tx.append_to_key_log(server, id, &entry)?;
+            second_home::placing::note_bundle(tx, server, id, &pending.bundle.payload.homes)?;
             if row.changes_signature_key && pending.jws.signature_count() == 1 {
                 tx.note_reset_in_groups(id)?;
             }
@@ -377,6 +380,7 @@ pub async fn prove(
         })
         .await?;
     app.key_log.note_change();
+    app.links.telling.notify_one();
     devices::end(app, id, &revoked);
     let session = match (publisher, first_device) {
         (Publisher::Registering(_), Some(device)) => Some(api::Session {
@@ -401,7 +405,7 @@ pub(super) fn verified_bundle(bundle: &str) -> Result<KeyBundle, ServiceError> {
 }
 
 /// One signature with the identity key, 1 to 2 ms; rare enough to make in place.
-fn countersign(app: &App, bundle: &KeyBundle) -> Jws {
+pub(super) fn countersign(app: &App, bundle: &KeyBundle) -> Jws {
     Countersignature {
         id: bundle.payload.id,
         fingerprint: bundle.fingerprint(),

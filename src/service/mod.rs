@@ -33,6 +33,7 @@ pub mod personal;
 pub mod registration;
 pub mod reports;
 pub mod rules;
+pub mod second_home;
 pub mod set_up;
 pub mod smoke;
 pub mod upkeep;

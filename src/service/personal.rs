@@ -9,7 +9,7 @@ use super::audit::{self, Action};
 use super::error::compute;
 use super::people::{self, Who};
 use super::permission::Admin;
-use super::{AdminError, ServiceError};
+use super::{AdminError, ServiceError, second_home};
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::personal;
@@ -55,6 +55,7 @@ pub async fn of(app: &App, admin: &Admin, who: Who) -> Result<Subject, ServiceEr
 /// [`ServiceError::LoginRefused`] when the signature, its nonce or what it names does not fit.
 pub async fn erase_own(app: &App, principal: Principal, jws: Jws) -> Result<(), ServiceError> {
     let id = principal.participant;
+    second_home::require_first_home(app, id).await?;
     let row = app.store.read(move |tx| tx.find_device(principal.device)).await?;
     let row = row.filter(|row| row.participant == id && !row.revoked).ok_or(ServiceError::DeviceRevoked)?;
     let erasure = compute(move || {

@@ -45,7 +45,7 @@ impl WriteTx<'_> {
                 "INSERT INTO blocks (participant, blocked, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             )?
             .execute((id.number(), blocked.number(), now.0))?;
-        Ok(())
+        self.note_change_for_other_home(id)
     }
 
     /// Blocks somebody no longer.
@@ -57,6 +57,6 @@ impl WriteTx<'_> {
         self.connection
             .prepare_cached("DELETE FROM blocks WHERE participant = ?1 AND blocked = ?2")?
             .execute((id.number(), blocked.number()))?;
-        Ok(())
+        self.note_change_for_other_home(id)
     }
 }

@@ -129,7 +129,10 @@ impl WriteTx<'_> {
         self.connection
             .prepare_cached("UPDATE devices SET revoked = 1 WHERE id = ?1")?
             .execute([id.number()])?;
-        Ok(())
+        match self.find_device(id)? {
+            Some(device) => self.note_change_for_other_home(device.participant),
+            None => Ok(()),
+        }
     }
 
     /// Notes that a device was seen, and that it is parked no longer.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::id::{DeviceId, ParticipantId};
 
 use super::{ParticipantState, StoreError, WriteTx};
@@ -27,6 +27,8 @@ pub struct DirectoryEntry {
     pub current_bundle: Option<(u64, Sha512Digest)>,
     /// From whom the participant takes nothing, by ID.
     pub blocked: Vec<ParticipantId>,
+    /// The other server that keeps their mail, if there is one.
+    pub other_home: Option<Fingerprint>,
 }
 
 /// The entries in memory.
@@ -69,6 +71,7 @@ impl WriteTx<'_> {
             parked: with(true),
             current_bundle: self.current_bundle(id)?.map(|row| (row.version, row.digest)),
             blocked: self.list_blocks(id)?.into_iter().map(|(blocked, _)| blocked).collect(),
+            other_home: self.find_other_home(id)?.filter(|home| !home.ends).map(|home| home.server),
         });
         if self.directory.0.len() >= MAX_ENTRIES {
             self.directory.forget();

@@ -181,7 +181,7 @@ impl WriteTx<'_> {
                 &row.countersignature,
                 &row.bundle,
             ))?;
-        Ok(())
+        self.note_change_for_other_home(id)
     }
 
     /// Keeps a McEliece key; storing it again changes nothing.
@@ -243,6 +243,6 @@ impl WriteTx<'_> {
                  ON CONFLICT (participant) DO UPDATE SET version = ?2, list = ?3",
             )?
             .execute((id.number(), version, list))?;
-        Ok(())
+        self.note_change_for_other_home(id)
     }
 }

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008_neighbours.sql"),
     include_str!("migrations/0009_nearby.sql"),
     include_str!("migrations/0010_key_log.sql"),
+    include_str!("migrations/0011_second_homes.sql"),
 ];
 
 /// The schema this program writes.

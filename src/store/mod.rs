@@ -47,6 +47,7 @@ pub mod personal;
 mod readers;
 mod remote_participants;
 mod reports;
+mod second_homes;
 mod settings;
 mod smoke_messages;
 mod smoke_participants;
@@ -76,13 +77,17 @@ pub use keys::{BundleRow, BundleStanding};
 pub use migrations::SCHEMA_VERSION;
 pub use neighbour_logs::{LogStanding, NeighbourLogRow};
 pub use neighbours::{CodeUse, NeighbourRow};
-pub use outbox::{OutgoingKey, OutgoingPosting, OutgoingRow, Queued, RelayedRow, RemoteRecipient};
+pub use outbox::{
+    CopyFor, OnItsWay, Outgoing, OutgoingKey, OutgoingPosting, OutgoingRow, Queued, RelayedRow,
+    RemoteRecipient,
+};
 pub use overviews::{KeysRow, OzoneRow};
 pub use ozones::{QueueTotals, Recipient, Takers};
 pub use participants::{ParticipantRow, ParticipantState};
 pub use people::{ImportId, ImportRow, NewPerson, PeopleFilter, PersonId, PersonRow};
 pub use remote_participants::{RemoteKeys, RemoteRow};
 pub use reports::{NewReport, ReportId, ReportRow};
+pub use second_homes::{OtherHome, Shared};
 pub use smoke_participants::{SmokeKeysRow, SmokeKeysState, SmokeParticipantRow};
 pub use smoke_surroundings::{SmokeListenerRow, SmokeNeighbourRow, SmokeOzoneRow};
 
@@ -207,7 +212,7 @@ struct Inner {
     /// The limit of momedo.toml, beside the disk's own.
     max_database_bytes: Option<u64>,
     epoch: StoreEpoch,
-    receipt_key: ReceiptKey,
+    receipt_key: Arc<ReceiptKey>,
     ticks: Ticks,
 }
 
@@ -275,7 +280,7 @@ impl Store {
         let path = directory.join("momedo.db");
         let connection = open::writer(&path, options)?;
         let epoch = settings::epoch(&connection)?;
-        let receipt_key = ReceiptKey::new(&settings::receipt_key(&connection)?);
+        let receipt_key = Arc::new(ReceiptKey::new(&settings::receipt_key(&connection)?));
         let ticks = Ticks { base: settings::served_millis(&connection)?, clock };
         let blob_files = BlobFiles::open(directory)?;
         blob_files
@@ -315,7 +320,7 @@ impl Store {
     }
 
     /// The key that submissions are remembered under.
-    pub fn receipt_key(&self) -> &ReceiptKey {
+    pub fn receipt_key(&self) -> &Arc<ReceiptKey> {
         &self.0.receipt_key
     }
 

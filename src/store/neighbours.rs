@@ -111,7 +111,17 @@ impl ReadTx<'_> {
             .prepare_cached(sql)?
             .query_row([participant.number()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let Some((person, role)) = person else { return Ok(Belonging::default()) };
+        let Some((person, role)) = person else {
+            // Somebody this server only stands in for: as their first home says.
+            let sql = "SELECT role FROM participants WHERE id = ?1";
+            let role: Option<String> = self
+                .connection
+                .prepare_cached(sql)?
+                .query_row([participant.number()], |row| row.get(0))
+                .optional()?;
+            let role = role.and_then(|role| role.parse().ok()).unwrap_or_default();
+            return Ok(Belonging { role, classes: Vec::new() });
+        };
         let mut statement =
             self.connection.prepare_cached("SELECT class FROM class_members WHERE person = ?1")?;
         let classes = statement.query_map([person], |row| row.get(0))?.collect::<Result<_, _>>()?;

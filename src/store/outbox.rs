@@ -8,7 +8,7 @@ use std::sync::Arc;
 use momedo_protocol::blob::BlobId;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::group::GroupId;
-use momedo_protocol::id::ParticipantId;
+use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::link::BatchId;
 use momedo_protocol::message_id::MessageId;
 use rusqlite::OptionalExtension;
@@ -43,6 +43,43 @@ pub struct OutgoingRow {
     pub slot: Option<Vec<u8>>,
     /// The attachments it refers to.
     pub blobs: Vec<BlobId>,
+    /// What is said of a copy for the recipient's other home.
+    pub copy: Option<CopyFor>,
+}
+
+/// Which devices get the copy that goes to a participant's other home: all, unless said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CopyFor {
+    /// The only one.
+    pub device: Option<DeviceId>,
+    /// The one that sent it.
+    pub sender_device: Option<DeviceId>,
+}
+
+/// An envelope that is put on its way.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Names it.
+    pub key: OutgoingKey,
+    /// Where it goes.
+    pub home: Fingerprint,
+    /// The neighbour that leads there.
+    pub via: Fingerprint,
+    /// The envelope.
+    pub envelope: &'a [u8],
+    /// The attachments it refers to.
+    pub blobs: &'a [BlobId],
+    /// Set when it is a copy for the recipient's other home.
+    pub copy: Option<CopyFor>,
+}
+
+/// Where an envelope is on its way to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnItsWay {
+    /// The home.
+    pub home: Fingerprint,
+    /// Whether it is a copy, of which no sender hears.
+    pub is_copy: bool,
 }
 
 /// A message to a group on its way to members who live elsewhere.
@@ -71,6 +108,8 @@ pub struct RemoteRecipient {
     pub via: Fingerprint,
     /// The content key sealed to them.
     pub slot: Option<Arc<[u8]>>,
+    /// Set when it is a copy for the other home of a member who lives here.
+    pub copy: Option<CopyFor>,
 }
 
 /// A batch that passes through.
@@ -126,6 +165,24 @@ fn read_blobs(bytes: &[u8]) -> Vec<BlobId> {
     blobs.iter().copied().map(BlobId).collect()
 }
 
+/// Columns `copy`, `device` and `sender_device`.
+fn read_copy(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Option<CopyFor>> {
+    let device = |index| -> rusqlite::Result<Option<DeviceId>> {
+        Ok(row.get::<_, Option<u64>>(index)?.and_then(DeviceId::from_number))
+    };
+    Ok(match row.get(first)? {
+        true => Some(CopyFor { device: device(first + 1)?, sender_device: device(first + 2)? }),
+        false => None,
+    })
+}
+
+/// The same, to be written.
+fn write_copy(copy: Option<CopyFor>) -> (bool, Option<u64>, Option<u64>) {
+    let number = |device: Option<DeviceId>| device.map(DeviceId::number);
+    let devices = copy.unwrap_or_default();
+    (copy.is_some(), number(devices.device), number(devices.sender_device))
+}
+
 fn key(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<OutgoingKey> {
     Ok(OutgoingKey {
         sender: column::participant(row, first)?,
@@ -147,7 +204,9 @@ impl ReadTx<'_> {
         limit: usize,
         max_bytes: usize,
     ) -> Result<Vec<OutgoingRow>, StoreError> {
-        let sql = "SELECT id, sender, message_id, recipient, home, envelope, body, group_id, slot, blobs
+        let sql =
+            "SELECT id, sender, message_id, recipient, home, envelope, body, group_id, slot, blobs, copy,
+                          device, sender_device
                    FROM outbox WHERE via = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query((via.0, after, limit as u64))?;
@@ -184,6 +243,7 @@ impl ReadTx<'_> {
                 group: row.get::<_, Option<u64>>(7)?.and_then(GroupId::from_number),
                 slot,
                 blobs: read_blobs(&row.get::<_, Vec<u8>>(9)?),
+                copy: read_copy(row, 10)?,
             });
         }
         Ok(page)
@@ -195,24 +255,27 @@ impl ReadTx<'_> {
         Ok(envelope.into())
     }
 
-    /// The home an envelope is on its way to, if it still is.
+    /// Where an envelope is on its way to, if it still is.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn outgoing_home(&self, key: &OutgoingKey) -> Result<Option<Fingerprint>, StoreError> {
-        let sql = "SELECT home FROM outbox WHERE message_id = ?1 AND sender = ?2 AND recipient = ?3";
+    pub fn on_its_way(&self, key: &OutgoingKey) -> Result<Option<OnItsWay>, StoreError> {
+        let sql = "SELECT home, copy FROM outbox WHERE message_id = ?1 AND sender = ?2 AND recipient = ?3";
         let parameters = (key.message_id.0, key.sender.number(), key.recipient.number());
-        let home = self.connection.prepare_cached(sql)?.query_row(parameters, |row| row.get(0)).optional()?;
-        Ok(home.map(Fingerprint))
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let row = statement.query_row(parameters, |row| {
+            Ok(OnItsWay { home: Fingerprint(row.get(0)?), is_copy: row.get(1)? })
+        });
+        Ok(row.optional()?)
     }
 
-    /// Bytes on their way over a neighbour from here, and those of one sender.
+    /// Bytes on their way over a neighbour from here, and those of one sender; copies for second homes left out.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn outgoing_bytes(&self, via: Fingerprint, sender: ParticipantId) -> Result<(u64, u64), StoreError> {
         let sql = "SELECT coalesce(sum(size), 0), coalesce(sum(size) FILTER (WHERE sender = ?2), 0)
-                   FROM outbox WHERE via = ?1";
+                   FROM outbox WHERE via = ?1 AND copy = 0";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_row((via.0, sender.number()), |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
@@ -281,18 +344,14 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn insert_outgoing(
-        &self,
-        key: &OutgoingKey,
-        home: Fingerprint,
-        via: Fingerprint,
-        envelope: &[u8],
-        blobs: &[BlobId],
-    ) -> Result<(), StoreError> {
+    pub fn insert_outgoing(&self, outgoing: &Outgoing<'_>) -> Result<(), StoreError> {
+        let Outgoing { key, home, via, envelope, blobs, copy } = *outgoing;
+        let (is_copy, device, sender_device) = write_copy(copy);
         self.connection
             .prepare_cached(
-                "INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, envelope, blobs)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, envelope, blobs,
+                                     copy, device, sender_device)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute((
                 key.message_id.0,
@@ -304,6 +363,9 @@ impl WriteTx<'_> {
                 envelope.len() as u64,
                 envelope,
                 write_blobs(blobs),
+                is_copy,
+                device,
+                sender_device,
             ))?;
         self.hold_for_home(home, blobs)
     }
@@ -327,15 +389,16 @@ impl WriteTx<'_> {
         let mut recipients: Vec<_> = recipients.iter().collect();
         recipients.sort_by_key(|recipient| recipient.home.0);
         let mut last = None;
-        for RemoteRecipient { participant, home, via, slot } in recipients {
+        for RemoteRecipient { participant, home, via, slot, copy } in recipients {
+            let (is_copy, device, sender_device) = write_copy(*copy);
             let is_first = last.replace(*home) != Some(*home);
             let slot_bytes = slot.as_ref().map_or(0, |slot| slot.len());
             let size = slot_bytes + if is_first { posting.envelope.len() } else { 0 };
             self.connection
                 .prepare_cached(
                     "INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, group_id,
-                                         body, slot, blobs)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                         body, slot, blobs, copy, device, sender_device)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
                 )?
                 .execute((
                     posting.message_id.0,
@@ -349,6 +412,9 @@ impl WriteTx<'_> {
                     body,
                     slot.as_deref(),
                     write_blobs(posting.blobs),
+                    is_copy,
+                    device,
+                    sender_device,
                 ))?;
             if is_first {
                 self.hold_for_home(*home, posting.blobs)?;
@@ -357,34 +423,67 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Takes an envelope off its way; false when it was not on it any more.
+    /// Takes an envelope off its way.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn delete_outgoing(&self, key: &OutgoingKey) -> Result<bool, StoreError> {
+    pub fn delete_outgoing(&self, key: &OutgoingKey) -> Result<(), StoreError> {
         let sql = "DELETE FROM outbox WHERE message_id = ?1 AND sender = ?2 AND recipient = ?3";
         let parameters = (key.message_id.0, key.sender.number(), key.recipient.number());
-        Ok(self.connection.prepare_cached(sql)?.execute(parameters)? == 1)
+        self.connection.prepare_cached(sql)?.execute(parameters)?;
+        Ok(())
     }
 
-    /// Envelopes accepted before `before`, at most `limit`.
+    /// Envelopes accepted before `before`, at most `limit`, and whether they are copies.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn outgoing_before(&self, before: Tick, limit: u32) -> Result<Vec<OutgoingKey>, StoreError> {
-        let sql = "SELECT sender, message_id, recipient FROM outbox WHERE accepted_tick < ?1 LIMIT ?2";
+    pub fn outgoing_before(&self, before: Tick, limit: u32) -> Result<Vec<(OutgoingKey, bool)>, StoreError> {
+        let sql = "SELECT sender, message_id, recipient, copy FROM outbox WHERE accepted_tick < ?1 LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_map((before.0, limit), |row| key(row, 0))?.collect::<Result<_, _>>()?)
+        let rows = statement.query_map((before.0, limit), |row| Ok((key(row, 0)?, row.get(3)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Envelopes on their way over a neighbour, at most `limit`.
+    /// Envelopes on their way over a neighbour, at most `limit`, and whether they are copies.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn outgoing_over(&self, via: Fingerprint, limit: u32) -> Result<Vec<OutgoingKey>, StoreError> {
-        let sql = "SELECT sender, message_id, recipient FROM outbox WHERE via = ?1 ORDER BY id LIMIT ?2";
+    pub fn outgoing_over(
+        &self,
+        via: Fingerprint,
+        limit: u32,
+    ) -> Result<Vec<(OutgoingKey, bool)>, StoreError> {
+        let sql =
+            "SELECT sender, message_id, recipient, copy FROM outbox WHERE via = ?1 ORDER BY id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_map((via.0, limit), |row| key(row, 0))?.collect::<Result<_, _>>()?)
+        let rows = statement.query_map((via.0, limit), |row| Ok((key(row, 0)?, row.get(3)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Sends what waits for participants with two homes to the one that can be reached, when the other cannot; returns
+    /// whether anything changed.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn send_to_other_home(&self, lost: Fingerprint, other: Fingerprint) -> Result<bool, StoreError> {
+        const WAITING: &str = "home = ?1 AND copy = 0 AND recipient IN
+            (SELECT id FROM remote_participants WHERE home = ?1 AND other_home = ?2 AND disputed_by IS NULL)";
+        let sql = format!("SELECT DISTINCT blobs FROM outbox WHERE length(blobs) > 0 AND {WAITING}");
+        let blobs: Vec<Vec<u8>> = self
+            .connection
+            .prepare_cached(&sql)?
+            .query_map((lost.0, other.0), |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for blobs in blobs {
+            self.hold_for_home(other, &read_blobs(&blobs))?;
+        }
+        let sql = format!("UPDATE outbox SET home = ?2, via = ?2 WHERE {WAITING}");
+        let waiting = self.connection.prepare_cached(&sql)?.execute((lost.0, other.0))?;
+        let sql = "UPDATE remote_participants SET home = ?2, other_home = ?1, via = ?2
+                   WHERE home = ?1 AND other_home = ?2 AND disputed_by IS NULL";
+        let known = self.connection.prepare_cached(sql)?.execute((lost.0, other.0))?;
+        Ok(waiting + known > 0)
     }
 
     /// Sends what waits for a home over another neighbour from now on; returns whether anything changed.

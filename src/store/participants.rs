@@ -116,7 +116,7 @@ impl WriteTx<'_> {
         self.connection
             .prepare_cached("UPDATE participants SET state = ?2 WHERE id = ?1")?
             .execute((id.number(), state.word()))?;
-        Ok(())
+        self.note_change_for_other_home(id)
     }
 
     /// Lets the next bundle change the signature key without the old one.

@@ -344,7 +344,10 @@ impl WriteTx<'_> {
                 "UPDATE participants SET role = ?2 WHERE id = (SELECT participant FROM people WHERE id = ?1)",
             )?
             .execute((id.0, role.word()))?;
-        Ok(())
+        match self.find_person(id)?.and_then(|person| person.participant) {
+            Some(participant) => self.note_change_for_other_home(participant),
+            None => Ok(()),
+        }
     }
 
     /// Notes who registered with an invite: the person it was for, or a new one.

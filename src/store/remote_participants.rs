@@ -26,6 +26,15 @@ pub struct RemoteRow {
     pub disputed_by: Option<Fingerprint>,
     /// Whether an admin decided which of two servers is right.
     pub settled: bool,
+    /// The other home that their bundle names.
+    pub other_home: Option<Fingerprint>,
+}
+
+impl RemoteRow {
+    /// Whether a server speaks for them.
+    pub fn lives_at(&self, server: Fingerprint) -> bool {
+        self.home == server || self.other_home == Some(server)
+    }
 }
 
 /// Keys of a participant of another server.
@@ -41,7 +50,8 @@ pub struct RemoteKeys {
     pub published: String,
 }
 
-const COLUMNS: &str = "id, home, via, version, digest, mceliece, keys, learned_tick, disputed_by, settled";
+const COLUMNS: &str =
+    "id, home, via, version, digest, mceliece, keys, learned_tick, disputed_by, settled, other_home";
 
 fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RemoteRow> {
     let published: Option<String> = row.get(6)?;
@@ -62,6 +72,7 @@ fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RemoteRow> {
         learned: Tick(row.get(7)?),
         disputed_by: row.get::<_, Option<[u8; 32]>>(8)?.map(Fingerprint),
         settled: row.get(9)?,
+        other_home: row.get::<_, Option<[u8; 32]>>(10)?.map(Fingerprint),
     })
 }
 
@@ -149,6 +160,19 @@ impl ReadTx<'_> {
     }
 }
 
+impl ReadTx<'_> {
+    /// Pairs of homes of participants known here: the one used now, and the other.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn list_pairs_of_homes(&self) -> Result<Vec<(Fingerprint, Fingerprint)>, StoreError> {
+        let sql = "SELECT DISTINCT home, other_home FROM remote_participants WHERE other_home IS NOT NULL";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| Ok((Fingerprint(row.get(0)?), Fingerprint(row.get(1)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
 impl WriteTx<'_> {
     /// Keeps what is known of a participant of another server.
     ///
@@ -159,10 +183,10 @@ impl WriteTx<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO remote_participants (id, home, via, version, digest, mceliece, keys, learned_tick,
-                                                  disputed_by, settled)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                                                  disputed_by, settled, other_home)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
                  ON CONFLICT (id) DO UPDATE SET home = ?2, via = ?3, version = ?4, digest = ?5, mceliece = ?6,
-                     keys = ?7, learned_tick = ?8, disputed_by = ?9, settled = ?10",
+                     keys = ?7, learned_tick = ?8, disputed_by = ?9, settled = ?10, other_home = ?11",
             )?
             .execute((
                 row.id.number(),
@@ -175,6 +199,7 @@ impl WriteTx<'_> {
                 row.learned.0,
                 row.disputed_by.map(|home| home.0),
                 row.settled,
+                row.other_home.map(|home| home.0),
             ))?;
         Ok(())
     }

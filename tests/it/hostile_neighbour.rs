@@ -138,6 +138,9 @@ impl Hostile {
             group: None,
             slot: None,
             blobs: blobs.to_vec(),
+            device: None,
+            sender_device: None,
+            copy: false,
         };
         let items = envelopes.iter().map(item).collect();
         // What several items have in common travels once.

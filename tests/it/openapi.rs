@@ -88,7 +88,7 @@ async fn every_described_call_exists_and_every_problem_looks_as_described() {
         }
     }
     // As many as docs/protocol.md lists.
-    assert_eq!(calls, 44);
+    assert_eq!(calls, 45);
 }
 
 #[tokio::test]

@@ -115,6 +115,7 @@ async fn a_person_in_every_table(server: &Server) -> (Person, Person) {
              INSERT INTO outbox_bodies VALUES (1, x'00');
              INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, body, blobs)
                  VALUES (zeroblob(16), {id}, {other}, zeroblob(32), zeroblob(32), 1, 1, 1, x'');
+             INSERT INTO second_homes VALUES ({id}, zeroblob(32), 1, 0, 0, 1, 1);
              INSERT INTO blob_holds VALUES (x'{bens}', {});",
             ada.id(),
             ada.id(),
@@ -266,6 +267,10 @@ async fn erasing_oneself_leaves_nothing_but_the_id_and_takes_more_than_a_token()
         })
         .unwrap();
     assert_eq!(row, ("erased".into(), String::new()));
+    let told: (bool, bool) = database
+        .query_row("SELECT ends, told < changed FROM second_homes", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    assert_eq!(told, (true, true), "the second home has to hear of it; then this goes, too");
     // Two registered. Their entries stay, without an ID, and nobody knows any more which were Ada's.
     let left = |sql: &str| database.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap();
     assert_eq!(left("SELECT count(*) FROM key_log"), 2);

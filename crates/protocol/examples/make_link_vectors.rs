@@ -63,7 +63,18 @@ mod native {
         let blob = BatchBlob { id: BlobId([7; 16]), size: 65_552 };
         let slot = vec![9; 64];
         let digest = Sha512Digest::of(&envelope);
-        let plain = BatchItem { from: anna, to: ben, id, digest, group: None, slot: None, blobs: vec![blob] };
+        let plain = BatchItem {
+            from: anna,
+            to: ben,
+            id,
+            digest,
+            group: None,
+            slot: None,
+            blobs: vec![blob],
+            device: None,
+            sender_device: None,
+            copy: false,
+        };
         let posted = BatchItem {
             group: Some(group),
             slot: Some(Sha512Digest::of(&slot)),

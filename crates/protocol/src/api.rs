@@ -5,6 +5,7 @@
 
 pub mod blobs;
 pub mod groups;
+pub mod homes;
 pub mod key_log;
 
 use serde::{Deserialize, Serialize};

@@ -95,6 +95,16 @@ pub(in crate::cli) enum Neighbour {
         #[command(flatten)]
         common: Common,
     },
+    /// Become the first home of everybody for whom this server stands in, when their first home is lost
+    ///
+    /// Their mail and keys are here already, so nothing is asked of them. Should the other server come back, it hears of
+    /// this and is their second home from then on. Not possible while it answers.
+    TakeOver {
+        #[command(flatten)]
+        common: Common,
+        /// The lost server
+        id: String,
+    },
     /// Follow a neighbour's log of key changes anew, after its admin explained why it does not go on where it was
     ///
     /// A server that was restored from a backup has forgotten the newest entries. A server that shows different keys
@@ -144,6 +154,9 @@ pub(in crate::cli) struct Allow {
     /// How much may wait, in MiB
     #[arg(long, value_name = "MIB")]
     queue_mib: Option<u64>,
+    /// Whether each of the two servers keeps mail and keys for the other's participants, so that either may fail
+    #[arg(long, value_name = "BOOL")]
+    second_home: Option<bool>,
 }
 
 impl Allow {
@@ -157,6 +170,7 @@ impl Allow {
             hop_through: if self.all || self.nothing { Some(self.all) } else { self.hop_through },
             per_minute: self.per_minute,
             queue_mib: self.queue_mib,
+            second_home: self.second_home,
         }
     }
 }
@@ -187,6 +201,7 @@ impl Neighbour {
                 (common, R::BlockParticipant { participant, blocked: false }, &[])
             }
             Self::BlockedParticipants { common } => (common, R::BlockedParticipants, &["id"]),
+            Self::TakeOver { common, id } => (common, R::TakeOver { id }, &["participants"]),
             Self::AcceptLog { common, id } => (common, R::AcceptLog { id }, &[]),
             Self::Settle { common, participant, home } => (common, R::Settle { participant, home }, &[]),
         };

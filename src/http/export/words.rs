@@ -214,6 +214,13 @@ const TABLES: &[Words] = &[
         ],
     ),
     (
+        "second_homes",
+        [
+            ("Zweites Zuhause", "Der andere Server, der Ihre Post und Ihre Schlüssel auch hat."),
+            ("Second home", "The other server that has your mail and your keys, too."),
+        ],
+    ),
+    (
         "audit_log",
         [
             ("Protokoll der Verwaltung", "Was die Verwaltung mit Ihrem Eintrag gemacht hat."),
@@ -260,6 +267,7 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("message_id", "Nachrichtenkennung", "message ID"),
     ("missed", "verpasst", "missed"),
     ("name", "Name", "name"),
+    ("other", "anderer Server", "other server"),
     ("participant", "ID", "ID"),
     ("reason", "Grund", "reason"),
     ("recipient", "Empfänger", "recipient"),

@@ -23,6 +23,7 @@ use super::certificates::Upload;
 use super::neighbours::{self, blocking, key_logs, nearby, pairing};
 use super::permission::Admin;
 use super::registration::code_hash;
+use super::second_home::taking_over;
 use super::{
     ServiceError, accounts, acme, audit, certificates, classes, groups, import, key_log, listeners, overview,
     people, personal, rules, set_up,
@@ -368,6 +369,11 @@ async fn neighbour(
         R::Remove { id } => {
             let id = neighbours::named(app, &id).await?;
             return pairing::remove(app, admin, id).await.map(|()| done());
+        }
+        R::TakeOver { id } => {
+            let id = neighbours::named(app, &id).await?;
+            let participants = taking_over::take_over(app, admin, id).await?;
+            return Ok(AdminResponse::Lines(vec![json!({ "participants": participants })]));
         }
         R::AcceptLog { id } => {
             let id = neighbours::named(app, &id).await?;

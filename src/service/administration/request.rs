@@ -171,6 +171,7 @@ pub enum NeighbourRequest {
     Resume { id: String },
     Block { id: String },
     Remove { id: String },
+    TakeOver { id: String },
     AcceptLog { id: String },
     Settle { participant: String, home: String },
     BlockParticipant { participant: String, blocked: bool },

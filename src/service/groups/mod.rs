@@ -72,7 +72,12 @@ impl Actor {
     /// What the chain says of them as a member; nobody of another home is taken for a namesake here.
     fn member(self, tx: &ReadTx<'_>, id: GroupId) -> Result<Option<Member>, ServiceError> {
         let member = tx.find_group_member(id, self.participant())?;
-        Ok(member.filter(|member| self.elsewhere().is_none_or(|home| member.home == home)))
+        let (Some(member), Some(home)) = (&member, self.elsewhere()) else { return Ok(member) };
+        let is_theirs = member.home == home
+            || tx
+                .find_remote(self.participant())?
+                .is_some_and(|row| row.lives_at(home) && row.lives_at(member.home));
+        Ok(is_theirs.then(|| member.clone()))
     }
 }
 

@@ -20,12 +20,13 @@ use momedo_protocol::time::UnixMillis;
 use super::Actor;
 use crate::config::Config;
 use crate::service::neighbours::{attachments, groups as elsewhere, sending};
+use crate::service::second_home::copying::{self, CopySent};
 use crate::service::{ServiceError, blobs, delivery};
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{
-    Conversation, Known, NewEnvelope, OutgoingPosting, ParticipantState, Recipient, RemoteRecipient,
-    StoreError, WriteTx,
+    Conversation, CopyFor, Known, NewEnvelope, OutgoingKey, OutgoingPosting, ParticipantState, Recipient,
+    RemoteRecipient, StoreError, WriteTx,
 };
 
 /// Members that a posting to a group may have for each submission it counts as.
@@ -109,6 +110,7 @@ pub async fn post_here(
     };
     let stored = app.store.write_decided(move |tx| posted.store(tx)).await?;
     stored.wake.into_iter().for_each(|neighbour| app.links.wake(neighbour));
+    copying::arrived(app, stored.copies).await?;
     if brings_blobs {
         app.links.fetching.notify_one();
     }
@@ -133,6 +135,8 @@ struct Stored {
     members: usize,
     /// Neighbours for whom something waits now.
     wake: HashSet<Fingerprint>,
+    /// What goes to members' other homes.
+    copies: Vec<CopySent>,
 }
 
 struct Slot {
@@ -207,7 +211,13 @@ impl Posted {
         tx.append_to_group(self.group, &recipients.here, envelope)?;
         let devices = recipients.here.iter().flat_map(|recipient| recipient.takers.taking.iter().copied());
         blobs::hold(tx, &self.blobs, devices)?;
-        Ok(Stored { members, wake: recipients.elsewhere.iter().map(|recipient| recipient.via).collect() })
+        let copies = recipients.elsewhere.iter().filter(|recipient| recipient.copy.is_some());
+        let copies = copies.map(|recipient| CopySent {
+            to: recipient.home,
+            key: OutgoingKey { sender, message_id: self.id, recipient: recipient.participant },
+        });
+        let wake = recipients.elsewhere.iter().map(|recipient| recipient.via).collect();
+        Ok(Stored { members, wake, copies: copies.collect() })
     }
 
     /// Whether the sender may post this now.
@@ -302,6 +312,19 @@ impl Posted {
             takers.full.extend(entry.parked.iter().copied());
             let bundle_version = slot.as_ref().map_or(0, |slot| slot.version);
             let slot = slot.map(|slot| slot.bytes);
+            // Nothing is kept anywhere for whom nobody could seal to.
+            if let Some(home) = entry.other_home.filter(|_| !sealed_apart || slot.is_some()) {
+                let sender_device = own_device.filter(|_| *member == sender);
+                let copy = Some(CopyFor { device: None, sender_device });
+                let slot = slot.clone();
+                recipients.elsewhere.push(RemoteRecipient {
+                    participant: *member,
+                    home,
+                    via: home,
+                    slot,
+                    copy,
+                });
+            }
             recipients.here.push(Recipient { participant: *member, takers, slot, bundle_version });
         }
         Ok(recipients)
@@ -323,16 +346,19 @@ impl Posted {
         if tx.is_blocked_remote(participant)? {
             return Ok(None);
         }
-        let via = match ways.get(&member.home) {
+        // With two homes, the one that is used for their other mail.
+        let known = tx.find_remote(participant)?.filter(|row| row.lives_at(member.home));
+        let home = known.map_or(member.home, |row| row.home);
+        let via = match ways.get(&home) {
             Some(via) => *via,
             None => {
-                let via = sending::way_to_member(tx, participant, member.home)?.map(|way| way.via);
-                ways.insert(member.home, via);
+                let via = sending::way_to_member(tx, participant, home)?.map(|way| way.via);
+                ways.insert(home, via);
                 via
             }
         };
         let slot = slot.map(|slot| slot.bytes);
-        Ok(via.map(|via| RemoteRecipient { participant, home: member.home, via, slot }))
+        Ok(via.map(|via| RemoteRecipient { participant, home, via, slot, copy: None }))
     }
 }
 
@@ -394,8 +420,11 @@ fn hand_out(
             continue;
         }
         match submission.store(tx) {
-            Ok(delivery::Stored::Here) => {}
-            Ok(delivery::Stored::OnItsWay(neighbour)) => drop(wake.insert(neighbour)),
+            Ok(delivery::Stored::Here(copies)) => wake.extend(copies.iter().map(|copy| copy.to)),
+            Ok(delivery::Stored::OnItsWay(neighbour, copies)) => {
+                wake.insert(neighbour);
+                wake.extend(copies.iter().map(|copy| copy.to));
+            }
             Ok(delivery::Stored::Elsewhere(_)) => refused.push((to, ServiceError::UnknownParticipant)),
             // What is nobody's fault fails all of them.
             Err(error @ (ServiceError::Internal(_) | ServiceError::StorageFull | ServiceError::Busy)) => {

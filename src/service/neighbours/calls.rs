@@ -16,6 +16,7 @@ use super::{attachments, groups};
 use crate::domain::neighbour::CALLS;
 use crate::links::{Answer, Counted};
 use crate::service::error::compute;
+use crate::service::second_home::standing_in;
 use crate::service::{ServiceError, reports};
 use crate::state::{App, AppState};
 use crate::store::{NeighbourRow, ReadTx};
@@ -126,7 +127,7 @@ pub async fn answer(app: &AppState, neighbour: Fingerprint, call: Call) -> Optio
     let name = call.signed.name();
     let own = app.fingerprint;
     let verified = compute(move || Ok(verify_call(own, call.signed))).await.ok().flatten();
-    let Some((origin, request)) = verified else {
+    let Some((identity, request)) = verified else {
         tracing::warn!(%neighbour, "a neighbour brought a call whose signature does not fit");
         return None;
     };
@@ -136,7 +137,7 @@ pub async fn answer(app: &AppState, neighbour: Fingerprint, call: Call) -> Optio
         }
         _ if !row.contract.allows_anything() => Err(Refusal::NotAllowed),
         (_, None) => Err(Refusal::Malformed { reason: "this server does not know what is asked".into() }),
-        (_, Some(request)) => run(app, origin, request).await.map_err(|error| refusal(&error)),
+        (_, Some(request)) => run(app, identity, request).await.map_err(|error| refusal(&error)),
     };
     let body = match result {
         Ok(Done::Bytes(mut bytes)) => {
@@ -159,11 +160,11 @@ pub async fn answer(app: &AppState, neighbour: Fingerprint, call: Call) -> Optio
 }
 
 /// Who asks, and what, if it can be read; `None` when the signature does not fit.
-fn verify_call(own: Fingerprint, signed: Signed) -> Option<(Fingerprint, Option<Request>)> {
+fn verify_call(own: Fingerprint, signed: Signed) -> Option<(RsaPublicKey, Option<Request>)> {
     let identity = RsaPublicKey::from_spki(&signed.identity_key).ok()?;
     let header = CallHeader::verify(&signed.signed_header()?, &identity).ok()?;
     let fits = header.home == own && header.origin != own && header.body == Sha512Digest::of(&signed.body);
-    fits.then(|| (header.origin, serde_json::from_slice(&signed.body).ok()))
+    fits.then(|| (identity, serde_json::from_slice(&signed.body).ok()))
 }
 
 async fn pass_on(app: &App, source: &NeighbourRow, call: Call) -> Option<Signed> {
@@ -187,7 +188,8 @@ enum Done {
     Bytes(Vec<u8>),
 }
 
-async fn run(app: &AppState, origin: Fingerprint, request: Request) -> Result<Done, ServiceError> {
+async fn run(app: &AppState, identity: RsaPublicKey, request: Request) -> Result<Done, ServiceError> {
+    let origin = identity.fingerprint();
     let response = match request {
         Request::GroupEntries { from, group, after, link } => {
             Response::Entries(Box::new(groups::entries_for(app, origin, from, group, after, link).await?))
@@ -207,6 +209,14 @@ async fn run(app: &AppState, origin: Fingerprint, request: Request) -> Result<Do
         }
         Request::Report { from, reason, message } => {
             reports::report_from(app, origin, from, reason, message).await?;
+            Response::Done
+        }
+        Request::StandIn { placement } => {
+            standing_in::place(app, origin, identity, *placement).await?;
+            Response::Done
+        }
+        Request::StandInEnds { id, erased } => {
+            standing_in::end(app, origin, id, erased).await?;
             Response::Done
         }
     };
@@ -242,6 +252,10 @@ fn refusal(error: &ServiceError) -> Refusal {
         ServiceError::ModeratorsPost => Refusal::ModeratorsPost,
         ServiceError::UnknownParticipant => Refusal::UnknownParticipant,
         ServiceError::StaleBundle => Refusal::StaleBundle,
+        ServiceError::FirstHomeOnly => Refusal::FirstHomeHere,
+        ServiceError::Bundle(_) | ServiceError::DeviceList(_) | ServiceError::KeyRule(_) => {
+            Refusal::Malformed { reason: error.to_string() }
+        }
         ServiceError::TooManyGroups => Refusal::TooManyGroups,
         ServiceError::MessageConflict | ServiceError::BlobConflict => Refusal::Conflict,
         ServiceError::UnknownBlob => Refusal::UnknownBlob,
@@ -268,6 +282,7 @@ fn refused(refusal: Refusal) -> ServiceError {
         Refusal::ModeratorsPost => ServiceError::ModeratorsPost,
         Refusal::UnknownParticipant => ServiceError::UnknownParticipant,
         Refusal::StaleBundle => ServiceError::StaleBundle,
+        Refusal::FirstHomeHere => ServiceError::FirstHomeOnly,
         Refusal::TooManyGroups => ServiceError::TooManyGroups,
         Refusal::Conflict => ServiceError::MessageConflict,
         Refusal::UnknownBlob => ServiceError::UnknownBlob,

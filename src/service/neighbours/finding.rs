@@ -111,6 +111,7 @@ impl Told {
             learned: tick,
             disputed_by: None,
             settled: false,
+            other_home: self.bundle.payload.homes.iter().copied().find(|home| *home != self.home),
         })
     }
 }
@@ -167,6 +168,10 @@ fn keep(tx: &WriteTx<'_>, told: &Told) -> Result<Option<RemoteRow>, ServiceError
         return Ok(Some(row));
     }
     if kept.settled {
+        return Ok(Some(kept));
+    }
+    // The other home that the bundle names may be behind for a moment.
+    if kept.other_home == Some(told.home) && (is_older || is_other) {
         return Ok(Some(kept));
     }
     // A participant who moved says so with a bundle that follows the one known here.
@@ -528,7 +533,7 @@ pub async fn mceliece_key(app: &App, digest: Sha512Digest) -> Result<Vec<u8>, Se
     Ok(key)
 }
 
-async fn fetch_key(
+pub(in crate::service) async fn fetch_key(
     app: &App,
     via: Fingerprint,
     digest: Sha512Digest,

@@ -39,7 +39,7 @@ use super::{AdminError, ServiceError};
 use crate::domain::neighbour::{Contract, Decision};
 use crate::links::{Line, Trouble};
 use crate::state::App;
-use crate::store::{NeighbourLogRow, NeighbourRow, Queued};
+use crate::store::{NeighbourLogRow, NeighbourRow, Queued, ReadTx, Shared};
 
 /// How a neighbour stands, as people expect it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -137,6 +137,8 @@ pub struct Neighbour {
     pub waiting_bytes: u64,
     /// What may pass.
     pub contract: Contract,
+    /// Participants whose mail and keys both keep.
+    pub shared: Shared,
     /// How far its key log was followed, once it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<key_logs::FollowedLog>,
@@ -156,7 +158,27 @@ pub async fn named(app: &App, id: &str) -> Result<Fingerprint, ServiceError> {
     }
 }
 
-fn neighbour(app: &App, row: NeighbourRow, queued: Queued, log: Option<NeighbourLogRow>) -> Neighbour {
+/// What the store knows of a neighbour.
+struct Known {
+    row: NeighbourRow,
+    queued: Queued,
+    log: Option<NeighbourLogRow>,
+    shared: Shared,
+}
+
+impl Known {
+    fn read(tx: &ReadTx<'_>, row: NeighbourRow) -> Result<Self, ServiceError> {
+        Ok(Self {
+            queued: tx.queued_for(row.id)?,
+            log: tx.find_neighbour_log(row.id)?,
+            shared: tx.count_shared(row.id)?,
+            row,
+        })
+    }
+}
+
+fn neighbour(app: &App, known: Known) -> Neighbour {
+    let Known { row, queued, log, shared } = known;
     let line = app.links.line(row.id);
     let state = state_of(&row, &line);
     let is_down = matches!(state, NeighbourState::Unreachable | NeighbourState::WrongIdentity);
@@ -175,6 +197,7 @@ fn neighbour(app: &App, row: NeighbourRow, queued: Queued, log: Option<Neighbour
         passing: queued.batches,
         waiting_bytes: queued.bytes,
         contract: row.contract,
+        shared,
     }
 }
 
@@ -212,14 +235,8 @@ pub async fn list(app: &App, _: &Admin) -> Result<Vec<Neighbour>, ServiceError> 
         .store
         .read(|tx| {
             let rows = tx.list_neighbours()?;
-            rows.into_iter()
-                .map(|row| {
-                    let queued = tx.queued_for(row.id)?;
-                    let log = tx.find_neighbour_log(row.id)?;
-                    Ok::<_, ServiceError>((row, queued, log))
-                })
-                .collect::<Result<Vec<_>, _>>()
+            rows.into_iter().map(|row| Known::read(tx, row)).collect::<Result<Vec<_>, _>>()
         })
         .await?;
-    Ok(rows.into_iter().map(|(row, queued, log)| neighbour(app, row, queued, log)).collect())
+    Ok(rows.into_iter().map(|known| neighbour(app, known)).collect())
 }

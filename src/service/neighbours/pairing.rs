@@ -56,6 +56,8 @@ pub struct ContractChange {
     pub per_minute: Option<u32>,
     /// MiB that may wait.
     pub queue_mib: Option<u64>,
+    /// Whether each is a second home for the other's participants.
+    pub second_home: Option<bool>,
 }
 
 fn unknown() -> ServiceError {
@@ -199,14 +201,9 @@ async fn find(app: &App, id: Fingerprint) -> Result<NeighbourRow, ServiceError> 
 
 /// One neighbour as listed.
 async fn shown(app: &App, id: Fingerprint) -> Result<Neighbour, ServiceError> {
-    let (row, queued, log) = app
-        .store
-        .read(move |tx| {
-            let row = tx.find_neighbour(id)?.ok_or_else(unknown)?;
-            Ok::<_, ServiceError>((row, tx.queued_for(id)?, tx.find_neighbour_log(id)?))
-        })
-        .await?;
-    Ok(super::neighbour(app, row, queued, log))
+    let known =
+        app.store.read(move |tx| super::Known::read(tx, tx.find_neighbour(id)?.ok_or_else(unknown)?)).await?;
+    Ok(super::neighbour(app, known))
 }
 
 /// Lets the link and whoever dials know what a row says now.
@@ -291,9 +288,14 @@ pub async fn block(app: &App, admin: &Admin, id: Fingerprint) -> Result<Neighbou
 /// Forgets a neighbour; what was queued for it goes back to its senders as undeliverable.
 ///
 /// # Errors
-/// [`AdminError::UnknownNeighbour`].
+/// [`AdminError::UnknownNeighbour`], or [`AdminError::StandsIn`].
 pub async fn remove(app: &App, admin: &Admin, id: Fingerprint) -> Result<(), ServiceError> {
-    find(app, id).await?;
+    let row = find(app, id).await?;
+    let stood_in_for = app.store.read(move |tx| Ok::<_, ServiceError>(tx.list_stood_in_for(id)?)).await?;
+    // Their copies here may be all there is of them.
+    if row.contract.second_home && !stood_in_for.is_empty() {
+        return Err(AdminError::StandsIn.into());
+    }
     if let Some(link) = app.links.link(id) {
         link.try_send(&Frame::Standing(Standing::Unknown));
     }
@@ -301,6 +303,10 @@ pub async fn remove(app: &App, admin: &Admin, id: Fingerprint) -> Result<(), Ser
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     app.store
         .write(move |tx| {
+            for (participant, _) in stood_in_for {
+                tx.forget_participant(participant)?;
+            }
+            tx.forget_second_homes_at(id)?;
             tx.delete_neighbour(id)?;
             audit::log(tx, now, &account, Action::NeighbourRemoved, &id.to_string())
         })
@@ -338,6 +344,7 @@ pub async fn allow(
                 let contract = &mut row.contract;
                 contract.everybody = change.everybody.unwrap_or(contract.everybody);
                 contract.hop_through = change.hop_through.unwrap_or(contract.hop_through);
+                contract.second_home = change.second_home.unwrap_or(contract.second_home);
                 contract.per_minute = change.per_minute.unwrap_or(contract.per_minute).max(1);
                 if let Some(mib) = change.queue_mib {
                     contract.queue_bytes = mib.clamp(1, 1024 * 1024) * 1024 * 1024;
@@ -355,6 +362,7 @@ pub async fn allow(
         })
         .await?;
     app.links.forget_unknown();
+    app.links.telling.notify_one();
     let all = super::list(app, admin).await?;
     Ok(all.into_iter().filter(|neighbour| id.is_none_or(|id| neighbour.id == id)).collect())
 }

@@ -78,23 +78,28 @@ async fn settle(app: &AppState, receipt: Receipt) -> Result<(), ServiceError> {
         .store
         .write_freeing(move |tx| {
             let (mut ended, mut later) = (Vec::new(), Vec::new());
+            let mut told = Vec::new();
             for (key, outcome) in outcomes {
                 // Only the home an envelope is for can say what became of it.
-                if tx.outgoing_home(&key)? != Some(home) {
-                    continue;
-                }
+                let Some(way) = tx.on_its_way(&key)?.filter(|way| way.home == home) else { continue };
                 if outcome == Outcome::Later {
                     later.push(key);
-                } else {
-                    tx.delete_outgoing(&key)?;
-                    ended.push((key, outcome));
+                    continue;
+                }
+                tx.delete_outgoing(&key)?;
+                ended.push(key);
+                if !way.is_copy {
+                    told.push((key, outcome));
+                } else if outcome != Outcome::Delivered {
+                    // No sender hears of a copy: their message was delivered at the other home.
+                    tracing::debug!(?outcome, "a second home does not take a copy");
                 }
             }
-            tell(tx, &ended, now, &quota)?;
+            tell(tx, &told, now, &quota)?;
             Ok::<_, ServiceError>((ended, later))
         })
         .await?;
-    for (key, _) in &ended {
+    for key in &ended {
         app.links.forget_envelope(key);
     }
     for key in later {
@@ -171,11 +176,11 @@ pub async fn no_way(
     let known = app
         .store
         .write(move |tx| {
-            let home = tx.outgoing_home(&first)?;
-            if let Some(home) = home {
-                tx.forget_way(home, neighbour)?;
+            let way = tx.on_its_way(&first)?.filter(|way| !way.is_copy);
+            if let Some(way) = way {
+                tx.forget_way(way.home, neighbour)?;
             }
-            Ok::<_, ServiceError>(home)
+            Ok::<_, ServiceError>(way)
         })
         .await?;
     if known.is_some() {
@@ -215,7 +220,7 @@ pub async fn return_queued(app: &App, neighbour: Fingerprint) -> Result<(), Serv
         if ended.is_empty() {
             break;
         }
-        ended.iter().for_each(|key| app.links.forget_envelope(key));
+        ended.iter().for_each(|(key, _)| app.links.forget_envelope(key));
     }
     app.store
         .write_freeing(move |tx| {
@@ -236,14 +241,15 @@ pub async fn return_queued(app: &App, neighbour: Fingerprint) -> Result<(), Serv
 /// Takes envelopes off their way whose time is over, and tells their senders.
 fn end(
     tx: &mut WriteTx<'_>,
-    keys: &[OutgoingKey],
+    rows: &[(OutgoingKey, bool)],
     now: UnixMillis,
     quota: &Quota,
 ) -> Result<(), ServiceError> {
-    for key in keys {
+    for (key, _) in rows {
         tx.delete_outgoing(key)?;
     }
-    let ended: Vec<_> = keys.iter().map(|key| (*key, Outcome::Later)).collect();
+    let told = rows.iter().filter(|(_, is_copy)| !is_copy);
+    let ended: Vec<_> = told.map(|(key, _)| (*key, Outcome::Later)).collect();
     tell(tx, &ended, now, quota)
 }
 
@@ -267,7 +273,7 @@ pub async fn expire(app: &App, before: Tick) -> Result<u64, ServiceError> {
             break;
         }
         count += ended.len() as u64;
-        ended.iter().for_each(|key| app.links.forget_envelope(key));
+        ended.iter().for_each(|(key, _)| app.links.forget_envelope(key));
     }
     app.store
         .write_freeing(move |tx| {

@@ -2,28 +2,30 @@
 //!
 //! An answer is given after everything it says is on disk.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use momedo_protocol::api::SubmitRequest;
-use momedo_protocol::blob::MAX_MESSAGE_BLOBS;
+use momedo_protocol::blob::{BlobId, MAX_MESSAGE_BLOBS};
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::envelope::{self, Header};
 use momedo_protocol::group::{GroupId, envelope as group_envelope};
+use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::link::documents::{BatchHeader, BatchItem, ItemOutcome, Outcome, Receipt};
 use momedo_protocol::link::{Batch, BatchId, Frame, MAX_BATCH_ITEMS, NoWay, SignedReceipt};
 use momedo_protocol::rsa_key::RsaPublicKey;
 
 use super::attachments;
+use super::finding::{self, Asker};
 use crate::domain::neighbour::{Contract, Decision};
 use crate::links::Counted;
 use crate::service::error::compute;
+use crate::service::second_home::copying::{self, CopySent};
 use crate::service::{ServiceError, blobs, delivery};
 use crate::state::{App, AppState};
 use crate::store::{
-    Conversation, Known, NeighbourRow, NewEnvelope, ParticipantState, ReadTx, Recipient, RemoteRow,
-    StoreError, WriteTx,
+    Conversation, CopyFor, DirectoryEntry, Known, NeighbourRow, NewEnvelope, Outgoing, OutgoingKey,
+    OutgoingPosting, ParticipantState, ReadTx, Recipient, RemoteRecipient, RemoteRow, StoreError, WriteTx,
 };
 
 /// When a neighbour tries again what could not be stored.
@@ -34,6 +36,9 @@ const FULL_SECONDS: u32 = 60;
 
 /// Participants of other servers remembered because they wrote: beyond it, mail of new ones waits.
 const MAX_REMOTE: u64 = 200_000;
+
+/// Senders about whom is asked anew for one batch.
+const MAX_ASKED: usize = 4;
 
 /// How many envelopes a batch says it brings, before anything is verified. Those to several people travel once, so
 /// its parts do not tell.
@@ -130,19 +135,22 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
         room: if brings_blobs { blobs::available(app).await? } else { 0 },
         parts: digests.into_iter().zip(batch.parts).map(|(digest, part)| (digest.0, part.into())).collect(),
     };
-    let outcomes = app
+    ask_about_senders(app, origin, &header).await?;
+    let (outcomes, copies) = app
         .store
         .write(move |tx| {
             let mut outcomes = Vec::with_capacity(header.items.len());
-            let mut posting = None;
+            let (mut posting, mut copies) = (None, Vec::new());
             for item in header.items {
-                let outcome = incoming.deliver(tx, &item, &mut posting)?;
+                let outcome = incoming.deliver(tx, &item, &mut posting, &mut copies)?;
                 outcomes.push(ItemOutcome { from: item.from, to: item.to, id: item.id, outcome });
             }
             incoming.hand_out(tx, posting)?;
-            Ok::<_, ServiceError>(outcomes)
+            Ok::<_, ServiceError>((outcomes, copies))
         })
         .await?;
+    // The sender's home forgets what this server signs for.
+    copying::arrived(app, copies).await?;
     let delivered = outcomes.iter().filter(|outcome| outcome.outcome == Outcome::Delivered).count();
     for _ in 0..delivered {
         app.activity.count(app.clock.elapsed());
@@ -158,6 +166,55 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
     })
     .await?;
     Ok(Frame::Receipt(Box::new(receipt)))
+}
+
+/// Asks anew about senders who wrote from another home than the one known: they may have two by now.
+async fn ask_about_senders(
+    app: &AppState,
+    origin: Fingerprint,
+    header: &BatchHeader,
+) -> Result<(), ServiceError> {
+    let from = header.items.iter().filter(|item| item.group.is_none() && !item.copy).map(|item| item.from);
+    let senders: BTreeSet<ParticipantId> = from.collect();
+    let strangers = app
+        .store
+        .read(move |tx| {
+            let mut strangers = Vec::new();
+            for id in senders {
+                if tx.find_remote(id)?.is_some_and(|row| !row.lives_at(origin) && row.disputed_by.is_none()) {
+                    strangers.push(id);
+                }
+            }
+            Ok::<_, ServiceError>(strangers)
+        })
+        .await?;
+    for id in strangers.into_iter().take(MAX_ASKED) {
+        finding::find(app, Asker::Server, id).await?;
+    }
+    Ok(())
+}
+
+/// Whether an envelope is sealed to keys that are still used; `None` when it is.
+fn check_bundle(
+    tx: &WriteTx<'_>,
+    to: ParticipantId,
+    recipient: &DirectoryEntry,
+    header: &Header,
+) -> Result<Option<Outcome>, ServiceError> {
+    match delivery::check_bundle(tx, to, recipient, header) {
+        Ok(()) => Ok(None),
+        // A second home may not have heard of the newest keys yet.
+        Err(ServiceError::StaleBundle)
+            if recipient.other_home.is_some()
+                && recipient
+                    .current_bundle
+                    .is_some_and(|(version, _)| u64::from(header.recipient_version) > version) =>
+        {
+            Ok(Some(Outcome::Later))
+        }
+        Err(ServiceError::StaleBundle) => Ok(Some(Outcome::StaleBundle)),
+        Err(error) => Err(error),
+    }
 }
 
 /// What is the same for all envelopes of a batch.
@@ -176,6 +233,9 @@ struct Posting {
     group: GroupId,
     envelope: NewEnvelope,
     recipients: Vec<Recipient>,
+    /// Of whom another server keeps a copy.
+    copies: Vec<RemoteRecipient>,
+    blobs: Vec<BlobId>,
 }
 
 impl Posting {
@@ -192,6 +252,7 @@ impl Incoming {
         tx: &mut WriteTx<'_>,
         item: &BatchItem,
         posting: &mut Option<Posting>,
+        copies: &mut Vec<CopySent>,
     ) -> Result<Outcome, ServiceError> {
         if posting.as_ref().is_some_and(|posting| !posting.is_of(item)) {
             self.hand_out(tx, posting.take())?;
@@ -205,14 +266,7 @@ impl Incoming {
             return Ok(Outcome::TooLarge);
         }
         let Some(sealed) = self.read(item, bytes) else { return Ok(Outcome::Malformed) };
-        let request = SubmitRequest {
-            id: item.id,
-            to: item.to,
-            device: None,
-            envelope: Base64Bytes(bytes.to_vec()),
-            own_devices: None,
-            blobs: Vec::new(),
-        };
+        let request = delivery::bare(item.id, item.to, bytes.to_vec());
         let digest = self.own.store.receipt_key().digest(&request);
         let conversation = Conversation::With(item.to);
         // What was accepted stays accepted, even if it would be refused by now.
@@ -225,15 +279,16 @@ impl Incoming {
         let Some(recipient) = recipient.filter(|entry| entry.state == ParticipantState::Active) else {
             return Ok(Outcome::UnknownParticipant);
         };
-        let is_blocked = item.group.is_none() && recipient.blocks(item.from);
-        if is_blocked || !self.contract.admits(&tx.belonging(item.to)?) {
-            return Ok(Outcome::NotAllowed);
-        }
-        if let Sealed::To(header) = &sealed {
-            match delivery::check_bundle(tx, item.to, &recipient, header) {
-                Ok(()) => {}
-                Err(ServiceError::StaleBundle) => return Ok(Outcome::StaleBundle),
-                Err(error) => return Err(error),
+        // Whom a copy is for, and that it may be, the other home decided.
+        if !item.copy {
+            let is_blocked = item.group.is_none() && recipient.blocks(item.from);
+            if is_blocked || !self.contract.admits(&tx.belonging(item.to)?) {
+                return Ok(Outcome::NotAllowed);
+            }
+            if let Sealed::To(header) = &sealed
+                && let Some(outcome) = check_bundle(tx, item.to, &recipient, header)?
+            {
+                return Ok(outcome);
             }
         }
         if recipient.receiving.is_empty() && recipient.parked.is_empty() {
@@ -241,23 +296,38 @@ impl Incoming {
         }
         let slot = item.slot.and_then(|digest| self.parts.get(&digest.0)).cloned();
         let size = bytes.len() + slot.as_ref().map_or(0, |slot| slot.len());
-        let mut takers =
-            tx.takers(recipient.receiving.iter().copied(), &config.mail.quota(), item.from, size)?;
+        let gets_it = |device: &DeviceId| {
+            item.device.is_none_or(|only| only == *device) && item.sender_device != Some(*device)
+        };
+        let devices = recipient.receiving.iter().copied().filter(gets_it);
+        let mut takers = tx.takers(devices.clone(), &config.mail.quota(), item.from, size)?;
         // A local sender hears that there is no room, and may repeat it; here their home repeats it. That goes for
         // somebody whose devices are all parked, too: there is room as soon as one of them comes back.
         if takers.taking.is_empty() {
-            return Ok(Outcome::Later);
+            // The only device there is may be the one that sent it.
+            let has_nobody = item.copy && devices.count() == 0;
+            return Ok(if has_nobody { Outcome::Delivered } else { Outcome::Later });
         }
         if let Some(outcome) = attachments::check(&config, tx, item.from, &item.blobs, self.room)? {
             return Ok(outcome);
         }
-        if item.group.is_none() && tx.find_remote(item.from)?.is_none() {
+        if item.group.is_none() && !self.is_known(tx, item)? {
             if tx.count_remote()? >= MAX_REMOTE {
                 return Ok(Outcome::Later);
             }
             self.remember_sender(tx, item)?;
         }
         tx.remember_message(item.id, item.from, conversation, &digest)?;
+        let other_home = recipient.other_home.filter(|_| !item.copy);
+        if let Some(home) = other_home {
+            let key = OutgoingKey { sender: item.from, message_id: item.id, recipient: item.to };
+            copies.push(CopySent { to: home, key });
+            if item.group.is_none() {
+                let blobs: Vec<_> = item.blobs.iter().map(|blob| blob.id).collect();
+                let (envelope, copy) = (&bytes[..], Some(CopyFor::default()));
+                tx.insert_outgoing(&Outgoing { key, home, via: home, envelope, blobs: &blobs, copy })?;
+            }
+        }
         attachments::keep(tx, item.from, &item.blobs, self.origin, &takers.taking)?;
         let (bundle_version, group) = match &sealed {
             Sealed::To(header) => (header.recipient_version, None),
@@ -272,24 +342,39 @@ impl Incoming {
         };
         let Some(group) = group else {
             tx.append(item.to, &takers, NewEnvelope { bundle_version, ..envelope() })?;
-            for device in &recipient.parked {
+            for device in recipient.parked.iter().filter(|device| gets_it(device)) {
                 tx.note_missed(*device, 1)?;
             }
             return Ok(Outcome::Delivered);
         };
         // Parked devices hear later that they missed something.
-        takers.full.extend(recipient.parked.iter().copied());
-        posting
-            .get_or_insert_with(|| Posting { group, envelope: envelope(), recipients: Vec::new() })
-            .recipients
-            .push(Recipient { participant: item.to, takers, slot, bundle_version });
+        takers.full.extend(recipient.parked.iter().copied().filter(gets_it));
+        let posting = posting.get_or_insert_with(|| Posting {
+            group,
+            envelope: envelope(),
+            recipients: Vec::new(),
+            copies: Vec::new(),
+            blobs: item.blobs.iter().map(|blob| blob.id).collect(),
+        });
+        if let Some(home) = other_home {
+            let (slot, copy) = (slot.clone(), Some(CopyFor::default()));
+            posting.copies.push(RemoteRecipient { participant: item.to, home, via: home, slot, copy });
+        }
+        posting.recipients.push(Recipient { participant: item.to, takers, slot, bundle_version });
         Ok(Outcome::Delivered)
     }
 
     /// Whether the home that signed the batch may speak for this envelope.
     fn check_origin(&self, tx: &ReadTx<'_>, item: &BatchItem) -> Result<Option<Outcome>, ServiceError> {
+        if item.copy {
+            let other = tx.find_other_home(item.to)?.map(|home| home.server);
+            return Ok((other != Some(self.origin)).then_some(Outcome::UnknownParticipant));
+        }
         if tx.is_blocked_remote(item.from)? {
             return Ok(Some(Outcome::NotAllowed));
+        }
+        if item.device.is_some() || item.sender_device.is_some() {
+            return Ok(Some(Outcome::Malformed));
         }
         let speaks = match item.group {
             // A group's home passes on what anybody posted; who did, the clients check.
@@ -298,15 +383,20 @@ impl Incoming {
                     && tx.find_remote_group(group)?.is_none_or(|(home, _)| home == self.origin)
             }
             // Nobody but this server speaks for its own participants, nor for those another home has signed for.
-            None => {
-                tx.find_participant(item.from)?.is_none()
-                    && tx.find_remote(item.from)?.is_none_or(|known| known.home == self.origin)
-            }
+            None => match tx.find_participant(item.from)? {
+                Some(_) => tx.find_other_home(item.from)?.is_some_and(|home| home.server == self.origin),
+                None => tx.find_remote(item.from)?.is_none_or(|known| known.lives_at(self.origin)),
+            },
         };
         if !speaks {
             tracing::warn!(neighbour = %self.via, "a batch brings what another home has to bring");
         }
         Ok((!speaks).then_some(Outcome::WrongHome))
+    }
+
+    /// Whether nothing has to be noted of the sender: because they are known, or because their home did not say it.
+    fn is_known(&self, tx: &ReadTx<'_>, item: &BatchItem) -> Result<bool, StoreError> {
+        Ok(item.copy || tx.find_remote(item.from)?.is_some() || tx.find_participant(item.from)?.is_some())
     }
 
     /// What an envelope says outside; `None` when it contradicts its item.
@@ -334,7 +424,11 @@ impl Incoming {
 
     /// Stores a message to a group for those recipients that were gathered.
     fn hand_out(&self, tx: &mut WriteTx<'_>, posting: Option<Posting>) -> Result<(), ServiceError> {
-        let Some(Posting { group, envelope, recipients }) = posting else { return Ok(()) };
+        let Some(Posting { group, envelope, recipients, copies, blobs }) = posting else { return Ok(()) };
+        let (sender, message_id) = (envelope.sender, envelope.message_id);
+        let outgoing =
+            OutgoingPosting { group, sender, message_id, envelope: &envelope.bytes, blobs: &blobs };
+        tx.insert_outgoing_posting(outgoing, &copies)?;
         Ok(tx.append_to_group(group, &recipients, envelope)?)
     }
 
@@ -348,6 +442,7 @@ impl Incoming {
             learned: tx.tick(),
             disputed_by: None,
             settled: false,
+            other_home: None,
         })
     }
 }

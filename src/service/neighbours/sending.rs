@@ -28,7 +28,7 @@ const PAGE: usize = 16;
 const ANSWERS: usize = 64;
 
 /// What an item takes of a batch's header at most, and each attachment it names; in bytes of JSON.
-const ITEM_BYTES: usize = 450;
+const ITEM_BYTES: usize = 540;
 const BLOB_BYTES: usize = 80;
 
 /// What the items of a batch may take together: below the largest signed document.
@@ -240,6 +240,9 @@ fn sign(
             group: row.group,
             slot: row.slot.as_deref().map(&mut part),
             blobs: blobs.collect(),
+            device: row.copy.and_then(|copy| copy.device),
+            sender_device: row.copy.and_then(|copy| copy.sender_device),
+            copy: row.copy.is_some(),
         });
     }
     let header = BatchHeader { origin: app.fingerprint, home, items };

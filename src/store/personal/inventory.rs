@@ -647,6 +647,7 @@ pub const TABLES: &[Table] = &[
             ("learned_tick", Plain),
             ("disputed_by", Plain),
             ("settled", Plain),
+            ("other_home", Plain),
         ],
         holds: Impersonal("public keys of participants of other servers, and where they live"),
     },
@@ -666,17 +667,42 @@ pub const TABLES: &[Table] = &[
             ("body", Plain),
             ("slot", Plain),
             ("blobs", Plain),
+            ("copy", Plain),
+            ("device", Id),
+            ("sender_device", Id),
         ],
         holds: Personal {
-            export: "sender = :participant",
-            erase: &["DELETE FROM outbox WHERE sender = :participant"],
+            export: "sender = :participant OR (recipient = :participant AND copy = 1)",
+            erase: &[
+                "DELETE FROM outbox WHERE sender = :participant OR (recipient = :participant AND copy = 1)",
+            ],
+        },
+    },
+    Table {
+        name: "second_homes",
+        columns: &[
+            ("participant", Id),
+            ("other", Plain),
+            ("is_first", Plain),
+            ("term", Plain),
+            ("ends", Plain),
+            ("changed", Plain),
+            ("told", Plain),
+        ],
+        holds: Personal {
+            export: "participant = :participant",
+            // The other server has to hear of it, too; then the row goes.
+            erase: &[
+                "UPDATE second_homes SET ends = 1, changed = changed + 1 WHERE participant = :participant",
+            ],
         },
     },
     Table {
         name: "outbox_bodies",
         columns: &[("id", Plain), ("envelope", File)],
         holds: Personal {
-            export: "id IN (SELECT body FROM outbox WHERE sender = :participant)",
+            export: "id IN (SELECT body FROM outbox
+                     WHERE sender = :participant OR (recipient = :participant AND copy = 1))",
             // They go with the rows of the outbox.
             erase: &[],
         },

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::second_home::Placement;
 use super::{read_part, write_part};
 use crate::api::groups::{GroupEntries, GroupEntryTaken, GroupMessageRequest, GroupReceipt};
 use crate::blob::BlobId;
@@ -205,6 +206,18 @@ pub enum Request {
         /// The message with its sender's signature.
         message: Jws,
     },
+    /// What the home that is asked has to know of somebody whose second home it is; asked by the first home.
+    StandIn {
+        /// Of whom, and what.
+        placement: Box<Placement>,
+    },
+    /// The home that is asked is no home of somebody any more; asked by the first home.
+    StandInEnds {
+        /// Whose.
+        id: ParticipantId,
+        /// Whether they are gone altogether.
+        erased: bool,
+    },
 }
 
 /// What is answered: the body of a reply, but for bytes of attachments.
@@ -257,6 +270,8 @@ pub enum Refusal {
     BlobIncomplete,
     /// The contract between servers does not allow it.
     NotAllowed,
+    /// The home that is asked is the first home itself.
+    FirstHomeHere,
     /// The report is refused.
     ReportRefused,
     /// What was asked cannot be read, or is too large.

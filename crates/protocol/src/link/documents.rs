@@ -9,7 +9,7 @@ use crate::blob::BlobId;
 use crate::digest::{Fingerprint, Sha512Digest, sha256};
 use crate::encoding::{decode_hex, encode_hex, serde_as_text};
 use crate::group::GroupId;
-use crate::id::ParticipantId;
+use crate::id::{DeviceId, ParticipantId};
 use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
 use crate::message_id::MessageId;
 use crate::rsa_key::RsaPublicKey;
@@ -85,6 +85,15 @@ pub struct BatchItem {
     /// Attachments the message refers to; the origin keeps them until the home has fetched them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<BatchBlob>,
+    /// The recipient's device it is sealed to; only in copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
+    /// The recipient's device that sent it and does not get it; only in copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender_device: Option<DeviceId>,
+    /// Whether it is what the origin, the recipient's other home, took for them: then it vouches for no sender.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copy: bool,
 }
 
 /// An attachment of a message on its way.

@@ -7,6 +7,7 @@
 pub mod calls;
 pub mod documents;
 mod pairing;
+pub mod second_home;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,113 @@
+//! What the first home tells the second: who its participants are, by their own signatures, whenever that changes.
+
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::link::calls::Request;
+use momedo_protocol::link::second_home::Placement;
+
+use crate::service::ServiceError;
+use crate::service::key_server::stored_jws;
+use crate::service::neighbours::calls;
+use crate::state::App;
+use crate::store::{OtherHome, ParticipantState, ReadTx, WriteTx};
+
+/// Participants looked at together.
+const PAGE: u32 = 50;
+
+/// Notes which homes a new bundle names.
+///
+/// # Errors
+/// [`ServiceError::KeyRule`] for more than two, for a server that is no second home of this one's participants, or for
+/// another one while the second home before has not heard that it is none any more.
+pub(in crate::service) fn note_bundle(
+    tx: &mut WriteTx<'_>,
+    own: Fingerprint,
+    id: ParticipantId,
+    homes: &[Fingerprint],
+) -> Result<(), ServiceError> {
+    let mut others = homes.iter().copied().filter(|home| *home != own);
+    let (wanted, more) = (others.next(), others.next());
+    if more.is_some() {
+        return Err(ServiceError::KeyRule("a key bundle names at most two homes"));
+    }
+    match (tx.find_other_home(id)?, wanted) {
+        (None, None) => Ok(()),
+        // The store notes by itself that there is a new bundle.
+        (Some(known), Some(wanted)) if known.server == wanted && !known.ends => Ok(()),
+        (Some(known), Some(wanted)) if known.server != wanted => {
+            Err(ServiceError::KeyRule("the second home before has not heard yet that it is none any more"))
+        }
+        (_, Some(wanted)) => match super::partner(tx, wanted)? {
+            Some(_) => Ok(tx.set_other_home(id, wanted, true, 0)?),
+            None => Err(ServiceError::KeyRule("the key bundle names a home that this server does not offer")),
+        },
+        (Some(_), None) => Ok(tx.end_other_home(id)?),
+    }
+}
+
+/// Tells every second home that is connected what it has not heard.
+///
+/// # Errors
+/// As [`ServiceError`] says; what another server refuses is tried again later.
+pub async fn tell_all(app: &App) -> Result<(), ServiceError> {
+    for server in app.links.connected() {
+        tell(app, server).await?;
+    }
+    Ok(())
+}
+
+async fn tell(app: &App, server: Fingerprint) -> Result<(), ServiceError> {
+    let mut after = 0;
+    loop {
+        let untold =
+            app.store.read(move |tx| Ok::<_, ServiceError>(tx.list_untold(server, after, PAGE)?)).await?;
+        let Some((last, _)) = untold.last() else { return Ok(()) };
+        after = last.number();
+        for (id, home) in untold {
+            let request = app.store.read(move |tx| request(tx, id, home)).await?;
+            match calls::ask_for_response(app, server, &request).await {
+                Ok(_) => {
+                    let told = home.changed;
+                    app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.note_told(id, told)?)).await?;
+                }
+                // It took over while this server was away: from now on it is the first.
+                Err(ServiceError::FirstHomeOnly) => {
+                    tracing::info!(%server, "a second home has become the first");
+                    app.store
+                        .write(move |tx| {
+                            Ok::<_, ServiceError>(tx.set_other_home(id, server, false, home.term)?)
+                        })
+                        .await?;
+                    app.sessions.end_participant(id);
+                }
+                // It does not want any, or not now: asking for the others would say the same.
+                Err(ServiceError::NotAllowedAcross | ServiceError::HomeUnreachable) => return Ok(()),
+                Err(error) => tracing::warn!(%error, %server, "a second home does not take a participant"),
+            }
+        }
+    }
+}
+
+fn request(tx: &ReadTx<'_>, id: ParticipantId, home: OtherHome) -> Result<Request, ServiceError> {
+    let row = tx.find_participant(id)?.ok_or(ServiceError::UnknownParticipant)?;
+    if home.ends {
+        return Ok(Request::StandInEnds { id, erased: row.state == ParticipantState::Erased });
+    }
+    let bundle = tx.current_bundle(id)?.ok_or(ServiceError::UnknownParticipant)?;
+    let (_, device_list) = tx.device_list(id)?.ok_or(ServiceError::UnknownParticipant)?;
+    let changes = tx.signature_key_changes(id, 0)?;
+    let placement = Placement {
+        id,
+        term: home.term,
+        active: row.state == ParticipantState::Active,
+        role: tx.belonging(id)?.role.to_string(),
+        changes: changes.iter().map(|change| stored_jws(change)).collect::<Result<_, _>>()?,
+        bundle: stored_jws(&bundle.bundle)?,
+        countersignature: stored_jws(&bundle.countersignature)?,
+        device_list: stored_jws(&device_list)?,
+        // A device that an admin locked out still stands in the list.
+        devices: tx.list_devices(id)?.into_iter().map(|device| device.id).collect(),
+        blocks: tx.list_blocks(id)?.into_iter().map(|(blocked, _)| blocked).collect(),
+    };
+    Ok(Request::StandIn { placement: Box::new(placement) })
+}
