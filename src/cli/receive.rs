@@ -75,6 +75,10 @@ impl Receive {
                 loop {
                     receiving::receive_files(&profile, &mut session, wait, saving.as_ref(), &mut show)
                         .await?;
+                    if session.is_second() {
+                        // The first home may be back.
+                        session = profile.log_in(&language).await?;
+                    }
                 }
             };
             let result: Result<std::convert::Infallible, momedo_client::ClientError> = following.await;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Subcommand;
+use momedo_client::profile::Profile;
 use momedo_client::receipts::{self, Receipts};
-use momedo_client::{devices, registration};
+use momedo_client::{devices, homes, registration};
 use momedo_protocol::device_link::DeviceLink;
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::invite::InviteLink;
@@ -62,6 +63,20 @@ pub(super) enum User {
         /// all (of messages to you alone: that they arrived, and were read), announcements (their authors hear that you
         /// have read them) or off; without it, says how it is
         receipts: Option<Receipts>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show where your mail and keys are kept, and choose whether a second server keeps them, too
+    ///
+    /// Where your school or town runs two servers for each other, the second one is taken by itself, and used while the
+    /// first does not answer.
+    Homes {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// Whether you want a second home if one is offered
+        #[arg(long, value_name = "BOOL")]
+        second: Option<bool>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -155,6 +170,17 @@ impl User {
                 println!("{receipts}");
                 Ok(())
             }
+            Self::Homes { profile, second, json } => {
+                let opened = profile.open()?;
+                let mut session = opened.log_in(&language()).await?;
+                match second {
+                    Some(wanted) => {
+                        homes::choose(&opened, &mut session, wanted, &output::progress).await?;
+                    }
+                    None => homes::follow(&opened, &mut session, &output::progress).await?,
+                }
+                show_homes(&opened, json)
+            }
             Self::Devices { profile, json } => {
                 let opened = profile.open()?;
                 let mut session = opened.log_in(&language()).await?;
@@ -187,4 +213,27 @@ impl User {
             Self::Manners(command) => command.act().await,
         }
     }
+}
+
+/// Where a participant lives, first the home that is asked first.
+fn show_homes(profile: &Profile, json: bool) -> anyhow::Result<()> {
+    let first = profile.server()?;
+    let second = profile.second_home()?;
+    let wanted = profile.wants_second_home()?;
+    if json {
+        return output::json(&serde_json::json!({
+            "first": { "server": first.fingerprint, "addresses": first.addresses },
+            "second": second.map(|home| serde_json::json!({
+                "server": home.server, "name": home.name, "addresses": home.addresses,
+            })),
+            "wanted": wanted,
+        }));
+    }
+    println!("first   {}", first.addresses.join(", "));
+    match second {
+        Some(home) => println!("second  {}", home.addresses.join(", ")),
+        None if wanted => println!("second  none is offered"),
+        None => println!("second  not wanted"),
+    }
+    Ok(())
 }

@@ -47,6 +47,7 @@ mod receiving;
 mod registration;
 mod restoring;
 mod revoking;
+mod second_home;
 mod smoke;
 mod smoke_client;
 mod smoke_pages;

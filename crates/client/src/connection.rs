@@ -268,6 +268,11 @@ impl Connection {
         &self.server
     }
 
+    /// The language of error texts.
+    pub fn language(&self) -> &str {
+        &self.language
+    }
+
     /// Sends one request; `wait` is how long the server was asked to hold the answer back.
     ///
     /// # Errors

@@ -43,7 +43,8 @@ pub async fn list(
 /// # Errors
 /// As [`ClientError`] says.
 pub async fn adopt_published_keys(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
-    if !profile.has_carried_keys()? {
+    // The second home may not have heard of them yet.
+    if session.is_second || !profile.has_carried_keys()? {
         return Ok(());
     }
     let own = profile.own_bundle()?;

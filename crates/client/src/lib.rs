@@ -28,6 +28,7 @@ pub mod devices;
 pub mod error;
 pub mod file_name;
 pub mod groups;
+pub mod homes;
 mod identity;
 pub mod key_backup;
 pub mod key_log;

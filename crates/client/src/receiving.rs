@@ -6,6 +6,7 @@ use std::time::Duration;
 use momedo_protocol::api::Delivery;
 use momedo_protocol::blob::{BlobId, FileReference};
 use momedo_protocol::cursor::Cursor;
+use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::envelope;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::envelope::is_group_envelope;
@@ -28,10 +29,22 @@ use crate::registration::Progress;
 use crate::rotation::rotate_if_due;
 use crate::secrets::CarriedKeys;
 use crate::session::Session;
-use crate::{ClientError, blobs, blocking, key_backup, key_log, living, now, receipts, reporting};
+use crate::{ClientError, blobs, blocking, homes, key_backup, key_log, living, now, receipts, reporting};
 
 /// Messages fetched at once.
 const PAGE: usize = 100;
+
+/// How long the second home is asked to wait for something new.
+const SECOND_WAIT: Duration = Duration::from_secs(20);
+
+/// Setting with the server the participant registered at.
+pub(crate) const REGISTERED_AT: &str = "registered-at";
+
+/// Setting with the time the other home's queue was last emptied.
+const EMPTIED_AT: &str = "second-home-emptied-at";
+
+/// How often it is, in milliseconds: once an hour.
+const EMPTY_EVERY: u64 = 3_600_000;
 
 /// A received message as it is shown; one line of JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -128,25 +141,66 @@ pub async fn receive_files(
     show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
 ) -> Result<usize, ClientError> {
     let mut shown = show_stored(profile, session, saving, show).await?;
-    adopt_published_keys(profile, session).await?;
-    groups::sync_all(profile, session).await?;
-    shown += show_stored(profile, session, saving, show).await?;
-    // Keys that could not be renewed today are renewed another day; mail is worth more.
-    drop(rotate_if_due(profile, session, &|_| {}).await);
-    drop(key_backup::renew_if_due(profile, session).await);
+    homes::follow_if_due(profile, session).await;
+    if !session.is_second {
+        adopt_published_keys(profile, session).await?;
+        take_waiting(profile, session).await?;
+        groups::sync_all(profile, session).await?;
+        shown += show_stored(profile, session, saving, show).await?;
+        // Keys that could not be renewed today are renewed another day; mail is worth more.
+        drop(rotate_if_due(profile, session, &|_| {}).await);
+        drop(key_backup::renew_if_due(profile, session).await);
+    }
     // What was known before serves when the server does not say.
     drop(blocking::refresh(profile, session).await);
-    let mut wait = if shown > 0 { Duration::ZERO } else { wait };
-    let mut after: Option<Cursor> = profile.get("cursor")?;
+    let wait = if shown > 0 { Duration::ZERO } else { wait };
+    // Who is with their second home looks for the first again soon.
+    let wait = if session.is_second { wait.min(SECOND_WAIT) } else { wait };
+    let fetched = fetch(profile, session, wait, saving, show).await?;
+    shown += fetched.shown;
+    let mut oldest = Some(fetched.oldest_bundle_version);
+    if profile.second_home()?.is_some() {
+        oldest = match empty_other_home(profile, session, saving, show).await? {
+            Some(other) => {
+                shown += other.shown;
+                Some(fetched.oldest_bundle_version.min(other.oldest_bundle_version))
+            }
+            None => None,
+        };
+    }
+    // Something may wait at the other home that only older keys open.
+    if let Some(oldest) = oldest {
+        profile.erase_keys_before(oldest)?;
+    }
+    receipts::send_due(profile, session).await?;
+    blobs::send_releases(profile, session).await?;
+    tolerate(key_log::check_own(profile, session).await)?;
+    Ok(shown + show_stored(profile, session, saving, show).await?)
+}
+
+/// What fetching came to.
+struct Fetched {
+    shown: usize,
+    /// Only older keys may be erased.
+    oldest_bundle_version: u64,
+}
+
+/// Fetches, stores, shows and acknowledges what waits at one home.
+async fn fetch(
+    profile: &Profile,
+    session: &mut Session,
+    mut wait: Duration,
+    saving: Option<&Saving<'_>>,
+    show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
+) -> Result<Fetched, ClientError> {
+    let mut shown = 0;
+    let name = cursor_name(profile, session)?;
+    let mut after: Option<Cursor> = profile.get(&name)?;
     loop {
         let page = session.ozone(after, PAGE, wait).await?;
         wait = Duration::ZERO;
         if page.messages.is_empty() {
-            profile.erase_keys_before(page.oldest_bundle_version)?;
-            receipts::send_due(profile, session).await?;
-            blobs::send_releases(profile, session).await?;
-            tolerate(key_log::check_own(profile, session).await)?;
-            return Ok(shown + show_stored(profile, session, saving, show).await?);
+            return Ok(Fetched { shown, oldest_bundle_version: page.oldest_bundle_version });
         }
         for delivery in &page.messages {
             take(profile, session, delivery).await?;
@@ -155,9 +209,55 @@ pub async fn receive_files(
         // Everything is stored: only now may the server forget it. The cursor follows last, or a
         // program killed in between would never acknowledge this page.
         session.acknowledge(page.cursor).await?;
-        profile.set("cursor", &page.cursor)?;
+        profile.set(&name, &page.cursor)?;
         after = Some(page.cursor);
     }
+}
+
+/// The setting with the place in the queue of the home that a session is with.
+fn cursor_name(profile: &Profile, session: &mut Session) -> Result<String, ClientError> {
+    let server = session.connection().server().fingerprint;
+    let registered_at: Option<Fingerprint> = profile.get(REGISTERED_AT)?;
+    let is_first = registered_at.unwrap_or(profile.server()?.fingerprint) == server;
+    Ok(if is_first { "cursor".into() } else { format!("cursor:{server}") })
+}
+
+/// Takes what waits at the home that `session` is not with: mostly what came here already, and is dropped. Once an hour,
+/// so that it does not fill up; `None` when it was not done.
+async fn empty_other_home(
+    profile: &Profile,
+    session: &mut Session,
+    saving: Option<&Saving<'_>>,
+    show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
+) -> Result<Option<Fetched>, ClientError> {
+    let emptied: Option<UnixMillis> = profile.get(EMPTIED_AT)?;
+    let is_due = emptied.is_none_or(|at| now().0.saturating_sub(at.0) >= EMPTY_EVERY || at > now());
+    if session.is_second || !is_due {
+        return Ok(None);
+    }
+    let Some(mut other) = homes::other(profile, session).await else { return Ok(None) };
+    match fetch(profile, &mut other, Duration::ZERO, saving, show).await {
+        Ok(fetched) => {
+            profile.set(EMPTIED_AT, &now())?;
+            Ok(Some(fetched))
+        }
+        Err(error @ ClientError::Profile { .. }) => Err(error),
+        // It is only the other one.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Takes what came over the second home and could not be judged there.
+async fn take_waiting(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    for (row, text) in profile.locked()? {
+        let delivery: Delivery =
+            serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
+        if !is_group_envelope(&delivery.envelope.0) {
+            take_now(profile, session, &delivery).await?;
+            profile.remove_locked(row)?;
+        }
+    }
+    open_locked(profile, session).await
 }
 
 async fn show_stored(
@@ -247,8 +347,29 @@ pub fn stored(profile: &Profile) -> Result<Vec<Received>, ClientError> {
     profile.unshown()?.iter().map(|(_, _, event)| read(event)).collect()
 }
 
-/// Verifies first, then drops duplicates by sender and message ID.
+/// Takes a delivery; what the second home cannot tell enough about waits until the first is back.
 async fn take(profile: &Profile, session: &mut Session, delivery: &Delivery) -> Result<(), ClientError> {
+    match take_now(profile, session, delivery).await {
+        Err(error)
+            if session.is_second
+                && matches!(
+                    error.problem(),
+                    Some("home-unreachable" | "unknown-participant" | "unknown-group")
+                ) =>
+        {
+            keep_locked(profile, delivery)
+        }
+        result => result,
+    }
+}
+
+fn keep_locked(profile: &Profile, delivery: &Delivery) -> Result<(), ClientError> {
+    let text = serde_json::to_string(delivery);
+    profile.put_locked(&text.map_err(|error| ClientError::Protocol(error.to_string()))?)
+}
+
+/// Verifies first, then drops duplicates by sender and message ID.
+async fn take_now(profile: &Profile, session: &mut Session, delivery: &Delivery) -> Result<(), ClientError> {
     if let Some(notice) = Notice::decode(&delivery.envelope.0) {
         return take_notice(profile, session.id, delivery, &notice);
     }
@@ -389,8 +510,7 @@ async fn take_from_group(
             put(profile, delivery.from, &sender, delivery.id, Some(&received), message.as_deref())
         }
         Taken::Locked => {
-            let text = serde_json::to_string(delivery);
-            profile.put_locked(&text.map_err(|error| ClientError::Protocol(error.to_string()))?)?;
+            keep_locked(profile, delivery)?;
             groups::note_locked(profile, delivery)
         }
     }
@@ -411,13 +531,25 @@ async fn take_group_key(
     let Some(body) = crate::groups::keys::take(profile, message)? else { return Ok(()) };
     match crate::groups::chain::sync(profile, session, GroupId::of(&body.group)).await {
         Ok(_) | Err(ClientError::BrokenGroup { .. }) => {}
-        Err(error) if error.problem() == Some("unknown-group") => {}
+        Err(error) if matches!(error.problem(), Some("unknown-group" | "home-unreachable")) => {}
         Err(error) => return Err(error),
     }
+    open_locked(profile, session).await
+}
+
+/// Opens what was posted to groups and waited for something.
+async fn open_locked(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
     for (row, text) in profile.locked()? {
         let delivery: Delivery =
             serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
-        if let Taken::Shown(received, message) = groups::take(profile, session, &delivery).await? {
+        if !is_group_envelope(&delivery.envelope.0) {
+            continue;
+        }
+        let taken = match groups::take(profile, session, &delivery).await {
+            Err(error) if error.problem() == Some("home-unreachable") => continue,
+            taken => taken?,
+        };
+        if let Taken::Shown(received, message) = taken {
             let sender = group_sender(&delivery);
             put(profile, delivery.from, &sender, delivery.id, Some(&received), message.as_deref())?;
             profile.remove_locked(row)?;
@@ -432,7 +564,7 @@ const KEY_PAGES: usize = 20;
 /// Takes group keys out of what waits, without showing or acknowledging anything: whoever writes before reading
 /// must not make a new key because of that.
 pub(crate) async fn look_for_group_keys(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
-    let mut after: Option<Cursor> = profile.get("cursor")?;
+    let mut after: Option<Cursor> = profile.get(&cursor_name(profile, session)?)?;
     for _ in 0..KEY_PAGES {
         let page = session.ozone(after, MAX_OZONE_PAGE, Duration::ZERO).await?;
         for delivery in &page.messages {
@@ -595,7 +727,10 @@ async fn verify(
         Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. } | ClientError::KeyLog(_)) => {
             Ok((false, Trust::FirstUse))
         }
-        Err(ClientError::Refused(problem)) if problem.status == 404 => Ok((false, Trust::FirstUse)),
+        // The second home may not know everybody.
+        Err(ClientError::Refused(problem)) if problem.status == 404 && !session.is_second => {
+            Ok((false, Trust::FirstUse))
+        }
         Err(error) => Err(error),
     }
 }

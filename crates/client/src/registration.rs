@@ -242,8 +242,14 @@ pub async fn offer(
     let digest = keys.encryption.mceliece.digest();
     store_mceliece_key(connection, token, &digest, keys.encryption.mceliece.bytes()).await?;
     let name = name.or(reservation.name.as_deref()).map_or_else(|| id.to_string(), str::to_owned);
-    let payload =
-        bundle_payload(id, &name, reservation.bundle_version, server, &keys.signature_key, &keys.encryption);
+    let payload = bundle_payload(
+        id,
+        &name,
+        reservation.bundle_version,
+        vec![server],
+        &keys.signature_key,
+        &keys.encryption,
+    );
     let jws = payload.sign(&[&keys.signature_key]);
     let bundle = KeyBundle::verify(&jws).map_err(|error| protocol(error.to_string()))?;
     let entry = keys.device.entry(device_name);
@@ -289,7 +295,7 @@ pub(crate) fn bundle_payload(
     id: ParticipantId,
     name: &str,
     version: u64,
-    home: Fingerprint,
+    homes: Vec<Fingerprint>,
     signature_key: &RsaPrivateKey,
     keys: &NewKeys,
 ) -> KeyBundlePayload {
@@ -297,7 +303,7 @@ pub(crate) fn bundle_payload(
     KeyBundlePayload {
         id,
         name: name.to_owned(),
-        homes: vec![home],
+        homes,
         version,
         issued_at,
         expires_at: issued_at.plus_days(KEY_BUNDLE_LIFETIME_DAYS),
@@ -310,15 +316,6 @@ pub(crate) fn bundle_payload(
 }
 
 impl Profile {
-    /// Logs this profile's device in.
-    ///
-    /// # Errors
-    /// As [`ClientError`] says.
-    pub async fn log_in(&self, language: &str) -> Result<crate::session::Session, ClientError> {
-        let connection = Connection::new(self.server()?, language);
-        crate::session::Session::log_in(connection, self.device()?, &self.login_key()?).await
-    }
-
     /// This profile's device.
     ///
     /// # Errors

@@ -104,6 +104,30 @@ pub async fn rotate(
     publish(profile, session, &list.devices, replacement, progress).await
 }
 
+/// Publishes the same keys in a bundle that names the homes of now.
+///
+/// # Errors
+/// As [`ClientError`] says; the bundle before stays in force.
+pub(crate) async fn publish_homes(
+    profile: &Profile,
+    session: &mut Session,
+    progress: Progress<'_>,
+) -> Result<(), ClientError> {
+    let bundle = profile.own_bundle()?;
+    let private = profile.private_keys(&bundle.digest)?;
+    let digest = bundle.payload.mceliece_key;
+    let public = digest.map(|digest| profile.mceliece_key(&digest)).transpose()?.flatten();
+    let (Some(private), Some(public)) = (private, public) else {
+        // Without all of the keys at hand, new ones name the homes as well.
+        return rotate(profile, session, progress).await;
+    };
+    let (list, _) = devices::list(profile, session).await?;
+    let mceliece = McEliecePublicKey::from_bytes(public).map_err(protocol)?;
+    let keys = NewKeys { private, mceliece };
+    let replacement = Replacement { signature_key: None, keys, device_list: None };
+    publish(profile, session, &list.devices, replacement, progress).await
+}
+
 /// Carries new keys to `devices`, publishes their bundle and puts it into force here.
 pub(crate) async fn publish(
     profile: &Profile,
@@ -116,9 +140,10 @@ pub(crate) async fn publish(
     let old_signature_key = profile.signature_key()?;
     let signature_key = new_signature_key.as_ref().unwrap_or(&old_signature_key);
     let old = profile.own_bundle()?;
-    let home = profile.server()?.fingerprint;
+    let home = session.connection().server().fingerprint;
     let version = old.payload.version + 1;
-    let payload = bundle_payload(session.id, &old.payload.name, version, home, signature_key, &keys);
+    let payload =
+        bundle_payload(session.id, &old.payload.name, version, profile.homes()?, signature_key, &keys);
     let signers: &[&dyn Signer] = match &new_signature_key {
         Some(new) => &[new, &old_signature_key],
         None => &[&old_signature_key],

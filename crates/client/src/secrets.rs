@@ -359,7 +359,8 @@ mod tests {
         let id = ParticipantId::random();
         let digests: Vec<_> = (1..=3)
             .map(|version| {
-                let payload = bundle_payload(id, "Ada", version, Fingerprint([1; 32]), &signature_key, &keys);
+                let payload =
+                    bundle_payload(id, "Ada", version, vec![Fingerprint([1; 32])], &signature_key, &keys);
                 let jws = payload.sign(&[&signature_key]);
                 let bundle = KeyBundle::verify(&jws).unwrap();
                 profile.store_bundle_keys(&bundle.digest, &StoredKeys::new(&keys.private)).unwrap();

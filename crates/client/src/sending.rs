@@ -253,6 +253,10 @@ pub(crate) async fn insist<T>(
             }
             Err(error) if error.is_temporary() && Instant::now() + PAUSE < deadline => {
                 tokio::time::sleep(PAUSE).await;
+                // Perhaps the other home answers.
+                if matches!(error, ClientError::Unreachable { .. }) && profile.second_home()?.is_some() {
+                    *session = log_in(profile, "en", deadline).await?;
+                }
             }
             result => return result,
         }

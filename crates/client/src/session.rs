@@ -12,6 +12,7 @@ use momedo_protocol::api::groups::{
     GroupEntries, GroupEntryRequest, GroupEntryTaken, GroupKeysReceipt, GroupKeysRequest,
     GroupMessageRequest, GroupReceipt, Groups,
 };
+use momedo_protocol::api::homes::Homes;
 use momedo_protocol::api::key_log::KeyLogPage;
 use momedo_protocol::blob::BlobId;
 use momedo_protocol::cursor::Cursor;
@@ -36,6 +37,8 @@ pub struct Session {
     token: String,
     /// When the server's log of key changes was followed to its end.
     pub(crate) log_followed: Option<Instant>,
+    /// Whether it is with the participant's second home: nothing but mail is changed there.
+    pub(crate) is_second: bool,
     /// The participant logged in.
     pub id: ParticipantId,
     /// The device logged in.
@@ -91,7 +94,19 @@ impl Session {
 
     /// Uses a session that a registration gave.
     pub fn with_token(connection: Connection, session: api::Session) -> Self {
-        Self { connection, token: session.token, log_followed: None, id: session.id, device: session.device }
+        Self {
+            connection,
+            token: session.token,
+            log_followed: None,
+            is_second: false,
+            id: session.id,
+            device: session.device,
+        }
+    }
+
+    /// Whether it is with the participant's second home, because the first does not answer.
+    pub fn is_second(&self) -> bool {
+        self.is_second
     }
 
     /// The bearer token.
@@ -176,6 +191,14 @@ impl Session {
     pub async fn prove(&mut self, request: &api::ProofRequest) -> Result<api::Published, ClientError> {
         let path = format!("/keys/{}/proof", self.id);
         self.call(Method::POST, &path, to_json(request)?).await
+    }
+
+    /// Where the participant lives.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub async fn homes(&mut self) -> Result<Homes, ClientError> {
+        self.call(Method::GET, "/me/homes", Payload::None).await
     }
 
     /// What the server knows of the own key backup.

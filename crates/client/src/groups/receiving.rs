@@ -177,7 +177,9 @@ async fn verify(
         Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. } | ClientError::KeyLog(_)) => {
             Ok((false, Trust::FirstUse))
         }
-        Err(ClientError::Refused(problem)) if problem.status == 404 => Ok((false, Trust::FirstUse)),
+        Err(ClientError::Refused(problem)) if problem.status == 404 && !session.is_second => {
+            Ok((false, Trust::FirstUse))
+        }
         Err(error) => Err(error),
     }
 }

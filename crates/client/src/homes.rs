@@ -1,0 +1,216 @@
+//! Where a participant lives: one home, or two that keep each other's mail.
+//!
+//! Every command asks the first home, and the second one while the first does not answer. What the first home offers is
+//! taken without a question, unless the participant said no; who has two homes can lose either.
+
+use std::time::Duration;
+
+use momedo_protocol::api::homes::{Home, Homes};
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::time::UnixMillis;
+
+use crate::connection::{Connection, ServerAddress};
+use crate::profile::Profile;
+use crate::receiving::REGISTERED_AT;
+use crate::registration::Progress;
+use crate::session::Session;
+use crate::{ClientError, now, rotation};
+
+/// Setting with the other home.
+const SECOND: &str = "second-home";
+
+/// Setting that says whether another home is wanted when one is offered.
+const WANTED: &str = "second-home-wanted";
+
+/// Setting with the time the first home was last asked.
+const ASKED_AT: &str = "homes-asked-at";
+
+/// How often it is asked, in milliseconds: once an hour.
+const EVERY: u64 = 3_600_000;
+
+/// How long the first home may take before the second is asked.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+impl Profile {
+    /// The other home, if there is one.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`].
+    pub fn second_home(&self) -> Result<Option<Home>, ClientError> {
+        self.get(SECOND)
+    }
+
+    /// Whether a second home is wanted when one is offered; it is, unless the participant said no.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`].
+    pub fn wants_second_home(&self) -> Result<bool, ClientError> {
+        Ok(self.get(WANTED)?.unwrap_or(true))
+    }
+
+    /// The servers that the own bundle names from now on.
+    pub(crate) fn homes(&self) -> Result<Vec<Fingerprint>, ClientError> {
+        let mut homes = vec![self.server()?.fingerprint];
+        homes.extend(self.second_home()?.map(|home| home.server));
+        Ok(homes)
+    }
+
+    /// Logs this profile's device in: at the first home, or at the second while the first does not answer.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says, of the first home.
+    pub async fn log_in(&self, language: &str) -> Result<Session, ClientError> {
+        let Some(second) = self.second_home()? else { return self.log_in_at(self.server()?, language).await };
+        let first = tokio::time::timeout(PATIENCE, self.log_in_at(self.server()?, language)).await;
+        let error = match first {
+            Ok(Err(error)) if error.is_temporary() || matches!(error, ClientError::WrongServer { .. }) => {
+                error
+            }
+            Ok(result) => return result,
+            Err(_) => ClientError::Unreachable {
+                addresses: self.server()?.addresses.join(", "),
+                reason: "no answer in time".into(),
+            },
+        };
+        self.log_in_at_second(&second, language).await.map_err(|_| error)
+    }
+
+    async fn log_in_at(&self, server: ServerAddress, language: &str) -> Result<Session, ClientError> {
+        Session::log_in(Connection::new(server, language), self.device()?, &self.login_key()?).await
+    }
+
+    async fn log_in_at_second(&self, home: &Home, language: &str) -> Result<Session, ClientError> {
+        let server = ServerAddress { addresses: home.addresses.clone(), fingerprint: home.server };
+        let mut session = self.log_in_at(server, language).await?;
+        session.is_second = true;
+        Ok(session)
+    }
+}
+
+/// Says whether a second home is wanted, and does at once what follows from it if the first home answers.
+///
+/// # Errors
+/// As [`ClientError`] says; what was said is kept.
+pub async fn choose(
+    profile: &Profile,
+    session: &mut Session,
+    wanted: bool,
+    progress: Progress<'_>,
+) -> Result<(), ClientError> {
+    profile.set(WANTED, &wanted)?;
+    follow(profile, session, progress).await
+}
+
+/// As [`follow`], once an hour; what does not work is tried again another time.
+pub(crate) async fn follow_if_due(profile: &Profile, session: &mut Session) {
+    let asked: Option<UnixMillis> = profile.get(ASKED_AT).unwrap_or_default();
+    if session.is_second || asked.is_none_or(|at| now().0.saturating_sub(at.0) >= EVERY || at > now()) {
+        drop(follow(profile, session, &|_| {}).await);
+    }
+}
+
+/// Asks where the participant lives, and follows: takes a home that is offered, leaves one that is none any more, and
+/// makes the second home the first when that has taken over.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn follow(
+    profile: &Profile,
+    session: &mut Session,
+    progress: Progress<'_>,
+) -> Result<(), ClientError> {
+    let homes = session.homes().await?;
+    if session.is_second {
+        if homes.is_first {
+            change_places(profile)?;
+            session.is_second = false;
+        }
+        return Ok(());
+    }
+    if !homes.is_first {
+        // This one was away, and the other took over.
+        if homes.other.is_some() && homes.other.as_ref().map(|home| home.server) == second_server(profile)? {
+            change_places(profile)?;
+            session.is_second = true;
+        }
+        return Ok(());
+    }
+    take_or_leave(profile, session, homes, progress).await?;
+    profile.set(ASKED_AT, &now())
+}
+
+fn second_server(profile: &Profile) -> Result<Option<Fingerprint>, ClientError> {
+    Ok(profile.second_home()?.map(|home| home.server))
+}
+
+/// The second home is the first from now on, and the other way round.
+fn change_places(profile: &Profile) -> Result<(), ClientError> {
+    let Some(second) = profile.second_home()? else { return Ok(()) };
+    let first = profile.server()?;
+    profile.atomically(|| {
+        if profile.get::<Fingerprint>(REGISTERED_AT)?.is_none() {
+            profile.set(REGISTERED_AT, &first.fingerprint)?;
+        }
+        profile.set("addresses", &second.addresses)?;
+        profile.set("server", &second.server)?;
+        let former = Home { server: first.fingerprint, name: String::new(), addresses: first.addresses };
+        profile.set(SECOND, &former)
+    })
+}
+
+async fn take_or_leave(
+    profile: &Profile,
+    session: &mut Session,
+    homes: Homes,
+    progress: Progress<'_>,
+) -> Result<(), ClientError> {
+    let wanted = profile.wants_second_home()?;
+    let own = profile.own_bundle()?;
+    let named = &own.payload.homes;
+    let first = profile.server()?.fingerprint;
+    let next = match &homes.other {
+        // Its name or addresses may have changed.
+        Some(other) if wanted => Some(other.clone()),
+        None if wanted => homes.offered.into_iter().next(),
+        _ => None,
+    };
+    let next_named: Vec<_> = std::iter::once(first).chain(next.as_ref().map(|home| home.server)).collect();
+    if named.len() == next_named.len() && next_named.iter().all(|home| named.contains(home)) {
+        return keep_second(profile, next.as_ref());
+    }
+    let moves_on = next.is_some() && named.iter().any(|home| !next_named.contains(home));
+    // From one second home to another in two steps: the one before has to hear of it first.
+    let next = next.filter(|_| !moves_on);
+    let before = profile.second_home()?;
+    keep_second(profile, next.as_ref())?;
+    if let Err(error) = rotation::publish_homes(profile, session, progress).await {
+        keep_second(profile, before.as_ref())?;
+        return Err(error);
+    }
+    Ok(())
+}
+
+fn keep_second(profile: &Profile, home: Option<&Home>) -> Result<(), ClientError> {
+    let known = profile.second_home()?;
+    match (home, known) {
+        (Some(home), Some(known)) if known.server == home.server && known.addresses == home.addresses => {
+            Ok(())
+        }
+        (Some(home), _) => profile.set(SECOND, home),
+        (None, _) => profile.remove(SECOND),
+    }
+}
+
+/// A session with the home that `session` is not with, if there is one and it answers.
+pub(crate) async fn other(profile: &Profile, session: &mut Session) -> Option<Session> {
+    let second = profile.second_home().ok().flatten()?;
+    let language = session.connection().language().to_owned();
+    let logging_in = async {
+        if session.is_second {
+            profile.log_in_at(profile.server()?, &language).await
+        } else {
+            profile.log_in_at_second(&second, &language).await
+        }
+    };
+    tokio::time::timeout(PATIENCE, logging_in).await.ok()?.ok()
+}
