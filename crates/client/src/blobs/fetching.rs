@@ -1,0 +1,232 @@
+//! Fetching files: checked piece by piece, and saved.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use momedo_protocol::blob::{
+    BlobId, CHUNK_BYTES, ChunkOpener, FileReference, SEALED_CHUNK_BYTES, chunk_count,
+};
+use momedo_protocol::id::ParticipantId;
+
+use super::part::Part;
+use super::patience::Patience;
+use super::{KnownFile, unusable};
+use crate::ClientError;
+use crate::connection::Downloading;
+use crate::file_name::safe_name;
+use crate::profile::Profile;
+use crate::registration::{Progress, Step};
+use crate::sending::log_in;
+use crate::session::Session;
+
+/// Fetches and saves the known file with this ID in `folder`, and tells the server that this device has it; one that
+/// was saved before is copied from there.
+///
+/// # Errors
+/// [`ClientError::UnknownFile`], [`ClientError::DamagedFile`], or what the server says.
+pub async fn save(
+    profile: &Profile,
+    session: &mut Session,
+    id: BlobId,
+    from: Option<ParticipantId>,
+    folder: &Path,
+    wait: Duration,
+    progress: Progress<'_>,
+) -> Result<PathBuf, ClientError> {
+    let mut last = ClientError::UnknownFile(id);
+    // Whoever names somebody else's blob in a message has no key that opens it; the next one may have.
+    for known in profile.files()?.into_iter().filter(|file| file.id == id) {
+        if from.is_some_and(|from| from != known.from) {
+            continue;
+        }
+        match save_known(profile, session, &known, folder, wait, progress).await {
+            Err(error @ ClientError::DamagedFile { .. }) => last = error,
+            result => return result,
+        }
+    }
+    Err(last)
+}
+
+async fn save_known(
+    profile: &Profile,
+    session: &mut Session,
+    known: &KnownFile,
+    folder: &Path,
+    wait: Duration,
+    progress: Progress<'_>,
+) -> Result<PathBuf, ClientError> {
+    if let Some(saved) = known.saved.as_ref().filter(|saved| saved.is_file()) {
+        let is_there = saved.parent().is_some_and(|parent| same_folder(parent, folder));
+        return if is_there { Ok(saved.clone()) } else { copy_saved(saved, folder, &known.name) };
+    }
+    let reference = profile.file_reference(known)?;
+    let path = download(profile, session, &reference, folder, wait, progress).await?;
+    profile.set_saved_file(known.id, known.from, &path)?;
+    // Never as its owner: others may still want it.
+    if let Err(error) = session.release_hold(known.id).await
+        && !error.is_temporary()
+        && error.problem() != Some("unknown-blob")
+    {
+        return Err(error);
+    }
+    Ok(path)
+}
+
+fn same_folder(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+fn copy_saved(saved: &Path, folder: &Path, name: &str) -> Result<PathBuf, ClientError> {
+    let failed = |error: io::Error| unusable(saved, error);
+    let mut part = Part::new(folder)?;
+    io::copy(&mut File::open(saved).map_err(failed)?, &mut part.file).map_err(failed)?;
+    part.keep(folder, name)
+}
+
+/// Fetches a file, checks every piece of it, and saves it in `folder` under its own name or one like it; what is
+/// there is never overwritten. Goes on where it was when the line breaks, until nothing moves for `wait`.
+///
+/// # Errors
+/// [`ClientError::DamagedFile`] when it is not what its sender sealed; nothing is left behind then.
+pub async fn download(
+    profile: &Profile,
+    session: &mut Session,
+    reference: &FileReference,
+    folder: &Path,
+    wait: Duration,
+    progress: Progress<'_>,
+) -> Result<PathBuf, ClientError> {
+    let mut opening = Opening {
+        opener: ChunkOpener::new(reference),
+        count: chunk_count(reference.size),
+        next: 0,
+        gathered: Vec::with_capacity(SEALED_CHUNK_BYTES),
+        part: Part::new(folder)?,
+        name: &reference.name,
+    };
+    let mut patience = Patience::new(wait.max(Duration::from_secs(1)));
+    let mut tag = None;
+    while opening.next < opening.count {
+        // A part of a chunk that came before the line broke is fetched again.
+        opening.gathered.clear();
+        let from = opening.next * SEALED_CHUNK_BYTES as u64;
+        let fetched = async {
+            let mut coming = session.fetch_blob(reference.blob, from, tag.as_deref(), patience.wait).await?;
+            opening.check(&mut coming, from, &mut tag)?;
+            while let Some(bytes) = coming.next(patience.wait).await? {
+                opening.take(&bytes)?;
+                progress(Step::Downloading { done: opening.place(), total: reference.size });
+            }
+            Ok::<_, ClientError>(())
+        };
+        let result = fetched.await;
+        patience.reached(opening.next);
+        match result {
+            Ok(()) if opening.next == opening.count => {}
+            // Fewer bytes than were promised: a line that broke politely.
+            Ok(()) => patience.after(ClientError::cut()).await?,
+            Err(error) if error.problem() == Some("not-logged-in") => {
+                *session = log_in(profile, "en", Instant::now() + patience.wait).await?;
+            }
+            Err(error) => patience.after(error).await?,
+        }
+    }
+    opening.part.keep(folder, &reference.name)
+}
+
+/// A file that is being fetched.
+struct Opening<'a> {
+    opener: ChunkOpener,
+    count: u64,
+    next: u64,
+    gathered: Vec<u8>,
+    part: Part,
+    name: &'a str,
+}
+
+impl Opening<'_> {
+    fn damaged(&self) -> ClientError {
+        ClientError::DamagedFile { name: safe_name(self.name) }
+    }
+
+    fn place(&self) -> u64 {
+        self.next * CHUNK_BYTES as u64
+    }
+
+    /// Checks that what comes is the rest of what came before.
+    fn check(
+        &self,
+        coming: &mut Downloading,
+        from: u64,
+        tag: &mut Option<String>,
+    ) -> Result<(), ClientError> {
+        let same = match (&tag, &coming.tag) {
+            (Some(before), Some(now)) => before == now,
+            _ => true,
+        };
+        let begins = if coming.is_partial { from } else { 0 };
+        if begins != from || !same {
+            return Err(self.damaged());
+        }
+        *tag = coming.tag.take();
+        Ok(())
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) -> Result<(), ClientError> {
+        while !bytes.is_empty() {
+            let wanted = self.opener.sealed_chunk_length(self.next).ok_or_else(|| self.damaged())?;
+            let count = bytes.len().min(wanted - self.gathered.len());
+            let (now, later) = bytes.split_at(count);
+            self.gathered.extend_from_slice(now);
+            bytes = later;
+            if self.gathered.len() == wanted {
+                let plain = self.opener.open(self.next, &self.gathered).map_err(|_| self.damaged())?;
+                self.part.file.write_all(&plain).map_err(|error| unusable(&self.part.path, error))?;
+                self.gathered.clear();
+                self.next += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek, SeekFrom};
+
+    use super::super::sealing::{Metadata, seal_file};
+    use super::*;
+
+    #[tokio::test]
+    async fn files_are_sealed_in_chunks_and_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = Profile::create(&folder.path().join("profile"), Some("geheim")).unwrap();
+        let source = folder.path().join("a.pdf");
+        for size in [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 300_000] {
+            let plain: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();
+            std::fs::write(&source, &plain).unwrap();
+            let mut sealed = seal_file(&profile, &source, Metadata::Strip, 300_000).await.unwrap();
+            assert_eq!(sealed.reference.media_type, "application/pdf");
+            assert_eq!(sealed.length, momedo_protocol::blob::sealed_length(size as u64));
+            let mut bytes = Vec::new();
+            sealed.file.seek(SeekFrom::Start(0)).unwrap();
+            sealed.file.read_to_end(&mut bytes).unwrap();
+            let mut opening = Opening {
+                opener: ChunkOpener::new(&sealed.reference),
+                count: chunk_count(size as u64),
+                next: 0,
+                gathered: Vec::new(),
+                part: Part::new(folder.path()).unwrap(),
+                name: "a",
+            };
+            for piece in bytes.chunks(10_007) {
+                opening.take(piece).unwrap();
+            }
+            assert!(matches!(opening.take(&[0]), Err(ClientError::DamagedFile { .. })));
+            let path = opening.part.keep(folder.path(), &format!("{size}")).unwrap();
+            assert_eq!(std::fs::read(path).unwrap(), plain);
+        }
+    }
+}

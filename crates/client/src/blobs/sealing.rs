@@ -1,0 +1,272 @@
+//! Sealing a file into one that nobody else sees, without what its picture tells beside itself.
+
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use momedo_protocol::blob::{
+    BlobId, CHUNK_BYTES, ChunkSealer, FileKey, FileReference, is_acceptable_file_name,
+};
+use zeroize::Zeroizing;
+
+use super::unusable;
+use crate::ClientError;
+use crate::metadata::{self, Format};
+use crate::profile::Profile;
+
+/// What becomes of what an image tells beside the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metadata {
+    /// It goes; an image from which it cannot be removed is refused.
+    Strip,
+    /// It stays.
+    Keep,
+}
+
+/// A file that is sealed and ready to be uploaded.
+#[derive(Debug)]
+pub struct Sealed {
+    /// What goes into the message.
+    pub reference: FileReference,
+    pub(super) file: File,
+    pub(super) length: u64,
+}
+
+/// Seals a file into an unnamed one in the profile's folder.
+///
+/// # Errors
+/// [`ClientError::File`] for a file that cannot be read, or an image whose metadata cannot be removed.
+pub async fn seal_file(
+    profile: &Profile,
+    path: &Path,
+    metadata: Metadata,
+    limit: u64,
+) -> Result<Sealed, ClientError> {
+    let (folder, path) = (profile.path().to_owned(), path.to_owned());
+    let sealing = tokio::task::spawn_blocking(move || seal_blocking(&folder, &path, metadata, limit));
+    sealing.await.unwrap_or_else(|error| Err(ClientError::Protocol(format!("sealing ended early: {error}"))))
+}
+
+fn seal_blocking(folder: &Path, path: &Path, metadata: Metadata, limit: u64) -> Result<Sealed, ClientError> {
+    let failed = |error: io::Error| unusable(path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    if !about.is_file() {
+        return Err(unusable(path, "it is no file"));
+    }
+    if about.len() > limit {
+        return Err(unusable(path, format!("it is too large: this server takes files up to {limit} bytes")));
+    }
+    let mut start = Vec::new();
+    (&mut file).take(16).read_to_end(&mut start).map_err(failed)?;
+    file.seek(SeekFrom::Start(0)).map_err(failed)?;
+    let format = Format::of(&start);
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if !is_acceptable_file_name(&name) {
+        return Err(unusable(path, "its name has control characters or is too long; rename it"));
+    }
+    let (blob, key) = (BlobId::random(), FileKey::random());
+    let sealed = tempfile::tempfile_in(folder).map_err(|error| unusable(folder, error))?;
+    let mut sealing = Sealing::new(&key, blob, sealed);
+    if let (Format::Opaque(media_type), Metadata::Strip) = (format, metadata) {
+        let reason = format!(
+            "what it tells beside the picture (place, time, camera) cannot be removed from {media_type}; \
+             save it as JPEG, PNG or WebP, or send it as it is with --keep-metadata"
+        );
+        return Err(unusable(path, reason));
+    }
+    copy(&mut file, format, metadata, &mut sealing).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => unusable(
+            path,
+            format!("its metadata cannot be removed, {error}; --keep-metadata sends it as it is"),
+        ),
+        _ => unusable(path, error),
+    })?;
+    let (file, size, length) = sealing.finish().map_err(failed)?;
+    if size > limit {
+        // It grew while it was read.
+        return Err(unusable(path, format!("it is too large: this server takes files up to {limit} bytes")));
+    }
+    let media_type = format.media_type().unwrap_or_else(|| media_type_of(&name)).to_owned();
+    Ok(Sealed { reference: FileReference { name, media_type, size, blob, key }, file, length })
+}
+
+/// Seals what is read, piece by piece.
+fn copy(
+    source: &mut (impl Read + Seek),
+    format: Format,
+    metadata: Metadata,
+    sealing: &mut Sealing,
+) -> io::Result<()> {
+    match (format, metadata) {
+        (Format::Other, _) | (_, Metadata::Keep) => io::copy(source, sealing).map(drop),
+        (format, Metadata::Strip) => metadata::strip(format, &mut BufReader::new(source), sealing),
+    }
+}
+
+/// The media type of a file that does not say it itself, by the ending of its name.
+fn media_type_of(name: &str) -> &'static str {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
+    match ending.as_str() {
+        "pdf" => "application/pdf",
+        "txt" => "text/plain",
+        "csv" => "text/csv",
+        "zip" => "application/zip",
+        "mp3" => "audio/mpeg",
+        "ogg" | "oga" | "opus" => "audio/ogg",
+        "wav" => "audio/wav",
+        "odt" => "application/vnd.oasis.opendocument.text",
+        "ods" => "application/vnd.oasis.opendocument.spreadsheet",
+        "docx" => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "xlsx" => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Seals what is written to it.
+struct Sealing {
+    sealer: ChunkSealer,
+    chunk: Zeroizing<Vec<u8>>,
+    out: File,
+    size: u64,
+    length: u64,
+}
+
+impl Sealing {
+    fn new(key: &FileKey, blob: BlobId, out: File) -> Self {
+        let chunk = Zeroizing::new(Vec::with_capacity(CHUNK_BYTES));
+        Self { sealer: ChunkSealer::new(key, blob), chunk, out, size: 0, length: 0 }
+    }
+
+    fn seal(&mut self, is_last: bool) -> io::Result<()> {
+        let sealed = self.sealer.seal(&self.chunk, is_last).map_err(io::Error::other)?;
+        self.size += self.chunk.len() as u64;
+        self.length += sealed.len() as u64;
+        self.chunk.clear();
+        self.out.write_all(&sealed)
+    }
+
+    fn finish(mut self) -> io::Result<(File, u64, u64)> {
+        self.seal(true)?;
+        Ok((self.out, self.size, self.length))
+    }
+}
+
+impl Write for Sealing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A full chunk waits for one byte more: it may be the last.
+        if self.chunk.len() == CHUNK_BYTES && !bytes.is_empty() {
+            self.seal(false)?;
+        }
+        let count = bytes.len().min(CHUNK_BYTES - self.chunk.len());
+        self.chunk.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(folder: &Path) -> Profile {
+        Profile::create(&folder.join("profile"), Some("geheim")).unwrap()
+    }
+
+    async fn seal(
+        folder: &Path,
+        name: &str,
+        bytes: &[u8],
+        metadata: Metadata,
+    ) -> Result<Sealed, ClientError> {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let profile = Profile::open(&folder.join("profile"), Some("geheim")).unwrap();
+        seal_file(&profile, &path, metadata, 300_000).await
+    }
+
+    #[tokio::test]
+    async fn a_file_larger_than_the_server_takes_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(profile(folder.path()));
+        let large = seal(folder.path(), "a.pdf", &[0; 300_001], Metadata::Strip).await.unwrap_err();
+        assert!(large.to_string().contains("300000"), "{large}");
+    }
+
+    /// A large picture or file of zeros that checks, whenever it is read, how much of it is not sealed yet.
+    struct Watched {
+        start: Vec<u8>,
+        size: u64,
+        place: u64,
+        sealed: File,
+        most_held: u64,
+    }
+
+    impl Read for Watched {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let held = self.place.saturating_sub(self.sealed.metadata()?.len());
+            self.most_held = self.most_held.max(held);
+            let count = usize::try_from(self.size - self.place).unwrap().min(buffer.len());
+            buffer[..count].fill(0);
+            let start = self.start.get(self.place as usize..).unwrap_or_default();
+            let known = start.len().min(count);
+            buffer[..known].copy_from_slice(&start[..known]);
+            self.place += count as u64;
+            Ok(count)
+        }
+    }
+
+    impl Seek for Watched {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.place = match to {
+                SeekFrom::Start(place) => place,
+                SeekFrom::Current(by) => self.place.checked_add_signed(by).unwrap(),
+                SeekFrom::End(by) => self.size.checked_add_signed(by).unwrap(),
+            };
+            Ok(self.place)
+        }
+    }
+
+    #[test]
+    fn a_file_is_sealed_while_it_is_read() {
+        const SIZE: u64 = 1_500_000;
+        // A PNG whose picture is one large piece, behind its header.
+        let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+        png.resize(33, 0);
+        png.extend_from_slice(&(SIZE as u32 - 100).to_be_bytes());
+        png.extend_from_slice(b"IDAT");
+        for (format, metadata, start) in [
+            (Format::Other, Metadata::Strip, Vec::new()),
+            (Format::Png, Metadata::Keep, png.clone()),
+            (Format::Png, Metadata::Strip, png),
+        ] {
+            let out = tempfile::tempfile().unwrap();
+            let sealed = out.try_clone().unwrap();
+            let mut watched = Watched { start, size: SIZE, place: 0, sealed, most_held: 0 };
+            let mut sealing = Sealing::new(&FileKey::random(), BlobId::random(), out);
+            // The picture has no end; what is before it counts here.
+            let _: io::Result<()> = copy(&mut watched, format, metadata, &mut sealing);
+            assert!(watched.place > SIZE / 2, "{format:?} is read to {}", watched.place);
+            let most = 3 * CHUNK_BYTES as u64;
+            assert!(watched.most_held < most, "{format:?}: {} bytes were held", watched.most_held);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_image_that_cannot_be_cleaned_is_refused_unless_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(profile(folder.path()));
+        let heic = b"\0\0\0\x18ftypheic\0\0\0\0";
+        let refused = seal(folder.path(), "a.heic", heic, Metadata::Strip).await.unwrap_err();
+        assert!(refused.to_string().contains("--keep-metadata"), "{refused}");
+        let kept = seal(folder.path(), "a.heic", heic, Metadata::Keep).await.unwrap();
+        assert_eq!((kept.reference.media_type.as_str(), kept.reference.size), ("image/heic", 16));
+        // Called an image, and none.
+        let broken =
+            seal(folder.path(), "a.jpg", &[0xff, 0xd8, 0xff, 0xe0], Metadata::Strip).await.unwrap_err();
+        assert!(broken.to_string().contains("not built as its format says"), "{broken}");
+    }
+}
