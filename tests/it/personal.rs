@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Read};
 
-use momedo::store::personal::{Holds, TABLES};
+use momedo::store::personal::{Holds, tables};
 use momedo_client::ClientError;
 use momedo_client::connection::Payload;
 use momedo_client::session::Session;
@@ -134,7 +134,7 @@ async fn an_export_has_every_table_and_is_readable() {
     let mut file = unzip(exported(&mut ada.session).await.unwrap());
     let data: Value = serde_json::from_slice(&file("data.json").unwrap()).unwrap();
     assert_eq!(data["id"], ada.id().to_string());
-    for table in TABLES {
+    for table in tables() {
         let rows = data["tables"][table.name].as_array();
         match table.holds {
             Holds::Personal { .. } => {

@@ -290,8 +290,7 @@ pub(crate) fn column(name: &str, language: Language) -> &'static str {
     match (known, language) {
         (Some((_, german, _)), Language::German) => german,
         (Some((_, _, english)), Language::English) => english,
-        (None, _) => crate::store::personal::TABLES
-            .iter()
+        (None, _) => crate::store::personal::tables()
             .flat_map(|table| table.columns)
             .map(|(column, _)| *column)
             .find(|column| *column == name)
@@ -302,11 +301,11 @@ pub(crate) fn column(name: &str, language: Language) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::personal::{Holds, TABLES as INVENTORY};
+    use crate::store::personal::{Holds, tables};
 
     #[test]
     fn every_personal_table_has_words_for_people_and_no_other() {
-        let personal = INVENTORY.iter().filter(|table| matches!(table.holds, Holds::Personal { .. }));
+        let personal = tables().filter(|table| matches!(table.holds, Holds::Personal { .. }));
         let mut personal: Vec<_> = personal.map(|table| table.name).collect();
         let mut worded: Vec<_> = TABLES.iter().map(|(name, _)| *name).collect();
         personal.sort_unstable();

@@ -13,7 +13,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Statement};
 use serde_json::{Map, Value};
 
-pub use inventory::{Holds, Shown, TABLES, Table};
+pub use inventory::{Holds, Shown, Table, tables};
 
 use super::{PersonId, ReadTx, StoreError, WriteTx};
 
@@ -82,7 +82,7 @@ impl PersonalReader {
     pub fn holdings(&self, subject: &Subject) -> Result<(Vec<Holding>, Vec<FileOf>), StoreError> {
         let snapshot = self.0.unchecked_transaction()?;
         let (mut all, mut files) = (Vec::new(), Vec::new());
-        for table in TABLES {
+        for table in tables() {
             let Holds::Personal { export, .. } = table.holds else { continue };
             let rows = rows(&snapshot, table, export, subject, &mut files)?;
             all.push(Holding { table: table.name, rows });
@@ -193,7 +193,7 @@ impl ReadTx<'_> {
     /// As [`StoreError`] says.
     pub fn count_personal(&self, subject: &Subject) -> Result<Vec<(&'static str, u64)>, StoreError> {
         let mut counts = Vec::new();
-        for table in TABLES {
+        for table in tables() {
             let Holds::Personal { export, .. } = table.holds else { continue };
             let sql = format!("SELECT count(*) FROM {} WHERE {export}", table.name);
             let mut statement = self.connection.prepare(&sql)?;
@@ -233,7 +233,7 @@ impl WriteTx<'_> {
             }
         }
         // Rows that others refer to go after those that refer to them.
-        for table in TABLES.iter().rev() {
+        for table in tables().rev() {
             let Holds::Personal { erase, .. } = table.holds else { continue };
             for sql in erase {
                 let mut statement = self.connection.prepare(sql)?;
@@ -278,16 +278,16 @@ mod tests {
             .unwrap();
         let schema: BTreeSet<String> =
             statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-        let listed = TABLES.iter().flat_map(|table| {
+        let listed = tables().flat_map(|table| {
             table.columns.iter().map(move |(column, _)| format!("{}.{column}", table.name))
         });
         let listed: BTreeSet<String> = listed.collect();
         let forgotten: Vec<_> = schema.difference(&listed).collect();
         assert!(
             forgotten.is_empty(),
-            "not in src/store/personal/inventory.rs: {forgotten:?}.\nList each column there. If the table has \
+            "not in src/store/personal/inventory: {forgotten:?}.\nList each column there. If the table has \
              rows about a participant, say Personal: with a condition that finds those an export shows, and \
-             statements that erase all of them, after every table that refers to it (TABLES is erased from its \
+             statements that erase all of them, after every table that refers to it (erasing goes from the \
              end); give it words in src/http/export/words.rs, and fill it in tests/it/personal.rs. If not, say \
              Impersonal, and why."
         );
@@ -301,7 +301,7 @@ mod tests {
         let connection =
             crate::store::open::writer(&folder.path().join("momedo.db"), &StoreOptions::default()).unwrap();
         let subject = Subject { participant: None, person: None, name: String::new() };
-        for table in TABLES {
+        for table in tables() {
             let Holds::Personal { export, erase } = table.holds else { continue };
             let mut files = Vec::new();
             let found = rows(&connection, table, export, &subject, &mut files).unwrap();

@@ -1,0 +1,95 @@
+//! Groups and attachments.
+
+use super::Holds::Personal;
+use super::Shown::{File, Id, Plain, Time};
+use super::Table;
+
+pub(super) const TABLES: &[Table] = &[
+    Table {
+        name: "groups",
+        columns: &[
+            ("id", Plain),
+            ("name", Plain),
+            ("number", Plain),
+            ("state", Plain),
+            ("open", Plain),
+            ("created_at", Time),
+        ],
+        holds: Personal {
+            export: concat!("id IN ", own_groups!()),
+            // A group nobody else is in goes; what others are in is theirs.
+            erase: &["DELETE FROM groups WHERE id IN
+                          (SELECT group_id FROM group_members WHERE participant = :participant)
+                      AND NOT EXISTS (SELECT 1 FROM group_members m
+                          JOIN participants p ON p.id = m.participant AND p.state <> 'erased'
+                          WHERE m.group_id = groups.id AND m.participant <> :participant)"],
+        },
+    },
+    Table {
+        name: "group_entries",
+        columns: &[("id", Plain), ("group_id", Plain), ("number", Plain), ("entry", Plain)],
+        holds: Personal {
+            export: concat!("group_id IN ", own_groups!()),
+            // With their group. Every entry is signed over the one before: without one of them nobody could
+            // check who belongs to the group. They name an ID and no name.
+            erase: &[],
+        },
+    },
+    Table {
+        name: "group_members",
+        columns: &[
+            ("group_id", Plain),
+            ("participant", Id),
+            ("member", Plain),
+            ("suspended", Plain),
+            ("reset", Plain),
+        ],
+        holds: Personal {
+            export: "participant = :participant",
+            // The chain says it all the same, and a moderator has to be able to remove the member from it.
+            erase: &["UPDATE group_members SET suspended = 1 WHERE participant = :participant"],
+        },
+    },
+    Table {
+        name: "former_group_members",
+        columns: &[("group_id", Plain), ("participant", Id), ("until", Plain)],
+        holds: Personal {
+            export: "participant = :participant",
+            erase: &["DELETE FROM former_group_members WHERE participant = :participant"],
+        },
+    },
+    Table {
+        name: "slots",
+        columns: &[("id", Plain), ("body", Plain), ("participant", Id), ("slot", File)],
+        holds: Personal {
+            export: "participant = :participant",
+            erase: &["DELETE FROM slots WHERE participant = :participant"],
+        },
+    },
+    Table {
+        name: "blobs",
+        columns: &[
+            ("id", Plain),
+            ("owner", Id),
+            ("file", Plain),
+            ("size", Plain),
+            ("durable", Plain),
+            ("created_tick", Plain),
+            ("touched_tick", Plain),
+            ("sent", Plain),
+        ],
+        holds: Personal {
+            export: "owner = :participant",
+            // Already gone with their files; see WriteTx::erase.
+            erase: &["DELETE FROM blobs WHERE owner = :participant"],
+        },
+    },
+    Table {
+        name: "blob_holds",
+        columns: &[("blob", Plain), ("device", Id)],
+        holds: Personal {
+            export: concat!("device IN ", own_devices!()),
+            erase: &[concat!("DELETE FROM blob_holds WHERE device IN ", own_devices!())],
+        },
+    },
+];
