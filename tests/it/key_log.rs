@@ -24,7 +24,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::harness::{Server, refused, rsa_key};
-use crate::hostile_neighbour::Hostile;
+use crate::hostile::Hostile;
 use crate::neighbours::{id, neighbour, pair, receive_until, say, state, until};
 use crate::visitor::{Visitor, set_up};
 

@@ -25,6 +25,7 @@ mod faults;
 mod first_run;
 mod group_limits;
 mod groups;
+mod hostile;
 mod hostile_neighbour;
 mod key_backup;
 mod key_log;

@@ -1,0 +1,274 @@
+//! A server of the test's that speaks to its neighbour without keeping to the rules.
+
+use std::sync::Arc;
+
+use momedo::tls::LinkIdentity;
+use momedo_protocol::api::PublishedKeys;
+use momedo_protocol::api::key_log::KeyLogPage;
+use momedo_protocol::countersignature::Countersignature;
+use momedo_protocol::cursor::StoreEpoch;
+use momedo_protocol::digest::{Fingerprint, Sha512Digest};
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::jws::{DocumentType, Jws};
+use momedo_protocol::key_bundle::{KeyBundle, KeyBundlePayload};
+use momedo_protocol::key_log::{KeyLogEntry, KeyLogHead, LogPlace, LogSubject, SignedHead};
+use momedo_protocol::limits::MAX_KEY_LOG_PAGE;
+use momedo_protocol::link::calls::{CallHeader, ReplyHeader, Request, Response};
+use momedo_protocol::link::documents::{BatchBlob, BatchHeader, BatchItem, Outcome, Receipt};
+use momedo_protocol::link::{
+    Batch, Call, FetchKeyLog, Frame, HEADER_BYTES, Hello, KeyLogPart, MAX_HOPS, PairingLink, Signed,
+    Standing, read_header,
+};
+use momedo_protocol::message_id::MessageId;
+use momedo_protocol::random;
+use momedo_protocol::rsa_key::RsaPublicKey;
+use momedo_protocol::rsa_private_key::RsaPrivateKey;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::harness::{PATIENCE, Server, opaque_envelope, rsa_key};
+use crate::neighbours::{id, invite, neighbour, state, until};
+
+/// A neighbour that says whatever the test wants.
+pub(crate) struct Hostile {
+    pub(crate) stream: TlsStream<TcpStream>,
+    pub(crate) identity: RsaPrivateKey,
+    pub(crate) server: Fingerprint,
+}
+
+impl Hostile {
+    /// Dials without a word.
+    pub(crate) async fn dial(server: &Server) -> Self {
+        let identity = rsa_key(11);
+        let pinned: Fingerprint = id(server).parse().unwrap();
+        let config = LinkIdentity::new(&identity).unwrap().dialling(pinned).unwrap();
+        let tcp = TcpStream::connect(&server.address).await.unwrap();
+        let name = "localhost".try_into().unwrap();
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+        Self { stream, identity, server: pinned }
+    }
+
+    /// Becomes a neighbour that the admins trust with everything.
+    pub(crate) async fn paired(server: &Server) -> Self {
+        let link: PairingLink = invite(server).parse().unwrap();
+        let mut hostile = Self::dial(server).await;
+        hostile.greet().await;
+        hostile.send(&Frame::Pair { code: Some(link.code) }).await;
+        let own = hostile.id().to_string();
+        until("it asks", || state(server, &own) == "waiting-for-us");
+        neighbour(server, &["confirm", &own]);
+        neighbour(server, &["allow", &own, "--all"]);
+        hostile.send(&Frame::Standing(Standing::Confirmed)).await;
+        until("it is connected", || state(server, &own) == "connected");
+        hostile
+    }
+
+    pub(crate) async fn greet(&mut self) {
+        let hello = Hello {
+            versions: vec![1, 200],
+            features: vec!["whatever".into()],
+            name: "Mallory".into(),
+            addresses: Vec::new(),
+            max_envelope_bytes: 65_536,
+            heartbeat_seconds: 600,
+        };
+        self.send(&Frame::Hello(hello)).await;
+    }
+
+    pub(crate) fn id(&self) -> Fingerprint {
+        self.identity.public().fingerprint()
+    }
+
+    pub(crate) async fn send(&mut self, frame: &Frame) {
+        self.stream.write_all(&frame.encode()).await.unwrap();
+        self.stream.flush().await.unwrap();
+    }
+
+    /// The next frame that is not about the link itself; `None` when the link was ended.
+    pub(crate) async fn next(&mut self) -> Option<Frame> {
+        loop {
+            let mut header = [0; HEADER_BYTES];
+            let read = tokio::time::timeout(PATIENCE, self.stream.read_exact(&mut header)).await.unwrap();
+            read.ok()?;
+            let (kind, length) = read_header(header).unwrap();
+            let mut body = vec![0; length];
+            self.stream.read_exact(&mut body).await.ok()?;
+            match Frame::decode(kind, &body).unwrap() {
+                Frame::Heartbeat | Frame::Hello(_) | Frame::Standing(_) | Frame::KeyLogHead(_) => {}
+                frame => return Some(frame),
+            }
+        }
+    }
+
+    /// A batch signed by this neighbour as the senders' home.
+    pub(crate) fn batch(
+        &self,
+        home: Fingerprint,
+        envelopes: Vec<(ParticipantId, ParticipantId, MessageId, Vec<u8>)>,
+    ) -> Batch {
+        self.batch_with_blobs(home, envelopes, &[])
+    }
+
+    /// A batch whose envelopes all name the same attachments.
+    pub(crate) fn batch_with_blobs(
+        &self,
+        home: Fingerprint,
+        envelopes: Vec<(ParticipantId, ParticipantId, MessageId, Vec<u8>)>,
+        blobs: &[BatchBlob],
+    ) -> Batch {
+        let item = |(from, to, id, bytes): &(_, _, _, Vec<u8>)| BatchItem {
+            from: *from,
+            to: *to,
+            id: *id,
+            digest: Sha512Digest::of(bytes),
+            group: None,
+            slot: None,
+            blobs: blobs.to_vec(),
+            device: None,
+            sender_device: None,
+            copy: false,
+        };
+        let items = envelopes.iter().map(item).collect();
+        // What several items have in common travels once.
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        for (_, _, _, bytes) in &envelopes {
+            if !parts.contains(bytes) {
+                parts.push(bytes.clone());
+            }
+        }
+        let header = BatchHeader { origin: self.id(), home, items }.sign(&self.identity);
+        Batch {
+            hops: MAX_HOPS,
+            identity_key: self.identity.public().spki().to_vec(),
+            header: serde_json::to_vec(&header).unwrap(),
+            parts,
+        }
+    }
+
+    pub(crate) fn message(
+        &self,
+        from: ParticipantId,
+        to: &KeyBundle,
+    ) -> (ParticipantId, ParticipantId, MessageId, Vec<u8>) {
+        let id = MessageId::new(momedo_client::now());
+        (from, to.payload.id, id, opaque_envelope(to, id, 1024))
+    }
+
+    /// A call that this neighbour signs as the home of whoever asks.
+    pub(crate) fn call(&self, request: &Request) -> Call {
+        let body = serde_json::to_vec(request).unwrap();
+        let header = CallHeader {
+            origin: self.id(),
+            home: self.server,
+            nonce: Base64Bytes(random::bytes::<16>().to_vec()),
+            body: Sha512Digest::of(&body),
+        };
+        let header = serde_json::to_vec(&header.sign(&self.identity)).unwrap();
+        let signed = Signed { identity_key: self.identity.public().spki().to_vec(), header, body };
+        Call { query: 7, hops: MAX_HOPS, home: self.server, signed }
+    }
+
+    /// Sends a call and returns what was answered, if anything.
+    pub(crate) async fn answer(&mut self, call: Call) -> Option<Response> {
+        let name = call.signed.name();
+        self.send(&Frame::Call(Box::new(call))).await;
+        loop {
+            if let Some(Frame::Reply(reply)) = self.next().await {
+                let signed = reply.signed?;
+                let key = RsaPublicKey::from_spki(&signed.identity_key).unwrap();
+                let header = ReplyHeader::verify(&signed.signed_header().unwrap(), &key).unwrap();
+                assert_eq!((header.home, &header.call.0[..]), (self.server, &name[..]));
+                return Some(serde_json::from_slice(&signed.body).unwrap());
+            }
+        }
+    }
+
+    /// Sends a batch and returns what became of each envelope, as the server signed it.
+    pub(crate) async fn outcomes(&mut self, batch: Batch) -> Vec<Outcome> {
+        let id = batch.id();
+        self.send(&Frame::Batch(Box::new(batch))).await;
+        loop {
+            if let Some(Frame::Receipt(signed)) = self.next().await
+                && signed.batch == id
+            {
+                let key = RsaPublicKey::from_spki(&signed.identity_key.0).unwrap();
+                assert_eq!(key.fingerprint(), self.server);
+                let receipt = Receipt::verify(&signed.receipt, &key).unwrap();
+                return receipt.outcomes.into_iter().map(|outcome| outcome.outcome).collect();
+            }
+        }
+    }
+
+    /// What this neighbour would enter into its log for a claim.
+    pub(crate) fn log_entry(&self, keys: &PublishedKeys) -> KeyLogEntry {
+        let bundle = KeyBundle::verify(&keys.bundle).unwrap();
+        KeyLogEntry {
+            subject: LogSubject::of(self.id(), bundle.payload.id),
+            version: bundle.payload.version,
+            digest: bundle.digest,
+            made_at: momedo_client::now(),
+        }
+    }
+
+    /// The head of a log with these entries, signed.
+    pub(crate) fn log_head(&self, log: &[KeyLogEntry]) -> SignedHead {
+        let end = log.iter().fold(LogPlace::start(self.id()), |place, entry| place.after(entry));
+        let head = KeyLogHead {
+            server: self.id(),
+            epoch: StoreEpoch::from_number(1).unwrap(),
+            number: end.number,
+            hash: end.hash,
+            made_at: momedo_client::now(),
+        };
+        SignedHead {
+            identity_key: Base64Bytes(self.identity.public().spki().to_vec()),
+            head: head.sign(&self.identity),
+        }
+    }
+
+    /// The answer of a server with this log.
+    pub(crate) fn log_part(&self, question: FetchKeyLog, log: &[KeyLogEntry]) -> KeyLogPart {
+        let after = usize::try_from(question.after).unwrap();
+        let seen = log.get(..after);
+        let hash = seen
+            .map(|seen| seen.iter().fold(LogPlace::start(self.id()), |place, entry| place.after(entry)).hash);
+        let entries = log.iter().skip(after).take(MAX_KEY_LOG_PAGE).copied().collect();
+        KeyLogPart {
+            query: question.query,
+            page: Some(KeyLogPage { hash, entries, head: self.log_head(log) }),
+        }
+    }
+
+    /// Keys of `id` as if this neighbour were the home.
+    pub(crate) fn claim(
+        &self,
+        id: ParticipantId,
+        like: &KeyBundle,
+        homes: Vec<Fingerprint>,
+    ) -> PublishedKeys {
+        let signature_key = rsa_key(1);
+        let payload = KeyBundlePayload {
+            id,
+            homes,
+            signature_key: Base64Bytes(signature_key.public().spki().to_vec()),
+            ..like.payload.clone()
+        };
+        let bundle =
+            Jws::sign(DocumentType::KeyBundle, &serde_json::to_vec(&payload).unwrap(), &[&signature_key]);
+        let countersignature = Countersignature {
+            id,
+            fingerprint: signature_key.public().fingerprint(),
+            home: self.id(),
+            expires_at: payload.expires_at,
+        };
+        PublishedKeys {
+            bundle,
+            countersignature: countersignature.sign(&self.identity),
+            changes: Vec::new(),
+            home: Some(Base64Bytes(self.identity.public().spki().to_vec())),
+        }
+    }
+}
