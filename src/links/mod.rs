@@ -2,6 +2,10 @@
 //!
 //! The federation link's own tasks are in [`crate::neighbours`]; use cases reach a neighbour through here.
 
+mod arrivals;
+mod questions;
+mod sent;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,30 +13,19 @@ use std::time::Duration;
 
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::link::{BatchId, Found, FoundGroup, Frame, KeyLogPart, KeyPart, Signed, Standing};
-use momedo_protocol::random;
+use momedo_protocol::link::{Frame, Standing};
 use momedo_protocol::time::UnixMillis;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::domain::rate::{Bucket, Rate};
 use crate::shutdown::{self, Shutdown, Trigger};
-use crate::store::OutgoingKey;
+use questions::Asked;
+pub use questions::{Answer, Question};
+use sent::Sent;
 
 /// Frames that wait for a link's writer; beyond that whoever has more waits.
 const WAITING_FRAMES: usize = 64;
-
-/// Answers that wait for whoever asked.
-const WAITING_ANSWERS: usize = 64;
-
-/// Questions remembered, so that one that comes back is dropped.
-const SEEN_QUESTIONS: usize = 10_000;
-
-/// Batches whose envelopes are remembered, for the case that a server on the way cannot deliver them.
-const SENT_BATCHES: usize = 10_000;
-
-/// IDs remembered that nobody knew.
-const UNKNOWN_IDS: usize = 10_000;
 
 /// Who opened a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,46 +126,6 @@ impl Drop for Begun {
     }
 }
 
-/// What a neighbour answers.
-#[derive(Debug)]
-pub enum Answer {
-    /// Who is home to an ID, or that it does not know.
-    Found(Box<Found>),
-    /// A part of a key.
-    KeyPart(KeyPart),
-    /// What another home answers.
-    Reply(Option<Signed>),
-    /// Who keeps a group, or that it does not know.
-    FoundGroup(Box<FoundGroup>),
-    /// A part of a key log.
-    KeyLogPart(Box<KeyLogPart>),
-}
-
-/// A question that is open.
-pub struct Question {
-    links: Arc<Links>,
-    query: u64,
-    answers: mpsc::Receiver<(Fingerprint, Answer)>,
-}
-
-impl Question {
-    /// The next answer, and whose it is.
-    pub async fn next(&mut self) -> Option<(Fingerprint, Answer)> {
-        self.answers.recv().await
-    }
-}
-
-impl Drop for Question {
-    fn drop(&mut self) {
-        lock(&self.links.questions).remove(&self.query);
-    }
-}
-
-struct Asked {
-    neighbours: HashSet<Fingerprint>,
-    answers: mpsc::Sender<(Fingerprint, Answer)>,
-}
-
 #[derive(Default)]
 struct Entry {
     line: Line,
@@ -194,15 +147,6 @@ pub enum Counted {
     LogPages,
 }
 
-/// What was sent and need not be sent again before some time.
-#[derive(Default)]
-struct Sent {
-    envelopes: HashMap<OutgoingKey, Duration>,
-    batches: HashMap<BatchId, Duration>,
-    contents: HashMap<BatchId, Vec<OutgoingKey>>,
-    order: VecDeque<BatchId>,
-}
-
 /// Every neighbour of this server, as far as it is in memory.
 pub struct Links {
     own: Fingerprint,
@@ -216,39 +160,11 @@ pub struct Links {
     unknown: Mutex<HashMap<ParticipantId, Duration>>,
     buckets: Mutex<HashMap<(Fingerprint, Counted), Bucket>>,
     sent: Mutex<Sent>,
-    arrivals: Mutex<HashMap<OutgoingKey, Vec<oneshot::Sender<()>>>>,
+    arrivals: arrivals::Arrivals,
     /// Raised when attachments are to be fetched from other homes.
     pub fetching: Notify,
     /// Raised when second homes have something to hear.
     pub telling: Notify,
-}
-
-/// Somebody waits for the word that an envelope has arrived.
-pub struct Arrival {
-    links: Arc<Links>,
-    key: OutgoingKey,
-    word: oneshot::Receiver<()>,
-}
-
-impl Arrival {
-    /// Waits for it.
-    pub async fn wait(mut self) {
-        // Whoever would give the word never goes before the links do.
-        let _: Result<_, _> = (&mut self.word).await;
-    }
-}
-
-impl Drop for Arrival {
-    fn drop(&mut self) {
-        self.word.close();
-        let mut arrivals = lock(&self.links.arrivals);
-        if let Some(waiting) = arrivals.get_mut(&self.key) {
-            waiting.retain(|waiting| !waiting.is_closed());
-            if waiting.is_empty() {
-                arrivals.remove(&self.key);
-            }
-        }
-    }
 }
 
 /// A poisoned lock only means that some other thread panicked; the data is plain maps.
@@ -409,80 +325,6 @@ impl Links {
         }
     }
 
-    /// Asks neighbours something; answers come to the question for as long as it is kept.
-    pub fn ask(self: &Arc<Self>, neighbours: &[Fingerprint], query: u64, frame: &Frame) -> Question {
-        let (answers, answered) = mpsc::channel(WAITING_ANSWERS);
-        let asked = Asked { neighbours: neighbours.iter().copied().collect(), answers };
-        lock(&self.questions).insert(query, asked);
-        for neighbour in neighbours {
-            let sent = self.link(*neighbour).is_some_and(|link| link.try_send(frame));
-            if !sent {
-                let nothing = Found { query, keys: None, distance: 0 };
-                self.answer(*neighbour, query, Answer::Found(Box::new(nothing)));
-            }
-        }
-        Question { links: self.clone(), query, answers: answered }
-    }
-
-    /// Hands a neighbour's answer to whoever asked it; what nobody asked for is dropped.
-    pub fn answer(&self, neighbour: Fingerprint, query: u64, answer: Answer) {
-        let mut questions = lock(&self.questions);
-        let Some(asked) = questions.get_mut(&query) else { return };
-        // Of a key there are several parts; where somebody lives is said once.
-        let was_asked = match answer {
-            Answer::Found(_) | Answer::Reply(_) | Answer::FoundGroup(_) | Answer::KeyLogPart(_) => {
-                asked.neighbours.remove(&neighbour)
-            }
-            Answer::KeyPart(_) => asked.neighbours.contains(&neighbour),
-        };
-        if was_asked {
-            // A full channel is somebody who sends more parts than a key has.
-            let _: Result<_, _> = asked.answers.try_send((neighbour, answer));
-        }
-    }
-
-    /// Whether a question is new; one that came before is on a loop.
-    pub fn is_new_question(&self, query: u64) -> bool {
-        let mut seen = lock(&self.seen);
-        let (known, order) = &mut *seen;
-        if !known.insert(query) {
-            return false;
-        }
-        order.push_back(query);
-        if order.len() > SEEN_QUESTIONS
-            && let Some(oldest) = order.pop_front()
-        {
-            known.remove(&oldest);
-        }
-        true
-    }
-
-    /// A name for a new question, known from now on.
-    pub fn new_query(&self) -> u64 {
-        let query = u64::from_be_bytes(random::bytes());
-        self.is_new_question(query);
-        query
-    }
-
-    /// Whether nobody knew this ID at or after `since`.
-    pub fn was_unknown(&self, id: ParticipantId, since: Duration) -> bool {
-        lock(&self.unknown).get(&id).is_some_and(|at| *at >= since)
-    }
-
-    /// Notes that nobody knows this ID.
-    pub fn note_unknown(&self, id: ParticipantId, now: Duration) {
-        let mut unknown = lock(&self.unknown);
-        if unknown.len() >= UNKNOWN_IDS {
-            unknown.clear();
-        }
-        unknown.insert(id, now);
-    }
-
-    /// Forgets which IDs nobody knew: another neighbour may.
-    pub fn forget_unknown(&self) {
-        lock(&self.unknown).clear();
-    }
-
     /// Counts something a neighbour does.
     ///
     /// # Errors
@@ -498,81 +340,6 @@ impl Links {
         let mut buckets = lock(&self.buckets);
         let bucket = buckets.entry((neighbour, what)).or_insert_with(|| Bucket::full(rate, now));
         bucket.take_many(rate, number, now)
-    }
-
-    /// Whether an envelope may be sent (again) now.
-    pub fn is_due(&self, key: &OutgoingKey, now: Duration) -> bool {
-        lock(&self.sent).envelopes.get(key).is_none_or(|not_before| *not_before <= now)
-    }
-
-    /// Whether a batch that passes through may be sent (again) now.
-    pub fn is_batch_due(&self, batch: &BatchId, now: Duration) -> bool {
-        lock(&self.sent).batches.get(batch).is_none_or(|not_before| *not_before <= now)
-    }
-
-    /// Notes that envelopes are on their way in a batch, and when they may be sent again.
-    pub fn note_sent(&self, batch: BatchId, keys: &[OutgoingKey], not_before: Duration) {
-        let mut sent = lock(&self.sent);
-        for key in keys {
-            sent.envelopes.insert(*key, not_before);
-        }
-        if sent.contents.insert(batch, keys.to_vec()).is_none() {
-            sent.order.push_back(batch);
-        }
-        if sent.order.len() > SENT_BATCHES
-            && let Some(oldest) = sent.order.pop_front()
-        {
-            sent.contents.remove(&oldest);
-        }
-    }
-
-    /// Notes that a batch that passes through was sent, and when it may be sent again.
-    pub fn note_relayed(&self, batch: BatchId, not_before: Duration) {
-        lock(&self.sent).batches.insert(batch, not_before);
-    }
-
-    /// Lets a batch be sent again from some time on: with its envelopes, if it is from here.
-    pub fn postpone(&self, batch: &BatchId, not_before: Duration) {
-        let mut sent = lock(&self.sent);
-        if let Some(known) = sent.batches.get_mut(batch) {
-            *known = not_before;
-        }
-        for key in sent.contents.get(batch).cloned().unwrap_or_default() {
-            if let Some(known) = sent.envelopes.get_mut(&key) {
-                *known = not_before;
-            }
-        }
-    }
-
-    /// The envelopes of a batch from here, as far as they are remembered.
-    pub fn contents(&self, batch: &BatchId) -> Vec<OutgoingKey> {
-        lock(&self.sent).contents.get(batch).cloned().unwrap_or_default()
-    }
-
-    /// Lets an envelope be sent again from some time on.
-    pub fn postpone_envelope(&self, key: OutgoingKey, not_before: Duration) {
-        lock(&self.sent).envelopes.insert(key, not_before);
-    }
-
-    /// Forgets an envelope that has arrived, or will not.
-    pub fn forget_envelope(&self, key: &OutgoingKey) {
-        lock(&self.sent).envelopes.remove(key);
-        for waiting in lock(&self.arrivals).remove(key).unwrap_or_default() {
-            // Whoever waited may have given up.
-            let _: Result<_, _> = waiting.send(());
-        }
-    }
-
-    /// Waits from now on for the word that an envelope has arrived, or will not.
-    pub fn expect(self: &Arc<Self>, key: OutgoingKey) -> Arrival {
-        let (give, word) = oneshot::channel();
-        lock(&self.arrivals).entry(key).or_default().push(give);
-        Arrival { links: self.clone(), key, word }
-    }
-
-    /// Forgets a batch that was answered.
-    pub fn forget_batch(&self, batch: &BatchId) {
-        lock(&self.sent).batches.remove(batch);
     }
 }
 
