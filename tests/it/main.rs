@@ -56,5 +56,6 @@ mod smoke_vectors;
 mod start;
 mod stream;
 mod tour;
+mod two_faced;
 mod visitor;
 mod withdrawing;
