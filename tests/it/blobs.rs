@@ -1,27 +1,21 @@
-//! Attachments: lines that are cut, who may fetch, what is damaged, limits, and when they go.
+//! Attachments: lines that are cut, who may fetch and where it goes on, what a class gets, and backups.
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Instant;
 
-use momedo::config::Config;
-use momedo::service::upkeep;
-use momedo_client::connection::Payload;
 use momedo_client::session::Session;
 use momedo_protocol::api::blobs::BlobRequest;
-use momedo_protocol::blob::{BlobId, SEALED_CHUNK_BYTES, sealed_length};
+use momedo_protocol::blob::{BlobId, SEALED_CHUNK_BYTES};
 use momedo_protocol::random;
 use serde_json::{Value, json};
 
 use crate::door::tls;
-use crate::harness::{Inside, PATIENCE, Person, Server, refused, request};
+use crate::harness::{PATIENCE, Person, Server, refused, request};
 use crate::line::Line;
-use crate::raw::Raw;
-
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// Writes a file that cannot be compressed, into the folder where commands run.
-fn write_file(server: &Server, name: &str, bytes: usize) -> Vec<u8> {
+pub(crate) fn write_file(server: &Server, name: &str, bytes: usize) -> Vec<u8> {
     let mut content = vec![0; bytes];
     random::fill(&mut content);
     std::fs::write(server.folder.path().join(name), &content).unwrap();
@@ -63,10 +57,24 @@ pub(crate) async fn upload(session: &mut Session, bytes: usize) -> BlobId {
 }
 
 /// Sends a message without meaning that refers to blobs.
-async fn refer(from: &mut Person, to: &Person, blobs: &[BlobId]) -> Result<(), momedo_client::ClientError> {
+pub(crate) async fn refer(
+    from: &mut Person,
+    to: &Person,
+    blobs: &[BlobId],
+) -> Result<(), momedo_client::ClientError> {
     let mut request = request(&to.bundle, 512);
     request.blobs = blobs.to_vec();
     from.session.submit(&request).await.map(drop)
+}
+
+/// Somebody with a profile got a file of three chunks; returns the file on the server's disk and its ID.
+pub(crate) fn sent_file(server: &Server) -> (PathBuf, String) {
+    register(server, &server.invite().to_string(), "ada");
+    let ben = register(server, &server.invite().to_string(), "ben");
+    write_file(server, "plan.bin", 3 * SEALED_CHUNK_BYTES - 3 * 16);
+    send(server, &ben, "plan.bin");
+    let got = server.json(&["receive", "--profile", "ben", "--json"]).remove(0);
+    (stored(server).remove(0), got["files"][0]["id"].as_str().unwrap().to_owned())
 }
 
 /// Fetches with header lines of the test's own; returns status, head and body.
@@ -261,174 +269,6 @@ async fn uploads_are_idempotent_and_say_where_they_go_on() {
     ada.session.submit(&message).await.unwrap();
     let other = momedo_protocol::api::SubmitRequest { blobs: vec![], ..message };
     assert_eq!(refused(ada.session.submit(&other).await), "message-conflict");
-}
-
-#[tokio::test]
-async fn every_limit_holds_on_both_sides() {
-    let settings = "[blobs]\nmax_blob_bytes = 1000\nmax_participant_bytes = 3000\n";
-    let server = Server::start_with(settings);
-    let (mut ada, mut ben) = (server.register(0).await, server.register(1).await);
-    let mut announce =
-        async |size| ada.session.announce_blob(&BlobRequest { id: BlobId::random(), size }).await;
-    assert_eq!(refused(announce(15).await), "malformed");
-    assert_eq!(refused(announce(sealed_length(1000) + 1).await), "blob-too-large");
-    announce(sealed_length(1000)).await.unwrap();
-    announce(sealed_length(1000)).await.unwrap();
-    assert_eq!(refused(announce(3000 - 2 * sealed_length(1000) + 1).await), "blob-quota-full");
-    announce(3000 - 2 * sealed_length(1000)).await.unwrap();
-    assert_eq!(refused(announce(16).await), "blob-quota-full");
-    let mut blobs = Vec::new();
-    for _ in 0..17 {
-        blobs.push(upload(&mut ben.session, 16).await);
-    }
-    assert_eq!(refused(refer(&mut ben, &ada, &blobs).await), "malformed");
-    assert_eq!(refused(refer(&mut ben, &ada, &[blobs[0], blobs[0]]).await), "malformed");
-    refer(&mut ben, &ada, &blobs[..16]).await.unwrap();
-    let raw = Raw::new(&server).call("GET", "/server", None, Payload::None).await.unwrap();
-    assert_eq!(raw["limits"]["max_blob_bytes"], 1000);
-    // The command line says so before anything is sealed.
-    let (ada, ben) = (server.register_profile(2, "carl").await, server.register_profile(3, "dora").await);
-    write_file(&server, "viel.bin", 1001);
-    write_file(&server, "knapp.bin", 1000);
-    let to = ben.id().unwrap().to_string();
-    drop((ada, ben));
-    let said = server.failure(&["send", "--profile", "carl", "--to", &to, "--file", "viel.bin"]);
-    assert!(said.contains("too large") && said.contains("1000"), "{said}");
-    server.json(&["send", "--profile", "carl", "--to", &to, "--file", "knapp.bin", "--json"]);
-}
-
-#[tokio::test]
-async fn everybodys_files_together_have_a_limit_that_admins_change() {
-    let server = Server::start();
-    let rules = |more: &[&str]| {
-        server.json(&[&["admin", "rules", "--data-dir", "data", "--json"], more].concat()).remove(0)
-    };
-    let kept = rules(&["--file-mib", "1", "--person-files-mib", "2", "--server-files-mib", "3"]);
-    assert_eq!((&kept["file_mib"], &kept["server_files_mib"]), (&json!(1), &json!(3)));
-    let mut people = [server.register(0).await, server.register(1).await];
-    let mut announce = async |who: usize, size| {
-        people[who].session.announce_blob(&BlobRequest { id: BlobId::random(), size }).await
-    };
-    const MIB: u64 = 1024 * 1024;
-    assert_eq!(refused(announce(0, sealed_length(MIB) + 1).await), "blob-too-large");
-    announce(0, sealed_length(MIB)).await.unwrap();
-    assert_eq!(refused(announce(0, MIB).await), "blob-quota-full");
-    announce(0, 2 * MIB - sealed_length(MIB)).await.unwrap();
-    assert_eq!(refused(announce(1, MIB + 1).await), "blob-store-full");
-    announce(1, MIB).await.unwrap();
-    assert_eq!(refused(announce(1, 16).await), "blob-store-full");
-    rules(&["--server-files-mib", "0"]);
-    announce(1, 16).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_disk_with_too_little_room_takes_no_files() {
-    let server = Server::start_with("[blobs]\nmin_free_bytes = 1000000000000000\n");
-    let (mut ada, ben) = (server.register(0).await, server.register(1).await);
-    let announced = ada.session.announce_blob(&BlobRequest { id: BlobId::random(), size: 16 }).await;
-    assert_eq!(refused(announced), "storage-full");
-    // Mail goes on.
-    refer(&mut ada, &ben, &[]).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_expire_by_served_time() {
-    let Inside { server, app, clock, .. } = &Inside::start().await;
-    let (mut ada, ben) = (server.register(0).await, server.register(1).await);
-    let unsent = upload(&mut ada.session, 100).await;
-    let sent = upload(&mut ada.session, 100).await;
-    refer(&mut ada, &ben, &[sent]).await.unwrap();
-    let there = async |id| app.store.read(move |tx| tx.find_blob(id)).await.unwrap().is_some();
-    clock.advance(DAY - Duration::from_secs(60));
-    upkeep::expire(app).await.unwrap();
-    assert!(there(unsent).await && there(sent).await);
-    clock.advance(Duration::from_secs(120));
-    upkeep::expire(app).await.unwrap();
-    assert!(!there(unsent).await && there(sent).await);
-    server.json(&["admin", "rules", "--file-days", "40", "--data-dir", "data", "--json"]);
-    assert!(Config::default().blobs.retention_days > 40 && Config::default().mail.retention_days > 40);
-    clock.advance(DAY * 38);
-    upkeep::expire(app).await.unwrap();
-    assert!(there(sent).await);
-    clock.advance(DAY * 2);
-    upkeep::expire(app).await.unwrap();
-    assert!(!there(sent).await);
-    wait_until_gone(server);
-}
-
-#[tokio::test]
-async fn a_device_that_is_locked_out_holds_nothing() {
-    let server = Server::start();
-    let (mut ada, ben) = (server.register(0).await, server.register(1).await);
-    let id = upload(&mut ada.session, 100).await;
-    refer(&mut ada, &ben, &[id]).await.unwrap();
-    let (who, device) = (ben.id().to_string(), ben.session.device.to_string());
-    let revoke = ["admin", "participant", "revoke-device", &who, &device, "--data-dir", "data", "--json"];
-    server.json(&revoke);
-    wait_until_gone(&server);
-    assert_eq!(refused(ada.session.blob_upload(id).await), "unknown-blob");
-}
-
-/// Somebody with a profile got a file of three chunks; returns the file on the server's disk and its ID.
-fn sent_file(server: &Server) -> (PathBuf, String) {
-    register(server, &server.invite().to_string(), "ada");
-    let ben = register(server, &server.invite().to_string(), "ben");
-    write_file(server, "plan.bin", 3 * SEALED_CHUNK_BYTES - 3 * 16);
-    send(server, &ben, "plan.bin");
-    let got = server.json(&["receive", "--profile", "ben", "--json"]).remove(0);
-    (stored(server).remove(0), got["files"][0]["id"].as_str().unwrap().to_owned())
-}
-
-fn is_empty(folder: &Path) -> bool {
-    std::fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none())
-}
-
-#[test]
-fn what_the_server_changes_is_refused_and_leaves_nothing_behind() {
-    let server = Server::start();
-    let (path, id) = sent_file(&server);
-    let whole = std::fs::read(&path).unwrap();
-    let save = ["file", "save", "--profile", "ben", &id, "--to", "da", "--wait", "2"];
-    let chunk = SEALED_CHUNK_BYTES;
-    let swapped = [&whole[chunk..2 * chunk], &whole[..chunk], &whole[2 * chunk..]].concat();
-    let mut flipped = whole.clone();
-    flipped[2 * chunk + 7] ^= 1;
-    let repeated = [&whole[..chunk], &whole[..chunk], &whole[2 * chunk..]].concat();
-    for changed in [swapped, flipped, repeated] {
-        std::fs::write(&path, changed).unwrap();
-        let said = server.failure(&save);
-        assert!(said.contains("not what its sender sealed"), "{said}");
-        assert!(is_empty(&server.folder.path().join("da")));
-    }
-    // Longer than its row says: the rest is never handed out.
-    std::fs::write(&path, [&whole[..], b"more"].concat()).unwrap();
-    server.json(&[&save[..], &["--json"]].concat());
-}
-
-#[test]
-fn a_file_that_is_missing_on_the_disk_is_unknown_to_everybody() {
-    let server = Server::start();
-    let (path, id) = sent_file(&server);
-    let whole = std::fs::read(&path).unwrap();
-    let save = ["file", "save", "--profile", "ben", &id, "--to", "da", "--wait", "2"];
-    std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
-    assert!(server.failure(&save).contains("not here"));
-    std::fs::remove_file(&path).unwrap();
-    assert!(server.failure(&save).contains("not here"));
-    assert!(is_empty(&server.folder.path().join("da")));
-    assert!(server.log().contains("the file of an attachment is missing"));
-}
-
-#[test]
-fn a_start_removes_files_that_no_row_names_and_no_others() {
-    let mut server = Server::start();
-    let (path, id) = sent_file(&server);
-    server.kill();
-    let stray = path.with_file_name("00112233445566778899aabbccddeeff");
-    std::fs::write(&stray, b"left behind").unwrap();
-    server.launch();
-    assert!(path.exists() && !stray.exists());
-    server.json(&["file", "save", "--profile", "ben", &id, "--to", "da", "--json"]);
 }
 
 /// The smallest JPEG with EXIF that says where it was taken.

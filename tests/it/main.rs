@@ -10,6 +10,8 @@ mod admin_pages;
 mod authority;
 mod autostart;
 mod backup;
+mod blob_damage;
+mod blob_limits;
 mod blob_memory;
 mod blobs;
 mod broken_line;
