@@ -6,7 +6,12 @@
 //! picture itself is not decoded, so it loses nothing. A file that is not built as its format says is refused, not
 //! passed on half-cleaned. What comes after the picture's end, where some phones put a film, goes too.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+mod exif;
+mod jpeg;
+mod png;
+mod webp;
+
+use std::io::{self, Read, Seek, Write};
 
 /// Largest piece that is read into memory, in bytes: EXIF has at most 64 KiB in a JPEG.
 const MAX_EXIF_BYTES: u64 = 64 * 1024;
@@ -69,9 +74,9 @@ fn malformed(what: &str) -> io::Error {
 /// for other formats, or what reading and writing say.
 pub fn strip(format: Format, image: &mut (impl Read + Seek), out: &mut impl Write) -> io::Result<()> {
     match format {
-        Format::Jpeg => strip_jpeg(image, out),
-        Format::Png => strip_png(image, out),
-        Format::WebP => strip_webp(image, out),
+        Format::Jpeg => jpeg::strip(image, out),
+        Format::Png => png::strip(image, out),
+        Format::WebP => webp::strip(image, out),
         Format::Opaque(_) | Format::Other => Err(io::ErrorKind::Unsupported.into()),
     }
     .map_err(|error| match error.kind() {
@@ -101,266 +106,15 @@ fn skip(from: &mut (impl Read + Seek), count: u64) -> io::Result<()> {
     copy(from, &mut io::sink(), count)
 }
 
-/// How the picture is turned, 2 to 8, if the TIFF structure in EXIF says so; 1 is not worth a word.
-fn orientation(tiff: &[u8]) -> Option<u16> {
-    let little = match tiff.get(..4)? {
-        [b'I', b'I', 42, 0] => true,
-        [b'M', b'M', 0, 42] => false,
-        _ => return None,
-    };
-    let short = |at: usize| {
-        let pair = [*tiff.get(at)?, *tiff.get(at.checked_add(1)?)?];
-        Some(if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) })
-    };
-    let long = |at: usize| {
-        let (first, second) = (u32::from(short(at)?), u32::from(short(at.checked_add(2)?)?));
-        usize::try_from(if little { second << 16 | first } else { first << 16 | second }).ok()
-    };
-    let directory = long(4)?;
-    (0..usize::from(short(directory)?))
-        .filter_map(|entry| directory.checked_add(2 + entry * 12))
-        .find(|entry| short(*entry) == Some(0x0112))
-        .and_then(|entry| short(entry.checked_add(8)?))
-        .filter(|turned| (2..=8).contains(turned))
-}
-
-/// A TIFF structure that says how the picture is turned, and nothing else.
-fn minimal_tiff(orientation: u16) -> Vec<u8> {
-    let mut tiff = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01".to_vec();
-    tiff.extend_from_slice(&orientation.to_be_bytes());
-    tiff.extend_from_slice(&[0; 6]);
-    tiff
-}
-
-fn strip_jpeg(image: &mut (impl Read + Seek), out: &mut impl Write) -> io::Result<()> {
-    if array(image)? != [0xff, 0xd8] {
-        return Err(malformed("no start of image"));
-    }
-    out.write_all(&[0xff, 0xd8])?;
-    let mut image = io::BufReader::with_capacity(64 * 1024, image);
-    let mut turned = false;
-    let mut marker = next_marker(&mut image)?;
-    loop {
-        match marker {
-            0xd9 => return out.write_all(&[0xff, 0xd9]),
-            0x01 | 0xd0..=0xd8 => return Err(malformed("a marker stands where none may be")),
-            _ => {}
-        }
-        let length = u64::from(u16::from_be_bytes(array(&mut image)?));
-        let segment =
-            bytes(&mut image, length.checked_sub(2).ok_or_else(|| malformed("a segment too short"))?)?;
-        if marker == 0xe1
-            && !turned
-            && let Some(tiff) = segment.strip_prefix(b"Exif\0\0")
-        {
-            if let Some(orientation) = orientation(tiff) {
-                write_segment(out, 0xe1, &[b"Exif\0\0", &minimal_tiff(orientation)[..]].concat())?;
-            }
-            turned = true;
-        } else if let Some(kept) = kept_segment(marker, &segment) {
-            write_segment(out, marker, kept)?;
-        }
-        marker = if marker == 0xda { copy_scan(&mut image, out)? } else { next_marker(&mut image)? };
-    }
-}
-
-fn write_segment(out: &mut impl Write, marker: u8, segment: &[u8]) -> io::Result<()> {
-    let length = u16::try_from(segment.len() + 2).map_err(|_| malformed("a segment too long"))?;
-    out.write_all(&[0xff, marker])?;
-    out.write_all(&length.to_be_bytes())?;
-    out.write_all(segment)
-}
-
-/// What stays of a segment.
-fn kept_segment(marker: u8, segment: &[u8]) -> Option<&[u8]> {
-    match marker {
-        // JFIF says the density; one with a thumbnail goes, as the picture does without.
-        0xe0 => (segment.len() == 14 && segment.starts_with(b"JFIF\0") && segment[12..] == [0, 0])
-            .then_some(segment),
-        // Colours.
-        0xe2 => segment.starts_with(b"ICC_PROFILE\0").then_some(segment),
-        0xee => (segment.len() == 12 && segment.starts_with(b"Adobe")).then_some(segment),
-        // Other applications' segments, and comments.
-        0xe1..=0xef | 0xfe => None,
-        // Tables, frames, scans: the picture.
-        0xc0..=0xcf | 0xda..=0xdf => Some(segment),
-        _ => None,
-    }
-}
-
-fn next_marker(image: &mut impl Read) -> io::Result<u8> {
-    if array(image)? != [0xff] {
-        return Err(malformed("no marker where one must be"));
-    }
-    loop {
-        // Any number of these may fill up.
-        match array(image)? {
-            [0xff] => {}
-            [0] => return Err(malformed("no marker where one must be")),
-            [marker] => return Ok(marker),
-        }
-    }
-}
-
-/// Copies the coded picture up to the next marker that ends it.
-fn copy_scan(image: &mut impl io::BufRead, out: &mut impl Write) -> io::Result<u8> {
-    loop {
-        let available = image.fill_buf()?;
-        if available.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let count = available.iter().position(|byte| *byte == 0xff).unwrap_or(available.len());
-        out.write_all(&available[..count])?;
-        let found = count < available.len();
-        image.consume(count);
-        if !found {
-            continue;
-        }
-        let mut marker = [0xff];
-        while marker == [0xff] {
-            marker = array(image)?;
-        }
-        match marker[0] {
-            0 | 0xd0..=0xd7 => out.write_all(&[0xff, marker[0]])?,
-            marker => return Ok(marker),
-        }
-    }
-}
-
-/// Chunks of PNG that make the picture or its colours; all others go.
-const PNG_KEPT: [&[u8; 4]; 18] = [
-    b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP",
-    b"mDCV", b"cLLI", b"bKGD", b"pHYs", b"acTL", b"fcTL", b"fdAT",
-];
-
-fn strip_png(image: &mut (impl Read + Seek), out: &mut impl Write) -> io::Result<()> {
-    let signature: [u8; 8] = array(image)?;
-    out.write_all(&signature)?;
-    let mut first = true;
-    loop {
-        let length = u64::from(u32::from_be_bytes(array(image)?));
-        let kind: [u8; 4] = array(image)?;
-        if length >= 1 << 31 || !kind.iter().all(u8::is_ascii_alphabetic) || (first && &kind != b"IHDR") {
-            return Err(malformed("a chunk makes no sense"));
-        }
-        first = false;
-        if PNG_KEPT.contains(&&kind) {
-            out.write_all(&u32::try_from(length).map_err(|_| malformed("a chunk too long"))?.to_be_bytes())?;
-            out.write_all(&kind)?;
-            // With its checksum.
-            copy(image, out, length + 4)?;
-        } else if &kind == b"eXIf" && length <= MAX_EXIF_BYTES {
-            let exif = bytes(image, length)?;
-            skip(image, 4)?;
-            if let Some(orientation) = orientation(&exif) {
-                write_png_chunk(out, b"eXIf", &minimal_tiff(orientation))?;
-            }
-        } else if kind[0].is_ascii_uppercase() {
-            return Err(malformed("an unknown chunk that the picture needs"));
-        } else {
-            skip(image, length + 4)?;
-        }
-        if &kind == b"IEND" {
-            return Ok(());
-        }
-    }
-}
-
-fn write_png_chunk(out: &mut impl Write, kind: &[u8; 4], data: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(data.len()).map_err(|_| malformed("a chunk too long"))?;
-    out.write_all(&length.to_be_bytes())?;
-    out.write_all(kind)?;
-    out.write_all(data)?;
-    out.write_all(&crc32(&[&kind[..], data]).to_be_bytes())
-}
-
-/// The checksum of PNG (ISO 3309); a few bytes a file, so a table would not pay.
-fn crc32(parts: &[&[u8]]) -> u32 {
-    let step = |crc: u32, byte: &u8| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & 0u32.wrapping_sub(crc & 1)))
-    };
-    !parts.iter().flat_map(|part| part.iter()).fold(u32::MAX, step)
-}
-
-/// Flags of a WebP's `VP8X` chunk that announce EXIF and XMP.
-const WEBP_EXIF: u8 = 0x08;
-const WEBP_XMP: u8 = 0x04;
-
-fn strip_webp(image: &mut (impl Read + Seek), out: &mut impl Write) -> io::Result<()> {
-    let (riff, size, webp): ([u8; 4], [u8; 4], [u8; 4]) = (array(image)?, array(image)?, array(image)?);
-    let end = u64::from(u32::from_le_bytes(size)) + 8;
-    if &riff != b"RIFF" || &webp != b"WEBP" || end % 2 == 1 {
-        return Err(malformed("no RIFF header"));
-    }
-    // The header says how long the rest is, so everything is looked at first.
-    let (mut place, mut kept, mut turned) = (12, 4, None);
-    while place < end {
-        let (kind, length) = webp_chunk(image)?;
-        let whole = 8 + length + length % 2;
-        if &kind == b"EXIF" && length <= MAX_EXIF_BYTES {
-            let exif = bytes(image, length)?;
-            skip(image, length % 2)?;
-            turned = orientation(exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif));
-        } else {
-            skip(image, length + length % 2)?;
-        }
-        kept += if webp_keeps(&kind) { whole } else { 0 };
-        place += whole;
-    }
-    if place != end {
-        return Err(malformed("its chunks do not fill it"));
-    }
-    let exif = turned.map(minimal_tiff);
-    kept += exif.as_ref().map_or(0, |exif| 8 + exif.len() as u64);
-    out.write_all(b"RIFF")?;
-    out.write_all(&u32::try_from(kept).map_err(|_| malformed("too long"))?.to_le_bytes())?;
-    out.write_all(b"WEBP")?;
-    image.seek(SeekFrom::Start(12))?;
-    place = 12;
-    while place < end {
-        let (kind, length) = webp_chunk(image)?;
-        place += 8 + length + length % 2;
-        if !webp_keeps(&kind) {
-            skip(image, length + length % 2)?;
-            continue;
-        }
-        out.write_all(&kind)?;
-        out.write_all(&u32::try_from(length).map_err(|_| malformed("too long"))?.to_le_bytes())?;
-        if &kind == b"VP8X" {
-            let [flags] = array(image)?;
-            let exif = if exif.is_some() { WEBP_EXIF } else { 0 };
-            out.write_all(&[flags & !(WEBP_EXIF | WEBP_XMP) | exif])?;
-            copy(
-                image,
-                out,
-                (length + length % 2).checked_sub(1).ok_or_else(|| malformed("an empty chunk"))?,
-            )?;
-        } else {
-            copy(image, out, length + length % 2)?;
-        }
-    }
-    if let Some(exif) = exif {
-        out.write_all(b"EXIF")?;
-        out.write_all(&u32::try_from(exif.len()).map_err(|_| malformed("too long"))?.to_le_bytes())?;
-        out.write_all(&exif)?;
-    }
-    Ok(())
-}
-
-fn webp_chunk(image: &mut impl Read) -> io::Result<([u8; 4], u64)> {
-    Ok((array(image)?, u64::from(u32::from_le_bytes(array(image)?))))
-}
-
-fn webp_keeps(kind: &[u8; 4]) -> bool {
-    [b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"].contains(&kind)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
 
     use proptest::prelude::*;
 
+    use super::exif::{minimal_tiff, orientation};
+    use super::jpeg::write_segment;
+    use super::png::{crc32, write_chunk};
     use super::*;
 
     const SECRET: &[u8] = b"GPS 48.1 11.5";
@@ -415,7 +169,7 @@ mod tests {
 
     fn png_chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        write_png_chunk(&mut out, kind, data).unwrap();
+        write_chunk(&mut out, kind, data).unwrap();
         out
     }
 
