@@ -64,6 +64,7 @@ struct Row {
     second_home: bool,
     shared: String,
     may_take_over: bool,
+    says_first: bool,
     is_closed: bool,
     roles: Vec<Choice>,
     classes: Vec<Choice>,
@@ -138,6 +139,7 @@ fn row(page: &Page, neighbour: Neighbour, all_classes: &[(i64, String)]) -> Row 
                 .replace("{0}", &page.number(&shared.ours))
                 .replace("{1}", &page.number(&shared.theirs)),
         },
+        says_first: neighbour.says_first,
         may_take_over: neighbour.shared.theirs > 0 && neighbour.state != NeighbourState::Connected,
         is_closed: !contract.allows_anything(),
         roles: Role::ALL.into_iter().map(role).collect(),
@@ -218,6 +220,7 @@ pub(super) async fn change(Form(session, form): Form<ChangeForm>) -> Response {
                     "resume" => drop(pairing::resume(app, admin, id).await?),
                     "block" => drop(pairing::block(app, admin, id).await?),
                     "take-over" => drop(taking_over::take_over(app, admin, id).await?),
+                    "accept-take-over" => drop(taking_over::accept(app, admin, id).await?),
                     "accept-log" => key_logs::accept(app, admin, id).await?,
                     _ => pairing::remove(app, admin, id).await?,
                 }

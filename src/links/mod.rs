@@ -137,6 +137,8 @@ struct Entry {
 pub enum Counted {
     /// Bring envelopes.
     Envelopes,
+    /// Bring envelopes from another home than the one known.
+    Homes,
     /// Ask where somebody lives.
     Questions,
     /// Ask for McEliece keys.
@@ -161,6 +163,7 @@ pub struct Links {
     buckets: Mutex<HashMap<(Fingerprint, Counted), Bucket>>,
     sent: Mutex<Sent>,
     arrivals: arrivals::Arrivals,
+    says_first: Mutex<HashSet<Fingerprint>>,
     /// Raised when attachments are to be fetched from other homes.
     pub fetching: Notify,
     /// Raised when second homes have something to hear.
@@ -188,6 +191,7 @@ impl Links {
             buckets: Mutex::default(),
             sent: Mutex::default(),
             arrivals: Mutex::default(),
+            says_first: Mutex::default(),
             fetching: Notify::new(),
             telling: Notify::new(),
         }
@@ -316,6 +320,23 @@ impl Links {
             link.close();
         }
         self.note_change();
+    }
+
+    /// Notes whether a second home says that it is the first; answers whether that is new.
+    pub fn set_says_first(&self, neighbour: Fingerprint, says: bool) -> bool {
+        let changed = {
+            let mut all = lock(&self.says_first);
+            if says { all.insert(neighbour) } else { all.remove(&neighbour) }
+        };
+        if changed {
+            self.note_change();
+        }
+        changed
+    }
+
+    /// Whether a second home says that it is the first.
+    pub fn says_first(&self, neighbour: Fingerprint) -> bool {
+        lock(&self.says_first).contains(&neighbour)
     }
 
     /// Tells a neighbour's link that something waits.

@@ -192,6 +192,9 @@ pub enum AdminError {
     /// A server whose participants are to be taken over answers.
     #[error("that server answers: there is nothing to take over")]
     StillConnected,
+    /// A second home does not say that it took over.
+    #[error("that server does not say that it took this one's participants over")]
+    NotTakenOver,
     /// A neighbour whose participants this server stands in for.
     #[error("this server stands in for participants of that one: take them over first")]
     StandsIn,
@@ -263,6 +266,7 @@ impl AdminError {
             Self::NotDisputed => "not-disputed",
             Self::LivesHere => "lives-here",
             Self::StillConnected => "still-connected",
+            Self::NotTakenOver => "not-taken-over",
             Self::StandsIn => "stands-in",
         }
     }

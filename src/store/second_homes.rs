@@ -13,8 +13,6 @@ pub struct OtherHome {
     pub server: Fingerprint,
     /// Whether changes of keys and devices are made here.
     pub is_first: bool,
-    /// How often the two changed places; the higher number is right.
-    pub term: u32,
     /// Whether the participant wants it no more.
     pub ends: bool,
     /// Rises with everything the other home has to know of.
@@ -32,15 +30,14 @@ pub struct Shared {
     pub theirs: u64,
 }
 
-const COLUMNS: &str = "other, is_first, term, ends, changed";
+const COLUMNS: &str = "other, is_first, ends, changed";
 
 fn from_row(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<OtherHome> {
     Ok(OtherHome {
         server: Fingerprint(row.get(first)?),
         is_first: row.get(first + 1)?,
-        term: row.get(first + 2)?,
-        ends: row.get(first + 3)?,
-        changed: row.get(first + 4)?,
+        ends: row.get(first + 2)?,
+        changed: row.get(first + 3)?,
     })
 }
 
@@ -96,16 +93,11 @@ impl ReadTx<'_> {
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn list_stood_in_for(
-        &self,
-        server: Fingerprint,
-    ) -> Result<Vec<(ParticipantId, OtherHome)>, StoreError> {
-        let sql = format!(
-            "SELECT participant, {COLUMNS} FROM second_homes WHERE other = ?1 AND is_first = 0 ORDER BY participant"
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows =
-            statement.query_map([server.0], |row| Ok((column::participant(row, 0)?, from_row(row, 1)?)))?;
+    pub fn list_stood_in_for(&self, server: Fingerprint) -> Result<Vec<ParticipantId>, StoreError> {
+        let sql =
+            "SELECT participant FROM second_homes WHERE other = ?1 AND is_first = 0 ORDER BY participant";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([server.0], |row| column::participant(row, 0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
@@ -120,17 +112,16 @@ impl WriteTx<'_> {
         id: ParticipantId,
         server: Fingerprint,
         is_first: bool,
-        term: u32,
     ) -> Result<(), StoreError> {
         self.directory.forget();
         self.connection
             .prepare_cached(
-                "INSERT INTO second_homes (participant, other, is_first, term, ends, changed, told)
-                 VALUES (?1, ?2, ?3, ?4, 0, 1, 0)
+                "INSERT INTO second_homes (participant, other, is_first, ends, changed, told)
+                 VALUES (?1, ?2, ?3, 0, 1, 0)
                  ON CONFLICT (participant) DO UPDATE
-                 SET other = ?2, is_first = ?3, term = ?4, ends = 0, changed = changed + 1",
+                 SET other = ?2, is_first = ?3, ends = 0, changed = changed + 1",
             )?
-            .execute((id.number(), server.0, is_first, term))?;
+            .execute((id.number(), server.0, is_first))?;
         Ok(())
     }
 
@@ -169,15 +160,14 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Forgets a participant's other home.
+    /// Makes another server the first home of everybody whose second home it was until now; returns how many.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn forget_other_home(&mut self, id: ParticipantId) -> Result<(), StoreError> {
+    pub fn yield_first_homes(&mut self, server: Fingerprint) -> Result<usize, StoreError> {
         self.directory.forget();
-        let sql = "DELETE FROM second_homes WHERE participant = ?1";
-        self.connection.prepare_cached(sql)?.execute([id.number()])?;
-        Ok(())
+        let sql = "UPDATE second_homes SET is_first = 0 WHERE other = ?1 AND is_first = 1 AND ends = 0";
+        Ok(self.connection.prepare_cached(sql)?.execute([server.0])?)
     }
 
     /// Forgets a server as anybody's second home.

@@ -17,7 +17,7 @@ use momedo_protocol::limits::MAX_KEY_LOG_PAGE;
 use momedo_protocol::link::calls::{CallHeader, ReplyHeader, Request, Response};
 use momedo_protocol::link::documents::{BatchBlob, BatchHeader, BatchItem, Outcome, Receipt};
 use momedo_protocol::link::{
-    Batch, Call, FetchKeyLog, Frame, HEADER_BYTES, Hello, KeyLogPart, MAX_HOPS, PairingLink, Signed,
+    Batch, Call, FetchKeyLog, Frame, HEADER_BYTES, Hello, KeyLogPart, MAX_HOPS, PairingLink, Reply, Signed,
     Standing, read_header,
 };
 use momedo_protocol::message_id::MessageId;
@@ -169,6 +169,19 @@ impl Hostile {
         let header = serde_json::to_vec(&header.sign(&self.identity)).unwrap();
         let signed = Signed { identity_key: self.identity.public().spki().to_vec(), header, body };
         Call { query: 7, hops: MAX_HOPS, home: self.server, signed }
+    }
+
+    /// What this neighbour answers to a call.
+    pub(crate) fn reply(&self, call: &Call, response: &Response) -> Reply {
+        let body = serde_json::to_vec(response).unwrap();
+        let header = ReplyHeader {
+            home: self.id(),
+            call: Base64Bytes(call.signed.name().to_vec()),
+            body: Sha512Digest::of(&body),
+        };
+        let header = serde_json::to_vec(&header.sign(&self.identity)).unwrap();
+        let identity_key = self.identity.public().spki().to_vec();
+        Reply { query: call.query, signed: Some(Signed { identity_key, header, body }) }
     }
 
     /// Sends a call and returns what was answered, if anything.

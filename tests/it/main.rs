@@ -29,6 +29,7 @@ mod group_limits;
 mod groups;
 mod hostile;
 mod hostile_neighbour;
+mod hostile_second_home;
 mod key_backup;
 mod key_log;
 mod kinds;

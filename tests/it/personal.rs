@@ -115,7 +115,7 @@ async fn a_person_in_every_table(server: &Server) -> (Person, Person) {
              INSERT INTO outbox_bodies VALUES (1, x'00');
              INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, body, blobs)
                  VALUES (zeroblob(16), {id}, {other}, zeroblob(32), zeroblob(32), 1, 1, 1, x'');
-             INSERT INTO second_homes VALUES ({id}, zeroblob(32), 1, 0, 0, 1, 1);
+             INSERT INTO second_homes VALUES ({id}, zeroblob(32), 1, 0, 1, 1);
              INSERT INTO blob_holds VALUES (x'{bens}', {});",
             ada.id(),
             ada.id(),

@@ -170,6 +170,8 @@ async fn a_first_home_that_comes_back_after_it_was_replaced_is_the_second() {
     neighbour(&b, &["take-over", &was_first]);
     assert_eq!(homes(&a, "ada")["first"]["server"], id(&b));
     a.launch();
+    until("its admin is told", || neighbour(&a, &["list"])[0]["says_first"] == true);
+    assert_eq!(neighbour(&a, &["accept-take-over", &id(&b)])[0]["participants"], 2);
     until("they agree who is first", || {
         shared(&a, &id(&b), "theirs") == 2 && shared(&b, &was_first, "ours") == 2
     });

@@ -28,6 +28,9 @@ const ASKED_AT: &str = "homes-asked-at";
 /// How often it is asked, in milliseconds: once an hour.
 const EVERY: u64 = 3_600_000;
 
+/// How long the first home is not heard of before the second's word is believed that it has taken over, in milliseconds.
+const LOST: u64 = 86_400_000;
+
 /// How long the first home may take before the second is asked.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -101,10 +104,12 @@ pub async fn choose(
     follow(profile, session, progress).await
 }
 
-/// As [`follow`], once an hour; what does not work is tried again another time.
+/// As [`follow`], once an hour; what does not work is tried again another time. The second home is believed that it has
+/// taken over only when the first was not heard of for a day: it may be the one that keeps it away.
 pub(crate) async fn follow_if_due(profile: &Profile, session: &mut Session) {
     let asked: Option<UnixMillis> = profile.get(ASKED_AT).unwrap_or_default();
-    if session.is_second || asked.is_none_or(|at| now().0.saturating_sub(at.0) >= EVERY || at > now()) {
+    let silence = asked.map_or(u64::MAX, |at| if at > now() { u64::MAX } else { now().0 - at.0 });
+    if silence >= if session.is_second { LOST } else { EVERY } {
         drop(follow(profile, session, &|_| {}).await);
     }
 }

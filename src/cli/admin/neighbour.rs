@@ -97,12 +97,19 @@ pub(in crate::cli) enum Neighbour {
     },
     /// Become the first home of everybody for whom this server stands in, when their first home is lost
     ///
-    /// Their mail and keys are here already, so nothing is asked of them. Should the other server come back, it hears of
-    /// this and is their second home from then on. Not possible while it answers.
+    /// Their mail and keys are here already, so nothing is asked of them. Not possible while the other server answers.
+    /// Should it come back, its admin has to accept this there; it is their second home from then on.
     TakeOver {
         #[command(flatten)]
         common: Common,
         /// The lost server
+        id: String,
+    },
+    /// Accept that a second home took this server's participants over while this one was lost
+    AcceptTakeOver {
+        #[command(flatten)]
+        common: Common,
+        /// The server that took over
         id: String,
     },
     /// Follow a neighbour's log of key changes anew, after its admin explained why it does not go on where it was
@@ -202,6 +209,7 @@ impl Neighbour {
             }
             Self::BlockedParticipants { common } => (common, R::BlockedParticipants, &["id"]),
             Self::TakeOver { common, id } => (common, R::TakeOver { id }, &["participants"]),
+            Self::AcceptTakeOver { common, id } => (common, R::AcceptTakeOver { id }, &["participants"]),
             Self::AcceptLog { common, id } => (common, R::AcceptLog { id }, &[]),
             Self::Settle { common, participant, home } => (common, R::Settle { participant, home }, &[]),
         };

@@ -375,6 +375,11 @@ async fn neighbour(
             let participants = taking_over::take_over(app, admin, id).await?;
             return Ok(AdminResponse::Lines(vec![json!({ "participants": participants })]));
         }
+        R::AcceptTakeOver { id } => {
+            let id = neighbours::named(app, &id).await?;
+            let participants = taking_over::accept(app, admin, id).await?;
+            return Ok(AdminResponse::Lines(vec![json!({ "participants": participants })]));
+        }
         R::AcceptLog { id } => {
             let id = neighbours::named(app, &id).await?;
             return key_logs::accept(app, admin, id).await.map(|()| done());

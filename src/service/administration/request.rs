@@ -172,6 +172,7 @@ pub enum NeighbourRequest {
     Block { id: String },
     Remove { id: String },
     TakeOver { id: String },
+    AcceptTakeOver { id: String },
     AcceptLog { id: String },
     Settle { participant: String, home: String },
     BlockParticipant { participant: String, blocked: bool },

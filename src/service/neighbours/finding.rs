@@ -240,7 +240,10 @@ async fn ask(
     }
     drop(question);
     if told.is_empty() {
-        app.links.note_unknown(id, app.clock.elapsed());
+        // A question that was passed on may have missed those that heard it before, on another way.
+        if !matches!(asker, Asker::Neighbour(..)) {
+            app.links.note_unknown(id, app.clock.elapsed());
+        }
         return Ok(None);
     }
     // The nearest last: it is the one that stays. Each is compared with what the others said.

@@ -139,6 +139,8 @@ pub struct Neighbour {
     pub contract: Contract,
     /// Participants whose mail and keys both keep.
     pub shared: Shared,
+    /// Whether it says that it took this server's participants over.
+    pub says_first: bool,
     /// How far its key log was followed, once it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<key_logs::FollowedLog>,
@@ -184,6 +186,7 @@ fn neighbour(app: &App, known: Known) -> Neighbour {
     let is_down = matches!(state, NeighbourState::Unreachable | NeighbourState::WrongIdentity);
     Neighbour {
         log: log.map(|log| key_logs::FollowedLog::of(row.id, &log)),
+        says_first: app.links.says_first(row.id),
         why: (state == NeighbourState::Unreachable).then(|| why(app, &row, &line)),
         words: row.id.words(),
         nearby: row.asks_from_nearby(),

@@ -303,7 +303,7 @@ pub async fn remove(app: &App, admin: &Admin, id: Fingerprint) -> Result<(), Ser
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     app.store
         .write(move |tx| {
-            for (participant, _) in stood_in_for {
+            for participant in stood_in_for {
                 tx.forget_participant(participant)?;
             }
             tx.forget_second_homes_at(id)?;

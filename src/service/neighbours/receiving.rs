@@ -17,7 +17,7 @@ use momedo_protocol::rsa_key::RsaPublicKey;
 
 use super::attachments;
 use super::finding::{self, Asker};
-use crate::domain::neighbour::{Contract, Decision};
+use crate::domain::neighbour::{Contract, Decision, HOME_QUESTIONS};
 use crate::links::Counted;
 use crate::service::error::compute;
 use crate::service::second_home::copying::{self, CopySent};
@@ -135,7 +135,7 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
         room: if brings_blobs { blobs::available(app).await? } else { 0 },
         parts: digests.into_iter().zip(batch.parts).map(|(digest, part)| (digest.0, part.into())).collect(),
     };
-    ask_about_senders(app, origin, &header).await?;
+    ask_about_senders(app, neighbour.id, &header).await?;
     let (outcomes, copies) = app
         .store
         .write(move |tx| {
@@ -171,9 +171,10 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
 /// Asks anew about senders who wrote from another home than the one known: they may have two by now.
 async fn ask_about_senders(
     app: &AppState,
-    origin: Fingerprint,
+    via: Fingerprint,
     header: &BatchHeader,
 ) -> Result<(), ServiceError> {
+    let origin = header.origin;
     let from = header.items.iter().filter(|item| item.group.is_none() && !item.copy).map(|item| item.from);
     let senders: BTreeSet<ParticipantId> = from.collect();
     let strangers = app
@@ -189,6 +190,9 @@ async fn ask_about_senders(
         })
         .await?;
     for id in strangers.into_iter().take(MAX_ASKED) {
+        if app.links.count(via, Counted::Homes, HOME_QUESTIONS, 1, app.clock.elapsed()).is_err() {
+            break;
+        }
         finding::find(app, Asker::Server, id).await?;
     }
     Ok(())

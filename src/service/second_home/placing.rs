@@ -38,7 +38,7 @@ pub(in crate::service) fn note_bundle(
             Err(ServiceError::KeyRule("the second home before has not heard yet that it is none any more"))
         }
         (_, Some(wanted)) => match super::partner(tx, wanted)? {
-            Some(_) => Ok(tx.set_other_home(id, wanted, true, 0)?),
+            Some(_) => Ok(tx.set_other_home(id, wanted, true)?),
             None => Err(ServiceError::KeyRule("the key bundle names a home that this server does not offer")),
         },
         (Some(_), None) => Ok(tx.end_other_home(id)?),
@@ -70,18 +70,12 @@ async fn tell(app: &App, server: Fingerprint) -> Result<(), ServiceError> {
                     let told = home.changed;
                     app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.note_told(id, told)?)).await?;
                 }
-                // It took over while this server was away: from now on it is the first.
-                Err(ServiceError::FirstHomeOnly) => {
-                    tracing::info!(%server, "a second home has become the first");
-                    app.store
-                        .write(move |tx| {
-                            Ok::<_, ServiceError>(tx.set_other_home(id, server, false, home.term)?)
-                        })
-                        .await?;
-                    app.sessions.end_participant(id);
-                }
-                // It does not want any, or not now: asking for the others would say the same.
-                Err(ServiceError::NotAllowedAcross | ServiceError::HomeUnreachable) => return Ok(()),
+                // It does not want any, not now, or is the first home itself: for the others it would say the same.
+                Err(
+                    ServiceError::NotAllowedAcross
+                    | ServiceError::HomeUnreachable
+                    | ServiceError::FirstHomeOnly,
+                ) => return Ok(()),
                 Err(error) => tracing::warn!(%error, %server, "a second home does not take a participant"),
             }
         }
@@ -98,7 +92,6 @@ fn request(tx: &ReadTx<'_>, id: ParticipantId, home: OtherHome) -> Result<Reques
     let changes = tx.signature_key_changes(id, 0)?;
     let placement = Placement {
         id,
-        term: home.term,
         active: row.state == ParticipantState::Active,
         role: tx.belonging(id)?.role.to_string(),
         changes: changes.iter().map(|change| stored_jws(change)).collect::<Result<_, _>>()?,

@@ -13,7 +13,7 @@ use momedo_protocol::link::second_home::Placement;
 
 use crate::service::error::compute;
 use crate::service::key_server::{countersign, jws_text};
-use crate::service::neighbours::finding;
+use crate::service::neighbours::finding::{self, Asker};
 use crate::service::{ServiceError, devices, key_log, personal};
 use crate::state::AppState;
 use crate::store::{BundleRow, ParticipantState, ReadTx, WriteTx};
@@ -69,20 +69,15 @@ fn check(
 }
 
 /// Whether this server may stand in for somebody whose first home asks for it.
-fn may_stand_in(
-    tx: &ReadTx<'_>,
-    first: Fingerprint,
-    id: ParticipantId,
-    term: u32,
-) -> Result<(), ServiceError> {
+fn may_stand_in(tx: &ReadTx<'_>, first: Fingerprint, id: ParticipantId) -> Result<(), ServiceError> {
     super::partner(tx, first)?.ok_or(ServiceError::NotAllowedAcross)?;
     match (tx.find_participant(id)?, tx.find_other_home(id)?) {
-        (None, None) => Ok(()),
-        (_, Some(home))
-            if home.server == first && (term > home.term || !home.is_first && term == home.term) =>
-        {
-            Ok(())
+        // Nobody gets somebody else's contacts by naming them as one's own.
+        (None, None) if tx.find_remote(id)?.is_some_and(|row| !row.lives_at(first)) => {
+            Err(ServiceError::NotAllowedAcross)
         }
+        (None, None) => Ok(()),
+        (_, Some(home)) if home.server == first && !home.is_first => Ok(()),
         (_, Some(home)) if home.server == first => Err(ServiceError::FirstHomeOnly),
         // One of this server's own, or somebody it stands in for at another's request.
         _ => Err(ServiceError::NotAllowedAcross),
@@ -101,14 +96,24 @@ pub async fn place(
     first_key: momedo_protocol::rsa_key::RsaPublicKey,
     placement: Placement,
 ) -> Result<(), ServiceError> {
-    let (id, term, own) = (placement.id, placement.term, app.fingerprint);
+    let (id, own) = (placement.id, app.fingerprint);
     let known = app
         .store
         .read(move |tx| {
-            may_stand_in(tx, first, id, term)?;
+            may_stand_in(tx, first, id)?;
             Ok::<_, ServiceError>(tx.current_bundle(id)?.map_or(0, |row| row.version))
         })
-        .await?;
+        .await
+        .inspect_err(|error| {
+            if matches!(error, ServiceError::FirstHomeOnly) && app.links.set_says_first(first, true) {
+                tracing::warn!(server = %first, "a second home says that it took over: accept that, or ask its admin");
+            }
+        })?;
+    if known == 0 {
+        // Whoever already lives elsewhere is found there; then the two claims are compared.
+        finding::find(app, Asker::Server, id).await?;
+        app.store.read(move |tx| may_stand_in(tx, first, id)).await?;
+    }
     let checked = compute(move || check(own, first, &first_key, placement)).await?;
     let Some((newest, _)) = checked.bundles.last() else { return Err(refused("there is no key bundle")) };
     if newest.payload.version < known {
@@ -142,7 +147,7 @@ pub async fn place(
     let (is_active, ended) = app
         .store
         .write(move |tx| {
-            may_stand_in(tx, first, id, term)?;
+            may_stand_in(tx, first, id)?;
             let current = tx.current_bundle(id)?.map_or(0, |row| row.version);
             let name = checked.bundles.last().map_or("", |(bundle, _)| &bundle.payload.name);
             if tx.find_participant(id)?.is_none() {
@@ -150,7 +155,7 @@ pub async fn place(
                 tx.delete_remote(id)?;
                 tx.insert_participant(id, name, now)?;
             }
-            tx.set_other_home(id, first, false, term)?;
+            tx.set_other_home(id, first, false)?;
             let role = checked.placement.role.parse().unwrap_or_default();
             tx.set_role_of_participant(id, role)?;
             for (row, has_one_signature) in rows.into_iter().filter(|(row, _)| row.version > current) {

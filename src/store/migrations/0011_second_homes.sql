@@ -6,8 +6,6 @@ CREATE TABLE second_homes (
     other BLOB NOT NULL CHECK (length(other) = 32),
     -- Whether changes of keys and devices are made here, or there.
     is_first INTEGER NOT NULL CHECK (is_first IN (0, 1)),
-    -- How often the two changed places: the higher number is right.
-    term INTEGER NOT NULL,
     -- Whether the participant wants the other home no more, and it has not heard of that.
     ends INTEGER NOT NULL CHECK (ends IN (0, 1)),
     -- Rises with everything the other home has to know of; and the number up to which it does.

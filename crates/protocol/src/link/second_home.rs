@@ -12,8 +12,6 @@ use crate::jws::Jws;
 pub struct Placement {
     /// Who.
     pub id: ParticipantId,
-    /// How often the homes changed places: whoever says the higher number is the first home.
-    pub term: u32,
     /// Whether they may act; false while an admin of the first home has disabled them.
     pub active: bool,
     /// `member`, `moderator`, `admin` or `bot`; anything else counts as `member`.

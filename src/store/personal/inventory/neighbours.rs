@@ -102,7 +102,6 @@ pub(super) const TABLES: &[Table] = &[
             ("participant", Id),
             ("other", Plain),
             ("is_first", Plain),
-            ("term", Plain),
             ("ends", Plain),
             ("changed", Plain),
             ("told", Plain),
