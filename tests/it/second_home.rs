@@ -216,6 +216,36 @@ async fn people_of_other_servers_write_to_the_home_that_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_server_had_accepted_for_another_gets_there_from_the_second_home() {
+    let [mut a, b] = pair_of_servers();
+    let mut z = Server::start_with(SETTINGS);
+    for home in [&a, &b] {
+        pair(home, &z);
+        neighbour(&z, &["allow", &id(home), "--all"]);
+        neighbour(home, &["allow", &id(&z), "--all"]);
+    }
+    let (ada, zoe) = (a.register_profile(0, "ada").await, z.register_profile(1, "zoe").await);
+    settle(&a, &b, &["ada"]);
+    say(&ada, &zoe, "angekommen").await;
+    receive_until(&zoe, |all| shows(all, "angekommen")).await;
+    receive_until(&ada, |all| all.iter().any(|one| one.kind == "delivered")).await;
+    z.kill();
+    say(&ada, &zoe, "noch unterwegs").await;
+    let lost = id(&a);
+    a.kill();
+    until("the line is lost", || state(&b, &lost) == "unreachable");
+    neighbour(&b, &["take-over", &lost]);
+    z.launch();
+    until("the line is back", || state(&b, &id(&z)) == "connected");
+    homes(&a, "ada");
+    receive(&ada).await;
+    let all = receive_until(&zoe, |all| shows(all, "noch unterwegs")).await;
+    // What was known to have arrived is not sent again.
+    assert_eq!(texts(&all), ["noch unterwegs"]);
+    receive_until(&ada, |all| all.iter().any(|one| one.kind == "delivered")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn own_devices_groups_and_files_have_two_homes_too() {
     let [mut a, b] = pair_of_servers();
     let (ada, ben) = (a.register_profile(0, "ada").await, a.register_profile(1, "ben").await);

@@ -159,6 +159,8 @@ fn change_places(profile: &Profile) -> Result<(), ClientError> {
         profile.set("addresses", &second.addresses)?;
         profile.set("server", &second.server)?;
         let former = Home { server: first.fingerprint, name: String::new(), addresses: first.addresses };
+        // What the lost home had accepted for other servers may not have got there.
+        profile.mark_unconfirmed_due()?;
         profile.set(SECOND, &former)
     })
 }

@@ -47,6 +47,7 @@ pub mod secrets;
 pub mod sending;
 pub mod session;
 pub mod stream;
+mod unconfirmed;
 
 pub use error::ClientError;
 

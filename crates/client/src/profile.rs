@@ -4,6 +4,7 @@ pub(crate) mod files;
 mod groups;
 pub(crate) mod key_log;
 pub(crate) mod living;
+mod unconfirmed;
 
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,7 @@ const SCHEMA: &[&str] = &[
     ALTER TABLE due_receipts ADD COLUMN state TEXT NOT NULL DEFAULT 'read';
     PRAGMA user_version = 4;",
     key_log::BY_SERVER,
+    unconfirmed::SCHEMA,
 ];
 
 /// The version the first step of [`SCHEMA`] leads to.

@@ -29,7 +29,9 @@ use crate::registration::Progress;
 use crate::rotation::rotate_if_due;
 use crate::secrets::CarriedKeys;
 use crate::session::Session;
-use crate::{ClientError, blobs, blocking, homes, key_backup, key_log, living, now, receipts, reporting};
+use crate::{
+    ClientError, blobs, blocking, homes, key_backup, key_log, living, now, receipts, reporting, unconfirmed,
+};
 
 /// Messages fetched at once.
 const PAGE: usize = 100;
@@ -144,6 +146,7 @@ pub async fn receive_files(
     homes::follow_if_due(profile, session).await;
     if !session.is_second {
         adopt_published_keys(profile, session).await?;
+        unconfirmed::submit_due(profile, session).await?;
         take_waiting(profile, session).await?;
         groups::sync_all(profile, session).await?;
         shown += show_stored(profile, session, saving, show).await?;
@@ -417,8 +420,21 @@ fn take_notice(
             ..unreadable(delivery)
         };
         put(profile, own, &format!("notice {}", message.to), message.id, Some(&event), None)?;
+        profile.forget_unconfirmed(message.id, message.to)?;
     }
     Ok(())
+}
+
+/// Has it shown with the next messages that a message did not arrive.
+pub(crate) fn put_undeliverable(
+    profile: &Profile,
+    id: MessageId,
+    to: ParticipantId,
+    reason: &str,
+) -> Result<(), ClientError> {
+    let event = Received { id, to: Some(to), kind: "undeliverable".into(), ..said(profile, reason)? };
+    let own = profile.id()?;
+    put(profile, own, &format!("notice {to}"), id, Some(&event), None)
 }
 
 /// Stores what was opened, unless it is known. Only what was verified stands for its ID: something forged must
@@ -477,24 +493,28 @@ fn tolerate(result: Result<(), ClientError>) -> Result<(), ClientError> {
 
 /// Has an alarm about the server shown with the next messages.
 pub(crate) fn put_alarm(profile: &Profile, words: &str) -> Result<(), ClientError> {
-    let (own, id, sent_at) = (profile.id()?, MessageId::new(now()), now());
-    let alarm = Received {
-        id,
-        from: own,
+    let alarm = said(profile, words)?;
+    let event = serde_json::to_string(&alarm).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.put_inbox("alarm", alarm.id, Some(&event))
+}
+
+/// Something that this program says itself.
+fn said(profile: &Profile, words: &str) -> Result<Received, ClientError> {
+    Ok(Received {
+        id: MessageId::new(now()),
+        from: profile.id()?,
         to: None,
         group: None,
         kind: "alarm".into(),
         text: Some(words.to_owned()),
         body: None,
         files: Vec::new(),
-        sent_at,
+        sent_at: now(),
         verified: true,
         trust: Trust::Compared.name().into(),
         suite: 0,
         event: false,
-    };
-    let event = serde_json::to_string(&alarm).map_err(|error| ClientError::Protocol(error.to_string()))?;
-    profile.put_inbox("alarm", id, Some(&event))
+    })
 }
 
 /// Takes what was posted to a group; without its key it waits for it.

@@ -25,7 +25,7 @@ use crate::groups::posting;
 use crate::profile::Profile;
 use crate::registration::Progress;
 use crate::session::Session;
-use crate::{ClientError, blobs, contacts, key_log, living, now};
+use crate::{ClientError, blobs, contacts, key_log, living, now, unconfirmed};
 
 /// Longest body, in bytes of JSON; leaves room for the rest of the signed message.
 const MAX_BODY_BYTES: usize = MAX_SIGNED_DOCUMENT_BYTES / 2;
@@ -375,7 +375,12 @@ pub(crate) async fn submit(
     profile.put_outbox(request.id, &text)?;
     let result =
         insist(profile, session, deadline, async |session| session.submit(request).await.map(drop)).await;
-    profile.remove_outbox(request.id)?;
+    profile.atomically(|| {
+        if result.is_ok() {
+            unconfirmed::keep(profile, session, request, &text)?;
+        }
+        profile.remove_outbox(request.id)
+    })?;
     result
 }
 
