@@ -8,6 +8,7 @@ use momedo::links::{DialledBy, Trouble};
 use momedo::nearby::Found;
 use momedo::store::{NeighbourRow, StoreError};
 use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::id::ParticipantId;
 use momedo_protocol::link::Standing;
 use momedo_protocol::time::UnixMillis;
 
@@ -139,6 +140,17 @@ async fn every_state_of_a_neighbour_can_be_read() {
     let save =
         move |tx: &mut momedo::store::WriteTx<'_>| rows.iter().try_for_each(|row| tx.save_neighbour(row));
     here.app.store.write::<_, StoreError>(save).await.unwrap();
+    // Somebody of the lost school, for whom this server stands in, and somebody of here whose other home the third is.
+    let (theirs, ours) = (ParticipantId::random(), ParticipantId::random());
+    let now = here.clock.now();
+    let keep = move |tx: &mut momedo::store::WriteTx<'_>| {
+        tx.insert_participant(theirs, "Tarek", now)?;
+        tx.set_other_home(theirs, Fingerprint([4; 32]), false)?;
+        tx.insert_participant(ours, "Olga", now)?;
+        tx.set_other_home(ours, Fingerprint([3; 32]), true)
+    };
+    here.app.store.write::<_, StoreError>(keep).await.unwrap();
+    links.set_says_first(Fingerprint([3; 32]), true);
     let _connected = links.begin(Fingerprint([3; 32]), DialledBy::Them).unwrap();
     links.note_peer(Fingerprint([3; 32]), Standing::Confirmed);
     let next = Some(UnixMillis(here.clock.now().0 + 60_000));
@@ -161,6 +173,16 @@ async fn every_state_of_a_neighbour_can_be_read() {
     read.sort();
     let expected = ["Pause", "falscher", "gesperrt", "nicht erreichbar", "verbunden", "wartet", "wartet"];
     assert!(read.iter().zip(expected).all(|(read, word)| read.contains(word)), "{read:?}");
+
+    for button in ["take-over", "accept-take-over"] {
+        let css = format!("button[value={button}]");
+        assert_eq!(browser.count(&css).await, 1, "{button}");
+        browser.click(&css).await;
+        assert_eq!(browser.count(&css).await, 0, "{button}");
+    }
+    let home = |id| here.app.store.read(move |tx| tx.find_other_home(id));
+    let homes = (home(theirs).await.unwrap().unwrap(), home(ours).await.unwrap().unwrap());
+    assert_eq!((homes.0.is_first, homes.1.is_first), (true, false));
 
     here.app.nearby.set_looking(true);
     for (byte, name) in [(8, "Gymnasium <b>Nord</b>"), (9, "Kita Regenbogen")] {
