@@ -1,8 +1,5 @@
 //! A server of the test's that speaks to its neighbour without keeping to the rules.
 
-use std::sync::Arc;
-
-use momedo::tls::LinkIdentity;
 use momedo_protocol::api::PublishedKeys;
 use momedo_protocol::api::key_log::KeyLogPage;
 use momedo_protocol::countersignature::Countersignature;
@@ -15,48 +12,29 @@ use momedo_protocol::key_bundle::{KeyBundle, KeyBundlePayload};
 use momedo_protocol::key_log::{KeyLogEntry, KeyLogHead, LogPlace, LogSubject, SignedHead};
 use momedo_protocol::limits::MAX_KEY_LOG_PAGE;
 use momedo_protocol::link::calls::{CallHeader, ReplyHeader, Request, Response};
-use momedo_protocol::link::documents::{BatchBlob, BatchHeader, BatchItem, Outcome, Receipt};
+use momedo_protocol::link::documents::{Outcome, Receipt};
 use momedo_protocol::link::{
-    Batch, Call, FetchKeyLog, Frame, HEADER_BYTES, Hello, KeyLogPart, MAX_HOPS, PairingLink, Reply, Signed,
-    Standing, read_header,
+    Batch, Call, FetchKeyLog, Frame, KeyLogPart, MAX_HOPS, PairingLink, Reply, Signed, Standing,
 };
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::random;
 use momedo_protocol::rsa_key::RsaPublicKey;
-use momedo_protocol::rsa_private_key::RsaPrivateKey;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use crate::harness::{PATIENCE, Server, opaque_envelope, rsa_key};
+use crate::harness::{Server, opaque_envelope, rsa_key};
+pub(crate) use crate::hostile_link::{Hostile, next_frame};
 use crate::neighbours::{id, invite, neighbour, state, until};
-
-/// A neighbour that says whatever the test wants.
-pub(crate) struct Hostile {
-    pub(crate) stream: TlsStream<TcpStream>,
-    pub(crate) identity: RsaPrivateKey,
-    pub(crate) server: Fingerprint,
-}
 
 impl Hostile {
     /// Dials without a word.
     pub(crate) async fn dial(server: &Server) -> Self {
-        let identity = rsa_key(11);
-        let pinned: Fingerprint = id(server).parse().unwrap();
-        let config = LinkIdentity::new(&identity).unwrap().dialling(pinned).unwrap();
-        let tcp = TcpStream::connect(&server.address).await.unwrap();
-        let name = "localhost".try_into().unwrap();
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
-        Self { stream, identity, server: pinned }
+        Self::dial_with(&server.address, id(server).parse().unwrap(), rsa_key(11)).await
     }
 
     /// Becomes a neighbour that the admins trust with everything.
     pub(crate) async fn paired(server: &Server) -> Self {
         let link: PairingLink = invite(server).parse().unwrap();
         let mut hostile = Self::dial(server).await;
-        hostile.greet().await;
-        hostile.send(&Frame::Pair { code: Some(link.code) }).await;
+        hostile.ask(link.code).await;
         let own = hostile.id().to_string();
         until("it asks", || state(server, &own) == "waiting-for-us");
         neighbour(server, &["confirm", &own]);
@@ -66,86 +44,9 @@ impl Hostile {
         hostile
     }
 
-    pub(crate) async fn greet(&mut self) {
-        let hello = Hello {
-            versions: vec![1, 200],
-            features: vec!["whatever".into()],
-            name: "Mallory".into(),
-            addresses: Vec::new(),
-            max_envelope_bytes: 65_536,
-            heartbeat_seconds: 600,
-        };
-        self.send(&Frame::Hello(hello)).await;
-    }
-
-    pub(crate) fn id(&self) -> Fingerprint {
-        self.identity.public().fingerprint()
-    }
-
-    pub(crate) async fn send(&mut self, frame: &Frame) {
-        self.stream.write_all(&frame.encode()).await.unwrap();
-        self.stream.flush().await.unwrap();
-    }
-
     /// The next frame that is not about the link itself; `None` when the link was ended.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
-        loop {
-            let mut header = [0; HEADER_BYTES];
-            let read = tokio::time::timeout(PATIENCE, self.stream.read_exact(&mut header)).await.unwrap();
-            read.ok()?;
-            let (kind, length) = read_header(header).unwrap();
-            let mut body = vec![0; length];
-            self.stream.read_exact(&mut body).await.ok()?;
-            match Frame::decode(kind, &body).unwrap() {
-                Frame::Heartbeat | Frame::Hello(_) | Frame::Standing(_) | Frame::KeyLogHead(_) => {}
-                frame => return Some(frame),
-            }
-        }
-    }
-
-    /// A batch signed by this neighbour as the senders' home.
-    pub(crate) fn batch(
-        &self,
-        home: Fingerprint,
-        envelopes: Vec<(ParticipantId, ParticipantId, MessageId, Vec<u8>)>,
-    ) -> Batch {
-        self.batch_with_blobs(home, envelopes, &[])
-    }
-
-    /// A batch whose envelopes all name the same attachments.
-    pub(crate) fn batch_with_blobs(
-        &self,
-        home: Fingerprint,
-        envelopes: Vec<(ParticipantId, ParticipantId, MessageId, Vec<u8>)>,
-        blobs: &[BatchBlob],
-    ) -> Batch {
-        let item = |(from, to, id, bytes): &(_, _, _, Vec<u8>)| BatchItem {
-            from: *from,
-            to: *to,
-            id: *id,
-            digest: Sha512Digest::of(bytes),
-            group: None,
-            slot: None,
-            blobs: blobs.to_vec(),
-            device: None,
-            sender_device: None,
-            copy: false,
-        };
-        let items = envelopes.iter().map(item).collect();
-        // What several items have in common travels once.
-        let mut parts: Vec<Vec<u8>> = Vec::new();
-        for (_, _, _, bytes) in &envelopes {
-            if !parts.contains(bytes) {
-                parts.push(bytes.clone());
-            }
-        }
-        let header = BatchHeader { origin: self.id(), home, items }.sign(&self.identity);
-        Batch {
-            hops: MAX_HOPS,
-            identity_key: self.identity.public().spki().to_vec(),
-            header: serde_json::to_vec(&header).unwrap(),
-            parts,
-        }
+        next_frame(&mut self.stream).await
     }
 
     pub(crate) fn message(

@@ -17,16 +17,14 @@ use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::link::calls::{CallHeader, Refusal, Request, Response};
 use momedo_protocol::link::documents::{BatchBlob, Outcome};
-use momedo_protocol::link::{
-    Find, Found, Frame, HEADER_BYTES, MAX_BATCH_ITEMS, MAX_HOPS, NoWay, PairingLink, Standing, read_header,
-};
+use momedo_protocol::link::{Find, Found, Frame, MAX_BATCH_ITEMS, MAX_HOPS, NoWay, PairingLink, Standing};
 use momedo_protocol::message_id::MessageId;
 use rusqlite::Connection;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use crate::across::count;
 use crate::harness::{Person, Server, opaque_envelope, refused, request, rsa_key};
-use crate::hostile::Hostile;
+use crate::hostile::{Hostile, next_frame};
 use crate::neighbours::{id, invite, neighbour, pair, state, until, until_async};
 
 /// A server with two participants.
@@ -194,12 +192,7 @@ async fn endless_questions_are_not_answered_and_hold_nobody_up() {
     assert_eq!(ben.waiting().await.messages.len(), 5);
     let (mut answered, mut with_keys) = (0, 0);
     while answered < QUESTIONS {
-        let mut header = [0; HEADER_BYTES];
-        reading.read_exact(&mut header).await.unwrap();
-        let (kind, length) = read_header(header).unwrap();
-        let mut body = vec![0; length];
-        reading.read_exact(&mut body).await.unwrap();
-        if let Frame::Found(found) = Frame::decode(kind, &body).unwrap() {
+        if let Frame::Found(found) = next_frame(&mut reading).await.expect("the link goes on") {
             answered += 1;
             with_keys += u64::from(found.keys.is_some());
         }
@@ -343,8 +336,7 @@ async fn a_stranger_gets_no_room_and_no_answers() {
     assert!(stranger.next().await.is_none());
     let link: PairingLink = invite(&server).parse().unwrap();
     let mut stranger = Hostile::dial(&server).await;
-    stranger.greet().await;
-    stranger.send(&Frame::Pair { code: Some(link.code) }).await;
+    stranger.ask(link.code).await;
     stranger.send(&Frame::Standing(Standing::Confirmed)).await;
     stranger.send(&Frame::Find(Find { query: 1, id: ben.id(), hops: MAX_HOPS })).await;
     let answer = stranger.next().await;

@@ -28,6 +28,7 @@ mod first_run;
 mod group_limits;
 mod groups;
 mod hostile;
+mod hostile_link;
 mod hostile_neighbour;
 mod hostile_second_home;
 mod key_backup;
