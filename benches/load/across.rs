@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use momedo_protocol::digest::Fingerprint;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -90,20 +91,33 @@ async fn latency(from: (&Subject, &Person), to: (&Subject, &Person)) -> serde_js
     json!({ "p50_ms": percentile(&times, 50), "p99_ms": percentile(&times, 99) })
 }
 
+pub(crate) fn invite(subject: &Subject) -> String {
+    subject.admin(&["neighbour", "invite"])[0]["link"].as_str().unwrap().to_owned()
+}
+
+/// Makes two servers neighbours over a pairing link of the second one.
+pub(crate) fn pair(here: &Subject, there: &Subject, link: &str) {
+    here.admin(&["neighbour", "add", link]);
+    there.admin(&["neighbour", "confirm", &here.address.fingerprint.to_string()]);
+    until_connected(here, there.address.fingerprint);
+}
+
+/// Waits until `subject` has a link to this neighbour.
+pub(crate) fn until_connected(subject: &Subject, neighbour: Fingerprint) {
+    let (begun, id) = (Instant::now(), neighbour.to_string());
+    let is_connected = |row: &serde_json::Value| row["id"] == id.as_str() && row["state"] == "connected";
+    while !subject.admin(&["neighbour", "list"]).iter().any(is_connected) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the servers do not connect");
+    }
+}
+
 pub(crate) fn across(runtime: &Runtime) {
     let (here, there) = (Subject::start(), Subject::start());
     runtime.block_on(async {
         let (line, bytes) = counted(there.address.addresses[0].clone()).await;
-        let link = there.admin(&["neighbour", "invite"])[0]["link"].as_str().unwrap().to_owned();
-        let link = link.replace(&there.address.addresses[0], &line);
-        here.admin(&["neighbour", "add", &link]);
-        there.admin(&["neighbour", "confirm", &here.address.fingerprint.to_string()]);
+        pair(&here, &there, &invite(&there).replace(&there.address.addresses[0], &line));
         for one in [&here, &there] {
             one.admin(&["neighbour", "allow", "--all", "--per-minute", "100000000", "--queue-mib", "1000"]);
-        }
-        let begun = Instant::now();
-        while here.admin(&["neighbour", "list"])[0]["state"] != "connected" {
-            assert!(begun.elapsed() < Duration::from_secs(30), "the servers do not connect");
         }
         let before = bytes.load(Ordering::Relaxed);
         tokio::time::sleep(WATCHED).await;

@@ -7,7 +7,10 @@
 mod across;
 mod attachment;
 mod figures;
+mod flood;
 mod groups;
+#[path = "../../tests/it/hostile_link.rs"]
+mod hostile_link;
 mod keys;
 #[path = "../../tests/it/line.rs"]
 #[allow(dead_code, reason = "the tests make it fail in more ways")]
@@ -22,7 +25,7 @@ use serde_json::json;
 /// One figure: its name, what it is, and how it is taken.
 type Figure = (&'static str, &'static str, fn(&tokio::runtime::Runtime));
 
-const FIGURES: [Figure; 16] = [
+const FIGURES: [Figure; 17] = [
     ("start", "start-up time, and memory of an idle server", figures::start),
     ("live", "live 1:1, 50 pairs, window 4: messages/s and server CPU", figures::live),
     ("latency", "live 1:1, one pair, window 1: p50 and p99", figures::latency),
@@ -45,6 +48,11 @@ const FIGURES: [Figure; 16] = [
         "across",
         "over one link between two servers beside inside one: messages/s, latency, idle bytes",
         across::across,
+    ),
+    (
+        "flood",
+        "a neighbour floods ten times over its contract, then without end: what others' messages notice",
+        flood::flood,
     ),
     ("disk", "bytes written to disk per envelope, stored and acknowledged", figures::disk),
 ];

@@ -82,8 +82,8 @@ impl Person {
 /// bytes. An envelope of 1 KiB, which the goals speak of, does not exist.
 pub(crate) const ENVELOPE_BYTES: usize = 86 + 2 + 1088 + 2 + 384 + 512 + TAG_BYTES;
 
-/// The text of a `send` frame with an opaque envelope to `to`.
-pub(crate) fn send_frame(to: &KeyBundle) -> String {
+/// A message with an opaque envelope to `to`.
+pub(crate) fn message(to: &KeyBundle) -> (MessageId, Vec<u8>) {
     let id = MessageId::new(momedo_client::now());
     let header = Header {
         suite: Suite::Small,
@@ -95,6 +95,12 @@ pub(crate) fn send_frame(to: &KeyBundle) -> String {
     let mut envelope = encode_header(&header, &Ciphertexts { mceliece: None, ml_kem: &ml_kem, rsa: &rsa });
     envelope.extend_from_slice(&random::bytes::<{ 512 + TAG_BYTES }>());
     assert_eq!(envelope.len(), ENVELOPE_BYTES);
+    (id, envelope)
+}
+
+/// The text of a `send` frame with an opaque envelope to `to`.
+pub(crate) fn send_frame(to: &KeyBundle) -> String {
+    let (id, envelope) = message(to);
     let request = SubmitRequest {
         id,
         to: to.payload.id,
