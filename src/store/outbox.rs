@@ -29,7 +29,7 @@ pub struct OutgoingKey {
 /// An envelope on its way.
 #[derive(Debug, Clone)]
 pub struct OutgoingRow {
-    /// Its place; rises.
+    /// Its place; rises while the server runs, also over rows that are gone.
     pub id: i64,
     /// Names it.
     pub key: OutgoingKey,
@@ -115,7 +115,7 @@ pub struct RemoteRecipient {
 /// A batch that passes through.
 #[derive(Debug, Clone)]
 pub struct RelayedRow {
-    /// Its place; rises.
+    /// Its place; rises while the server runs, also over rows that are gone.
     pub id: i64,
     /// Names it.
     pub batch: BatchId,
@@ -349,11 +349,13 @@ impl WriteTx<'_> {
         let (is_copy, device, sender_device) = write_copy(copy);
         self.connection
             .prepare_cached(
-                "INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, envelope, blobs,
+                "INSERT INTO outbox (id, message_id, sender, recipient, home, via, accepted_tick, size, envelope, blobs,
                                      copy, device, sender_device)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 VALUES ((SELECT max(coalesce(max(id) + 1, 0), ?1) FROM outbox), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+                         ?11, ?12, ?13)",
             )?
             .execute((
+                self.first_place(),
                 key.message_id.0,
                 key.sender.number(),
                 key.recipient.number(),
@@ -368,6 +370,13 @@ impl WriteTx<'_> {
                 sender_device,
             ))?;
         self.hold_for_home(home, blobs)
+    }
+
+    /// The place of a row that finds its table empty. A link goes on after the last place it sent, so none may be
+    /// given twice while the server runs, and none be 0; SQLite would begin anew. Nobody stores a thousand rows in a
+    /// millisecond.
+    fn first_place(&self) -> u64 {
+        self.tick().0.saturating_mul(1000).saturating_add(1)
     }
 
     /// Puts a message to a group on its way to members who live elsewhere; its envelope is kept once.
@@ -396,11 +405,13 @@ impl WriteTx<'_> {
             let size = slot_bytes + if is_first { posting.envelope.len() } else { 0 };
             self.connection
                 .prepare_cached(
-                    "INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, group_id,
+                    "INSERT INTO outbox (id, message_id, sender, recipient, home, via, accepted_tick, size, group_id,
                                          body, slot, blobs, copy, device, sender_device)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                     VALUES ((SELECT max(coalesce(max(id) + 1, 0), ?1) FROM outbox), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
+                             ?10, ?11, ?12, ?13, ?14, ?15)",
                 )?
                 .execute((
+                    self.first_place(),
                     posting.message_id.0,
                     posting.sender.number(),
                     participant.number(),
@@ -515,10 +526,10 @@ impl WriteTx<'_> {
     ) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "INSERT INTO relayed (batch, source, home, via, stored_tick, size, frame, answered)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
+                "INSERT INTO relayed (id, batch, source, home, via, stored_tick, size, frame, answered)
+                 VALUES ((SELECT max(coalesce(max(id) + 1, 0), ?1) FROM relayed), ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
             )?
-            .execute((batch.0, source.0, home.0, via.0, self.tick().0, frame.len() as u64, frame))?;
+            .execute((self.first_place(), batch.0, source.0, home.0, via.0, self.tick().0, frame.len() as u64, frame))?;
         Ok(())
     }
 
