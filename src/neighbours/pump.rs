@@ -82,6 +82,7 @@ pub(super) async fn run(app: AppState, neighbour: Fingerprint, link: Arc<Link>, 
             }
             for parcel in parcels {
                 flying.start(&parcel).await;
+                sending::note(&app, &parcel);
                 if !link.send_bytes(parcel.frame).await {
                     return;
                 }

@@ -16,7 +16,7 @@ use crate::domain::ozone::{QueueFull, Quota};
 use crate::service::ServiceError;
 use crate::service::error::compute;
 use crate::state::{App, AppState};
-use crate::store::{NeighbourRow, OutgoingKey, OutgoingRow, ReadTx};
+use crate::store::{NeighbourRow, OutgoingKey, OutgoingRow, ReadTx, RelayedRow};
 
 /// When something that was taken and not answered is sent again.
 pub const REPEAT: Duration = Duration::from_secs(600);
@@ -121,6 +121,18 @@ pub struct Parcel {
     pub frame: Vec<u8>,
     /// Whether it answers a batch that came from there.
     pub is_answer: bool,
+    /// What is in it from here.
+    keys: Vec<OutgoingKey>,
+}
+
+/// Notes that a parcel is on its way now; until then nobody would send it again if the link ended.
+pub fn note(app: &App, parcel: &Parcel) {
+    let again = app.clock.elapsed() + REPEAT;
+    if parcel.keys.is_empty() {
+        app.links.note_relayed(parcel.batch, again);
+    } else {
+        app.links.note_sent(parcel.batch, &parcel.keys, again);
+    }
 }
 
 /// Where a link is in what waits for its neighbour.
@@ -130,7 +142,8 @@ pub struct Place {
     relayed: i64,
 }
 
-/// The next parcels for a neighbour after `place`, which is moved on; none: nothing more waits.
+/// The next parcels for a neighbour after `place`, which is moved on; none: nothing more waits. Each has to be noted
+/// with [`note`] when it is sent.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
@@ -158,18 +171,15 @@ pub async fn next(
         let mut parcels = Vec::new();
         for row in relayed {
             if app.links.is_batch_due(&row.batch, now) {
-                app.links.note_relayed(row.batch, now + REPEAT);
-                parcels.push(Parcel { batch: row.batch, frame: row.frame, is_answer: row.answered });
+                let RelayedRow { batch, frame, answered: is_answer, .. } = row;
+                parcels.push(Parcel { batch, frame, is_answer, keys: Vec::new() });
             }
         }
         for rows in shares(outgoing.into_iter().filter(|row| app.links.is_due(&row.key, now))) {
             let Some(home) = rows.first().map(|row| row.home) else { continue };
-            let keys: Vec<OutgoingKey> = rows.iter().map(|row| row.key).collect();
             let sizes = blob_sizes(app, &rows).await?;
             let signing = app.clone();
-            let parcel = compute(move || sign(&signing, home, rows, &sizes)).await?;
-            app.links.note_sent(parcel.batch, &keys, now + REPEAT);
-            parcels.push(parcel);
+            parcels.push(compute(move || sign(&signing, home, rows, &sizes)).await?);
         }
         if ends || !parcels.is_empty() {
             return Ok(parcels);
@@ -250,7 +260,8 @@ fn sign(
         .map_err(|error| ServiceError::Internal(error.to_string()))?;
     let identity_key = app.identity.public().spki().to_vec();
     let batch = Batch { hops: MAX_HOPS, identity_key, header, parts };
-    Ok(Parcel { batch: batch.id(), frame: Frame::Batch(Box::new(batch)).encode(), is_answer: false })
+    let keys = rows.iter().map(|row| row.key).collect();
+    Ok(Parcel { batch: batch.id(), frame: Frame::Batch(Box::new(batch)).encode(), is_answer: false, keys })
 }
 
 /// Notes that a neighbour has an answer that went back to it.
