@@ -77,6 +77,7 @@ pub struct Link {
     frames: mpsc::Sender<Vec<u8>>,
     /// Raised when something may wait to be sent.
     pub wake: Notify,
+    anew: AtomicBool,
     paired: AtomicBool,
     close: Trigger,
 }
@@ -100,6 +101,11 @@ impl Link {
     /// Whether both sides have confirmed and neither has made a pause.
     pub fn is_paired(&self) -> bool {
         self.paired.load(Ordering::Acquire)
+    }
+
+    /// Whether, since this was last asked, something was to be looked for among what has been passed over.
+    pub fn begins_anew(&self) -> bool {
+        self.anew.swap(false, Ordering::AcqRel)
     }
 
     /// Ends the link.
@@ -227,6 +233,7 @@ impl Links {
             dialled_by,
             frames,
             wake: Notify::new(),
+            anew: AtomicBool::new(false),
             paired: AtomicBool::new(false),
             close,
         });
@@ -342,6 +349,14 @@ impl Links {
     /// Tells a neighbour's link that something waits.
     pub fn wake(&self, neighbour: Fingerprint) {
         if let Some(link) = self.link(neighbour) {
+            link.wake.notify_one();
+        }
+    }
+
+    /// Tells a neighbour's link to look through everything that waits, from the beginning.
+    pub fn wake_anew(&self, neighbour: Fingerprint) {
+        if let Some(link) = self.link(neighbour) {
+            link.anew.store(true, Ordering::Release);
             link.wake.notify_one();
         }
     }

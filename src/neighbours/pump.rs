@@ -89,7 +89,11 @@ pub(super) async fn run(app: AppState, neighbour: Fingerprint, link: Arc<Link>, 
             }
         }
         tokio::select! {
-            () = link.wake.notified() => {}
+            () = link.wake.notified() => {
+                if link.begins_anew() {
+                    place = Place::default();
+                }
+            }
             _ = rounds.tick() => place = Place::default(),
         }
     }

@@ -150,6 +150,8 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         // Not answered: sent again as soon as there is a link.
         app.links.postpone(&batch, Duration::ZERO);
     }
+    // A newer link may be there already, and have passed over all that.
+    app.links.wake_anew(peer);
     drop(begun);
     // The writer ends by itself once nobody can send; a last word, such as a refusal, still goes out.
     let abort = writing.abort_handle();
