@@ -1,8 +1,10 @@
-//! Mail over three servers while lines break and servers are killed: what was accepted arrives exactly once.
+//! Mail over three servers while lines break, slow down and bring things late, and servers are killed: what was accepted arrives exactly once.
 //!
 //! `MOMEDO_FAULT_MESSAGES=10000 cargo test --release --test it faults -- --nocapture` is the long campaign.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use momedo_protocol::api::SubmitRequest;
@@ -10,14 +12,21 @@ use momedo_protocol::message_id::MessageId;
 use momedo_protocol::random;
 
 use crate::harness::{Person, Server, request};
-use crate::line::{Fault, Line};
+use crate::line::{Fault, Line, Slow};
 use crate::neighbours::{id, invite, neighbour, pair_over, state, until};
 
-/// Messages when nobody asks for more.
-const SHORT: usize = 80;
+/// What happens, each as often, in any order.
+const FAULTS: [&str; 7] =
+    ["cut", "down", "half-open", "slowed", "overtaken", "killed in the middle", "killed at an end"];
 
 /// Messages sent between two faults, at least; the long campaign has a hundred faults or so.
-const BETWEEN: usize = 20;
+const BETWEEN: usize = 12;
+
+/// Messages when nobody asks for more: every fault comes once.
+const SHORT: usize = BETWEEN * FAULTS.len();
+
+/// A slow line, as over a bad radio.
+const SLOW: Slow = Slow { delay: Duration::from_millis(50), bytes_per_second: 64 * 1024 };
 
 /// Lines are watched closely, nobody is told another way than the test's, and a load is not a pupil.
 const SETTINGS: &str = "[neighbours]
@@ -120,36 +129,35 @@ async fn what_was_accepted_arrives_exactly_once_over_broken_lines_and_killed_ser
     let (to_carl, to_ada) = (carl.person.bundle.clone(), ada.person.bundle.clone());
     let mut record = Record::default();
     let (start, mut faults) = (Instant::now(), BTreeMap::<&str, u32>::new());
+    let (middle, mut bag) = (id(&servers[1]), Vec::new());
     while record.accepted.len() < wanted {
         let [chance, which] = random::bytes::<2>();
-        let line = &lines[usize::from(which % 2)];
-        let fault = match chance % 5 {
-            0 => {
-                line.fail_when(Fault::BreaksOnce, || true);
-                "cut"
+        if bag.is_empty() {
+            bag = FAULTS.to_vec();
+        }
+        let fault = bag.swap_remove(usize::from(chance) % bag.len());
+        let (line, end) = (&lines[usize::from(which % 2)], usize::from(which % 2) * 2);
+        match fault {
+            "cut" => line.fail_when(Fault::BreaksOnce, || true),
+            "down" => line.fail_when(Fault::Breaks, || true),
+            "half-open" => line.fail_when(Fault::Silent, || true),
+            "slowed" => line.slow_down(SLOW),
+            "overtaken" => {
+                until("there is a connection", || state(&servers[end], &middle) == "connected");
+                // From the moment the newer connection is there until it has taken over.
+                line.overtake(usize::from(chance) * 20);
             }
-            1 => {
-                line.fail_when(Fault::Breaks, || true);
-                "down"
-            }
-            2 => {
-                line.fail_when(Fault::Silent, || true);
-                "half-open"
-            }
-            3 => {
+            "killed in the middle" => {
                 servers[1].kill();
                 servers[1].launch();
-                "killed in the middle"
             }
             _ => {
-                let end = usize::from(which % 2) * 2;
                 servers[end].kill();
                 servers[end].launch();
                 let writer = if end == 0 { &mut ada } else { &mut carl };
                 writer.person.log_in(&servers[end]).await;
-                "killed at an end"
             }
-        };
+        }
         *faults.entry(fault).or_default() += 1;
         for _ in 0..(wanted / 100).max(BETWEEN) / 2 {
             ada.send(&servers[0], &to_carl, &mut record).await;
@@ -157,6 +165,15 @@ async fn what_was_accepted_arrives_exactly_once_over_broken_lines_and_killed_ser
         }
         ada.receive(&servers[0], &mut record).await;
         carl.receive(&servers[2], &mut record).await;
+        if fault == "overtaken" {
+            until("what was overtaken arrives", || line.has_failed());
+        }
+        // A slow line stays slow until something else has happened to it.
+        if fault != "slowed" {
+            line.mend();
+        }
+    }
+    for line in &lines {
         line.mend();
     }
     for (writer, to, end) in [(&mut ada, &to_carl, 0), (&mut carl, &to_ada, 2)] {
@@ -164,7 +181,6 @@ async fn what_was_accepted_arrives_exactly_once_over_broken_lines_and_killed_ser
             writer.send(&servers[end], to, &mut record).await;
         }
     }
-    let middle = id(&servers[1]);
     until("the lines are mended", || [0, 2].iter().all(|end| state(&servers[*end], &middle) == "connected"));
     let deadline = Instant::now() + Duration::from_secs(120);
     while record.received.len() < record.accepted.len() {
@@ -181,4 +197,35 @@ async fn what_was_accepted_arrives_exactly_once_over_broken_lines_and_killed_ser
     );
     assert_eq!((lost, record.twice.len()), (0, 0));
     assert_eq!(record.received.len(), record.accepted.len());
+}
+
+#[test]
+fn a_line_lets_what_an_older_connection_brought_last_arrive_late() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let line = Line::to(&listener.local_addr().unwrap().to_string());
+    let connect = || {
+        let client = TcpStream::connect(&line.address).unwrap();
+        (client, listener.accept().unwrap().0)
+    };
+    let read = |server: &mut TcpStream| {
+        let mut bytes = [0; 5];
+        server.read_exact(&mut bytes).unwrap();
+        bytes
+    };
+    let (mut old, mut from_old) = connect();
+    old.write_all(b"first").unwrap();
+    assert_eq!(&read(&mut from_old), b"first");
+    line.overtake(5);
+    old.write_all(b"older").unwrap();
+    assert_eq!(old.read(&mut [0; 5]).unwrap(), 0, "to the client it is broken");
+    let (mut new, mut from_new) = connect();
+    new.write_all(b"newer").unwrap();
+    assert_eq!(&read(&mut from_new), b"newer");
+    from_old.set_nonblocking(true).unwrap();
+    assert_eq!(from_old.read(&mut [0; 5]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    from_old.set_nonblocking(false).unwrap();
+    assert!(!line.has_failed());
+    new.write_all(b"after").unwrap();
+    assert_eq!((&read(&mut from_old), &read(&mut from_new)), (b"older", b"after"));
+    assert!(line.mend());
 }

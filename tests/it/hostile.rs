@@ -14,7 +14,7 @@ use momedo_protocol::limits::MAX_KEY_LOG_PAGE;
 use momedo_protocol::link::calls::{CallHeader, ReplyHeader, Request, Response};
 use momedo_protocol::link::documents::{Outcome, Receipt};
 use momedo_protocol::link::{
-    Batch, Call, FetchKeyLog, Frame, KeyLogPart, MAX_HOPS, PairingLink, Reply, Signed, Standing,
+    Batch, Call, FetchKeyLog, Find, Found, Frame, KeyLogPart, MAX_HOPS, PairingLink, Reply, Signed, Standing,
 };
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::random;
@@ -47,6 +47,23 @@ impl Hostile {
     /// The next frame that is not about the link itself; `None` when the link was ended.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         next_frame(&mut self.stream).await
+    }
+
+    /// Answers every question about keys with these, for as long as the link lasts.
+    pub(crate) async fn tell(&mut self, keys: &PublishedKeys, log: &[KeyLogEntry]) {
+        while let Some(frame) = self.next().await {
+            match frame {
+                Frame::Find(Find { query, .. }) => {
+                    let found = Found { query, keys: Some(keys.clone()), distance: 0 };
+                    self.send(&Frame::Found(Box::new(found))).await;
+                }
+                Frame::FetchKeyLog(question) => {
+                    let part = self.log_part(question, log);
+                    self.send(&Frame::KeyLogPart(Box::new(part))).await;
+                }
+                _ => {}
+            }
+        }
     }
 
     pub(crate) fn message(

@@ -1,5 +1,6 @@
 //! A neighbour that does not keep to the rules: what it brings is refused, and nobody else notices.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use momedo_client::groups::membership::Membership;
@@ -16,14 +17,15 @@ use momedo_protocol::group::state::GroupState;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::link::calls::{CallHeader, Refusal, Request, Response};
-use momedo_protocol::link::documents::{BatchBlob, Outcome};
+use momedo_protocol::link::documents::{BatchBlob, BatchHeader, Outcome};
 use momedo_protocol::link::{Find, Found, Frame, MAX_BATCH_ITEMS, MAX_HOPS, NoWay, PairingLink, Standing};
 use momedo_protocol::message_id::MessageId;
+use momedo_protocol::rsa_key::RsaPublicKey;
 use rusqlite::Connection;
 use tokio::io::AsyncWriteExt;
 
 use crate::across::count;
-use crate::harness::{Person, Server, opaque_envelope, refused, request, rsa_key};
+use crate::harness::{PATIENCE, Person, Server, opaque_envelope, refused, request, rsa_key};
 use crate::hostile::{Hostile, next_frame};
 use crate::neighbours::{id, invite, neighbour, pair, state, until, until_async};
 
@@ -327,6 +329,43 @@ async fn a_home_that_never_answers_keeps_nobody_elses_attachments_away() {
     assert_eq!(ben.waiting().await.messages.len(), 2);
 }
 
+/// The last one is read from the outbox, and waits for one of the others to be answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_answered_comes_again_over_the_next_link() {
+    const UNANSWERED: usize = 16;
+    let (server, mut ben, ann) = server_with_two().await;
+    let mut hostile = Hostile::paired(&server).await;
+    let keys = hostile.claim(ParticipantId::random(), &ann.bundle, vec![hostile.id()]);
+    let to = KeyBundle::verify(&keys.bundle).unwrap();
+    let log = [hostile.log_entry(&keys)];
+    tokio::select! {
+        asked = ben.session.keys(to.payload.id, 0) => drop(asked.unwrap()),
+        () = hostile.tell(&keys, &log) => {}
+    }
+    let mut sent = BTreeSet::new();
+    for _ in 0..UNANSWERED {
+        sent.insert(ben.submit(&to, 1024).await.unwrap().id);
+        while !matches!(hostile.next().await, Some(Frame::Batch(_))) {}
+    }
+    sent.insert(ben.submit(&to, 1024).await.unwrap().id);
+    // The server has time to read it.
+    server.status();
+    let mut newer = Hostile::dial(&server).await;
+    newer.greet().await;
+    newer.send(&Frame::Standing(Standing::Confirmed)).await;
+    let mut again = BTreeSet::new();
+    let coming = async {
+        while again != sent {
+            if let Some(Frame::Batch(batch)) = newer.next().await {
+                let key = RsaPublicKey::from_spki(&batch.identity_key).unwrap();
+                let header = BatchHeader::verify(&batch.signed_header().unwrap(), &key).unwrap();
+                again.extend(header.items.iter().map(|item| item.id));
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, coming).await.expect("everything comes again, and not in ten minutes");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_gets_no_room_and_no_answers() {
     let (server, ben, _ann) = server_with_two().await;
@@ -418,7 +457,7 @@ async fn calls_in_the_name_of_others_are_refused() {
 }
 
 /// A message to a group as it looks from outside.
-fn group_envelope(state: &GroupState) -> Vec<u8> {
+pub(crate) fn group_envelope(state: &GroupState) -> Vec<u8> {
     let key = GroupKey::random();
     let from = ParticipantId::random();
     seal_message(state.group, 1, &key, from, MessageId([2; 16]), b"{}").unwrap()

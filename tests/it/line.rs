@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use momedo_protocol::invite::InviteLink;
 
@@ -15,6 +16,19 @@ pub(crate) enum Fault {
     Breaks,
     /// The connection stays open, and every one after it, and nothing is answered.
     Silent,
+}
+
+/// A slow line: every piece of at most 16 KiB waits, and then takes as long as its bytes do, both ways.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slow {
+    pub(crate) delay: Duration,
+    pub(crate) bytes_per_second: u32,
+}
+
+impl Slow {
+    fn time(self, bytes: usize) -> Duration {
+        self.delay + Duration::from_secs_f64(bytes as f64 / f64::from(self.bytes_per_second))
+    }
 }
 
 /// Which way bytes go, seen from the client.
@@ -44,6 +58,20 @@ struct State {
     down: usize,
     /// Connections that nobody answers: they stay open for as long as they are kept here.
     unanswered: Vec<TcpStream>,
+    slow: Option<Slow>,
+    overtaking: Option<Overtaking>,
+    /// Connections so far, which is the number of the next one.
+    connections: u64,
+}
+
+/// The last bytes of one connection to the server arrive after the first ones of a newer connection.
+struct Overtaking {
+    /// Connections with lower numbers are the old ones.
+    newer: u64,
+    /// Bytes of a newer one that go ahead.
+    ahead: usize,
+    /// What the old ones brought, and where it belongs.
+    late: Vec<(TcpStream, Vec<u8>)>,
 }
 
 /// Breaks connections by what passes, whichever way.
@@ -55,11 +83,18 @@ struct Cut {
 
 /// What becomes of some bytes.
 enum Fate {
-    Pass,
+    /// They pass after this time.
+    Pass(Duration),
     Vanish,
     Break,
     Hold,
+    /// They and what follows at once come late; to whoever sent them the connection breaks.
+    Late,
 }
+
+/// A connection has no more to say for now when it was silent for so long, or has said so much.
+const GATHERED_AFTER: Duration = Duration::from_millis(50);
+const GATHERED_BYTES: usize = 256 * 1024;
 
 /// A small TCP proxy on a port of its own; it lives as long as the test program.
 #[derive(Clone)]
@@ -115,6 +150,18 @@ impl Line {
         self.state.lock().unwrap().breaks_after = Some(bytes);
     }
 
+    /// Is slow until it is mended.
+    pub(crate) fn slow_down(&self, slow: Slow) {
+        self.state.lock().unwrap().slow = Some(slow);
+    }
+
+    /// Breaks the connections there are towards the client, and lets what they brought last arrive at the server when
+    /// `ahead` bytes of a newer connection have. TCP keeps the order within a connection; between two there is none.
+    pub(crate) fn overtake(&self, ahead: usize) {
+        let mut state = self.state.lock().unwrap();
+        state.overtaking = Some(Overtaking { newer: state.connections, ahead, late: Vec::new() });
+    }
+
     /// How many bytes have come from the server since the line was made or mended.
     pub(crate) fn down(&self) -> usize {
         self.state.lock().unwrap().down
@@ -138,7 +185,10 @@ impl Line {
 
     /// Works again; true when it has failed since it was told to.
     pub(crate) fn mend(&self) -> bool {
-        std::mem::take(&mut *self.state.lock().unwrap()).has_failed
+        let mut state = self.state.lock().unwrap();
+        let connections = state.connections;
+        let before = std::mem::replace(&mut *state, State { connections, ..State::default() });
+        before.has_failed
     }
 }
 
@@ -168,10 +218,42 @@ impl State {
         false
     }
 
-    /// What becomes of what the server sends.
-    fn fate_down(&mut self, bytes: usize) -> Fate {
+    fn pass(&self, bytes: usize) -> Fate {
+        Fate::Pass(self.slow.map_or(Duration::ZERO, |slow| slow.time(bytes)))
+    }
+
+    /// What becomes of what the client sends.
+    fn fate_up(&mut self, number: u64, bytes: usize) -> Fate {
         if self.is_cut(bytes) {
             return Fate::Break;
+        }
+        if self.is_held(Way::Up, bytes) {
+            return Fate::Hold;
+        }
+        if let Some(overtaking) = &mut self.overtaking {
+            if number < overtaking.newer {
+                return Fate::Late;
+            }
+            if overtaking.ahead == 0 && !overtaking.late.is_empty() {
+                for (mut server, late) in overtaking.late.drain(..) {
+                    // By now the server may have hung up.
+                    let _: Result<_, _> = server.write_all(&late);
+                }
+                (self.has_failed, self.overtaking) = (true, None);
+            } else {
+                overtaking.ahead = overtaking.ahead.saturating_sub(bytes);
+            }
+        }
+        self.pass(bytes)
+    }
+
+    /// What becomes of what the server sends.
+    fn fate_down(&mut self, number: u64, bytes: usize) -> Fate {
+        if self.is_cut(bytes) {
+            return Fate::Break;
+        }
+        if self.overtaking.as_ref().is_some_and(|overtaking| number < overtaking.newer) {
+            return Fate::Vanish;
         }
         if self.is_held(Way::Down, bytes) {
             return Fate::Hold;
@@ -183,13 +265,13 @@ impl State {
                 (self.has_failed, self.fails) = (true, Some(Fault::Breaks));
             }
         }
-        let fate = self.fate();
+        let fate = self.fate(bytes);
         self.down += bytes;
         fate
     }
 
     /// What becomes of an answer.
-    fn fate(&mut self) -> Fate {
+    fn fate(&mut self, bytes: usize) -> Fate {
         if let Some((fault, _)) = self.planned.take_if(|(_, moment)| moment(self.requests)) {
             self.has_failed = true;
             if fault == Fault::BreaksOnce {
@@ -198,7 +280,7 @@ impl State {
             self.fails = Some(fault);
         }
         match self.fails {
-            None => Fate::Pass,
+            None => self.pass(bytes),
             Some(Fault::Silent) => Fate::Vanish,
             Some(_) => Fate::Break,
         }
@@ -212,6 +294,8 @@ fn connect(client: TcpStream, server: &str, state: &Arc<Mutex<State>>) {
         Some(Fault::Silent) => return shared.unanswered.push(client),
         Some(_) => return,
     }
+    let number = shared.connections;
+    shared.connections += 1;
     drop(shared);
     // A server that is not there breaks the line too.
     let Ok(server) = TcpStream::connect(server) else { return };
@@ -219,36 +303,59 @@ fn connect(client: TcpStream, server: &str, state: &Arc<Mutex<State>>) {
     let (asking, answering) = (state.clone(), state.clone());
     std::thread::spawn(move || {
         let mut records = Records::default();
-        copy(from, to, |bytes| {
+        let fate = |bytes: &[u8]| {
             let mut state = asking.lock().unwrap();
             state.requests += records.count(bytes);
-            if state.is_cut(bytes.len()) {
-                Fate::Break
-            } else if state.is_held(Way::Up, bytes.len()) {
-                Fate::Hold
-            } else {
-                Fate::Pass
+            state.fate_up(number, bytes.len())
+        };
+        copy(from, to, fate, |server, late| {
+            if let Some(overtaking) = &mut asking.lock().unwrap().overtaking {
+                overtaking.late.push((server, late));
             }
         });
     });
     std::thread::spawn(move || {
-        copy(server, client, |bytes| answering.lock().unwrap().fate_down(bytes.len()))
+        let fate = |bytes: &[u8]| answering.lock().unwrap().fate_down(number, bytes.len());
+        copy(server, client, fate, |_, _| {});
     });
 }
 
-/// Copies until one end closes or the line breaks; then neither end hears more of the other.
-fn copy(mut from: TcpStream, mut to: TcpStream, mut fate: impl FnMut(&[u8]) -> Fate) {
+/// Copies until one end closes or the line breaks; then neither end hears more of the other. What comes late is kept,
+/// with where it goes, before its sender hears that the line is broken.
+fn copy(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    mut fate: impl FnMut(&[u8]) -> Fate,
+    keep: impl FnOnce(TcpStream, Vec<u8>),
+) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         let bytes = &buffer[..count];
         match fate(bytes) {
-            Fate::Pass if to.write_all(bytes).is_ok() => {}
+            Fate::Pass(after) => {
+                std::thread::sleep(after);
+                if to.write_all(bytes).is_err() {
+                    break;
+                }
+            }
             Fate::Vanish => {}
             // Nobody reads on, and nobody hangs up, for as long as the test program lives.
             Fate::Hold => loop {
                 std::thread::park();
             },
-            Fate::Pass | Fate::Break => break,
+            Fate::Late => {
+                let mut late = bytes.to_vec();
+                from.set_read_timeout(Some(GATHERED_AFTER)).unwrap();
+                while late.len() < GATHERED_BYTES
+                    && let Ok(count @ 1..) = from.read(&mut buffer)
+                {
+                    late.extend_from_slice(&buffer[..count]);
+                }
+                keep(to, late);
+                let _: Result<_, _> = from.shutdown(Shutdown::Both);
+                return;
+            }
+            Fate::Break => break,
         }
     }
     let _: Result<_, _> = from.shutdown(Shutdown::Both);

@@ -191,6 +191,26 @@ async fn nothing_passes_until_an_admin_allows_it() {
     assert_eq!(refused(ada.session.keys(ben.id(), 0).await), "not-allowed-across");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_after_a_pause_does_not_wait_for_the_next_round() {
+    let (a, b) = (Server::start(), Server::start());
+    pair(&a, &b);
+    for server in [&a, &b] {
+        neighbour(server, &["allow", "--all"]);
+    }
+    let (mut ada, mut ben) = (a.register(0).await, b.register(1).await);
+    ada.session.keys(ben.id(), 0).await.unwrap();
+    let begun = Instant::now();
+    for count in 1..=5 {
+        ada.submit(&ben.bundle, 1024).await.unwrap();
+        until_async("it arrives", async || ben.waiting().await.messages.len() == count).await;
+        // Its place in the outbox is free again.
+        until("nothing waits", || neighbour(&a, &["list"])[0]["waiting"] == 0);
+    }
+    // A round is 20 s, and each message would wait for one of its own.
+    assert!(begun.elapsed() < Duration::from_secs(40), "it took {:?}", begun.elapsed());
+}
+
 /// As [`until`], for what only a session can see.
 pub(crate) async fn until_async(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
