@@ -6,12 +6,16 @@ use momedo_client::groups::membership::Membership;
 use momedo_client::profile::Profile;
 use momedo_client::receiving::Received;
 use momedo_client::sending::{Destination, Draft, send};
+use momedo_protocol::api::groups::GroupMessageRequest;
+use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::{Access, Encryption, GroupRole, Posting, Settings};
+use momedo_protocol::message_id::MessageId;
 use momedo_protocol::random;
 use rusqlite::Connection;
 
-use crate::harness::{PATIENCE, Server};
+use crate::harness::{self, PATIENCE, Server};
+use crate::hostile_neighbour::group_envelope;
 use crate::neighbours::{neighbour, receive_until, row_of_three, say, until};
 
 fn files_of(server: &Server) -> usize {
@@ -81,7 +85,8 @@ async fn a_group_has_members_on_three_servers_and_its_rules_hold_on_all() {
         let settings =
             Settings { name: "Projekt".into(), posting: Posting::Everyone, access: Access::Closed };
         let mut moderator = membership(&ada).await;
-        let group = moderator.create(settings, encryption).await.unwrap().id();
+        let state = moderator.create(settings, encryption).await.unwrap();
+        let group = state.id();
         moderator.add(group, &everybody, GroupRole::Member).await.unwrap();
         post(&ada, group, "von Ada").await;
         for member in [&ben, &carl, &dora] {
@@ -102,6 +107,16 @@ async fn a_group_has_members_on_three_servers_and_its_rules_hold_on_all() {
         let to = Destination::Group(group);
         let refused = send(&carl, to, &draft, Duration::from_secs(5), "en", &|_| {}).await;
         assert!(refused.is_err());
+        // Nor does the group's home take what a client sends that did not ask before.
+        let request = GroupMessageRequest {
+            id: MessageId([2; 16]),
+            number: 1,
+            envelope: Base64Bytes(group_envelope(&state)),
+            slots: Vec::new(),
+            blobs: Vec::new(),
+        };
+        let posted = carl.log_in("en").await.unwrap().post_to_group(group, &request).await;
+        assert_eq!(harness::refused(posted), "unknown-group");
         post(&dora, group, "ohne Carl").await;
         for member in [&ada, &ben] {
             let all = receive_until(member, |all| shows(all, "ohne Carl")).await;

@@ -9,6 +9,7 @@ use momedo_client::session::server_information;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, StreamOwned};
+use tokio::task::JoinSet;
 
 use crate::harness::{PATIENCE, Server, text};
 
@@ -307,15 +308,24 @@ async fn more_connections_than_one_address_may_have_are_refused_and_freed_again(
 #[tokio::test]
 async fn a_thousand_streams_from_one_address_pass_the_defaults() {
     rlimit::increase_nofile_limit(u64::MAX).unwrap();
-    // One device stands for a school's many here; the limits of the address are the defaults.
-    let server = Server::start_with("[listen]\nmax_streams_per_device = 1000\n");
-    let ada = server.register(0).await;
+    // Eight people stand for a school's many here; the limits of the address are the defaults. One person's streams tell
+    // each other of every new one, so that a thousand of one are half a million messages.
+    let server = Server::start_with("[listen]\nmax_streams_per_device = 125\n");
     let address = server.server_address();
-    let mut streams = Vec::new();
-    for _ in 0..1000 {
-        let stream = momedo_client::stream::Stream::open(&address, ada.session.token(), None, 1).await;
-        streams.push(stream.unwrap());
+    let mut opening = JoinSet::new();
+    for number in 0..8 {
+        let (person, address) = (server.register(number).await, address.clone());
+        opening.spawn(async move {
+            let mut streams = Vec::new();
+            for _ in 0..125 {
+                let token = person.session.token();
+                streams.push(momedo_client::stream::Stream::open(&address, token, None, 1).await.unwrap());
+            }
+            streams
+        });
     }
-    assert_eq!(server.status()["online"], 1);
+    let streams = opening.join_all().await;
+    assert_eq!(streams.iter().map(Vec::len).sum::<usize>(), 1000);
+    assert_eq!(server.status()["online"], 8);
     drop(streams);
 }
