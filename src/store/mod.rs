@@ -45,6 +45,7 @@ mod participants;
 mod people;
 pub mod personal;
 mod readers;
+mod relayed;
 mod remote_participants;
 mod reports;
 mod second_homes;
@@ -78,13 +79,13 @@ pub use migrations::SCHEMA_VERSION;
 pub use neighbour_logs::{LogStanding, NeighbourLogRow};
 pub use neighbours::{CodeUse, NeighbourRow};
 pub use outbox::{
-    CopyFor, OnItsWay, Outgoing, OutgoingKey, OutgoingPosting, OutgoingRow, Queued, RelayedRow,
-    RemoteRecipient,
+    CopyFor, OnItsWay, Outgoing, OutgoingKey, OutgoingPosting, OutgoingRow, Queued, RemoteRecipient,
 };
 pub use overviews::{KeysRow, OzoneRow};
 pub use ozones::{QueueTotals, Recipient, Takers};
 pub use participants::{ParticipantRow, ParticipantState};
 pub use people::{ImportId, ImportRow, NewPerson, PeopleFilter, PersonId, PersonRow};
+pub use relayed::RelayedRow;
 pub use remote_participants::{RemoteKeys, RemoteRow};
 pub use reports::{NewReport, ReportId, ReportRow};
 pub use second_homes::{OtherHome, Shared};
