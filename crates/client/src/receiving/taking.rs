@@ -1,0 +1,352 @@
+//! Taking what was delivered: open, verify, drop what is known, store.
+
+use momedo_protocol::api::Delivery;
+use momedo_protocol::envelope;
+use momedo_protocol::group::GroupId;
+use momedo_protocol::group::envelope::is_group_envelope;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::message::{KIND_GROUP_KEY, KIND_KEY_BACKUP, KIND_KEYS, Message};
+use momedo_protocol::message_id::MessageId;
+use momedo_protocol::notice::{Fate, Notice};
+use momedo_protocol::seal;
+use zeroize::Zeroizing;
+
+use super::received::{Received, described, said, unreadable};
+use crate::contacts::{self, Trust};
+use crate::devices::adopt_published_keys;
+use crate::groups::receiving::{self as groups, Taken};
+use crate::profile::Profile;
+use crate::secrets::CarriedKeys;
+use crate::session::Session;
+use crate::{ClientError, blobs, blocking, key_backup, key_log, living, receipts, reporting};
+
+/// Takes what came over the second home and could not be judged there.
+pub(super) async fn take_waiting(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    for (row, text) in profile.locked()? {
+        let delivery: Delivery =
+            serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
+        if !is_group_envelope(&delivery.envelope.0) {
+            take_now(profile, session, &delivery).await?;
+            profile.remove_locked(row)?;
+        }
+    }
+    open_locked(profile, session).await
+}
+
+/// Takes one delivery: opens, verifies and stores it; low-level, [`receive`] does it for everything that waits.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub async fn take_delivery(
+    profile: &Profile,
+    session: &mut Session,
+    delivery: &Delivery,
+) -> Result<(), ClientError> {
+    take(profile, session, delivery).await
+}
+
+/// Takes a delivery; what the second home cannot tell enough about waits until the first is back.
+pub(super) async fn take(
+    profile: &Profile,
+    session: &mut Session,
+    delivery: &Delivery,
+) -> Result<(), ClientError> {
+    match take_now(profile, session, delivery).await {
+        Err(error)
+            if session.is_second
+                && matches!(
+                    error.problem(),
+                    Some("home-unreachable" | "unknown-participant" | "unknown-group")
+                ) =>
+        {
+            keep_locked(profile, delivery)
+        }
+        result => result,
+    }
+}
+
+fn keep_locked(profile: &Profile, delivery: &Delivery) -> Result<(), ClientError> {
+    let text = serde_json::to_string(delivery);
+    profile.put_locked(&text.map_err(|error| ClientError::Protocol(error.to_string()))?)
+}
+
+/// Verifies first, then drops duplicates by sender and message ID.
+async fn take_now(profile: &Profile, session: &mut Session, delivery: &Delivery) -> Result<(), ClientError> {
+    if let Some(notice) = Notice::decode(&delivery.envelope.0) {
+        return take_notice(profile, session.id, delivery, &notice);
+    }
+    if is_group_envelope(&delivery.envelope.0) {
+        return take_from_group(profile, session, delivery).await;
+    }
+    let opened = open(profile, delivery)?;
+    let received = match opened {
+        Some((inner, suite)) => read(profile, session, delivery, &inner, suite).await?,
+        None => Some((unreadable(delivery), None)),
+    };
+    let (received, message) = received.unzip();
+    let (from, message) = (delivery.from, message.flatten());
+    compare_logs(profile, session, received.as_ref(), message.as_ref()).await?;
+    put(profile, from, &from.to_string(), delivery.id, received.as_ref(), message.as_ref())
+}
+
+/// Takes what the own home tells of messages to other servers: an event for each.
+fn take_notice(
+    profile: &Profile,
+    own: ParticipantId,
+    delivery: &Delivery,
+    notice: &Notice,
+) -> Result<(), ClientError> {
+    // The own home says it in the participant's own name; whatever else says so is not its word.
+    if delivery.from != own {
+        let from = delivery.from;
+        return put(profile, from, &from.to_string(), delivery.id, Some(&unreadable(delivery)), None);
+    }
+    let kind = match notice.fate {
+        Fate::Delivered => "delivered",
+        Fate::Undeliverable => "undeliverable",
+    };
+    for message in &notice.messages {
+        let event = Received {
+            id: message.id,
+            to: Some(message.to),
+            kind: kind.into(),
+            text: notice.reason.map(|reason| reason.word().to_owned()),
+            verified: true,
+            trust: Trust::Compared.name().into(),
+            suite: 0,
+            // An end that is not the one hoped for must be seen.
+            event: notice.fate == Fate::Delivered,
+            ..unreadable(delivery)
+        };
+        put(profile, own, &format!("notice {}", message.to), message.id, Some(&event), None)?;
+        profile.forget_unconfirmed(message.id, message.to)?;
+    }
+    Ok(())
+}
+
+/// Has it shown with the next messages that a message did not arrive.
+pub(crate) fn put_undeliverable(
+    profile: &Profile,
+    id: MessageId,
+    to: ParticipantId,
+    reason: &str,
+) -> Result<(), ClientError> {
+    let event = Received { id, to: Some(to), kind: "undeliverable".into(), ..said(profile, reason)? };
+    let own = profile.id()?;
+    put(profile, own, &format!("notice {to}"), id, Some(&event), None)
+}
+
+/// Stores what was opened, unless it is known. Only what was verified stands for its ID: something forged must
+/// not keep the true message out.
+fn put(
+    profile: &Profile,
+    from: ParticipantId,
+    sender: &str,
+    id: MessageId,
+    received: Option<&Received>,
+    message: Option<&Message>,
+) -> Result<(), ClientError> {
+    let verified = received.is_none_or(|received| received.verified);
+    let sender = if verified { sender.to_owned() } else { format!("unverified {sender}") };
+    // The server refuses what the blocked send to oneself; what it took before, and what they post to groups, is
+    // dropped here.
+    let (received, message) =
+        if blocking::is_blocked(profile, from)? { (None, None) } else { (received, message) };
+    if profile.is_known(&sender, id)? {
+        return Ok(());
+    }
+    let event = received.map(serde_json::to_string).transpose();
+    let event = event.map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.atomically(|| {
+        if let Some(message) = message.filter(|_| verified) {
+            living::note(profile, message)?;
+            blobs::note(profile, message)?;
+            receipts::note_arrived(profile, message)?;
+        }
+        profile.put_inbox(&sender, id, event.as_deref())
+    })
+}
+
+/// Compares what a verified message says of the server's log of key changes with what is seen here.
+async fn compare_logs(
+    profile: &Profile,
+    session: &mut Session,
+    received: Option<&Received>,
+    message: Option<&Message>,
+) -> Result<(), ClientError> {
+    match message.filter(|_| received.is_some_and(|received| received.verified)) {
+        Some(message) if blocking::is_blocked(profile, message.from)? => Ok(()),
+        Some(message) => tolerate(key_log::compare(profile, session, message).await),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with the log was said where it was found; mail is taken all the same. Only a profile that cannot be
+/// written, or a line that broke, ends receiving.
+pub(super) fn tolerate(result: Result<(), ClientError>) -> Result<(), ClientError> {
+    match result {
+        Err(error @ (ClientError::Profile { .. } | ClientError::Unreachable { .. })) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Has an alarm about the server shown with the next messages.
+pub(crate) fn put_alarm(profile: &Profile, words: &str) -> Result<(), ClientError> {
+    let alarm = said(profile, words)?;
+    let event = serde_json::to_string(&alarm).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.put_inbox("alarm", alarm.id, Some(&event))
+}
+
+/// Takes what was posted to a group; without its key it waits for it.
+async fn take_from_group(
+    profile: &Profile,
+    session: &mut Session,
+    delivery: &Delivery,
+) -> Result<(), ClientError> {
+    match groups::take(profile, session, delivery).await? {
+        Taken::Shown(received, message) => {
+            let sender = group_sender(delivery);
+            compare_logs(profile, session, Some(&received), message.as_deref()).await?;
+            put(profile, delivery.from, &sender, delivery.id, Some(&received), message.as_deref())
+        }
+        Taken::Locked => {
+            keep_locked(profile, delivery)?;
+            groups::note_locked(profile, delivery)
+        }
+    }
+}
+
+/// One sender may use a message ID once in every conversation.
+fn group_sender(delivery: &Delivery) -> String {
+    let group = delivery.group.map(|group| group.to_string()).unwrap_or_default();
+    format!("{} {group}", delivery.from)
+}
+
+/// Keeps a group key, reads the group on, and opens what waited for the key.
+async fn take_group_key(
+    profile: &Profile,
+    session: &mut Session,
+    message: &Message,
+) -> Result<(), ClientError> {
+    let Some(body) = crate::groups::keys::take(profile, message)? else { return Ok(()) };
+    match crate::groups::chain::sync(profile, session, GroupId::of(&body.group)).await {
+        Ok(_) | Err(ClientError::BrokenGroup { .. }) => {}
+        Err(error) if matches!(error.problem(), Some("unknown-group" | "home-unreachable")) => {}
+        Err(error) => return Err(error),
+    }
+    open_locked(profile, session).await
+}
+
+/// Opens what was posted to groups and waited for something.
+async fn open_locked(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    for (row, text) in profile.locked()? {
+        let delivery: Delivery =
+            serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
+        if !is_group_envelope(&delivery.envelope.0) {
+            continue;
+        }
+        let taken = match groups::take(profile, session, &delivery).await {
+            Err(error) if error.problem() == Some("home-unreachable") => continue,
+            taken => taken?,
+        };
+        if let Taken::Shown(received, message) = taken {
+            let sender = group_sender(&delivery);
+            put(profile, delivery.from, &sender, delivery.id, Some(&received), message.as_deref())?;
+            profile.remove_locked(row)?;
+        }
+    }
+    Ok(())
+}
+
+/// The signed bytes of an opened envelope, and its suite.
+type Opened = (Zeroizing<Vec<u8>>, u8);
+
+pub(super) fn open(profile: &Profile, delivery: &Delivery) -> Result<Option<Opened>, ClientError> {
+    let bytes = &delivery.envelope.0;
+    let Ok(outside) = envelope::decode(bytes) else { return Ok(None) };
+    let Some(keys) = profile.private_keys(&outside.header.recipient_digest)? else { return Ok(None) };
+    Ok(seal::open(bytes, &keys).ok().map(|inner| (inner, outside.header.suite.number())))
+}
+
+async fn read(
+    profile: &Profile,
+    session: &mut Session,
+    delivery: &Delivery,
+    inner: &[u8],
+    suite: u8,
+) -> Result<Option<(Received, Option<Message>)>, ClientError> {
+    let own = profile.id()?;
+    let Ok(claimed) = Message::unverified(inner) else { return Ok(Some((unreadable(delivery), None))) };
+    // What the server says outside must be what the sender signed inside.
+    if claimed.from != delivery.from
+        || claimed.to != Some(own)
+        || claimed.group.is_some()
+        || claimed.id != delivery.id
+    {
+        return Ok(Some((unreadable(delivery), None)));
+    }
+    let (verified, trust) = if claimed.from == own {
+        // Of several changes made while this device was away, each is signed with the key before.
+        let mut keys = profile.carried_signature_keys()?;
+        keys.push(profile.own_bundle()?.signature_key);
+        let fits = keys.iter().any(|key| Message::verify(inner, key).is_ok());
+        if fits && claimed.kind == KIND_KEYS && keep_keys(profile, &claimed)? {
+            adopt_published_keys(profile, session).await?;
+            return Ok(None);
+        }
+        if fits && claimed.kind == KIND_KEY_BACKUP && key_backup::take(profile, &claimed)? {
+            return Ok(None);
+        }
+        (fits, Trust::Compared)
+    } else {
+        verify(profile, session, inner, claimed.from).await?
+    };
+    if claimed.kind == KIND_GROUP_KEY && verified {
+        return take_group_key(profile, session, &claimed).await.map(|()| None);
+    }
+    if verified && claimed.from != own {
+        reporting::keep(profile, claimed.from, claimed.id, inner)?;
+    }
+    // Only an own device can say that it wrote to somebody else.
+    let to = claimed.conversation.filter(|_| claimed.from == own);
+    Ok(Some((Received { to, ..described(&claimed, verified, trust, suite) }, Some(claimed))))
+}
+
+/// Whether the signature fits the sender's pinned key, fetching it on first use or after a change.
+async fn verify(
+    profile: &Profile,
+    session: &mut Session,
+    inner: &[u8],
+    from: ParticipantId,
+) -> Result<(bool, Trust), ClientError> {
+    if let Some(known) = contacts::remembered(profile, from)?
+        && Message::verify(inner, &known.bundle.signature_key).is_ok()
+    {
+        return Ok((true, known.trust));
+    }
+    match contacts::fetch(profile, session, from).await {
+        Ok(known) => {
+            let mut keys = std::iter::once(&known.bundle.signature_key).chain(&known.earlier_keys);
+            Ok((keys.any(|key| Message::verify(inner, key).is_ok()), known.trust))
+        }
+        // Keys that may not be used verify nothing, but the message is shown as what it is.
+        Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. } | ClientError::KeyLog(_)) => {
+            Ok((false, Trust::FirstUse))
+        }
+        // The second home may not know everybody.
+        Err(ClientError::Refused(problem)) if problem.status == 404 && !session.is_second => {
+            Ok((false, Trust::FirstUse))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Keeps keys that another own device made and sealed to this one; false when they cannot be read, for
+/// example because a newer version wrote them.
+fn keep_keys(profile: &Profile, message: &Message) -> Result<bool, ClientError> {
+    let Ok(carried) = serde_json::from_value::<CarriedKeys>(message.body.clone()) else { return Ok(false) };
+    if !carried.is_readable() {
+        return Ok(false);
+    }
+    profile.store_carried_keys(&carried).map(|()| true)
+}
