@@ -86,6 +86,7 @@ async fn either_home_may_fail_and_what_was_accepted_arrives_once() {
     say(&ben, &ada, "vorher").await;
     // "Accepted" meant both disks: the first home dies with the answer.
     a.kill();
+    assert_eq!(count(&b, "outbox"), 0, "what came as a copy is not copied back");
     let all = receive_until(&ada, |all| shows(all, "vorher")).await;
     assert_eq!(texts(&all), ["vorher"]);
     // Both go on at the second home, in both directions.
@@ -201,11 +202,14 @@ async fn people_of_other_servers_write_to_the_home_that_is_left() {
     settle(&a, &b, &["ada"]);
     say(&zoe, &ada, "erste").await;
     receive_until(&ada, |all| shows(all, "erste")).await;
-    a.kill();
-    // The keys are known, so this is accepted at once; it goes to the other home when the first stays away.
+    // The first home hangs: what is accepted for it waits, and goes to the other home when it stays away.
+    a.signal("STOP");
     say(&zoe, &ada, "zweite").await;
+    assert_eq!(count(&z, "outbox"), 1);
+    a.kill();
     let all = receive_until(&ada, |all| shows(all, "zweite")).await;
     assert_eq!(texts(&all), ["zweite"]);
+    until("the sender's server has the receipt", || count(&z, "outbox") == 0);
     // The answer comes from the second home, and is believed.
     say(&ada, &zoe, "Antwort").await;
     let all = receive_until(&zoe, |all| shows(all, "Antwort")).await;
