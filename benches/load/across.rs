@@ -16,8 +16,8 @@ use crate::people::{Person, register};
 use crate::subject::Subject;
 
 /// Pairs who write at once, and how much each writes.
-const PAIRS: usize = 20;
-const PER_PAIR: usize = 500;
+pub(crate) const PAIRS: usize = 20;
+pub(crate) const PER_PAIR: usize = 500;
 
 /// Messages whose way is timed, one after the other.
 const TIMED: usize = 300;
@@ -59,7 +59,7 @@ async fn counted(address: String) -> (String, Arc<AtomicU64>) {
 }
 
 /// Messages per second from senders at one server to recipients at another, or the same.
-async fn throughput(from: (&Subject, &[Person]), to: (&Subject, &[Person])) -> u64 {
+pub(crate) async fn throughput(from: (&Subject, &[Person]), to: (&Subject, &[Person])) -> u64 {
     let mut ready = Vec::new();
     for (sender, recipient) in from.1.iter().zip(to.1) {
         let sending = (sender.stream(from.0, 64).await, frames(recipient, PER_PAIR));
@@ -76,7 +76,7 @@ async fn throughput(from: (&Subject, &[Person]), to: (&Subject, &[Person])) -> u
 }
 
 /// How long one message takes after the other.
-async fn latency(from: (&Subject, &Person), to: (&Subject, &Person)) -> serde_json::Value {
+pub(crate) async fn latency(from: (&Subject, &Person), to: (&Subject, &Person)) -> serde_json::Value {
     let (mut sending, mut receiving) = (from.1.stream(from.0, 64).await, to.1.stream(to.0, 64).await);
     let mut times = Vec::new();
     for frame in frames(to.1, TIMED) {

@@ -17,6 +17,7 @@ mod keys;
 mod line;
 mod pages;
 mod people;
+mod second_home;
 mod smoke;
 mod subject;
 
@@ -25,7 +26,7 @@ use serde_json::json;
 /// One figure: its name, what it is, and how it is taken.
 type Figure = (&'static str, &'static str, fn(&tokio::runtime::Runtime));
 
-const FIGURES: [Figure; 17] = [
+const FIGURES: [Figure; 18] = [
     ("start", "start-up time, and memory of an idle server", figures::start),
     ("live", "live 1:1, 50 pairs, window 4: messages/s and server CPU", figures::live),
     ("latency", "live 1:1, one pair, window 1: p50 and p99", figures::latency),
@@ -53,6 +54,11 @@ const FIGURES: [Figure; 17] = [
         "flood",
         "a neighbour floods ten times over its contract, then without end: what others' messages notice",
         flood::flood,
+    ),
+    (
+        "second-home",
+        "messages inside a server whose people have a second home: without it, with it, while it is away",
+        second_home::second_home,
     ),
     ("disk", "bytes written to disk per envelope, stored and acknowledged", figures::disk),
 ];
