@@ -86,7 +86,6 @@ async fn either_home_may_fail_and_what_was_accepted_arrives_once() {
     say(&ben, &ada, "vorher").await;
     // "Accepted" meant both disks: the first home dies with the answer.
     a.kill();
-    assert_eq!(count(&b, "outbox"), 0, "what came as a copy is not copied back");
     let all = receive_until(&ada, |all| shows(all, "vorher")).await;
     assert_eq!(texts(&all), ["vorher"]);
     // Both go on at the second home, in both directions.

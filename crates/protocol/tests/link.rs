@@ -60,6 +60,8 @@ fn batch_and_receipt_are_signed_by_their_homes_and_fit_each_other() {
     let header = BatchHeader::verify(&jws, &origin).unwrap();
     assert_eq!(serde_json::to_value(&header).unwrap(), vectors["batch"]["header"]);
     assert_eq!(header.items[0].digest, Sha512Digest::of(&batch.parts[0]));
+    let copied: Vec<_> = header.items.iter().map(|item| (item.copy, item.sender_device.is_some())).collect();
+    assert_eq!(copied, [(false, false), (false, false), (true, true)]);
     let receipt = Receipt::verify(&signed.receipt, &home).unwrap();
     assert_eq!((receipt.batch, receipt.outcomes[0].outcome), (batch.id(), Outcome::Delivered));
     // One home's signature is not another's, and one kind of document not another.

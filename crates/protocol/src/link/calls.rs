@@ -317,6 +317,9 @@ mod tests {
         assert_eq!(text, r#"{"call":"group-entries","from":"M8N22HT6","group":"7QK0M3ZD9XN4","after":3}"#);
         let read: Request = serde_json::from_str(&text).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), text);
+        let request = Request::StandInEnds { id: "M8N22HT6".parse().unwrap(), erased: false };
+        let text = serde_json::to_string(&request).unwrap();
+        assert_eq!(text, r#"{"call":"stand-in-ends","id":"M8N22HT6","erased":false}"#);
         let refused = Response::Refused(Refusal::StaleGroup { number: 7 });
         let text = serde_json::to_string(&refused).unwrap();
         assert_eq!(text, r#"{"reply":"refused","value":{"why":"stale-group","number":7}}"#);

@@ -48,16 +48,24 @@ pub(super) fn link(keys: &Keys) -> Result<Value> {
         blobs: Vec::new(),
         ..plain.clone()
     };
+    // The origin is the recipient's other home; one of their devices sent it to the others.
+    let copied = BatchItem {
+        from: ben,
+        blobs: Vec::new(),
+        sender_device: Some("7QK0M3ZD".parse()?),
+        copy: true,
+        ..plain.clone()
+    };
     let header = BatchHeader {
         origin: origin.public().fingerprint(),
         home: home.public().fingerprint(),
-        items: vec![plain, posted],
+        items: vec![plain, posted, copied],
     };
     let batch = Batch {
         hops: MAX_HOPS,
         identity_key: origin.public().spki().to_vec(),
         header: serde_json::to_vec(&header.sign(origin))?,
-        // The envelope stands in both items and travels once.
+        // The envelope stands in all items and travels once.
         parts: vec![envelope, slot],
     };
     let named = batch.id();
@@ -65,7 +73,9 @@ pub(super) fn link(keys: &Keys) -> Result<Value> {
         home: home.public().fingerprint(),
         origin: origin.public().fingerprint(),
         batch: named,
-        outcomes: vec![ItemOutcome { from: anna, to: ben, id, outcome: Outcome::Delivered }; 2],
+        outcomes: [anna, anna, ben]
+            .map(|from| ItemOutcome { from, to: ben, id, outcome: Outcome::Delivered })
+            .to_vec(),
     };
     let request = Request::GroupEntries { from: anna, group, after: 3, link: None };
     let body = serde_json::to_vec(&request)?;
