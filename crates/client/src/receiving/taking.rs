@@ -33,7 +33,7 @@ pub(super) async fn take_waiting(profile: &Profile, session: &mut Session) -> Re
     open_locked(profile, session).await
 }
 
-/// Takes one delivery: opens, verifies and stores it; low-level, [`receive`] does it for everything that waits.
+/// Takes one delivery: opens, verifies and stores it; low-level, [`super::receive`] does it for everything that waits.
 ///
 /// # Errors
 /// As [`ClientError`] says.
