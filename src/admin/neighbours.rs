@@ -10,9 +10,10 @@ use super::session::{AdminSession, Form};
 use super::smoke::{self, Typed};
 use super::{error_page, sheets, status_of};
 use crate::domain::role::Role;
+use crate::service::neighbours::contracts::{self, ContractChange};
 use crate::service::neighbours::key_logs;
 use crate::service::neighbours::nearby::{self, NearbyServer};
-use crate::service::neighbours::pairing::{self, ContractChange, NewLink};
+use crate::service::neighbours::pairing::{self, NewLink};
 use crate::service::neighbours::{self, Neighbour, NeighbourState, Why};
 use crate::service::second_home::taking_over;
 use crate::service::{ServiceError, classes};
@@ -272,7 +273,7 @@ pub(super) async fn allow(Form(session, form): Form<ContractForm>) -> Response {
             queue_mib: Some(form.queue_mib),
             second_home: Some(form.second_home == "on"),
         };
-        pairing::allow(app, admin, Some(id), change).await
+        contracts::allow(app, admin, Some(id), change).await
     };
     match result.await {
         Ok(_) => Redirect::to("/admin/neighbours").into_response(),

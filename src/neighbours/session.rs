@@ -16,7 +16,9 @@ use super::key_log;
 use super::pump::{self, InFlight};
 use crate::domain::neighbour::Decision;
 use crate::links::{Answer, DialledBy, Link};
-use crate::service::neighbours::{calls, finding, key_logs, pairing, receipts, receiving, sending};
+use crate::service::neighbours::{
+    calls, finding, finding_groups, finding_mceliece, greeting, key_logs, receipts, receiving, sending,
+};
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::store::NeighbourRow;
@@ -124,7 +126,7 @@ pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     tasks.spawn(pump::run(app.clone(), peer, begun.link.clone(), flying.clone()));
     tasks.spawn(key_log::run(app.clone(), begun.link.clone()));
     let writing = tokio::spawn(write_frames(write, frames, heartbeat));
-    begun.link.try_send(&Frame::Standing(pairing::standing(&row)));
+    begun.link.try_send(&Frame::Standing(greeting::standing(&row)));
     let session = Session {
         app: app.clone(),
         peer,
@@ -171,7 +173,7 @@ async fn greet<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     from: Option<IpAddr>,
 ) -> Result<(Hello, NeighbourRow), End> {
     let internal = |error: crate::service::ServiceError| End::Broken(error.to_string());
-    let hello = pairing::hello(app).await.map_err(internal)?;
+    let hello = greeting::hello(app).await.map_err(internal)?;
     write_frame(write, &Frame::Hello(hello)).await?;
     let Frame::Hello(theirs) = read_frame(read, GREETING, Writer::Stranger).await? else {
         return Err(End::Broken("no greeting".into()));
@@ -179,13 +181,13 @@ async fn greet<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     if !theirs.versions.contains(&link::VERSION) {
         return Err(End::Broken("the other server speaks no version of the link that this one knows".into()));
     }
-    let known = pairing::greeted(app, peer, theirs.clone()).await.map_err(internal)?;
+    let known = greeting::greeted(app, peer, theirs.clone()).await.map_err(internal)?;
     let row = match known {
         Some(row) => row,
         None => {
             let standing = match (dialled_by, read_frame(read, GREETING, Writer::Stranger).await?) {
                 (DialledBy::Them, Frame::Pair { code }) => {
-                    pairing::pair(app, peer, theirs.clone(), code, from).await.map_err(internal)?
+                    greeting::pair(app, peer, theirs.clone(), code, from).await.map_err(internal)?
                 }
                 _ => Standing::Unknown,
             };
@@ -205,7 +207,7 @@ async fn greet<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         return Err(End::RefusedByUs);
     }
     if dialled_by == DialledBy::Us
-        && let Some(request) = pairing::request_frame(&row)
+        && let Some(request) = greeting::request_frame(&row)
     {
         write_frame(write, &request).await?;
     }
@@ -290,12 +292,12 @@ impl Session {
             Frame::Heartbeat => {}
             Frame::Hello(_) => return Err(End::Broken("a second greeting".into())),
             Frame::Pair { code } => {
-                let paired = pairing::pair(&app, peer, self.hello.clone(), code, self.from).await;
+                let paired = greeting::pair(&app, peer, self.hello.clone(), code, self.from).await;
                 let standing = paired.map_err(|error| End::Broken(error.to_string()))?;
                 link.send(&Frame::Standing(standing)).await;
             }
             Frame::Standing(standing) => {
-                let noted = pairing::note_standing(&app, peer, standing).await;
+                let noted = greeting::note_standing(&app, peer, standing).await;
                 noted.map_err(|error| End::Broken(error.to_string()))?;
                 if is_refusal(standing) || standing == Standing::Blocked {
                     return Err(End::Refused(standing));
@@ -370,10 +372,11 @@ impl Session {
             Frame::FetchKey(question) => {
                 let Ok(permit) = self.keys.clone().acquire_owned().await else { return Ok(()) };
                 tasks.spawn(async move {
-                    let key = finding::answer_key(&app, peer, question).await.unwrap_or_else(|error| {
-                        tracing::warn!(%error, "a neighbour gets no McEliece key");
-                        None
-                    });
+                    let key =
+                        finding_mceliece::answer_key(&app, peer, question).await.unwrap_or_else(|error| {
+                            tracing::warn!(%error, "a neighbour gets no McEliece key");
+                            None
+                        });
                     send_key(&link, question.query, key).await;
                     drop(permit);
                 });
@@ -395,10 +398,11 @@ impl Session {
             Frame::FindGroup(find) => {
                 let Ok(permit) = self.questions.clone().acquire_owned().await else { return Ok(()) };
                 tasks.spawn(async move {
-                    let answer = finding::answer_group(&app, peer, find).await.unwrap_or_else(|error| {
-                        tracing::warn!(%error, "a neighbour's question is not answered");
-                        link::FoundGroup { query: find.query, entry: None, distance: 0 }
-                    });
+                    let answer =
+                        finding_groups::answer_group(&app, peer, find).await.unwrap_or_else(|error| {
+                            tracing::warn!(%error, "a neighbour's question is not answered");
+                            link::FoundGroup { query: find.query, entry: None, distance: 0 }
+                        });
                     link.send(&Frame::FoundGroup(Box::new(answer))).await;
                     drop(permit);
                 });

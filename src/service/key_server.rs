@@ -21,7 +21,7 @@ use momedo_protocol::seal::RecipientKeys;
 use momedo_protocol::suite::Suite;
 
 use super::error::compute;
-use super::neighbours::finding;
+use super::neighbours::{finding, finding_mceliece};
 use super::{ServiceError, devices, key_log, second_home};
 use crate::domain::limits::{CHALLENGE, MAX_UNUSED_MCELIECE_KEYS, SESSION};
 use crate::pending_bundles::PendingBundle;
@@ -83,7 +83,7 @@ pub async fn store_mceliece_key(
 /// [`ServiceError::UnknownMcElieceKey`].
 pub async fn any_mceliece_key(app: &App, digest: Sha512Digest) -> Result<Vec<u8>, ServiceError> {
     match mceliece_key(app, digest).await {
-        Err(ServiceError::UnknownMcElieceKey) => finding::mceliece_key(app, digest).await,
+        Err(ServiceError::UnknownMcElieceKey) => finding_mceliece::key(app, digest).await,
         result => result,
     }
 }

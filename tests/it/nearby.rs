@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use momedo::service::neighbours::{nearby, pairing};
+use momedo::service::neighbours::{greeting, nearby};
 use momedo::service::upkeep;
 use momedo::tls::LinkIdentity;
 use momedo_protocol::digest::Fingerprint;
@@ -189,7 +189,7 @@ async fn few_requests_without_a_code_wait_and_they_expire() {
     let here = Inside::start().await;
     let ask = async |byte: u8, from: &str| {
         let from: Option<IpAddr> = Some(from.parse().unwrap());
-        pairing::pair(&here.app, Fingerprint([byte; 32]), hello("Rathaus"), None, from).await.unwrap()
+        greeting::pair(&here.app, Fingerprint([byte; 32]), hello("Rathaus"), None, from).await.unwrap()
     };
     for byte in 1..=4 {
         assert_eq!(ask(byte, "192.168.1.1").await, Standing::Recorded);

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::Common;
 use crate::domain::role::Role;
 use crate::service::administration::{AdminRequest, NeighbourRequest};
-use crate::service::neighbours::pairing::ContractChange;
+use crate::service::neighbours::contracts::ContractChange;
 
 /// Other servers this one exchanges mail with. ID is the server's fingerprint, or its first letters.
 #[derive(Debug, Subcommand)]

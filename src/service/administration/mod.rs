@@ -20,7 +20,7 @@ pub use smoke::SmokeRequest;
 use super::audit::Action;
 use super::backup::{self, Backup, BackupRequest, BackupStatus};
 use super::certificates::Upload;
-use super::neighbours::{self, blocking, key_logs, nearby, pairing};
+use super::neighbours::{self, blocking, contracts, key_logs, nearby, pairing};
 use super::permission::Admin;
 use super::registration::code_hash;
 use super::second_home::taking_over;
@@ -364,7 +364,7 @@ async fn neighbour(
                 Some(id) => Some(neighbours::named(app, &id).await?),
                 None => None,
             };
-            return lines(pairing::allow(app, admin, id, change).await?);
+            return lines(contracts::allow(app, admin, id, change).await?);
         }
         R::Remove { id } => {
             let id = neighbours::named(app, &id).await?;

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::domain::role::{AccountRole, Role};
 use crate::service::acme::Choice;
 use crate::service::backup::BackupRequest;
-use crate::service::neighbours::pairing::ContractChange;
+use crate::service::neighbours::contracts::ContractChange;
 use crate::service::rules::Rules;
 use crate::store::ImportId;
 

@@ -5,45 +5,32 @@
 use std::time::Duration;
 
 use momedo_protocol::api::PublishedKeys;
-use momedo_protocol::countersignature::Countersignature;
-use momedo_protocol::digest::{Fingerprint, Sha512Digest};
+use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::encoding::Base64Bytes;
-use momedo_protocol::group::GroupId;
-use momedo_protocol::group::entry::GroupEntry;
-use momedo_protocol::group::state::GroupState;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
-use momedo_protocol::link::{FetchKey, Find, FindGroup, Found, FoundGroup, Frame, KeyPart, MAX_HOPS};
-use momedo_protocol::mceliece::McEliecePublicKey;
-use momedo_protocol::rsa_key::RsaPublicKey;
-use momedo_protocol::time::UnixMillis;
+use momedo_protocol::link::{Find, Found, Frame, MAX_HOPS};
 
+use super::claims::{Told, keep, verify};
 use super::key_logs;
-use crate::domain::neighbour::{Belonging, Contract, KEY_QUESTIONS, QUESTIONS};
+use crate::domain::neighbour::{Belonging, Contract, QUESTIONS};
 use crate::links::{Answer, Counted};
 use crate::service::error::compute;
 use crate::service::{ServiceError, key_server};
 use crate::state::App;
-use crate::store::{NeighbourRow, ParticipantState, ReadTx, RemoteKeys, RemoteRow, Tick, WriteTx};
+use crate::store::{NeighbourRow, ParticipantState, ReadTx, RemoteRow, Tick};
 
 /// How long kept keys are served without asking again, in milliseconds: ten minutes.
 const FRESH: u64 = 600_000;
 
 /// How long a question may take for each server it may still pass, and one more.
-const PER_HOP: Duration = Duration::from_millis(800);
+pub(super) const PER_HOP: Duration = Duration::from_millis(800);
 
 /// How long others may still answer after the first did: two that claim one ID must be noticed.
 const GRACE: Duration = Duration::from_millis(300);
 
 /// For how long nobody is asked again for an ID that nobody knew.
 const UNKNOWN: Duration = Duration::from_secs(20);
-
-/// How long a McEliece key may take.
-const KEY_TIME: Duration = Duration::from_secs(60);
-
-/// Length of a McEliece key, in bytes.
-const KEY_BYTES: usize = momedo_protocol::mceliece::PUBLIC_KEY_BYTES;
 
 /// For whom something is looked for.
 #[derive(Debug, Clone, Copy)]
@@ -54,141 +41,6 @@ pub enum Asker {
     Neighbour(Fingerprint, u8),
     /// This server, to check what another home says.
     Server,
-}
-
-/// Keys that a neighbour told, verified.
-struct Told {
-    home: Fingerprint,
-    via: Fingerprint,
-    distance: u8,
-    bundle: KeyBundle,
-    published: PublishedKeys,
-}
-
-/// Checks what a neighbour tells of an ID: it counts only with its home's countersignature.
-fn verify(
-    own: Fingerprint,
-    id: ParticipantId,
-    now: UnixMillis,
-    via: Fingerprint,
-    found: Found,
-) -> Result<Option<Told>, &'static str> {
-    let Some(published) = found.keys else { return Ok(None) };
-    let home = published.home.as_ref().ok_or("without a home")?;
-    let identity = RsaPublicKey::from_spki(&home.0).map_err(|_| "with a home that has no key")?;
-    let home = identity.fingerprint();
-    if home == own {
-        return Err("as if this server were the home");
-    }
-    let bundle = KeyBundle::verify(&published.bundle).map_err(|_| "with a bundle that is not acceptable")?;
-    if bundle.payload.id != id || !bundle.payload.homes.contains(&home) {
-        return Err("with a bundle for something else");
-    }
-    let signed = Countersignature::verify(&published.countersignature, &identity)
-        .map_err(|_| "without the home's signature")?;
-    if signed.id != id || signed.fingerprint != bundle.fingerprint() {
-        return Err("with the home's signature for other keys");
-    }
-    if bundle.payload.expires_at < now {
-        return Err("with keys that have expired");
-    }
-    Ok(Some(Told { home, via, distance: found.distance.min(MAX_HOPS), bundle, published }))
-}
-
-impl Told {
-    fn row(&self, tick: Tick) -> Result<RemoteRow, ServiceError> {
-        let published = serde_json::to_string(&self.published);
-        Ok(RemoteRow {
-            id: self.bundle.payload.id,
-            home: self.home,
-            via: self.via,
-            keys: Some(RemoteKeys {
-                version: self.bundle.payload.version,
-                digest: self.bundle.digest,
-                mceliece: self.bundle.payload.mceliece_key,
-                published: published.map_err(|error| ServiceError::Internal(error.to_string()))?,
-            }),
-            learned: tick,
-            disputed_by: None,
-            settled: false,
-            other_home: self.bundle.payload.homes.iter().copied().find(|home| *home != self.home),
-        })
-    }
-}
-
-/// Whether `told` follows what is kept: the same signature key, or a walk of changes that leads from it.
-fn follows(kept: &PublishedKeys, told: &Told) -> bool {
-    let Ok(mut current) = KeyBundle::verify(&kept.bundle).map(|bundle| bundle.signature_key) else {
-        return false;
-    };
-    for change in &told.published.changes {
-        if let Ok(step) = KeyBundle::verify(change)
-            && step.is_signed_by(change, &current).is_ok()
-        {
-            current = step.signature_key;
-        }
-    }
-    current == told.bundle.signature_key
-}
-
-/// Keeps what a neighbour told, unless it contradicts what is kept.
-fn keep(tx: &WriteTx<'_>, told: &Told) -> Result<Option<RemoteRow>, ServiceError> {
-    let id = told.bundle.payload.id;
-    if tx.find_participant(id)?.is_some() {
-        return Ok(None);
-    }
-    let new = told.row(tx.tick())?;
-    let Some(kept) = tx.find_remote(id)? else {
-        tx.save_remote(&new)?;
-        return Ok(Some(new));
-    };
-    let Some(keys) = &kept.keys else {
-        // Until now only a batch had named the participant; the home's signature counts for more.
-        tx.save_remote(&new)?;
-        return Ok(Some(new));
-    };
-    let known: PublishedKeys = serde_json::from_str(&keys.published)
-        .map_err(|_| ServiceError::Internal("kept keys are damaged".into()))?;
-    let is_older = told.bundle.payload.version < keys.version;
-    let is_other = told.bundle.payload.version == keys.version && told.bundle.digest != keys.digest;
-    if kept.home == told.home {
-        if is_other {
-            return dispute(tx, kept, told.home).map(Some);
-        }
-        let row = if is_older {
-            RemoteRow { via: told.via, ..kept }
-        } else {
-            if !follows(&known, told) {
-                // Their keys were reset: groups kept here exclude them until somebody adds them again.
-                tx.note_reset_in_groups(id)?;
-            }
-            RemoteRow { disputed_by: kept.disputed_by, settled: kept.settled, ..new }
-        };
-        tx.save_remote(&row)?;
-        return Ok(Some(row));
-    }
-    if kept.settled {
-        return Ok(Some(kept));
-    }
-    // The other home that the bundle names may be behind for a moment.
-    if kept.other_home == Some(told.home) && (is_older || is_other) {
-        return Ok(Some(kept));
-    }
-    // A participant who moved says so with a bundle that follows the one known here.
-    if !is_older && !is_other && follows(&known, told) {
-        tx.save_remote(&new)?;
-        return Ok(Some(new));
-    }
-    dispute(tx, kept, told.home).map(Some)
-}
-
-fn dispute(tx: &WriteTx<'_>, kept: RemoteRow, by: Fingerprint) -> Result<RemoteRow, ServiceError> {
-    if kept.disputed_by.is_none() {
-        tracing::warn!("two servers claim one participant: nothing is sent there until an admin decides");
-    }
-    let row = RemoteRow { disputed_by: Some(by), ..kept };
-    tx.save_remote(&row)?;
-    Ok(row)
 }
 
 /// What is known of a participant of another server, asking the neighbours that may be asked; `None` when none of
@@ -268,93 +120,8 @@ async fn ask(
     Ok(row)
 }
 
-/// The home of a group of another server: as known, or as the neighbours tell with the group's first entry.
-///
-/// # Errors
-/// [`ServiceError::UnknownGroup`].
-pub async fn group_home(app: &App, asker: ParticipantId, id: GroupId) -> Result<Fingerprint, ServiceError> {
-    let known = app.store.read(move |tx| tx.find_remote_group(id)).await?;
-    if let Some((home, _)) = known {
-        return Ok(home);
-    }
-    app.rates.search(asker, app.clock.elapsed())?;
-    let found = ask_for_group(app, Asker::Participant(asker), id, app.links.new_query()).await?;
-    let (home, via, _) = found.ok_or(ServiceError::UnknownGroup)?;
-    app.store.write(move |tx| Ok::<_, ServiceError>(tx.save_remote_group(id, home, via)?)).await?;
-    Ok(home)
-}
-
-/// The home that a group's first entry names, and the neighbour that told.
-async fn ask_for_group(
-    app: &App,
-    asker: Asker,
-    group: GroupId,
-    query: u64,
-) -> Result<Option<(Fingerprint, Fingerprint, Jws)>, ServiceError> {
-    let neighbours = whom_to_ask(app, asker).await?;
-    let hops = match asker {
-        Asker::Participant(_) | Asker::Server => MAX_HOPS,
-        Asker::Neighbour(_, hops) => hops,
-    };
-    let frame = Frame::FindGroup(FindGroup { query, group, hops });
-    let mut question = app.links.ask(&neighbours, query, &frame);
-    let deadline = tokio::time::Instant::now() + PER_HOP * (u32::from(hops) + 1);
-    for _ in 0..neighbours.len() {
-        let Ok(Some((via, answer))) = tokio::time::timeout_at(deadline, question.next()).await else { break };
-        let Answer::FoundGroup(found) = answer else { continue };
-        let Some(jws) = found.entry else { continue };
-        let own = app.fingerprint;
-        let verified = compute(move || {
-            let state = GroupEntry::read(&jws).ok().and_then(|entry| GroupState::create(&entry).ok());
-            Ok(state.filter(|state| state.id() == group && state.home != own).map(|state| (state.home, jws)))
-        });
-        match verified.await? {
-            Some((home, jws)) => return Ok(Some((home, via, jws))),
-            None => tracing::warn!(%via, "a neighbour told of a group what its ID contradicts"),
-        }
-    }
-    Ok(None)
-}
-
-/// Answers a neighbour that looks for a group's home.
-///
-/// # Errors
-/// As [`ServiceError`] says.
-pub async fn answer_group(
-    app: &App,
-    neighbour: Fingerprint,
-    find: FindGroup,
-) -> Result<FoundGroup, ServiceError> {
-    let nothing = FoundGroup { query: find.query, entry: None, distance: 0 };
-    if app.links.count(neighbour, Counted::Questions, QUESTIONS, 1, app.clock.elapsed()).is_err()
-        || !app.links.is_new_question(find.query)
-    {
-        return Ok(nothing);
-    }
-    let (asking, first) = app
-        .store
-        .read(move |tx| {
-            let asking = tx.find_neighbour(neighbour)?.filter(NeighbourRow::is_paired);
-            Ok::<_, ServiceError>((asking, tx.group_entries(find.group, 0, 1, 0)?.pop()))
-        })
-        .await?;
-    let Some(asking) = asking.filter(|row| row.contract.allows_anything()) else { return Ok(nothing) };
-    if let Some(first) = first {
-        return Ok(FoundGroup { entry: Some(key_server::stored_jws(&first)?), ..nothing });
-    }
-    if !asking.contract.hop_through || find.hops == 0 {
-        return Ok(nothing);
-    }
-    let asker = Asker::Neighbour(neighbour, find.hops.min(MAX_HOPS) - 1);
-    let Some((home, via, entry)) = ask_for_group(app, asker, find.group, find.query).await? else {
-        return Ok(nothing);
-    };
-    app.store.write(move |tx| Ok::<_, ServiceError>(tx.save_remote_group(find.group, home, via)?)).await?;
-    Ok(FoundGroup { entry: Some(entry), distance: 1, ..nothing })
-}
-
 /// Connected neighbours whose contract lets the asker's question pass.
-async fn whom_to_ask(app: &App, asker: Asker) -> Result<Vec<Fingerprint>, ServiceError> {
+pub(super) async fn whom_to_ask(app: &App, asker: Asker) -> Result<Vec<Fingerprint>, ServiceError> {
     let connected = app.links.connected();
     if connected.is_empty() {
         return Ok(connected);
@@ -516,89 +283,5 @@ pub async fn answer(app: &App, neighbour: Fingerprint, find: Find) -> Result<Fou
             let keys = found.map(|row| published(&row, 0)).transpose()?;
             Ok(Found { keys, distance: 1, ..nothing })
         }
-    }
-}
-
-/// A McEliece key that a participant of another server uses; kept here from then on.
-///
-/// # Errors
-/// [`ServiceError::UnknownMcElieceKey`].
-pub async fn mceliece_key(app: &App, digest: Sha512Digest) -> Result<Vec<u8>, ServiceError> {
-    let row = app.store.read(move |tx| tx.find_remote_by_mceliece(&digest)).await?;
-    let row = row.ok_or(ServiceError::UnknownMcElieceKey)?;
-    let key = fetch_key(app, row.via, digest, MAX_HOPS).await?.ok_or(ServiceError::UnknownMcElieceKey)?;
-    let bytes = key.clone();
-    let kept: Result<(), ServiceError> =
-        app.store.write(move |tx| Ok(tx.insert_mceliece_key(&digest, row.id, &bytes)?)).await;
-    if let Err(error) = kept {
-        tracing::debug!(%error, "a neighbour's McEliece key is not kept");
-    }
-    Ok(key)
-}
-
-pub(in crate::service) async fn fetch_key(
-    app: &App,
-    via: Fingerprint,
-    digest: Sha512Digest,
-    hops: u8,
-) -> Result<Option<Vec<u8>>, ServiceError> {
-    let query = app.links.new_query();
-    let mut question = app.links.ask(&[via], query, &Frame::FetchKey(FetchKey { query, digest, hops }));
-    let deadline = tokio::time::Instant::now() + KEY_TIME;
-    let mut key: Vec<u8> = Vec::new();
-    while key.len() < KEY_BYTES {
-        let Ok(Some((_, answer))) = tokio::time::timeout_at(deadline, question.next()).await else {
-            return Ok(None);
-        };
-        let Answer::KeyPart(KeyPart { offset, bytes, .. }) = answer else { return Ok(None) };
-        let follows = usize::try_from(offset) == Ok(key.len());
-        if bytes.is_empty() || !follows || key.len() + bytes.len() > KEY_BYTES {
-            return Ok(None);
-        }
-        key.extend_from_slice(&bytes);
-    }
-    compute(move || {
-        let key = McEliecePublicKey::from_bytes(key).map_err(|_| ServiceError::McElieceLength)?;
-        Ok((key.digest() == digest).then(|| key.bytes().to_vec()))
-    })
-    .await
-}
-
-/// A McEliece key that a neighbour asks for: one of this server's, or from where this server knows its owner.
-///
-/// # Errors
-/// As [`ServiceError`] says.
-pub async fn answer_key(
-    app: &App,
-    neighbour: Fingerprint,
-    question: FetchKey,
-) -> Result<Option<Vec<u8>>, ServiceError> {
-    if app.links.count(neighbour, Counted::Keys, KEY_QUESTIONS, 1, app.clock.elapsed()).is_err() {
-        return Ok(None);
-    }
-    let digest = question.digest;
-    let (kept, way) = app
-        .store
-        .read(move |tx| {
-            let asking = tx.find_neighbour(neighbour)?.filter(NeighbourRow::is_paired);
-            let Some(asking) = asking.filter(|row| row.contract.allows_anything()) else {
-                return Ok::<_, ServiceError>((None, None));
-            };
-            // What has a digest can be told to whoever knows it: that is learned with the bundle alone.
-            let kept = tx.find_mceliece_key(&digest)?;
-            let way = if kept.is_none() && asking.contract.hop_through {
-                tx.find_remote_by_mceliece(&digest)?.map(|row| row.via).filter(|via| *via != neighbour)
-            } else {
-                None
-            };
-            Ok((kept, way))
-        })
-        .await?;
-    match (kept, way) {
-        (Some(key), _) => Ok(Some(key)),
-        (None, Some(via)) if question.hops > 0 => {
-            fetch_key(app, via, digest, question.hops.min(MAX_HOPS) - 1).await
-        }
-        _ => Ok(None),
     }
 }

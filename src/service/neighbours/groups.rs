@@ -13,6 +13,7 @@ use momedo_protocol::link::documents::BatchBlob;
 
 use super::calls;
 use super::finding::{self, Asker, may_talk};
+use super::finding_groups;
 use crate::service::error::compute;
 use crate::service::groups::{self, Actor, posting};
 use crate::service::{ServiceError, blobs, delivery};
@@ -26,7 +27,7 @@ const KEYS_PER_SUBMISSION: usize = 5;
 
 /// The group's home, if this participant may talk to it.
 async fn home_for(app: &App, asker: Principal, group: GroupId) -> Result<Fingerprint, ServiceError> {
-    let home = finding::group_home(app, asker.participant, group).await?;
+    let home = finding_groups::group_home(app, asker.participant, group).await?;
     let via = calls::way_to(app, home).await?;
     let participant = asker.participant;
     let person = app.store.read(move |tx| tx.belonging(participant)).await?;
@@ -149,7 +150,7 @@ pub async fn hand_out_keys(
     group: GroupId,
     request: api::GroupKeysRequest,
 ) -> Result<Vec<(ParticipantId, ServiceError)>, ServiceError> {
-    finding::group_home(app, sender.participant, group).await?;
+    finding_groups::group_home(app, sender.participant, group).await?;
     for _ in 0..request.messages.len() / KEYS_PER_SUBMISSION {
         app.rates.message(sender.participant, app.clock.elapsed())?;
     }

@@ -6,9 +6,13 @@
 //! | [`blocking`] | participants of other servers from whom nothing is taken |
 //! | [`calls`] | what homes ask each other in the name of their participants |
 //! | [`groups`] | groups with members of several servers |
-//! | [`pairing`] | how two servers become neighbours and stop being it |
+//! | [`pairing`] | how two servers become neighbours and stop being it, as admins see it |
+//! | [`greeting`] | the same on the link |
+//! | [`contracts`] | what may pass, as admins say |
 //! | [`nearby`] | servers found in the local network |
-//! | [`finding`] | who is home to an ID, and their keys, verified again here |
+//! | [`finding`] | who is home to an ID, and their keys |
+//! | [`claims`] | what neighbours tell of that, verified again here |
+//! | [`finding_groups`], [`finding_mceliece`] | who keeps a group, and McEliece keys |
 //! | [`key_logs`] | what they show of their logs of key changes, and whether it continues |
 //! | [`sending`] | what goes out: batches of this server's envelopes, and what passes through |
 //! | [`receiving`] | what comes in: batches for this server's participants, or for others |
@@ -20,7 +24,12 @@
 pub mod attachments;
 pub mod blocking;
 pub mod calls;
+mod claims;
+pub mod contracts;
 pub mod finding;
+pub mod finding_groups;
+pub mod finding_mceliece;
+pub mod greeting;
 pub mod groups;
 pub mod key_logs;
 pub mod nearby;

@@ -14,6 +14,7 @@ use momedo_protocol::link::second_home::Placement;
 use crate::service::error::compute;
 use crate::service::key_server::{countersign, jws_text};
 use crate::service::neighbours::finding::{self, Asker};
+use crate::service::neighbours::finding_mceliece;
 use crate::service::{ServiceError, devices, key_log, personal};
 use crate::state::AppState;
 use crate::store::{BundleRow, ParticipantState, ReadTx, WriteTx};
@@ -123,8 +124,9 @@ pub async fn place(
         let is_here =
             app.store.read(move |tx| Ok::<_, ServiceError>(tx.find_mceliece_key(&digest)?.is_some())).await?;
         if !is_here {
-            let key =
-                finding::fetch_key(app, first, digest, 0).await?.ok_or(ServiceError::HomeUnreachable)?;
+            let key = finding_mceliece::fetch_key(app, first, digest, 0)
+                .await?
+                .ok_or(ServiceError::HomeUnreachable)?;
             app.store
                 .write(move |tx| Ok::<_, ServiceError>(tx.insert_mceliece_key(&digest, id, &key)?))
                 .await?;
