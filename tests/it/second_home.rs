@@ -295,6 +295,21 @@ async fn own_devices_groups_and_files_have_two_homes_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_kept_for_a_second_home_that_was_blocked() {
+    let [a, b] = pair_of_servers();
+    let (ada, ben) = (a.register_profile(0, "ada").await, a.register_profile(1, "ben").await);
+    settle(&a, &b, &["ada", "ben"]);
+    neighbour(&a, &["block", &id(&b)]);
+    assert_eq!(shared(&a, &id(&b), "ours"), 0);
+    say(&ada, &ben, "nur noch hier").await;
+    assert_eq!(count(&a, "outbox"), 0);
+    // The next look makes it official.
+    assert_eq!(homes(&a, "ben")["second"], Value::Null);
+    assert_eq!(ben.own_bundle().unwrap().payload.homes.len(), 1);
+    receive_until(&ben, |all| shows(all, "nur noch hier")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_wants_one_home_has_one_and_a_disabled_participant_is_disabled_at_both() {
     let [mut a, b] = pair_of_servers();
     let (ada, ben) = (a.register_profile(0, "ada").await, a.register_profile(1, "ben").await);

@@ -259,6 +259,8 @@ pub async fn resume(app: &App, admin: &Admin, id: Fingerprint) -> Result<Neighbo
 pub async fn block(app: &App, admin: &Admin, id: Fingerprint) -> Result<Neighbour, ServiceError> {
     change(app, admin, id, Action::NeighbourBlocked, |row| row.decision = Decision::Blocked).await?;
     announce(app, id).await?;
+    // What would go there as copies would only fill the disk.
+    app.store.write(move |tx| Ok::<_, ServiceError>(tx.forget_second_homes_at(id)?)).await?;
     receipts::return_queued(app, id).await?;
     shown(app, id).await
 }
