@@ -34,7 +34,8 @@ pub struct ContractChange {
 /// Changes what may pass: with one neighbour, or with all there are.
 ///
 /// # Errors
-/// [`AdminError::UnknownNeighbour`], or [`AdminError::UnknownClass`].
+/// [`crate::service::AdminError::UnknownNeighbour`], or
+/// [`crate::service::AdminError::UnknownClass`].
 pub async fn allow(
     app: &App,
     admin: &Admin,

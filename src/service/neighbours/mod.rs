@@ -11,7 +11,7 @@
 //! | [`contracts`] | what may pass, as admins say |
 //! | [`nearby`] | servers found in the local network |
 //! | [`finding`] | who is home to an ID, and their keys |
-//! | [`claims`] | what neighbours tell of that, verified again here |
+//! | `claims` | what neighbours tell of that, verified again here |
 //! | [`finding_groups`], [`finding_mceliece`] | who keeps a group, and McEliece keys |
 //! | [`key_logs`] | what they show of their logs of key changes, and whether it continues |
 //! | [`sending`] | what goes out: batches of this server's envelopes, and what passes through |
