@@ -201,13 +201,28 @@ async fn people_of_other_servers_write_to_the_home_that_is_left() {
     settle(&a, &b, &["ada"]);
     say(&zoe, &ada, "erste").await;
     receive_until(&ada, |all| shows(all, "erste")).await;
+    // A photo goes over the first home to the second.
+    let photo: Vec<u8> = (0..50_000u32).flat_map(u32::to_be_bytes).collect();
+    std::fs::write(z.folder.path().join("foto.bin"), &photo).unwrap();
+    let to = ada.id().unwrap().to_string();
+    z.json(&["send", "--profile", "zoe", "--to", &to, "--file", "foto.bin", "--json", "Schau"]);
+    until("the photo is announced", || count(&b, "blobs") == 1);
+    until("the second home fetched it", || count(&b, "blob_sources") == 0);
     // The first home hangs: what is accepted for it waits, and goes to the other home when it stays away.
     a.signal("STOP");
     say(&zoe, &ada, "zweite").await;
     assert_eq!(count(&z, "outbox"), 1);
     a.kill();
-    let all = receive_until(&ada, |all| shows(all, "zweite")).await;
-    assert_eq!(texts(&all), ["zweite"]);
+    let mut lines = Vec::new();
+    until("both arrive", || {
+        lines.extend(a.json(&["receive", "--profile", "ada", "--save-files", "fotos", "--json"]));
+        lines.iter().any(|line| line["text"] == "zweite")
+    });
+    let line =
+        lines.iter().find(|line| line["kind"] == "file").unwrap_or_else(|| panic!("no photo: {lines:?}"));
+    let saved = a.folder.path().join(line["files"][0]["saved"].as_str().unwrap());
+    assert_eq!(std::fs::read(saved).unwrap(), photo);
+    assert_eq!(lines.iter().filter(|line| line["text"] == "zweite").count(), 1);
     until("the sender's server has the receipt", || count(&z, "outbox") == 0);
     // The answer comes from the second home, and is believed.
     say(&ada, &zoe, "Antwort").await;

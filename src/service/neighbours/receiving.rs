@@ -322,7 +322,9 @@ impl Incoming {
             self.remember_sender(tx, item)?;
         }
         tx.remember_message(item.id, item.from, conversation, &digest)?;
+        attachments::keep(tx, item.from, &item.blobs, self.origin, &takers.taking)?;
         let other_home = recipient.other_home.filter(|_| !item.copy);
+        // After the attachments, which the other home fetches from here.
         if let Some(home) = other_home {
             let key = OutgoingKey { sender: item.from, message_id: item.id, recipient: item.to };
             copies.push(CopySent { to: home, key });
@@ -332,7 +334,6 @@ impl Incoming {
                 tx.insert_outgoing(&Outgoing { key, home, via: home, envelope, blobs: &blobs, copy })?;
             }
         }
-        attachments::keep(tx, item.from, &item.blobs, self.origin, &takers.taking)?;
         let (bundle_version, group) = match &sealed {
             Sealed::To(header) => (header.recipient_version, None),
             Sealed::ForGroup(group, version) => (*version, Some(*group)),
