@@ -103,9 +103,13 @@ impl Browser {
     /// Clicks, and waits until the page it leads to is there.
     pub(crate) async fn click(&self, css: &str) {
         let old = self.find("html").await;
-        self.find(css).await.click().await.unwrap();
-        // The old document is gone once its root cannot be asked any more.
         let deadline = std::time::Instant::now() + PATIENCE;
+        while let Err(error) = self.find(css).await.click().await {
+            // A page that follows what happens may have replaced it between the two.
+            assert!(error.is_stale_element_reference(), "{css}: {error}");
+            assert!(std::time::Instant::now() < deadline, "{css} stays for no click");
+        }
+        // The old document is gone once its root cannot be asked any more.
         while old.tag_name().await.is_ok() {
             assert!(std::time::Instant::now() < deadline, "{css} led nowhere");
             tokio::task::yield_now().await;
