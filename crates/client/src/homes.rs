@@ -108,8 +108,14 @@ pub async fn choose(
 /// taken over only when the first was not heard of for a day: it may be the one that keeps it away.
 pub(crate) async fn follow_if_due(profile: &Profile, session: &mut Session) {
     let asked: Option<UnixMillis> = profile.get(ASKED_AT).unwrap_or_default();
-    let silence = asked.map_or(u64::MAX, |at| if at > now() { u64::MAX } else { now().0 - at.0 });
-    if silence >= if session.is_second { LOST } else { EVERY } {
+    let silence = asked.map_or(u64::MAX, |at| now().0.saturating_sub(at.0));
+    // After a clock was put back the first home is asked anew, and the second is not believed the sooner.
+    let is_due = if session.is_second {
+        silence >= LOST
+    } else {
+        silence >= EVERY || asked.is_some_and(|at| at > now())
+    };
+    if is_due {
         drop(follow(profile, session, &|_| {}).await);
     }
 }
@@ -208,16 +214,10 @@ fn keep_second(profile: &Profile, home: Option<&Home>) -> Result<(), ClientError
     }
 }
 
-/// A session with the home that `session` is not with, if there is one and it answers.
-pub(crate) async fn other(profile: &Profile, session: &mut Session) -> Option<Session> {
+/// A session with the second home beside one with the first, if there is one and it answers.
+pub(crate) async fn second(profile: &Profile, session: &mut Session) -> Option<Session> {
     let second = profile.second_home().ok().flatten()?;
-    let language = session.connection().language().to_owned();
-    let logging_in = async {
-        if session.is_second {
-            profile.log_in_at(profile.server()?, &language).await
-        } else {
-            profile.log_in_at_second(&second, &language).await
-        }
-    };
+    let language = session.connection().language();
+    let logging_in = profile.log_in_at_second(&second, language);
     tokio::time::timeout(PATIENCE, logging_in).await.ok()?.ok()
 }

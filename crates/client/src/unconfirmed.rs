@@ -24,7 +24,8 @@ pub(crate) fn keep(
     }
 }
 
-/// Submits again what the lost home had accepted. What is refused by now is said like any other end.
+/// Submits again what the lost home had accepted. What is refused by now is said like any other end; what cannot be
+/// decided yet, for example because the new first home does not know the way there, is tried again with the next command.
 pub(crate) async fn submit_due(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
     for text in profile.due_unconfirmed()? {
         let mut request: SubmitRequest =
@@ -37,7 +38,8 @@ pub(crate) async fn submit_due(profile: &Profile, session: &mut Session) -> Resu
         }
         match result {
             Ok(_) => profile.settle_unconfirmed(request.id, request.to)?,
-            Err(ClientError::Refused(problem)) if !matches!(problem.status, 401 | 429 | 500..) => {
+            Err(error) if error.is_temporary() || error.problem() == Some("unknown-participant") => {}
+            Err(ClientError::Refused(problem)) if !matches!(problem.status, 401 | 500..) => {
                 receiving::put_undeliverable(profile, request.id, request.to, &problem.title)?;
                 profile.forget_unconfirmed(request.id, request.to)?;
             }

@@ -175,7 +175,7 @@ async fn empty_other_home(
     if session.is_second || !is_due {
         return Ok(None);
     }
-    let Some(mut other) = homes::other(profile, session).await else { return Ok(None) };
+    let Some(mut other) = homes::second(profile, session).await else { return Ok(None) };
     match fetch(profile, &mut other, Duration::ZERO, saving, show).await {
         Ok(fetched) => {
             profile.set(EMPTIED_AT, &now())?;
