@@ -186,17 +186,21 @@ impl Submission {
                 };
             }
         };
+        // Whoever repeats waits for copies that are still on their way, too.
+        let own_home = own.other_home.filter(|_| self.own_devices.is_some());
+        let key = |recipient| OutgoingKey { sender, message_id: id, recipient };
+        let copies: Vec<CopySent> = [(decision.copy_to, to), (own_home, sender)]
+            .into_iter()
+            .filter_map(|(home, recipient)| Some(CopySent { to: home?, key: key(recipient) }))
+            .collect();
         match tx.remember_message(id, sender, Conversation::With(to), &self.digest)? {
-            Known::Same => return Ok(Stored::Here(Vec::new())),
+            Known::Same => return Ok(Stored::Here(copies)),
             Known::Different if self.came_as_copy(tx)? => return Ok(Stored::Here(Vec::new())),
             Known::Different => return Err(ServiceError::MessageConflict),
             Known::New => {}
         }
-        let mut copies = Vec::new();
-        let mut copy = |home: Fingerprint, recipient, envelope: &[u8], copy: CopyFor| {
-            let key = OutgoingKey { sender, message_id: id, recipient };
-            copies.push(CopySent { to: home, key });
-            let blobs = self.blobs.as_slice();
+        let copy = |home: Fingerprint, recipient, envelope: &[u8], copy: CopyFor| {
+            let (key, blobs) = (key(recipient), self.blobs.as_slice());
             tx.insert_outgoing(&Outgoing { key, home, via: home, envelope, blobs, copy: Some(copy) })
         };
         // Of a message to oneself one copy is all there is.

@@ -185,8 +185,16 @@ impl Posted {
             };
         }
         let recipients = self.recipients(tx, &audience.members)?;
+        let copies = recipients.elsewhere.iter().filter(|recipient| recipient.copy.is_some());
+        let copies: Vec<CopySent> = copies
+            .map(|recipient| CopySent {
+                to: recipient.home,
+                key: OutgoingKey { sender, message_id: self.id, recipient: recipient.participant },
+            })
+            .collect();
         match tx.remember_message(self.id, sender, conversation, &self.digest)? {
-            Known::Same => return Ok(Stored { members, ..Stored::default() }),
+            // Whoever repeats waits for copies that are still on their way, too.
+            Known::Same => return Ok(Stored { members, copies, ..Stored::default() }),
             Known::Different => return Err(ServiceError::MessageConflict),
             Known::New => {}
         }
@@ -211,13 +219,8 @@ impl Posted {
         tx.append_to_group(self.group, &recipients.here, envelope)?;
         let devices = recipients.here.iter().flat_map(|recipient| recipient.takers.taking.iter().copied());
         blobs::hold(tx, &self.blobs, devices)?;
-        let copies = recipients.elsewhere.iter().filter(|recipient| recipient.copy.is_some());
-        let copies = copies.map(|recipient| CopySent {
-            to: recipient.home,
-            key: OutgoingKey { sender, message_id: self.id, recipient: recipient.participant },
-        });
         let wake = recipients.elsewhere.iter().map(|recipient| recipient.via).collect();
-        Ok(Stored { members, wake, copies: copies.collect() })
+        Ok(Stored { members, wake, copies })
     }
 
     /// Whether the sender may post this now.

@@ -275,7 +275,13 @@ impl Incoming {
         let conversation = Conversation::With(item.to);
         // What was accepted stays accepted, even if it would be refused by now.
         match tx.known_message(item.id, item.from, conversation, &digest)? {
-            Known::Same => return Ok(Outcome::Delivered),
+            Known::Same => {
+                // What is signed for again may have to arrive at the other home first, as before.
+                if let Some(home) = self.copied_to(tx, item)? {
+                    copies.push(CopySent { to: home, key: outgoing_key(item) });
+                }
+                return Ok(Outcome::Delivered);
+            }
             Known::Different => return Ok(Outcome::Conflict),
             Known::New => {}
         }
@@ -326,7 +332,7 @@ impl Incoming {
         let other_home = recipient.other_home.filter(|_| !item.copy);
         // After the attachments, which the other home fetches from here.
         if let Some(home) = other_home {
-            let key = OutgoingKey { sender: item.from, message_id: item.id, recipient: item.to };
+            let key = outgoing_key(item);
             copies.push(CopySent { to: home, key });
             if item.group.is_none() {
                 let blobs: Vec<_> = item.blobs.iter().map(|blob| blob.id).collect();
@@ -399,6 +405,12 @@ impl Incoming {
         Ok((!speaks).then_some(Outcome::WrongHome))
     }
 
+    /// The recipient's other home, if what comes goes there as a copy.
+    fn copied_to(&self, tx: &mut WriteTx<'_>, item: &BatchItem) -> Result<Option<Fingerprint>, StoreError> {
+        let recipient = tx.directory_entry(item.to)?;
+        Ok(recipient.and_then(|entry| entry.other_home).filter(|_| !item.copy))
+    }
+
     /// Whether nothing has to be noted of the sender: because they are known, or because their home did not say it.
     fn is_known(&self, tx: &ReadTx<'_>, item: &BatchItem) -> Result<bool, StoreError> {
         Ok(item.copy || tx.find_remote(item.from)?.is_some() || tx.find_participant(item.from)?.is_some())
@@ -458,6 +470,10 @@ enum Sealed {
     To(Header),
     /// For a group, with the version of the keys that its content key is sealed to; 0 under a group key.
     ForGroup(GroupId, u32),
+}
+
+fn outgoing_key(item: &BatchItem) -> OutgoingKey {
+    OutgoingKey { sender: item.from, message_id: item.id, recipient: item.to }
 }
 
 /// Keeps a batch for another home, to be passed on.
