@@ -52,6 +52,20 @@ fn settle(first: &Server, second: &Server, profiles: &[&str]) {
     });
 }
 
+/// A pair with Ada on it, and a server beside it that is a neighbour of both, with Zoe.
+async fn pair_with_a_neighbour() -> ([Server; 2], Server, [Profile; 2]) {
+    let [a, b] = pair_of_servers();
+    let z = Server::start_with(SETTINGS);
+    for home in [&a, &b] {
+        pair(home, &z);
+        neighbour(&z, &["allow", &id(home), "--all"]);
+        neighbour(home, &["allow", &id(&z), "--all"]);
+    }
+    let (ada, zoe) = (a.register_profile(0, "ada").await, z.register_profile(1, "zoe").await);
+    settle(&a, &b, &["ada"]);
+    ([a, b], z, [ada, zoe])
+}
+
 /// How many rows a table of a server has.
 fn count(server: &Server, table: &str) -> u64 {
     let database = Connection::open(server.data().join("momedo.db")).unwrap();
@@ -190,15 +204,7 @@ async fn a_first_home_that_comes_back_after_it_was_replaced_is_the_second() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_of_other_servers_write_to_the_home_that_is_left() {
-    let [mut a, b] = pair_of_servers();
-    let z = Server::start_with(SETTINGS);
-    for home in [&a, &b] {
-        pair(home, &z);
-        neighbour(&z, &["allow", &id(home), "--all"]);
-        neighbour(home, &["allow", &id(&z), "--all"]);
-    }
-    let (ada, zoe) = (a.register_profile(0, "ada").await, z.register_profile(1, "zoe").await);
-    settle(&a, &b, &["ada"]);
+    let ([mut a, b], z, [ada, zoe]) = pair_with_a_neighbour().await;
     say(&zoe, &ada, "erste").await;
     receive_until(&ada, |all| shows(all, "erste")).await;
     // A photo goes over the first home to the second.
@@ -235,15 +241,7 @@ async fn people_of_other_servers_write_to_the_home_that_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_lost_server_had_accepted_for_another_gets_there_from_the_second_home() {
-    let [mut a, b] = pair_of_servers();
-    let mut z = Server::start_with(SETTINGS);
-    for home in [&a, &b] {
-        pair(home, &z);
-        neighbour(&z, &["allow", &id(home), "--all"]);
-        neighbour(home, &["allow", &id(&z), "--all"]);
-    }
-    let (ada, zoe) = (a.register_profile(0, "ada").await, z.register_profile(1, "zoe").await);
-    settle(&a, &b, &["ada"]);
+    let ([mut a, b], mut z, [ada, zoe]) = pair_with_a_neighbour().await;
     say(&ada, &zoe, "angekommen").await;
     receive_until(&zoe, |all| shows(all, "angekommen")).await;
     receive_until(&ada, |all| all.iter().any(|one| one.kind == "delivered")).await;
