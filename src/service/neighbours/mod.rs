@@ -15,7 +15,8 @@
 //! | [`finding_groups`], [`finding_mceliece`] | who keeps a group, and McEliece keys |
 //! | [`key_logs`] | what they show of their logs of key changes, and whether it continues |
 //! | [`sending`] | what goes out: batches of this server's envelopes, and what passes through |
-//! | [`receiving`] | what comes in: batches for this server's participants, or for others |
+//! | [`receiving`] | what comes in: batches for this server's participants |
+//! | `relaying` | batches for others |
 //! | [`receipts`] | what became of it, and telling the sender |
 //!
 //! What a neighbour says is believed as far as a signature or its own contract goes, and no further. Sockets are in
@@ -36,6 +37,7 @@ pub mod nearby;
 pub mod pairing;
 pub mod receipts;
 pub mod receiving;
+mod relaying;
 pub mod sending;
 
 use momedo_protocol::digest::Fingerprint;

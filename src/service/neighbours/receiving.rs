@@ -1,4 +1,4 @@
-//! What comes in from a neighbour: batches for this server's participants, or for others.
+//! What comes in from a neighbour: batches for this server's participants; those for others go on to `relaying`.
 //!
 //! An answer is given after everything it says is on disk.
 
@@ -15,8 +15,8 @@ use momedo_protocol::link::documents::{BatchHeader, BatchItem, ItemOutcome, Outc
 use momedo_protocol::link::{Batch, BatchId, Frame, MAX_BATCH_ITEMS, NoWay, SignedReceipt};
 use momedo_protocol::rsa_key::RsaPublicKey;
 
-use super::attachments;
 use super::finding::{self, Asker};
+use super::{attachments, relaying};
 use crate::domain::neighbour::{Contract, Decision, HOME_QUESTIONS};
 use crate::links::Counted;
 use crate::service::error::compute;
@@ -32,7 +32,7 @@ use crate::store::{
 const RETRY_SECONDS: u32 = 5;
 
 /// When it tries again what there is no room for.
-const FULL_SECONDS: u32 = 60;
+pub(super) const FULL_SECONDS: u32 = 60;
 
 /// Participants of other servers remembered because they wrote: beyond it, mail of new ones waits.
 const MAX_REMOTE: u64 = 200_000;
@@ -51,10 +51,10 @@ fn claimed_envelopes(batch: &Batch) -> u32 {
 }
 
 /// A batch whose signature and digests fit.
-struct Checked {
-    id: BatchId,
-    header: BatchHeader,
-    batch: Batch,
+pub(super) struct Checked {
+    pub(super) id: BatchId,
+    pub(super) header: BatchHeader,
+    pub(super) batch: Batch,
     /// Of the batch's parts, in their order.
     digests: Vec<Sha512Digest>,
 }
@@ -118,7 +118,7 @@ async fn try_take(app: &AppState, neighbour: Fingerprint, batch: Batch) -> Resul
     if checked.header.home == app.fingerprint {
         deliver(app, row, checked).await
     } else {
-        relay(app, row, checked).await
+        relaying::relay(app, row, checked).await
     }
 }
 
@@ -474,70 +474,4 @@ enum Sealed {
 
 fn outgoing_key(item: &BatchItem) -> OutgoingKey {
     OutgoingKey { sender: item.from, message_id: item.id, recipient: item.to }
-}
-
-/// Keeps a batch for another home, to be passed on.
-async fn relay(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> Result<Frame, ServiceError> {
-    let Checked { id, header, batch, .. } = checked;
-    let undeliverable = |reason| Frame::Undeliverable { batch: id, reason };
-    if !neighbour.contract.hop_through {
-        return Ok(undeliverable(NoWay::NotAllowed));
-    }
-    let Some(hops) = batch.hops.checked_sub(1) else { return Ok(undeliverable(NoWay::TooFar)) };
-    let (source, home, queue_bytes) = (neighbour.id, header.home, neighbour.contract.queue_bytes);
-    enum Taken {
-        Before(Vec<u8>),
-        Over(Fingerprint),
-        NoWay(NoWay),
-        Full,
-    }
-    let frame = Frame::Batch(Box::new(Batch { hops, ..batch })).encode();
-    let taken = app
-        .store
-        .write_decided(move |tx| {
-            if let Some(known) = tx.find_relayed(&id)? {
-                // Known from another side: then this one is a loop or a second way, and the first one counts.
-                if known.source != source {
-                    return Ok(Taken::NoWay(NoWay::TooFar));
-                }
-                let answer = Taken::Before(known.frame);
-                return Ok(if known.answered { answer } else { Taken::Over(known.via) });
-            }
-            let direct = tx.find_neighbour(home)?.filter(NeighbourRow::is_paired).map(|row| row.id);
-            let via = match direct {
-                Some(via) => via,
-                None => match tx.way_to_home(home)? {
-                    Some(via) => via,
-                    None => return Ok(Taken::NoWay(NoWay::NoRoute)),
-                },
-            };
-            if via == source {
-                return Ok(Taken::NoWay(NoWay::TooFar));
-            }
-            let next = tx.find_neighbour(via)?;
-            if !next.is_some_and(|row| row.is_paired() && row.contract.hop_through) {
-                return Ok(Taken::NoWay(NoWay::NotAllowed));
-            }
-            if tx.relayed_bytes(source)? + frame.len() as u64 > queue_bytes {
-                return Ok(Taken::Full);
-            }
-            tx.insert_relayed(&id, source, home, via, &frame)?;
-            Ok::<_, ServiceError>(Taken::Over(via))
-        })
-        .await?;
-    Ok(match taken {
-        Taken::Before(answer) => decoded(&answer).unwrap_or(Frame::Taken { batch: id }),
-        Taken::Over(via) => {
-            app.links.wake(via);
-            Frame::Taken { batch: id }
-        }
-        Taken::NoWay(reason) => undeliverable(reason),
-        Taken::Full => Frame::Busy { batch: id, retry_after: FULL_SECONDS },
-    })
-}
-
-/// A frame that was kept encoded.
-fn decoded(bytes: &[u8]) -> Option<Frame> {
-    use momedo_protocol::link::HEADER_BYTES;
-    Frame::decode(*bytes.first()?, bytes.get(HEADER_BYTES..)?).ok()
 }
