@@ -80,10 +80,15 @@ pub struct ListenConfig {
     pub max_streams_per_device: usize,
     /// Time for a TLS handshake, in seconds.
     pub handshake_seconds: u64,
-    /// Time for a request's header, in seconds; also how long an idle connection is kept.
+    /// Time for a request's header, in seconds; also how long a connection is kept that has no request.
     pub header_seconds: u64,
     /// Time for a request's body, in seconds.
     pub body_seconds: u64,
+    /// How long somebody may take nothing of what is written to them, in seconds.
+    pub write_seconds: u64,
+    /// Memory for all answers that were not taken yet and all bodies that are read, in bytes; a half of it for one
+    /// address, a sixteenth for one participant, a thirty-second for one connection.
+    pub max_unread_bytes: usize,
     /// How often a client at a stream is asked whether it is still there, in seconds; after two unanswered
     /// times it is not.
     pub keep_alive_seconds: u64,
@@ -261,6 +266,8 @@ impl Default for ListenConfig {
             handshake_seconds: 10,
             header_seconds: 30,
             body_seconds: 120,
+            write_seconds: 30,
+            max_unread_bytes: 64 * 1024 * 1024,
             keep_alive_seconds: 45,
         }
     }
@@ -403,8 +410,11 @@ impl Config {
         check(participants, "smoke.max_participants", "is 1 to 10000")?;
         let positive = self.listen.handshake_seconds > 0
             && self.listen.header_seconds > 0
-            && self.listen.body_seconds > 0;
+            && self.listen.body_seconds > 0
+            && self.listen.write_seconds > 0;
         check(positive, "listen: time-outs", "are at least one second")?;
+        let unread = (32 * 1024 * 1024..=1 << 40).contains(&self.listen.max_unread_bytes);
+        check(unread, "listen.max_unread_bytes", "is 33554432 to 1099511627776")?;
         let heartbeat = (1..=600).contains(&self.neighbours.heartbeat_seconds);
         check(heartbeat, "neighbours.heartbeat_seconds", "is 1 to 600")?;
         check(self.neighbours.proxy.is_acceptable(), "neighbours.proxy", NOT_A_PROXY)?;

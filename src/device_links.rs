@@ -48,6 +48,24 @@ pub enum Step {
     Awaited(watch::Receiver<()>),
 }
 
+impl Open {
+    fn check_turn(&self, step: LinkStep, writer: Option<Principal>) -> Result<(), LinkRefusal> {
+        let (by_owner, before) = match step {
+            LinkStep::Offer => (false, None),
+            LinkStep::Challenge => (true, Some(LinkStep::Offer)),
+            LinkStep::Opening => (false, Some(LinkStep::Challenge)),
+            LinkStep::Handover => (true, Some(LinkStep::Opening)),
+        };
+        if by_owner && writer != Some(self.owner) {
+            return Err(LinkRefusal::NotYours);
+        }
+        if before.is_some_and(|before| !self.steps.contains_key(&before)) {
+            return Err(LinkRefusal::OutOfTurn);
+        }
+        Ok(())
+    }
+}
+
 impl DeviceLinks {
     fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, Open>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -70,6 +88,22 @@ impl DeviceLinks {
         Ok(link)
     }
 
+    /// Refuses whoever may not write a step, whatever they bring.
+    ///
+    /// # Errors
+    /// As [`LinkRefusal`] says.
+    pub fn may_write(
+        &self,
+        link: LinkId,
+        step: LinkStep,
+        writer: Option<Principal>,
+        now: Duration,
+    ) -> Result<(), LinkRefusal> {
+        let all = self.lock();
+        let open = all.get(&link).filter(|open| open.until > now).ok_or(LinkRefusal::Unknown)?;
+        open.check_turn(step, writer)
+    }
+
     /// Writes a step; the same bytes again change nothing.
     ///
     /// # Errors
@@ -85,18 +119,7 @@ impl DeviceLinks {
         let mut all = self.lock();
         let in_all: usize = all.values().flat_map(|open| open.steps.values()).map(Bytes::len).sum();
         let open = all.get_mut(&link).filter(|open| open.until > now).ok_or(LinkRefusal::Unknown)?;
-        let (by_owner, before) = match step {
-            LinkStep::Offer => (false, None),
-            LinkStep::Challenge => (true, Some(LinkStep::Offer)),
-            LinkStep::Opening => (false, Some(LinkStep::Challenge)),
-            LinkStep::Handover => (true, Some(LinkStep::Opening)),
-        };
-        if by_owner && writer != Some(open.owner) {
-            return Err(LinkRefusal::NotYours);
-        }
-        if before.is_some_and(|before| !open.steps.contains_key(&before)) {
-            return Err(LinkRefusal::OutOfTurn);
-        }
+        open.check_turn(step, writer)?;
         if let Some(written) = open.steps.get(&step) {
             return if *written == bytes { Ok(()) } else { Err(LinkRefusal::Used) };
         }

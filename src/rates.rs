@@ -171,6 +171,22 @@ impl Rates {
         self.messages.take(participant, now)
     }
 
+    /// Refuses senders whose next submission would be too many, without counting it.
+    ///
+    /// # Errors
+    /// [`TooOften`].
+    pub fn may_message(&self, participant: ParticipantId, now: Duration) -> Result<(), TooOften> {
+        self.messages.check(participant, now)
+    }
+
+    /// Refuses participants whose next publication would be too many, without counting it.
+    ///
+    /// # Errors
+    /// [`TooOften`].
+    pub fn may_publish(&self, participant: ParticipantId, now: Duration) -> Result<(), TooOften> {
+        self.publications.check(participant, now)
+    }
+
     /// Counts another request of a participant.
     ///
     /// # Errors

@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -15,15 +16,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tower_service::Service;
 
-use crate::http::{self, Connection, plain};
+use crate::http::language::Language;
+use crate::http::{self, Connection, plain, unread};
 use crate::listening::{Purpose, Started};
+use crate::memory::Line;
 use crate::rates::network;
 use crate::shutdown::Shutdown;
 use crate::smoke;
 use crate::state::AppState;
-use crate::tls::door::{self, FirstByte, Recognised};
+use crate::tls::door::{self, Exporter, FirstByte, Recognised};
 
 /// How long connections may go on after the stop signal; the rest of the five seconds is the store's.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -31,8 +35,17 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// Pause after an accept failed, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Largest header of an HTTP/1.1 request, in bytes.
+/// Largest header of a request, in bytes.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
+
+/// What a client may send over HTTP/2 before it is read, in bytes: of one request, and of all of a connection.
+const RECEIVE_WINDOWS: (u32, u32) = (128 * 1024, 256 * 1024);
+
+/// What of one answer waits inside HTTP/2 for the connection, in bytes.
+const SEND_BUFFER_BYTES: usize = 32 * 1024;
+
+/// How long a connection without a request may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 struct Door {
     app: AppState,
@@ -173,7 +186,8 @@ async fn serve(
 ) -> std::io::Result<()> {
     // Small frames must not wait for each other.
     stream.set_nodelay(true)?;
-    let handshake = Duration::from_secs(door.app.config().listen.handshake_seconds);
+    let listen = door.app.config().listen.clone();
+    let handshake = Duration::from_secs(listen.handshake_seconds);
     let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
     match tokio::time::timeout(handshake, door::first_byte(&stream)).await.map_err(late)?? {
         FirstByte::Garbage => return Ok(()),
@@ -182,49 +196,37 @@ async fn serve(
         }
         FirstByte::Tls => {}
     }
+    let stream = door::Socket::new(stream, Duration::from_secs(listen.write_seconds));
     match door::recognise(stream, &door.app.certificates, handshake).await? {
         Recognised::Http2(stream, exporter) => {
-            let connection = Connection { address, exporter, occupied };
+            let line = door.app.memory.line(address);
+            let client = Client { address, exporter, occupied, line: line.clone() };
             let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
             builder
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(64)
                 .max_header_list_size(MAX_HEADER_BYTES as u32)
+                .initial_stream_window_size(RECEIVE_WINDOWS.0)
+                .initial_connection_window_size(RECEIVE_WINDOWS.1)
+                .max_send_buf_size(SEND_BUFFER_BYTES)
                 .keep_alive_interval(Duration::from_secs(60))
                 .keep_alive_timeout(Duration::from_secs(20));
             let served =
-                builder.serve_connection(TokioIo::new(stream), service(door.router.clone(), connection));
-            let mut served = std::pin::pin!(served);
-            let mut stop = door.stop.clone();
-            let result = tokio::select! {
-                result = served.as_mut() => result,
-                () = stop.requested() => {
-                    served.as_mut().graceful_shutdown();
-                    served.await
-                }
-            };
-            result.map_err(std::io::Error::other)
+                builder.serve_connection(TokioIo::new(stream), service(door.router.clone(), client));
+            attend(door, &line, std::pin::pin!(served), |served| served.graceful_shutdown()).await
         }
         Recognised::Http1(stream, exporter) => {
-            let connection = Connection { address, exporter, occupied };
+            let line = door.app.memory.line(address);
+            let client = Client { address, exporter, occupied, line: line.clone() };
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder
                 .timer(TokioTimer::new())
-                .header_read_timeout(Duration::from_secs(door.app.config().listen.header_seconds))
+                .header_read_timeout(Duration::from_secs(listen.header_seconds))
                 .max_buf_size(MAX_HEADER_BYTES);
             let served = builder
-                .serve_connection(TokioIo::new(stream), service(door.router.clone(), connection))
+                .serve_connection(TokioIo::new(stream), service(door.router.clone(), client))
                 .with_upgrades();
-            let mut served = std::pin::pin!(served);
-            let mut stop = door.stop.clone();
-            let result = tokio::select! {
-                result = served.as_mut() => result,
-                () = stop.requested() => {
-                    served.as_mut().graceful_shutdown();
-                    served.await
-                }
-            };
-            result.map_err(std::io::Error::other)
+            attend(door, &line, std::pin::pin!(served), |served| served.graceful_shutdown()).await
         }
         Recognised::Checked => Ok(()),
         Recognised::Smoke(stream) => {
@@ -242,6 +244,54 @@ async fn serve(
     }
 }
 
+/// Lets a connection go on until it ends by itself, has had no request for a while, holds what nobody takes, or holds
+/// most while all together hold too much.
+async fn attend<C>(
+    door: &Door,
+    line: &Line,
+    mut served: Pin<&mut C>,
+    say_goodbye: impl Fn(Pin<&mut C>),
+) -> std::io::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let listen = door.app.config().listen.clone();
+    let (idle, unread) =
+        (Duration::from_secs(listen.header_seconds), Duration::from_secs(listen.write_seconds));
+    let late = || std::io::Error::from(std::io::ErrorKind::TimedOut);
+    // Often enough for short times in tests, seldom enough for thousands of connections.
+    let mut looks = tokio::time::interval((idle.min(unread) / 6).clamp(Duration::from_millis(100), GOODBYE));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut cut = std::pin::pin!(line.cut());
+    let mut stop = door.stop.clone();
+    let mut leaving: Option<Instant> = None;
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            result = served.as_mut() => return result.map_err(std::io::Error::other),
+            () = stop.requested(), if !stopping => {
+                stopping = true;
+                say_goodbye(served.as_mut());
+            }
+            () = cut.as_mut() => return Err(late()),
+            _ = looks.tick() => {
+                if line.stalled() > unread {
+                    return Err(late());
+                }
+                match leaving {
+                    _ if line.idle() <= idle => leaving = None,
+                    Some(since) if since.elapsed() > GOODBYE => return Err(late()),
+                    Some(_) => {}
+                    None => {
+                        leaving = Some(Instant::now());
+                        say_goodbye(served.as_mut());
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Serves a client of a listener for Smoke alone, which occupies its places until it ends.
 async fn serve_smoke(
     door: &Door,
@@ -251,15 +301,26 @@ async fn serve_smoke(
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let handshake = Duration::from_secs(door.app.config().listen.handshake_seconds);
+    let patience = Duration::from_secs(door.app.config().listen.write_seconds);
+    let stream = door::Socket::new(stream, patience);
     let stream = door::accept_smoke(stream, &door.app.certificates, handshake).await?;
     let access = if is_private { smoke::Access::Private } else { smoke::Access::Public };
     smoke::serve_client(&door.app, stream, access, door.stop.clone()).await
 }
 
-/// Answers every request of one connection through the router.
+/// What every request of a connection has in common.
+#[derive(Clone)]
+struct Client {
+    address: IpAddr,
+    exporter: Exporter,
+    occupied: Arc<Occupied>,
+    line: Arc<Line>,
+}
+
+/// Answers every request of one connection through the router, and counts what lies unread meanwhile.
 fn service(
     router: Router,
-    connection: Connection,
+    client: Client,
 ) -> impl hyper::service::Service<
     Request<hyper::body::Incoming>,
     Response = axum::response::Response,
@@ -267,9 +328,17 @@ fn service(
     Future = impl Future<Output = Result<axum::response::Response, std::convert::Infallible>> + Send,
 > + use<> {
     hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+        let Client { address, exporter, occupied, line } = client.clone();
+        let serving = line.serve();
+        let language = Language::of(request.headers());
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(connection.clone());
-        router.clone().call(request)
+        request.extensions_mut().insert(Connection { address, exporter, occupied, serving: serving.clone() });
+        let answering = router.clone().call(request);
+        async move {
+            let response = answering.await?;
+            serving.release_body();
+            Ok(unread::hold(response, serving, language))
+        }
     })
 }
 

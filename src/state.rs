@@ -15,10 +15,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::device_links::DeviceLinks;
 use crate::domain::limits::MAX_LARGE_BODIES;
+use crate::exports::Exports;
 use crate::hub::Hub;
 use crate::key_log::KeyLog;
 use crate::links::Links;
 use crate::listening::Listeners;
+use crate::memory::{Memory, Shares};
 use crate::nearby::Nearby;
 use crate::pending_bundles::PendingBundles;
 use crate::previews::Previews;
@@ -68,6 +70,10 @@ pub struct App {
     pub password_checks: Semaphore,
     /// Postings with large bodies that may be read at once.
     pub large_bodies: Semaphore,
+    /// What others have not taken yet.
+    pub memory: Arc<Memory>,
+    /// Exports that run.
+    pub exports: Exports,
     /// Uploads of attachments that run.
     pub uploads: Uploads,
     /// The neighbours that are connected.
@@ -113,6 +119,7 @@ impl App {
         identity: RsaPrivateKey,
     ) -> AppState {
         let fingerprint = identity.public().fingerprint();
+        let memory = Memory::new(Shares::of(config.listen.max_unread_bytes));
         Arc::new(Self {
             rates: Rates::new(&config.rates),
             config: RwLock::new(Arc::new(config)),
@@ -132,6 +139,8 @@ impl App {
             set_up_code: InviteCode::random(),
             password_checks: Semaphore::new(2),
             large_bodies: Semaphore::new(MAX_LARGE_BODIES),
+            memory,
+            exports: Exports::default(),
             uploads: Uploads::default(),
             links: Arc::new(Links::new(fingerprint, clock)),
             nearby: Nearby::default(),

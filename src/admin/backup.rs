@@ -142,7 +142,7 @@ pub(super) async fn download(Form(session, form): Form<DownloadForm>) -> Respons
                 (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", download.file_name)),
                 (header::CONTENT_LENGTH, download.bytes.to_string()),
             ];
-            (headers, Body::from_stream(download)).into_response()
+            (headers, Body::from_stream(download.parts)).into_response()
         }
         Err(error) => {
             let page = session.page("backup").fail(&error);

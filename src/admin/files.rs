@@ -4,6 +4,8 @@ use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::http::unread::Shared;
+
 const STYLE: &str = include_str!("../../web-admin/static/admin.css");
 const SCRIPT: &str = include_str!("../../web-admin/static/admin.js");
 
@@ -13,5 +15,6 @@ pub(super) async fn file(Path(name): Path<String>) -> Response {
         "admin.js" => ("text/javascript; charset=utf-8", SCRIPT),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=600")], text).into_response()
+    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=600")];
+    Shared((headers, text)).into_response()
 }

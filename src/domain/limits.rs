@@ -48,6 +48,9 @@ pub const MAX_GROUPS_PER_PARTICIPANT: u64 = 500;
 /// Postings with large bodies read at once: each may take several megabytes.
 pub const MAX_LARGE_BODIES: usize = 4;
 
+/// Exports of personal data that run at once: each holds a connection to the database, and what it compressed.
+pub const MAX_EXPORTS: usize = 8;
+
 /// Uploads of attachments that run at once: each takes a quarter of a megabyte.
 pub const MAX_UPLOADS: usize = 64;
 

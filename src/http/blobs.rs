@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::HttpState;
 use super::error::{ApiError, ApiResult};
-use super::extract::{Authenticated, InPath, InQuery, Json};
+use super::extract::{Authenticated, InPath, InQuery, SmallJson};
 use crate::domain::range::{Asked, asked};
 use crate::service::{ServiceError, blobs};
 
@@ -33,7 +33,7 @@ pub(crate) struct AppendQuery {
 pub(crate) async fn announce(
     State(state): State<HttpState>,
     Authenticated(owner): Authenticated,
-    Json(request): Json<api::BlobRequest>,
+    SmallJson(request): SmallJson<api::BlobRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::BlobUpload>)> {
     Ok((StatusCode::CREATED, Answer(blobs::announce(&state, owner, request).await?)))
 }

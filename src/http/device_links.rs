@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use axum::Json as Answer;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use momedo_protocol::api;
 use momedo_protocol::device_link::{LinkId, LinkStep};
-use momedo_protocol::limits::{MAX_HANDOVER_BYTES, MAX_WAIT_SECONDS};
+use momedo_protocol::limits::MAX_WAIT_SECONDS;
 use momedo_protocol::problem::Problem;
 use serde::Deserialize;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{Anybody, Authenticated, InPath, InQuery, LimitedBytes};
+use super::extract::{Anybody, Authenticated, InPath, InQuery, limited_body};
 use crate::service::{ServiceError, device_links};
 
 /// Opens a link for a new device.
@@ -99,13 +99,16 @@ pub(crate) async fn write(
     State(state): State<HttpState>,
     caller: Anybody,
     InPath((link, step)): InPath<(LinkId, LinkStep)>,
-    LimitedBytes(bytes): LimitedBytes<MAX_HANDOVER_BYTES>,
+    request: Request,
 ) -> ApiResult<StatusCode> {
     may_guess(&state, &caller)?;
     let writer = match &caller {
         Anybody::Known(principal) => Some(*principal),
         Anybody::Unknown(_) => None,
     };
+    // Before its body is read: whoever has no link brings nothing.
+    counted(&state, &caller, device_links::may_write(&state, link, step, writer))?;
+    let bytes = limited_body(request, &state, device_links::limit(step)).await?;
     counted(&state, &caller, device_links::write(&state, link, step, writer, bytes))?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,5 +1,5 @@
-//! Reads on what is left of a refused request's body, so that its sender hears the answer instead of a
-//! broken line: closing a socket with unread bytes resets it.
+//! Reads on what nobody wants of a request's body. It would lie in memory while its request waits for something; and
+//! when a refusal leaves it unread, closing the socket resets the line, and its sender hears no answer.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::BodyExt;
+use tokio::sync::oneshot;
 
 /// How much is read and thrown away at most; a McEliece key fits.
 const MAX_DRAINED_BYTES: usize = 1024 * 1024;
@@ -19,7 +20,11 @@ const MAX_DRAINED_BYTES: usize = 1024 * 1024;
 const MAX_DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// A body that can be read on by whoever holds the other half.
-struct Shared(Arc<Mutex<Body>>);
+struct Shared {
+    body: Arc<Mutex<Body>>,
+    /// Dropped with the half that a handler has.
+    _wanted: Option<oneshot::Sender<()>>,
+}
 
 impl HttpBody for Shared {
     type Data = Bytes;
@@ -29,31 +34,41 @@ impl HttpBody for Shared {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
-        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
         Pin::new(&mut *body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
+        self.body.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
     }
 
     fn size_hint(&self) -> hyper::body::SizeHint {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
+        self.body.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
     }
 }
 
-/// Middleware: drains what a refusal left unread.
+/// Middleware: drains what a handler does not want, and what a refusal left unread.
 pub(crate) async fn refused(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
     let body = Arc::new(Mutex::new(body));
-    let rest = Shared(body.clone());
-    let response = next.run(Request::from_parts(parts, Body::new(Shared(body)))).await;
+    let (wanted, unwanted) = oneshot::channel();
+    let rest = Shared { body: body.clone(), _wanted: None };
+    let body = Body::new(Shared { body, _wanted: Some(wanted) });
+    let mut answering = std::pin::pin!(next.run(Request::from_parts(parts, body)));
+    let mut draining = std::pin::pin!(async move {
+        let _: Result<(), _> = unwanted.await;
+        drain(rest).await;
+    });
+    let response = tokio::select! {
+        response = answering.as_mut() => response,
+        () = draining.as_mut() => return answering.await,
+    };
     if response.status().is_client_error() || response.status().is_server_error() {
         // A sender that is slower or sends more hears nothing, as it would without this.
-        let _: Result<_, _> = tokio::time::timeout(MAX_DRAIN_TIME, drain(rest)).await;
+        let _: Result<_, _> = tokio::time::timeout(MAX_DRAIN_TIME, draining).await;
     }
     response
 }

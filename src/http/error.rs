@@ -63,7 +63,16 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     if let ServiceError::Internal(cause) = &*error {
         tracing::error!(%cause, "a request failed");
     }
-    let problem = problem(&error, language);
+    let mut response = refusal(&error, language);
+    if let Some(range) = range {
+        response.headers_mut().insert(header::CONTENT_RANGE, range);
+    }
+    response
+}
+
+/// A refusal with its body.
+pub(crate) fn refusal(error: &ServiceError, language: Language) -> Response {
+    let problem = problem(error, language);
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let mut response = (status, Body::from(body)).into_response();
@@ -71,9 +80,6 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
     headers.insert(header::VARY, HeaderValue::from_static("accept-language"));
-    if let Some(range) = range {
-        headers.insert(header::CONTENT_RANGE, range);
-    }
     if let Some(after) = problem.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(after));
     }

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::{Connection, HttpState};
+use crate::memory::Serving;
 use crate::service::groups::posting;
 use crate::service::key_server::Publisher;
 use crate::service::{ServiceError, registration};
@@ -26,10 +27,22 @@ pub(crate) struct Publishing(pub(crate) Publisher);
 /// A request without a session; counts towards the address's rate.
 pub(crate) struct Unauthenticated(pub(crate) Connection);
 
+/// A request without a session that may be a guess: refused before its body is read where too many failed.
+pub(crate) struct Guessing(pub(crate) Unauthenticated);
+
+/// A request that brings a message: refused before its body is read when its sender has sent too many.
+pub(crate) struct Submitting(pub(crate) Principal);
+
+/// A request that brings what is kept for months: refused before its body is read when there was too much of it.
+pub(crate) struct Storing(pub(crate) Principal);
+
+/// As [`Storing`], with a session or a reservation.
+pub(crate) struct Offering(pub(crate) Publisher);
+
 /// A JSON body, limited in size and time.
 pub(crate) struct Json<T>(pub(crate) T);
 
-/// A small JSON body, for requests without a session.
+/// A small JSON body.
 pub(crate) struct SmallJson<T>(pub(crate) T);
 
 /// A JSON body that may be large, for postings to groups; few are read at once.
@@ -37,9 +50,6 @@ pub(crate) struct LargeJson<T>(pub(crate) T);
 
 /// A JSON body of at most `LIMIT` bytes, limited in time.
 pub(crate) struct LimitedJson<T, const LIMIT: usize>(pub(crate) T);
-
-/// A binary body of at most `LIMIT` bytes, limited in time.
-pub(crate) struct LimitedBytes<const LIMIT: usize>(pub(crate) bytes::Bytes);
 
 /// A request with a session or without any token; counts towards the participant's or the address's rate.
 pub(crate) enum Anybody {
@@ -84,6 +94,7 @@ impl FromRequestParts<HttpState> for Authenticated {
         match principal {
             Some(principal) => {
                 state.rates.request(principal.participant, now)?;
+                connection(parts)?.serving.paid_by(principal.participant);
                 Ok(Self(principal))
             }
             None => Err(failed(state, parts, ServiceError::NotLoggedIn)),
@@ -100,6 +111,7 @@ impl FromRequestParts<HttpState> for Publishing {
         };
         if let Some(principal) = state.sessions.authenticate(token, now) {
             state.rates.request(principal.participant, now)?;
+            connection(parts)?.serving.paid_by(principal.participant);
             return Ok(Self(Publisher::Participant(principal)));
         }
         state.rates.unauthenticated(connection(parts)?.address, now)?;
@@ -151,7 +163,43 @@ impl Unauthenticated {
     }
 }
 
-/// Largest body without a session, in bytes: a signed log-in has about 2 KiB.
+impl FromRequestParts<HttpState> for Guessing {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        let client = Unauthenticated::from_request_parts(parts, state).await?;
+        client.may_guess(state)?;
+        Ok(Self(client))
+    }
+}
+
+impl FromRequestParts<HttpState> for Submitting {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        let Authenticated(principal) = Authenticated::from_request_parts(parts, state).await?;
+        state.rates.may_message(principal.participant, state.clock.elapsed())?;
+        Ok(Self(principal))
+    }
+}
+
+impl FromRequestParts<HttpState> for Storing {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        let Authenticated(principal) = Authenticated::from_request_parts(parts, state).await?;
+        state.rates.may_publish(principal.participant, state.clock.elapsed())?;
+        Ok(Self(principal))
+    }
+}
+
+impl FromRequestParts<HttpState> for Offering {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
+        let Publishing(publisher) = Publishing::from_request_parts(parts, state).await?;
+        state.rates.may_publish(publisher.participant(), state.clock.elapsed())?;
+        Ok(Self(publisher))
+    }
+}
+
+/// Largest small body, in bytes: a signed log-in has about 2 KiB.
 const SMALL_BODY_BYTES: usize = 16 * 1024;
 
 async fn body(request: Request, state: &HttpState, limit: usize) -> Result<bytes::Bytes, ApiError> {
@@ -165,21 +213,42 @@ pub(crate) async fn limited_body(
     limit: usize,
 ) -> Result<bytes::Bytes, ServiceError> {
     let time = Duration::from_secs(app.config().listen.body_seconds);
-    let read = tokio::time::timeout(time, read_body(request.into_body(), limit)).await;
-    read.unwrap_or(Err(ServiceError::BodyTooSlow))
+    // The pages on loopback have no place in the budget.
+    let serving = request.extensions().get::<Connection>().map(|connection| connection.serving.clone());
+    let read = read_body(request.into_body(), limit, serving.as_deref());
+    tokio::time::timeout(time, read).await.unwrap_or(Err(ServiceError::BodyTooSlow))
 }
 
-async fn read_body(mut body: Body, limit: usize) -> Result<bytes::Bytes, ServiceError> {
+/// What a body of unknown length is given room for at once, in bytes.
+const ROOM_BYTES: usize = 16 * 1024;
+
+async fn read_body(
+    mut body: Body,
+    limit: usize,
+    serving: Option<&Serving>,
+) -> Result<bytes::Bytes, ServiceError> {
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if expected > limit {
         return Err(ServiceError::BodyTooLarge { limit });
     }
-    let mut read = bytes::BytesMut::with_capacity(expected);
+    let hold = |bytes| match serving {
+        Some(serving) => serving.hold_body(bytes).map_err(|_| ServiceError::Busy),
+        None => Ok(()),
+    };
+    // Only what came is counted and has room: whoever announces much and sends nothing costs nobody anything.
+    let mut room = 0;
+    let mut read = bytes::BytesMut::with_capacity(expected.min(ROOM_BYTES));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| ServiceError::Malformed(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
         if read.len() + data.len() > limit {
             return Err(ServiceError::BodyTooLarge { limit });
+        }
+        let needed = read.len() + data.len();
+        if needed > room {
+            let more = needed - room + ROOM_BYTES;
+            hold(more)?;
+            room += more;
         }
         read.extend_from_slice(&data);
     }
@@ -229,13 +298,6 @@ impl<T: DeserializeOwned, const LIMIT: usize> FromRequest<HttpState> for Limited
         let bytes = body(request, state, LIMIT).await?;
         let value = serde_json::from_slice(&bytes);
         value.map(Self).map_err(|error| ServiceError::Malformed(error.to_string()).into())
-    }
-}
-
-impl<const LIMIT: usize> FromRequest<HttpState> for LimitedBytes<LIMIT> {
-    type Rejection = ApiError;
-    async fn from_request(request: Request, state: &HttpState) -> Result<Self, ApiError> {
-        body(request, state, LIMIT).await.map(Self)
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::HttpState;
 use super::error::{ApiResult, problem};
-use super::extract::{Authenticated, InPath, InQuery, Json, LargeJson};
+use super::extract::{Authenticated, InPath, InQuery, Json, LargeJson, Submitting};
 use super::language::Language;
 use crate::service::groups::{self, posting};
 
@@ -44,7 +44,7 @@ pub(crate) async fn list(
 ))]
 pub(crate) async fn create(
     State(state): State<HttpState>,
-    Authenticated(author): Authenticated,
+    Submitting(author): Submitting,
     Json(request): Json<api::GroupEntryRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::GroupEntryTaken>)> {
     Ok((StatusCode::CREATED, Answer(groups::create(&state, author, request).await?)))
@@ -73,7 +73,7 @@ pub(crate) async fn entries(
 ))]
 pub(crate) async fn append(
     State(state): State<HttpState>,
-    Authenticated(author): Authenticated,
+    Submitting(author): Submitting,
     InPath(id): InPath<GroupId>,
     Json(request): Json<api::GroupEntryRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::GroupEntryTaken>)> {
@@ -89,7 +89,7 @@ pub(crate) async fn append(
 ))]
 pub(crate) async fn hand_out_keys(
     State(state): State<HttpState>,
-    Authenticated(sender): Authenticated,
+    Submitting(sender): Submitting,
     headers: HeaderMap,
     InPath(id): InPath<GroupId>,
     LargeJson(request): LargeJson<api::GroupKeysRequest>,
@@ -110,7 +110,7 @@ pub(crate) async fn hand_out_keys(
 ))]
 pub(crate) async fn post(
     State(state): State<HttpState>,
-    Authenticated(sender): Authenticated,
+    Submitting(sender): Submitting,
     InPath(id): InPath<GroupId>,
     LargeJson(request): LargeJson<api::GroupMessageRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::GroupReceipt>)> {

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use super::HttpState;
 use super::extract::Unauthenticated;
 use super::language::Language;
+use super::unread::Shared;
 
 /// The page's only style and script are its own, named by their digests.
 const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
@@ -78,13 +79,13 @@ fn shown(page: &impl Template, language: Language) -> Response {
 }
 
 /// Somebody typed the server's address.
-pub(crate) async fn home() -> Redirect {
+pub(crate) async fn home(_: Unauthenticated) -> Redirect {
     Redirect::temporary("/i")
 }
 
 /// The style sheet of the pages without log-in.
-pub(crate) async fn style() -> impl IntoResponse {
+pub(crate) async fn style(_: Unauthenticated) -> impl IntoResponse {
     let headers =
         [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
-    (headers, include_str!("../../web-admin/static/public.css"))
+    Shared((headers, include_str!("../../web-admin/static/public.css")))
 }

@@ -4,16 +4,19 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use momedo_protocol::api;
-use momedo_protocol::limits::MAX_KEY_BACKUP_BYTES;
+use momedo_protocol::limits::{MAX_KEY_BACKUP_BYTES, MAX_SIGNED_DOCUMENT_BYTES};
 use momedo_protocol::problem::Problem;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{Authenticated, Json, LimitedJson, Unauthenticated};
+use super::extract::{Authenticated, Guessing, LimitedJson, Storing};
 use crate::service::key_backup;
 
 /// Largest request with a slot: in base64url, and the rest of it.
 const SLOT_BODY_BYTES: usize = MAX_KEY_BACKUP_BYTES.div_ceil(3) * 4 + 1024;
+
+/// Largest request for a new device: a signed device list, and the rest of it.
+const DEVICE_BODY_BYTES: usize = MAX_SIGNED_DOCUMENT_BYTES * 4 / 3 + 4096;
 
 /// What is known of the own key backup.
 #[utoipa::path(get, path = "/me/key-backup", responses(
@@ -34,7 +37,7 @@ pub(crate) async fn state(
 ))]
 pub(crate) async fn store(
     State(state): State<HttpState>,
-    Authenticated(principal): Authenticated,
+    Storing(principal): Storing,
     LimitedJson(request): LimitedJson<api::KeyBackupRequest, SLOT_BODY_BYTES>,
 ) -> ApiResult<StatusCode> {
     key_backup::store(&state, principal, request).await?;
@@ -61,10 +64,9 @@ pub(crate) async fn delete(
 ))]
 pub(crate) async fn fetch(
     State(state): State<HttpState>,
-    client: Unauthenticated,
+    Guessing(client): Guessing,
     LimitedJson(request): LimitedJson<api::KeyBackupFetchRequest, 1024>,
 ) -> ApiResult<Answer<api::KeyBackup>> {
-    client.may_guess(&state)?;
     Ok(Answer(client.count(&state, key_backup::fetch(&state, request).await)?))
 }
 
@@ -75,10 +77,9 @@ pub(crate) async fn fetch(
 ))]
 pub(crate) async fn add_device(
     State(state): State<HttpState>,
-    client: Unauthenticated,
-    Json(request): Json<api::RecoverDeviceRequest>,
+    Guessing(client): Guessing,
+    LimitedJson(request): LimitedJson<api::RecoverDeviceRequest, DEVICE_BODY_BYTES>,
 ) -> ApiResult<StatusCode> {
-    client.may_guess(&state)?;
     client.count(&state, key_backup::add_device(&state, request).await)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{Authenticated, Bytes, InPath, InQuery, Json, Publishing};
+use super::extract::{Authenticated, Bytes, InPath, InQuery, Json, Offering, Publishing, SmallJson};
 use crate::service::{key_log, key_server};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -70,7 +70,7 @@ pub(crate) async fn log(
 ))]
 pub(crate) async fn publish(
     State(state): State<HttpState>,
-    Publishing(publisher): Publishing,
+    Offering(publisher): Offering,
     InPath(id): InPath<ParticipantId>,
     Json(request): Json<api::PublishRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::PublishChallenge>)> {
@@ -88,7 +88,7 @@ pub(crate) async fn prove(
     State(state): State<HttpState>,
     Publishing(publisher): Publishing,
     InPath(id): InPath<ParticipantId>,
-    Json(request): Json<api::ProofRequest>,
+    SmallJson(request): SmallJson<api::ProofRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::Published>)> {
     let published = key_server::prove(&state, id, &publisher, request).await?;
     Ok((StatusCode::CREATED, Answer(published)))
@@ -120,7 +120,7 @@ pub(crate) async fn fetch_mceliece(
 ))]
 pub(crate) async fn store_mceliece(
     State(state): State<HttpState>,
-    Publishing(publisher): Publishing,
+    Offering(publisher): Offering,
     InPath(digest): InPath<Sha512Digest>,
     Bytes(key): Bytes,
 ) -> ApiResult<(StatusCode, Answer<api::StoredKey>)> {

@@ -11,7 +11,7 @@ use momedo_protocol::problem::Problem;
 use super::HttpState;
 use super::error::ApiResult;
 use super::export;
-use super::extract::{Authenticated, Json};
+use super::extract::{Authenticated, SmallJson};
 use super::language::Language;
 use crate::service::{personal, second_home};
 
@@ -47,7 +47,7 @@ pub(crate) fn download(export: export::Export) -> Response {
         (header::CONTENT_TYPE, "application/zip".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", export.file_name)),
     ];
-    (headers, Body::from_stream(export)).into_response()
+    (headers, Body::from_stream(export.parts)).into_response()
 }
 
 /// Erases the participant: everything but the ID, which is never given again.
@@ -58,7 +58,7 @@ pub(crate) fn download(export: export::Export) -> Response {
 pub(crate) async fn erase(
     State(state): State<HttpState>,
     Authenticated(principal): Authenticated,
-    Json(request): Json<api::EraseRequest>,
+    SmallJson(request): SmallJson<api::EraseRequest>,
 ) -> ApiResult<StatusCode> {
     personal::erase_own(&state, principal, request.erasure).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -8,7 +8,7 @@ use momedo_protocol::problem::Problem;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{Authenticated, Json};
+use super::extract::{Json, Submitting};
 use crate::service::delivery;
 
 /// Accepts a sealed envelope; 201 means that it is on disk. The same bytes again get the same answer.
@@ -19,7 +19,7 @@ use crate::service::delivery;
 ))]
 pub(crate) async fn submit(
     State(state): State<HttpState>,
-    Authenticated(sender): Authenticated,
+    Submitting(sender): Submitting,
     Json(request): Json<api::SubmitRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::Receipt>)> {
     Ok((StatusCode::CREATED, Answer(delivery::submit(&state, sender, request).await?)))

@@ -26,17 +26,22 @@ mod reports;
 mod server_information;
 mod sessions;
 mod stream;
+pub(crate) mod unread;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::http::{HeaderValue, Response, header};
 use axum::routing::get;
 use momedo_protocol::limits::MAX_SIGNED_DOCUMENT_BYTES;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::extract::Unauthenticated;
+use self::unread::Shared;
+use crate::memory::Serving;
 use crate::server::Occupied;
 use crate::shutdown::Shutdown;
 use crate::state::{App, AppState};
@@ -51,6 +56,8 @@ pub struct Connection {
     pub exporter: Exporter,
     /// Held by whatever outlives the request, a WebSocket for example.
     pub occupied: Arc<Occupied>,
+    /// The request's place in the budget of memory.
+    pub serving: Arc<Serving>,
 }
 
 /// Handlers' state: the app, and the stop signal for what would otherwise go on.
@@ -120,12 +127,14 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .license(Some(utoipa::openapi::License::new("BSD-3-Clause")))
         .build();
     description.servers = Some(vec![utoipa::openapi::Server::new("/api/v1")]);
-    let description = serde_json::to_string(&description).unwrap_or_default();
+    let description = Bytes::from(serde_json::to_string(&description).unwrap_or_default());
     Router::new()
         .nest("/api/v1", api)
         .route(
             "/api/v1/openapi.json",
-            get(move || async move { ([(header::CONTENT_TYPE, "application/json")], description) }),
+            get(move |_: Unauthenticated| async move {
+                Shared(([(header::CONTENT_TYPE, "application/json")], description))
+            }),
         )
         .route("/healthz", get(health::health))
         .route("/i", get(invite_page::invite))

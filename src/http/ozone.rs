@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{Authenticated, InQuery, Json};
+use super::extract::{Authenticated, InQuery, SmallJson};
 use crate::service::ozone;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -58,7 +58,7 @@ pub(crate) async fn fetch(
 pub(crate) async fn acknowledge(
     State(state): State<HttpState>,
     Authenticated(principal): Authenticated,
-    Json(request): Json<api::AcknowledgeRequest>,
+    SmallJson(request): SmallJson<api::AcknowledgeRequest>,
 ) -> ApiResult<Answer<api::Acknowledged>> {
     Ok(Answer(ozone::acknowledge(&state, principal, request.cursor).await?))
 }

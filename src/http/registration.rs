@@ -8,7 +8,7 @@ use momedo_protocol::problem::Problem;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{SmallJson, Unauthenticated};
+use super::extract::{Guessing, SmallJson};
 use crate::service::registration;
 
 /// Reserves an ID for an invite; the keys follow under `/keys/{id}` with the token given here.
@@ -18,10 +18,9 @@ use crate::service::registration;
 ))]
 pub(crate) async fn reserve(
     State(state): State<HttpState>,
-    client: Unauthenticated,
+    Guessing(client): Guessing,
     SmallJson(request): SmallJson<api::ReserveRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::Reservation>)> {
-    client.may_guess(&state)?;
     let reserved = client.count(&state, registration::reserve(&state, request.invite).await)?;
     Ok((StatusCode::CREATED, Answer(reserved)))
 }

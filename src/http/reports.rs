@@ -8,7 +8,7 @@ use momedo_protocol::problem::Problem;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{Authenticated, Json};
+use super::extract::{Json, Storing};
 use crate::service::reports;
 
 /// Discloses one received message to the moderators.
@@ -18,7 +18,7 @@ use crate::service::reports;
 ))]
 pub(crate) async fn report(
     State(state): State<HttpState>,
-    Authenticated(principal): Authenticated,
+    Storing(principal): Storing,
     Json(request): Json<api::ReportRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::Reported>)> {
     Ok((StatusCode::CREATED, Answer(reports::report(&state, principal, request).await?)))

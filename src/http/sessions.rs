@@ -8,7 +8,7 @@ use momedo_protocol::problem::Problem;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{SmallJson, Unauthenticated};
+use super::extract::{Guessing, SmallJson, Unauthenticated};
 use crate::service::login;
 
 /// Draws a nonce for a device to sign.
@@ -31,10 +31,9 @@ pub(crate) async fn challenge(
 ))]
 pub(crate) async fn log_in(
     State(state): State<HttpState>,
-    client: Unauthenticated,
+    Guessing(client): Guessing,
     SmallJson(request): SmallJson<api::LoginRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::Session>)> {
-    client.may_guess(&state)?;
     let session = client.count(&state, login::log_in(&state, request.login).await)?;
     Ok((StatusCode::CREATED, Answer(session)))
 }

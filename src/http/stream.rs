@@ -4,6 +4,7 @@
 //! and is read from there when there is room again. The task reads no further than
 //! [`MAX_PENDING_SUBMISSIONS`] unanswered submissions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -28,6 +29,7 @@ use super::extract::{Authenticated, InQuery};
 use super::language::Language;
 use super::{Connection, HttpState};
 use crate::hub::Listening;
+use crate::memory::Line;
 use crate::service::{ServiceError, delivery, devices, login, ozone};
 use crate::sessions::Principal;
 use crate::store::StoredEnvelope;
@@ -35,8 +37,12 @@ use crate::store::StoredEnvelope;
 /// How long one frame may take to be sent: a client that takes nothing for so long is gone.
 const SEND_TIME: Duration = Duration::from_secs(30);
 
-/// Deliveries read from the store at once.
+/// How long a stream that has to wait for memory waits before it asks again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Deliveries read from the store at once, and their bytes.
 const READ_AHEAD: usize = 64;
+const READ_AHEAD_BYTES: u64 = 128 * 1024;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -97,8 +103,8 @@ pub(crate) async fn open(
         .max_message_size(max_frame)
         .on_upgrade(move |socket| async move {
             // The connection counts until the stream ends.
-            let _connection = connection;
-            Box::pin(stream.run(socket)).await;
+            let connection = connection;
+            Box::pin(stream.run(socket, connection.serving.line())).await;
         }))
 }
 
@@ -138,8 +144,11 @@ impl From<axum::Error> for Ended {
 }
 
 impl Stream {
-    async fn run(mut self, mut socket: WebSocket) {
-        let ended = self.exchange(&mut socket).await;
+    async fn run(mut self, mut socket: WebSocket, line: &Arc<Line>) {
+        let ended = tokio::select! {
+            ended = self.exchange(&mut socket, line) => ended,
+            () = line.cut() => Err(Ended),
+        };
         if let Some(cursor) = self.to_acknowledge.take() {
             // A client may acknowledge and leave at once.
             if let Err(error) = ozone::acknowledge(&self.state, self.principal, cursor).await {
@@ -157,7 +166,7 @@ impl Stream {
     }
 
     /// Goes on until the client is gone or the server has a reason to end the stream.
-    async fn exchange(&mut self, socket: &mut WebSocket) -> Result<End, Ended> {
+    async fn exchange(&mut self, socket: &mut WebSocket, line: &Arc<Line>) -> Result<End, Ended> {
         self.greet(socket).await?;
         let mut pending = FuturesUnordered::new();
         let mut submissions = 0;
@@ -168,7 +177,7 @@ impl Stream {
         let mut silent = 0;
         let mut stop = self.state.stop.clone();
         loop {
-            self.deliver(socket).await?;
+            self.deliver(socket, line).await?;
             if let Some(cursor) = self.to_acknowledge.take_if(|_| !acknowledging) {
                 acknowledging = true;
                 pending.push(self.acknowledge(cursor));
@@ -269,7 +278,7 @@ impl Stream {
     }
 
     /// Sends what there is room for: from the inbox while that follows on, else from the store.
-    async fn deliver(&mut self, socket: &mut WebSocket) -> Result<(), Ended> {
+    async fn deliver(&mut self, socket: &mut WebSocket, line: &Arc<Line>) -> Result<(), Ended> {
         loop {
             let room = self.window.saturating_sub(self.sent.saturating_sub(self.acknowledged));
             if room == 0 {
@@ -295,13 +304,20 @@ impl Stream {
                 }
             }
             let newest = self.listening.newest();
+            let participant = self.principal.participant;
+            // With too much lying at other places already it goes on there first.
+            let Ok(_held) = line.hold(Some(participant), READ_AHEAD_BYTES as usize) else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
             let limit = usize::try_from(room).unwrap_or(READ_AHEAD).min(READ_AHEAD);
             let page =
-                ozone::read_on(&self.state, self.principal, self.sent, limit).await.map_err(|_| Ended)?;
-            if page.len() < limit {
-                self.behind = false;
-            }
+                ozone::read_on(&self.state, self.principal, self.sent, limit, READ_AHEAD_BYTES)
+                    .await
+                    .map_err(|_| Ended)?;
+            // A page may be shorter than its limit and yet not the last: its bytes are limited, too.
             if page.is_empty() {
+                self.behind = false;
                 // What was newer is gone already, acknowledged by another connection or expired, and
                 // nobody will acknowledge it here.
                 let gone = newest.saturating_sub(self.sent);

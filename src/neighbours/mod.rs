@@ -16,13 +16,13 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use momedo_protocol::digest::Fingerprint;
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::links::{DialledBy, Trouble};
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::store::{NeighbourRow, StoreError};
+use crate::tls::door::Socket;
 use crate::tls::proved_key;
 pub(crate) use nearby::run as look_nearby;
 use session::End;
@@ -30,7 +30,7 @@ use session::End;
 /// Serves a connection that a neighbour, or somebody who wants to be one, dialled.
 pub(crate) async fn accept(
     app: &AppState,
-    stream: tokio_rustls::server::TlsStream<TcpStream>,
+    stream: tokio_rustls::server::TlsStream<Socket>,
     address: IpAddr,
     stop: Shutdown,
 ) {

@@ -23,7 +23,7 @@ use crate::uploads::Turn;
 const WRITE_BYTES: usize = 256 * 1024;
 
 /// What is read at once for somebody who fetches, in bytes.
-const READ_BYTES: u64 = 128 * 1024;
+const READ_BYTES: u64 = 64 * 1024;
 
 /// Announces an upload, or answers how far it is. The same ID and size again get the same answer.
 ///

@@ -39,6 +39,19 @@ pub fn limit(step: LinkStep) -> usize {
     if step == LinkStep::Handover { MAX_HANDOVER_BYTES } else { MAX_LINK_STEP_BYTES }
 }
 
+/// Refuses whoever may not write a step, before anything of it is read.
+///
+/// # Errors
+/// [`ServiceError::UnknownLink`] or [`ServiceError::NotYours`], or [`ServiceError::Malformed`] out of turn.
+pub fn may_write(
+    app: &App,
+    link: LinkId,
+    step: LinkStep,
+    writer: Option<Principal>,
+) -> Result<(), ServiceError> {
+    Ok(app.device_links.may_write(link, step, writer, app.clock.elapsed())?)
+}
+
 /// Writes a step.
 ///
 /// # Errors

@@ -104,7 +104,7 @@ async fn read_page(
     })
 }
 
-/// Deliveries after `after`, for a stream that has room for `limit` of them.
+/// Deliveries after `after`, for a stream that has room for `limit` of them and about `max_bytes`.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
@@ -113,9 +113,10 @@ pub async fn read_on(
     principal: Principal,
     after: u64,
     limit: usize,
+    max_bytes: u64,
 ) -> Result<Vec<Waiting>, ServiceError> {
     let device = principal.device;
-    app.store.read(move |tx| Ok(tx.waiting(device, after, limit, MAX_PAGE_BYTES)?)).await
+    app.store.read(move |tx| Ok(tx.waiting(device, after, limit, max_bytes)?)).await
 }
 
 /// What a stream tells at its start: how much was missed, and up to where the queue was emptied before.

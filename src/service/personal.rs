@@ -13,7 +13,7 @@ use super::{AdminError, ServiceError, second_home};
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::personal;
-pub use crate::store::personal::{Holding, PersonalReader, Subject};
+pub use crate::store::personal::{FileOf, Holding, PersonalReader, Subject};
 use crate::store::{PersonRow, WriteTx};
 
 /// Who acts in the log when participants erase themselves.

@@ -12,7 +12,14 @@ use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::patient::Patient;
 use super::{ACME_ALPN, Certificates};
+
+/// Ciphertext that waits for the socket, in bytes: two records. What does not fit waits as plain text, where it is counted.
+const UNWRITTEN_BYTES: usize = 32 * 1024;
+
+/// A socket that is given up when nothing is taken from it.
+pub type Socket = Patient<TcpStream>;
 
 /// What a Smoke client's first frame begins with: a request line without a path, which HTTP never has.
 const SMOKE_GREETING: &[u8] = b"POST HTTP/1.1\r\n";
@@ -50,13 +57,13 @@ pub async fn first_byte(stream: &TcpStream) -> io::Result<FirstByte> {
 /// A connection whose protocol is known.
 pub enum Recognised {
     /// HTTP/2.
-    Http2(TlsStream<TcpStream>, Exporter),
+    Http2(TlsStream<Socket>, Exporter),
     /// HTTP/1.1, from a browser, a native client or a script.
-    Http1(Prefixed<TlsStream<TcpStream>>, Exporter),
+    Http1(Prefixed<TlsStream<Socket>>, Exporter),
     /// A Smoke or Spot-On client.
-    Smoke(Prefixed<TlsStream<TcpStream>>),
+    Smoke(Prefixed<TlsStream<Socket>>),
     /// A neighbour server.
-    Neighbour(Box<TlsStream<TcpStream>>),
+    Neighbour(Box<TlsStream<Socket>>),
     /// A public authority that checks a name; it has its answer.
     Checked,
 }
@@ -70,7 +77,7 @@ pub type Exporter = Option<[u8; 32]>;
 /// # Errors
 /// What TLS or the socket says.
 pub async fn recognise(
-    stream: TcpStream,
+    stream: Socket,
     certificates: &Certificates,
     handshake: Duration,
 ) -> io::Result<Recognised> {
@@ -82,7 +89,8 @@ pub async fn recognise(
     let config = match &protocols {
         Some(protocols) if protocols.iter().any(|protocol| protocol == link::ALPN) => {
             let config = certificates.link.accepting();
-            let tls = tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
+            let mut tls = tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
+            tls.get_mut().1.set_buffer_limit(Some(UNWRITTEN_BYTES));
             return Ok(Recognised::Neighbour(Box::new(tls)));
         }
         // Whoever checks a name offers this alone.
@@ -98,6 +106,7 @@ pub async fn recognise(
         None => certificates.fixed.clone(),
     };
     let mut tls = tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
+    tls.get_mut().1.set_buffer_limit(Some(UNWRITTEN_BYTES));
     let exporter = exporter(&tls);
     if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
         return Ok(Recognised::Http2(tls, exporter));
@@ -119,17 +128,19 @@ pub async fn recognise(
 /// # Errors
 /// What TLS or the socket says.
 pub async fn accept_smoke(
-    stream: TcpStream,
+    stream: Socket,
     certificates: &Certificates,
     handshake: Duration,
-) -> io::Result<TlsStream<TcpStream>> {
+) -> io::Result<TlsStream<Socket>> {
     let acceptor = tokio_rustls::TlsAcceptor::from(certificates.fixed.clone());
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    tokio::time::timeout(handshake, acceptor.accept(stream)).await.map_err(late)?
+    let mut tls = tokio::time::timeout(handshake, acceptor.accept(stream)).await.map_err(late)??;
+    tls.get_mut().1.set_buffer_limit(Some(UNWRITTEN_BYTES));
+    Ok(tls)
 }
 
 /// Reads until it is clear whether the greeting is Smoke's.
-async fn greeting(tls: &mut TlsStream<TcpStream>, read: &mut Vec<u8>) -> io::Result<()> {
+async fn greeting(tls: &mut TlsStream<Socket>, read: &mut Vec<u8>) -> io::Result<()> {
     while read.len() < SMOKE_GREETING.len() && SMOKE_GREETING.starts_with(read) {
         let mut buffer = [0; 64];
         let count = tls.read(&mut buffer).await?;
@@ -141,7 +152,7 @@ async fn greeting(tls: &mut TlsStream<TcpStream>, read: &mut Vec<u8>) -> io::Res
     Ok(())
 }
 
-fn exporter(tls: &TlsStream<TcpStream>) -> Exporter {
+fn exporter(tls: &TlsStream<Socket>) -> Exporter {
     tls.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, Some(&[])).ok()
 }
 
@@ -185,6 +196,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -363,7 +363,7 @@ async fn a_restored_store_has_another_epoch_and_goes_on_with_served_time() {
     // What is downloaded is what is exported.
     let mut download = backup::download(bench.app(), made.name.as_str(), None).await.unwrap();
     let mut bytes = Vec::new();
-    while let Some(part) = download.next().await {
+    while let Some(part) = download.parts.next().await {
         bytes.extend_from_slice(&part.unwrap());
     }
     assert_eq!(bytes.len() as u64, download.bytes);

@@ -60,7 +60,11 @@ fn tcp(server: &Server) -> TcpStream {
     stream
 }
 
-fn tls_with(server: &Server, version: &'static rustls::SupportedProtocolVersion, alpn: &[&[u8]]) -> Tls {
+pub(crate) fn tls_with(
+    server: &Server,
+    version: &'static rustls::SupportedProtocolVersion,
+    alpn: &[&[u8]],
+) -> Tls {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])

@@ -1,31 +1,26 @@
 //! What the server holds about somebody as one ZIP file: a readable page, the same as JSON, and the bytes of
-//! envelopes and keys. Written as fast as it is taken; nothing of it touches the disk here.
+//! envelopes and keys. Written step by step, as fast as it is taken; nothing of it touches the disk here.
 
 pub(crate) mod words;
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use askama::Template;
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
 use momedo_protocol::time::UnixMillis;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use zip::write::{SimpleFileOptions, ZipWriter};
+use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
 use super::language::Language;
+use super::unread::PART_BYTES;
 use crate::service::ServiceError;
-use crate::service::personal::{Holding, PersonalReader, Subject};
+use crate::service::error::compute;
+use crate::service::personal::{FileOf, Holding, PersonalReader, Subject};
 use crate::state::App;
-
-/// Parts of an export that wait for a slow reader.
-const PARTS: usize = 8;
-
-/// Bytes of a part.
-const PART_BYTES: usize = 64 * 1024;
 
 /// Longest value the readable page shows whole; longer ones stand in data.json.
 const SHOWN_CHARACTERS: usize = 120;
@@ -34,14 +29,8 @@ const SHOWN_CHARACTERS: usize = 120;
 pub struct Export {
     /// What to save it as.
     pub file_name: String,
-    parts: mpsc::Receiver<io::Result<Bytes>>,
-}
-
-impl Stream for Export {
-    type Item = io::Result<Bytes>;
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.parts.poll_recv(context)
-    }
+    /// The parts, each at most as large as one may be.
+    pub parts: BoxStream<'static, io::Result<Bytes>>,
 }
 
 /// What an export says about itself.
@@ -82,25 +71,39 @@ pub(crate) fn file_name(subject: &Subject) -> String {
 /// Begins to hand out everything about somebody.
 ///
 /// # Errors
-/// [`ServiceError::Internal`] when the database cannot be read.
+/// [`ServiceError::Busy`] when an export of the same person runs, or as many as may, and [`ServiceError::Internal`]
+/// when the database cannot be read.
 pub(crate) async fn start(app: &App, subject: Subject, language: Language) -> Result<Export, ServiceError> {
     let heading = Heading { server: app.config().server.name.clone(), at: app.clock.now(), language };
     let directory = app.store.directory().to_owned();
     let file_name = file_name(&subject);
-    // Opened here, so that a database that cannot be read is a refusal and not a file cut short.
-    let reader = tokio::task::spawn_blocking(move || PersonalReader::open(&directory))
-        .await
-        .map_err(|error| ServiceError::Internal(error.to_string()))??;
-    let (sender, parts) = mpsc::channel(PARTS);
-    tokio::task::spawn_blocking(move || {
-        let mut out = io::BufWriter::with_capacity(PART_BYTES, Parts(sender.clone()));
-        let written = write(&reader, &subject, &heading, &mut out).and_then(|()| out.flush());
-        if let Err(error) = written {
-            // A reader that went away does not want to hear of it.
-            let _: Result<_, _> = sender.blocking_send(Err(error));
+    let place = app.exports.begin(&file_name).ok_or(ServiceError::Busy)?;
+    // Begun here, so that a database that cannot be read is a refusal and not a file cut short.
+    let writing = compute(move || {
+        let reader = PersonalReader::open(&directory)?;
+        Writing::begin(reader, &subject, &heading, Written::default())
+            .map_err(|error| ServiceError::Internal(error.to_string()))
+    })
+    .await?;
+    let state = Some((writing, Bytes::new(), place));
+    let parts = stream::try_unfold(state, |state| async move {
+        let Some((mut writing, mut rest, place)) = state else { return Ok(None) };
+        while rest.is_empty() && !writing.is_finished() {
+            // A little work at a time: no thread waits for whoever takes it.
+            let step = compute(move || {
+                let stepped = writing.step();
+                Ok(stepped.map(|()| (writing.out.take(), writing)))
+            });
+            (rest, writing) = step.await.map_err(io::Error::other)??;
         }
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let part = rest.split_to(rest.len().min(PART_BYTES));
+        // A copy: a piece would keep all of it in memory.
+        Ok(Some((Bytes::copy_from_slice(&part), Some((writing, rest, place)))))
     });
-    Ok(Export { file_name, parts })
+    Ok(Export { file_name, parts: parts.boxed() })
 }
 
 /// Writes the export of somebody in the database in `directory`. Blocks.
@@ -114,15 +117,31 @@ pub(crate) fn write_from(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let reader = PersonalReader::open(directory).map_err(io::Error::other)?;
-    write(&reader, subject, heading, out)
+    let written = Written::default();
+    let mut writing = Writing::begin(reader, subject, heading, written.clone())?;
+    loop {
+        out.write_all(&written.take())?;
+        if writing.is_finished() {
+            return Ok(());
+        }
+        writing.step()?;
+    }
 }
 
-struct Parts(mpsc::Sender<io::Result<Bytes>>);
+/// What was written and not taken yet.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Parts {
+impl Written {
+    fn take(&self) -> Bytes {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into()
+    }
+}
+
+impl Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -130,30 +149,54 @@ impl Write for Parts {
     }
 }
 
-fn write(
-    reader: &PersonalReader,
-    subject: &Subject,
-    heading: &Heading,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let (holdings, files) = reader.holdings(subject).map_err(io::Error::other)?;
-    let mut zip = ZipWriter::new_stream(out);
-    let compressed = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
-    zip.start_file("index.html", compressed)?;
-    let html = page(subject, heading, &holdings).render().map_err(io::Error::other)?;
-    zip.write_all(html.as_bytes())?;
-    zip.start_file("data.json", compressed)?;
-    serde_json::to_writer_pretty(&mut zip, &data(subject, heading, &holdings))?;
-    for file in files {
+/// An export that is written step by step. Every step blocks for a moment.
+struct Writing {
+    reader: PersonalReader,
+    /// `None` when all is written.
+    zip: Option<ZipWriter<StreamWriter<Written>>>,
+    files: std::vec::IntoIter<FileOf>,
+    out: Written,
+}
+
+impl Writing {
+    /// Writes the readable page and the same as JSON.
+    fn begin(
+        reader: PersonalReader,
+        subject: &Subject,
+        heading: &Heading,
+        out: Written,
+    ) -> io::Result<Self> {
+        let (holdings, files) = reader.holdings(subject).map_err(io::Error::other)?;
+        let mut zip = ZipWriter::new_stream(out.clone());
+        let compressed = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+        zip.start_file("index.html", compressed)?;
+        let html = page(subject, heading, &holdings).render().map_err(io::Error::other)?;
+        zip.write_all(html.as_bytes())?;
+        zip.start_file("data.json", compressed)?;
+        serde_json::to_writer_pretty(&mut zip, &data(subject, heading, &holdings))?;
+        Ok(Self { reader, zip: Some(zip), files: files.into_iter(), out })
+    }
+
+    fn is_finished(&self) -> bool {
+        self.zip.is_none()
+    }
+
+    /// Writes the next file, or the end.
+    fn step(&mut self) -> io::Result<()> {
+        let Some(zip) = &mut self.zip else { return Ok(()) };
+        let Some(file) = self.files.next() else {
+            if let Some(zip) = self.zip.take() {
+                zip.finish()?;
+            }
+            return Ok(());
+        };
         // What was delivered meanwhile is held no more.
-        let Some(bytes) = reader.file(&file).map_err(io::Error::other)? else { continue };
+        let Some(bytes) = self.reader.file(&file).map_err(io::Error::other)? else { return Ok(()) };
         // Sealed mail and keys do not get smaller.
         let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
         zip.start_file(file.path(), stored)?;
-        zip.write_all(&bytes)?;
+        zip.write_all(&bytes)
     }
-    zip.finish()?;
-    Ok(())
 }
 
 fn data(subject: &Subject, heading: &Heading, holdings: &[Holding]) -> Value {

@@ -6,13 +6,11 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use super::error::{file, unusable};
 use super::folder::{Folder, Unfinished, folder_of};
@@ -23,8 +21,8 @@ use crate::domain::backup::BackupName;
 use crate::state::App;
 use crate::store::backup as copies;
 
-/// Parts of a download that wait for a slow reader, 64 KiB each.
-const PARTS: usize = 8;
+/// Read at once for a download, in bytes.
+const READ_BYTES: usize = 64 * 1024 - 64;
 
 /// What happens to a file that stands where an export is to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,21 +94,14 @@ pub fn export_from(
     Ok(Exported { name, file: to.to_owned(), bytes, sealed: passphrase.is_some() })
 }
 
-/// A backup on its way to a browser: a stream of parts, in order.
-#[derive(Debug)]
+/// A backup on its way to a browser.
 pub struct Download {
     /// What to save it as.
     pub file_name: String,
     /// How many bytes will come. Fewer mean that something failed on the way.
     pub bytes: u64,
-    parts: mpsc::Receiver<Result<Bytes, BackupError>>,
-}
-
-impl Stream for Download {
-    type Item = Result<Bytes, BackupError>;
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.parts.poll_recv(context)
-    }
+    /// The parts, in order, of at most 64 KiB or little more.
+    pub parts: BoxStream<'static, Result<Bytes, BackupError>>,
 }
 
 /// Begins to hand out a backup as one complete file, as fast as it is taken.
@@ -127,33 +118,61 @@ pub async fn download(
     let end = if passphrase.is_some() { "sealed" } else { "db" };
     let file_name = format!("momedo-{name}.{end}");
     let is_sealed = passphrase.is_some();
-    let (complete, bytes) = blocking(move || {
+    let (handing_out, bytes) = blocking(move || {
         let complete = stage(&directory, &name)?;
-        let plain = std::fs::metadata(complete.path()).map_err(file("read", complete.path()))?.len();
-        Ok((complete, if is_sealed { sealed_bytes(plain) } else { plain }))
+        let failed = file("read", complete.path());
+        let plain = std::fs::metadata(complete.path()).map_err(&failed)?.len();
+        let from = File::open(complete.path()).map_err(&failed)?;
+        let sealer = passphrase.map(|passphrase| Sealer::new(&passphrase, Vec::new()));
+        let sealer = sealer.transpose().map_err(failed)?;
+        let bytes = if is_sealed { sealed_bytes(plain) } else { plain };
+        Ok((HandingOut { complete, from, sealer, is_finished: false }, bytes))
     })
     .await?;
-    let (sender, parts) = mpsc::channel(PARTS);
-    tokio::task::spawn_blocking(move || {
-        let result = write(complete.path(), passphrase.as_ref(), Parts(sender.clone()));
-        if let Err(error) = result {
-            // A reader that went away does not want to hear of it.
-            let _: Result<_, _> = sender.blocking_send(Err(file("read", complete.path())(error)));
+    let parts = stream::try_unfold(handing_out, |mut handing_out| async move {
+        loop {
+            if handing_out.is_finished {
+                return Ok(None);
+            }
+            // A little work at a time: no thread waits for whoever takes it.
+            let part;
+            (part, handing_out) = blocking(move || {
+                let part = handing_out.step().map_err(file("read", handing_out.complete.path()))?;
+                Ok((part, handing_out))
+            })
+            .await?;
+            if !part.is_empty() {
+                return Ok(Some((Bytes::from(part), handing_out)));
+            }
         }
     });
-    Ok(Download { file_name, bytes, parts })
+    Ok(Download { file_name, bytes, parts: parts.boxed() })
 }
 
-struct Parts(mpsc::Sender<Result<Bytes, BackupError>>);
+/// A complete database that is read, and sealed if there is a passphrase, step by step.
+struct HandingOut {
+    complete: Unfinished,
+    from: File,
+    sealer: Option<Sealer<Vec<u8>>>,
+    is_finished: bool,
+}
 
-impl Write for Parts {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+impl HandingOut {
+    /// What comes next; blocks for a moment.
+    fn step(&mut self) -> io::Result<Vec<u8>> {
+        let mut read = Vec::with_capacity(READ_BYTES);
+        (&self.from).take(READ_BYTES as u64).read_to_end(&mut read)?;
+        self.is_finished = read.is_empty();
+        match self.sealer.take() {
+            None => Ok(read),
+            Some(sealer) if self.is_finished => sealer.finish(),
+            Some(mut sealer) => {
+                sealer.write_all(&read)?;
+                let sealed = std::mem::take(sealer.out());
+                self.sealer = Some(sealer);
+                Ok(sealed)
+            }
+        }
     }
 }
 

@@ -95,6 +95,11 @@ impl<W: Write> Sealer<W> {
         Ok(())
     }
 
+    /// What it writes to.
+    pub(crate) fn out(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Seals the last chunk and hands back what it wrote to.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         self.seal(true)?;
