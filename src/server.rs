@@ -211,8 +211,7 @@ async fn serve(
                 .max_send_buf_size(SEND_BUFFER_BYTES)
                 .keep_alive_interval(Duration::from_secs(60))
                 .keep_alive_timeout(Duration::from_secs(20));
-            let served =
-                builder.serve_connection(TokioIo::new(stream), service(door.router.clone(), client));
+            let served = builder.serve_connection(TokioIo::new(stream), service(door.router.clone(), client));
             attend(door, &line, std::pin::pin!(served), |served| served.graceful_shutdown()).await
         }
         Recognised::Http1(stream, exporter) => {

@@ -311,10 +311,9 @@ impl Stream {
                 continue;
             };
             let limit = usize::try_from(room).unwrap_or(READ_AHEAD).min(READ_AHEAD);
-            let page =
-                ozone::read_on(&self.state, self.principal, self.sent, limit, READ_AHEAD_BYTES)
-                    .await
-                    .map_err(|_| Ended)?;
+            let page = ozone::read_on(&self.state, self.principal, self.sent, limit, READ_AHEAD_BYTES)
+                .await
+                .map_err(|_| Ended)?;
             // A page may be shorter than its limit and yet not the last: its bytes are limited, too.
             if page.is_empty() {
                 self.behind = false;

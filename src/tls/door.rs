@@ -89,7 +89,8 @@ pub async fn recognise(
     let config = match &protocols {
         Some(protocols) if protocols.iter().any(|protocol| protocol == link::ALPN) => {
             let config = certificates.link.accepting();
-            let mut tls = tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
+            let mut tls =
+                tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
             tls.get_mut().1.set_buffer_limit(Some(UNWRITTEN_BYTES));
             return Ok(Recognised::Neighbour(Box::new(tls)));
         }

@@ -160,12 +160,7 @@ struct Writing {
 
 impl Writing {
     /// Writes the readable page and the same as JSON.
-    fn begin(
-        reader: PersonalReader,
-        subject: &Subject,
-        heading: &Heading,
-        out: Written,
-    ) -> io::Result<Self> {
+    fn begin(reader: PersonalReader, subject: &Subject, heading: &Heading, out: Written) -> io::Result<Self> {
         let (holdings, files) = reader.holdings(subject).map_err(io::Error::other)?;
         let mut zip = ZipWriter::new_stream(out.clone());
         let compressed = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
