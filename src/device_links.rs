@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use momedo_protocol::device_link::{LinkId, LinkStep};
+use momedo_protocol::id::ParticipantId;
 use tokio::sync::watch;
 
 use crate::domain::limits::{DEVICE_LINK, MAX_DEVICE_LINK_BYTES, MAX_DEVICE_LINKS};
@@ -156,6 +157,11 @@ impl DeviceLinks {
         }
     }
 
+    /// Ends every link of a participant.
+    pub fn close_all_of(&self, participant: ParticipantId) {
+        self.lock().retain(|_, open| open.owner.participant != participant);
+    }
+
     /// Forgets what ended.
     pub fn sweep(&self, now: Duration) {
         self.lock().retain(|_, open| open.until > now);
@@ -164,13 +170,24 @@ impl DeviceLinks {
 
 #[cfg(test)]
 mod tests {
-    use momedo_protocol::id::{DeviceId, ParticipantId};
+    use momedo_protocol::id::DeviceId;
 
     use super::*;
 
     fn somebody(number: u64) -> Principal {
         let device = DeviceId::from_number(number).unwrap();
         Principal { participant: ParticipantId::from_number(number).unwrap(), device }
+    }
+
+    #[test]
+    fn a_revocation_ends_every_link_of_the_participant_and_nobody_elses() {
+        let links = DeviceLinks::default();
+        let now = Duration::ZERO;
+        let (ada, ben) = (links.open(somebody(1), now).unwrap(), links.open(somebody(2), now).unwrap());
+        links.close_all_of(somebody(1).participant);
+        let read = |link| links.read(link, LinkStep::Offer, now).map(drop);
+        assert_eq!(read(ada), Err(LinkRefusal::Unknown));
+        assert_eq!(read(ben), Ok(()));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::io::{BufRead, IsTerminal, Write};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use momedo_client::connection::ServerAddress;
-use momedo_client::{devices, key_backup, linking};
+use momedo_client::{devices, key_backup, linking, watching};
+use momedo_protocol::api;
 use momedo_protocol::device_link::{DeviceLink, LinkCode};
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::invite::ServerLink;
@@ -125,23 +126,33 @@ async fn show_state(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
     if json {
         return output::json(&match &state {
             None => serde_json::json!({ "key_backup": null }),
-            Some((state, renewable)) => serde_json::json!({ "key_backup": {
-                "version": state.version, "bytes": state.bytes, "stored_at": state.stored_at,
-                "fetched_at": state.fetched_at, "renewable": renewable,
-            } }),
+            Some((state, renewable)) => {
+                let slot = state.slot.as_ref().map(|slot| {
+                    serde_json::json!({
+                        "version": state.version, "bytes": slot.bytes, "stored_at": slot.stored_at,
+                        "fetched_at": slot.fetched_at, "renewable": renewable,
+                        "made_at": slot.made_at, "made_by": slot.made_by,
+                    })
+                });
+                serde_json::json!({ "key_backup": slot, "ended": state.ended })
+            }
         });
     }
     match state {
         None => println!("there is no key backup: make one with momedo user backup-keys"),
-        Some((state, renewable)) => {
-            println!("there is a key backup, version {}", state.version);
-            if state.fetched_at.is_some() {
+        Some((api::KeyBackupState { version, slot: Some(slot), .. }, renewable)) => {
+            println!("there is a key backup, version {version}");
+            if let Some(device) = slot.made_by {
+                println!("its recovery code was made on {}", watching::named(&opened, device)?);
+            }
+            if slot.fetched_at.is_some() {
                 println!("somebody has fetched it with the recovery code");
             }
             if !renewable {
                 println!("this device cannot renew it: receive messages first, or make a new one");
             }
         }
+        Some((state, _)) => println!("{}", watching::ended(&opened, &state)?.unwrap_or_default()),
     }
     Ok(())
 }
@@ -206,6 +217,7 @@ async fn recover(
     println!("You are {name} with the ID {id} again, on the device {}", recovered.device);
     if revokes {
         println!("your other devices are revoked; your keys are new");
+        println!("The words you typed open nothing any more. {}", watching::NEW_CODE);
     } else if !recovered.others.is_empty() {
         println!("If one of these is lost, revoke it:");
         for (device, name) in &recovered.others {

@@ -57,7 +57,8 @@ impl Receive {
             progress: &output::progress,
         });
         let mut show = |received: &Received| {
-            if received.event && !self.events {
+            // That somebody else may read along is said unasked.
+            if received.event && !self.events && received.kind != "device-added" {
                 return Ok(());
             }
             print(received, self.json)
@@ -120,6 +121,9 @@ fn words(received: &Received) -> String {
     }
     if received.kind == "alarm" {
         return format!("[ALARM] {}", printable(received.text.as_deref().unwrap_or_default()));
+    }
+    if received.kind == "device-added" {
+        return format!("[DEVICE ADDED] {}", printable(received.text.as_deref().unwrap_or_default()));
     }
     let body = received.body.as_ref().unwrap_or(&serde_json::Value::Null);
     match (Content::read(&received.kind, body), &received.text) {

@@ -6,7 +6,8 @@ use anyhow::Context;
 use clap::Subcommand;
 use momedo_client::profile::Profile;
 use momedo_client::receipts::{self, Receipts};
-use momedo_client::{devices, homes, registration};
+use momedo_client::{ClientError, devices, homes, key_backup, registration, watching};
+use momedo_protocol::api::DeviceJoined;
 use momedo_protocol::device_link::DeviceLink;
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::invite::InviteLink;
@@ -94,11 +95,18 @@ pub(super) enum User {
         json: bool,
     },
     /// Revoke a lost device: it can neither read nor send any more, and all keys are made anew
+    ///
+    /// Your recovery code ends with it, whoever made it; make a new one afterwards. What joined through the revoked device
+    /// is revoked as well, or kept: nothing happens before you said which.
     RevokeDevice {
         #[command(flatten)]
         profile: ProfileArgs,
-        /// The device's ID, as `momedo user devices` shows it
-        device: DeviceId,
+        /// The device's ID, as `momedo user devices` shows it; several are revoked together
+        #[arg(required = true, num_args = 1.., value_name = "DEVICE")]
+        devices: Vec<DeviceId>,
+        /// A device that joined through a revoked one and stays: it is yours
+        #[arg(long, value_name = "DEVICE")]
+        keep: Vec<DeviceId>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -186,6 +194,13 @@ impl User {
                 let mut session = opened.log_in(&language()).await?;
                 devices::adopt_published_keys(&opened, &mut session).await?;
                 let (list, states) = devices::list(&opened, &mut session).await?;
+                watching::look(&opened, &mut session).await?;
+                let backup = key_backup::state(&opened, &mut session).await?.map(|(state, _)| state);
+                let words = match &backup {
+                    Some(state) if state.slot.is_some() => "valid",
+                    Some(_) => "ended",
+                    None => "none",
+                };
                 for entry in &list.devices {
                     let state = states.iter().find(|state| state.id == entry.id());
                     let (waiting, online) = state.map_or((0, false), |state| (state.waiting, state.online));
@@ -193,26 +208,61 @@ impl User {
                         output::json(&serde_json::json!({
                             "device": entry.id(), "name": entry.name, "waiting": waiting, "online": online,
                             "this": entry.id() == session.device,
+                            "joined": state.and_then(|state| state.joined), "recovery_code": words,
                         }))?;
                     } else {
-                        println!("{}  {}  {waiting} waiting", entry.id(), entry.name);
+                        let joined = state.and_then(|state| state.joined);
+                        let joined = joined.map(|joined| describe(&opened, &joined)).transpose()?;
+                        println!(
+                            "{}  {}  {waiting} waiting{}",
+                            entry.id(),
+                            entry.name,
+                            joined.unwrap_or_default()
+                        );
                     }
                 }
+                let made_by = backup.as_ref().and_then(|state| state.slot.as_ref()?.made_by);
+                if let Some(device) = made_by
+                    && !json
+                {
+                    println!("recovery code made on {}", watching::named(&opened, device)?);
+                }
+                let ended = backup.map(|state| watching::ended(&opened, &state)).transpose()?.flatten();
+                say_ended(ended, json);
                 Ok(())
             }
-            Self::RevokeDevice { profile, device, json } => {
+            Self::RevokeDevice { profile, devices: revoked, keep, json } => {
                 let opened = profile.open()?;
-                devices::revoke(&opened, device, &language(), &output::progress).await?;
-                if json {
-                    return output::json(&serde_json::json!({ "device": device, "status": "revoked" }));
+                let ended = devices::revoke(&opened, &revoked, &keep, &language(), &output::progress).await?;
+                for device in &revoked {
+                    if json {
+                        output::json(&serde_json::json!({ "device": device, "status": "revoked" }))?;
+                    } else {
+                        println!("revoked {device}; your keys are new, your ID is the same");
+                    }
                 }
-                println!("revoked {device}; your keys are new, your ID is the same");
+                say_ended(ended, json);
                 Ok(())
             }
             Self::Joining(command) => command.act().await,
             Self::Manners(command) => command.act().await,
         }
     }
+}
+
+/// Says that a new recovery code is needed; beside JSON it is a note.
+fn say_ended(ended: Option<String>, json: bool) {
+    match ended {
+        Some(words) if json => eprintln!("{words}"),
+        Some(words) => println!("{words}"),
+        None => {}
+    }
+}
+
+/// How a device joined, at the end of its line.
+fn describe(profile: &Profile, joined: &DeviceJoined) -> Result<String, ClientError> {
+    let how = watching::how(profile, joined)?;
+    Ok(format!("  joined {}{how}", output::time(Some(joined.at))))
 }
 
 /// Where a participant lives, first the home that is asked first.

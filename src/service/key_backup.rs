@@ -8,16 +8,18 @@ use momedo_protocol::key_backup::lock_of;
 use momedo_protocol::limits::MAX_KEY_BACKUP_BYTES;
 use subtle::ConstantTimeEq;
 
-use super::{ServiceError, devices, key_server};
+use super::devices::{self, Adding};
+use super::{ServiceError, key_server};
 use crate::sessions::Principal;
 use crate::state::App;
-use crate::store::{KeyBackupRow, ParticipantState, ReadTx};
+use crate::store::{KeyBackupRow, NewSlot, ParticipantState, ReadTx};
 
-/// Replaces the participant's slot.
+/// Replaces the participant's slot, or renews it: then only while the slot it renews is there, so that nothing brings
+/// back a recovery code that a revocation ended.
 ///
 /// # Errors
 /// [`ServiceError::Malformed`], [`ServiceError::BodyTooLarge`], or [`ServiceError::KeyBackupOutdated`] when
-/// another device was faster.
+/// another device was faster or the slot to be renewed is there no more.
 pub async fn store(
     app: &App,
     principal: Principal,
@@ -36,32 +38,42 @@ pub async fn store(
     let now = app.clock.now();
     app.store
         .write(move |tx| {
-            let device = tx.find_device(principal.device)?;
-            // It may have been revoked in this very moment.
-            if device.is_none_or(|device| device.revoked) {
-                return Err(ServiceError::DeviceRevoked);
-            }
-            if tx.find_key_backup(id)?.is_some_and(|row| row.version >= request.version) {
+            devices::require_listed(tx, principal)?;
+            let known = tx.find_key_backup(id)?;
+            if known.as_ref().is_some_and(|row| row.version >= request.version)
+                || (request.renews && known.and_then(|row| row.lock) != Some(lock))
+            {
                 return Err(ServiceError::KeyBackupOutdated);
             }
-            Ok(tx.set_key_backup(id, request.version, &lock, &request.slot.0, now)?)
+            let slot = NewSlot {
+                version: request.version,
+                lock: &lock,
+                bytes: &request.slot.0,
+                device: principal.device,
+            };
+            Ok(tx.set_key_backup(id, &slot, now)?)
         })
         .await
 }
 
-/// What is known of the participant's own slot.
+/// What is known of the participant's own slot, or of what ended it.
 ///
 /// # Errors
-/// [`ServiceError::NoKeyBackup`].
+/// [`ServiceError::NoKeyBackup`] where there never was one.
 pub async fn state(app: &App, principal: Principal) -> Result<api::KeyBackupState, ServiceError> {
     let row = app.store.read(move |tx| tx.find_key_backup(principal.participant)).await?;
     let row = row.ok_or(ServiceError::NoKeyBackup)?;
     Ok(api::KeyBackupState {
         version: row.version,
-        lock: Base64Bytes(row.lock.to_vec()),
-        bytes: row.bytes,
-        stored_at: row.stored_at,
-        fetched_at: row.fetched_at,
+        slot: row.lock.map(|lock| api::KeyBackupSlot {
+            lock: Base64Bytes(lock.to_vec()),
+            bytes: row.bytes,
+            stored_at: row.stored_at,
+            fetched_at: row.fetched_at,
+            made_at: row.made_at,
+            made_by: row.made_by,
+        }),
+        ended: row.ended_at.map(|at| api::KeyBackupEnd { at, by: row.ended_by }),
     })
 }
 
@@ -70,9 +82,12 @@ pub async fn state(app: &App, principal: Principal) -> Result<api::KeyBackupStat
 /// # Errors
 /// [`ServiceError::NoKeyBackup`].
 pub async fn delete(app: &App, principal: Principal) -> Result<(), ServiceError> {
+    let now = app.clock.now();
     app.store
         .write_freeing(move |tx| {
-            if tx.delete_key_backup(principal.participant)? { Ok(()) } else { Err(ServiceError::NoKeyBackup) }
+            devices::require_listed(tx, principal)?;
+            let ended = tx.end_key_backup(principal.participant, now, Some(principal.device))?;
+            if ended { Ok(()) } else { Err(ServiceError::NoKeyBackup) }
         })
         .await
 }
@@ -84,13 +99,14 @@ pub async fn delete(app: &App, principal: Principal) -> Result<(), ServiceError>
 /// [`ServiceError::Disabled`].
 pub async fn fetch(app: &App, request: api::KeyBackupFetchRequest) -> Result<api::KeyBackup, ServiceError> {
     let (id, now) = (request.id, app.clock.now());
-    open(app, id, &request.fetch_secret).await?;
+    let lock = open(app, id, &request.fetch_secret).await?;
     let keys = key_server::own_keys(app, id, 0).await?;
     let devices = devices::list(app, id).await?;
     let (row, slot) = app
         .store
         .write(move |tx| {
-            let row = tx.find_key_backup(id)?.ok_or(ServiceError::KeyBackupRefused)?;
+            // It may have ended, or been replaced, since the secret was found right.
+            let row = opened_with(tx, id, &lock)?;
             let slot = tx.key_backup_slot(id)?.ok_or(ServiceError::KeyBackupRefused)?;
             tx.mark_key_backup_fetched(id, now)?;
             Ok::<_, ServiceError>((row, slot))
@@ -106,20 +122,37 @@ pub async fn fetch(app: &App, request: api::KeyBackupFetchRequest) -> Result<api
 pub async fn add_device(app: &App, request: api::RecoverDeviceRequest) -> Result<(), ServiceError> {
     let id = request.id;
     app.rates.publication(id, app.clock.elapsed())?;
-    open(app, id, &request.fetch_secret).await?;
-    devices::add(app, id, api::DeviceListRequest { device_list: request.device_list }).await
+    let lock = open(app, id, &request.fetch_secret).await?;
+    devices::add(
+        app,
+        id,
+        Adding::Recovered(lock),
+        api::DeviceListRequest { device_list: request.device_list },
+    )
+    .await
 }
 
-/// Lets somebody on who knows the secret of a slot.
-async fn open(app: &App, id: ParticipantId, secret: &Base64Bytes) -> Result<(), ServiceError> {
+/// The participant's slot, if this lock is still its own.
+pub(super) fn opened_with(
+    tx: &ReadTx<'_>,
+    id: ParticipantId,
+    lock: &[u8; 32],
+) -> Result<KeyBackupRow, ServiceError> {
+    let row = tx.find_key_backup(id)?.filter(|row| row.lock.as_ref() == Some(lock));
+    row.ok_or(ServiceError::KeyBackupRefused)
+}
+
+/// Lets somebody on who knows the secret of a slot; answers the slot's lock.
+async fn open(app: &App, id: ParticipantId, secret: &Base64Bytes) -> Result<[u8; 32], ServiceError> {
     let now = app.clock.elapsed();
     app.rates.may_try_key_backup(id, now)?;
     let (row, state, was_reset) = app.store.read(move |tx| look(tx, id)).await?;
     // The same work for everybody, so that nobody learns who has a backup.
-    let lock = row.as_ref().map_or([0; 32], |row| row.lock);
+    let known = row.and_then(|row| row.lock);
+    let lock = known.unwrap_or([0; 32]);
     let given: [u8; 32] = secret.0.as_slice().try_into().unwrap_or([0; 32]);
     let fits = bool::from(lock_of(&given).ct_eq(&lock));
-    if !fits || row.is_none() {
+    if !fits || known.is_none() {
         app.rates.failed_key_backup(id, now);
         return Err(ServiceError::KeyBackupRefused);
     }
@@ -128,7 +161,7 @@ async fn open(app: &App, id: ParticipantId, secret: &Base64Bytes) -> Result<(), 
             "an admin has reset the keys of this ID: register with the new invite",
         ));
     }
-    if state == Some(ParticipantState::Active) { Ok(()) } else { Err(ServiceError::Disabled) }
+    if state == Some(ParticipantState::Active) { Ok(lock) } else { Err(ServiceError::Disabled) }
 }
 
 type Looked = (Option<KeyBackupRow>, Option<ParticipantState>, bool);

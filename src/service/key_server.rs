@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use momedo_protocol::api;
+use momedo_protocol::api::{self, DeviceJoined, JoinedHow};
 use momedo_protocol::countersignature::Countersignature;
 use momedo_protocol::device_list::DeviceListPayload;
 use momedo_protocol::digest::Sha512Digest;
@@ -278,6 +278,12 @@ fn check(
         Some(jws) => {
             let list = DeviceListPayload::verify(&jws, &bundle.signature_key)?;
             devices::check_follows(&list, id, context.device_list_version)?;
+            // A device joins by itself and in the open; else it would come hidden in a change of keys.
+            if !is_new && list.devices.iter().any(|entry| !context.devices.contains(&entry.id())) {
+                return Err(ServiceError::KeyRule(
+                    "a device list that comes with new keys adds no devices: add them before or after",
+                ));
+            }
             let revokes = context.devices.iter().any(|id| list.devices.iter().all(|entry| entry.id() != *id));
             if revokes && !previous.as_ref().is_some_and(|previous| renews_every_key(&bundle, previous)) {
                 return Err(ServiceError::RevokingNeedsNewKeys);
@@ -335,10 +341,17 @@ pub async fn prove(
         Publisher::Participant(_) => None,
     };
     let (created_at, server) = (app.clock.now(), app.fingerprint);
+    let publishing = match publisher {
+        Publisher::Registering(_) => None,
+        Publisher::Participant(principal) => Some(*principal),
+    };
     let revoked = app
         .store
         .write(move |tx| {
             let name = &pending.bundle.payload.name;
+            if let Some(principal) = publishing {
+                devices::require_listed(tx, principal)?;
+            }
             if let Some(invite) = registration {
                 match tx.find_participant(id)? {
                     None => tx.insert_participant(id, name, created_at)?,
@@ -373,8 +386,13 @@ pub async fn prove(
                 tx.note_reset_in_groups(id)?;
             }
             tx.update_participant_after_publishing(id, name)?;
+            if row.changes_signature_key {
+                // What it held is of no use any more, and its recovery code may be whoever's it was changed for.
+                tx.end_key_backup(id, created_at, None)?;
+            }
+            let joined = DeviceJoined { at: created_at, how: JoinedHow::Registered, by: None };
             match &pending.device_list {
-                Some((jws, list)) => devices::apply(tx, id, jws, list),
+                Some((jws, list)) => devices::apply(tx, id, jws, list, joined),
                 None => Ok(Vec::new()),
             }
         })

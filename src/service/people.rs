@@ -1,5 +1,6 @@
 //! People: who is invited, who has registered, and what an admin may do about them.
 
+use momedo_protocol::api::DeviceJoined;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::invite::{InviteCode, InviteLink};
 use momedo_protocol::limits::is_acceptable_name;
@@ -46,6 +47,9 @@ pub struct Device {
     pub parked: bool,
     /// Envelopes that wait for it.
     pub waiting: u64,
+    /// How it joined, as far as that is known: through another one that is to be locked out, perhaps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joined: Option<DeviceJoined>,
 }
 
 /// One person with everything the admin may see of them.
@@ -310,6 +314,7 @@ pub async fn details(app: &App, staff: &Staff, who: Who) -> Result<Details, Serv
             online: app.hub.is_online(row.participant, row.id),
             parked: row.parked,
             waiting,
+            joined: row.joined,
         })
         .collect();
     let bundle_version = bundle.as_ref().map_or(0, |row| row.version);
@@ -418,12 +423,15 @@ pub async fn delete(app: &App, admin: &Admin, who: Who) -> Result<(), ServiceErr
 /// # Errors
 /// [`AdminError::UnknownPerson`] or [`AdminError::NotRegistered`].
 pub async fn reset_keys(app: &App, admin: &Admin, who: Who) -> Result<(), ServiceError> {
-    let person = change(app, admin, who, Action::KeysReset, |tx, person| {
+    let now = app.clock.now();
+    let person = change(app, admin, who, Action::KeysReset, move |tx, person| {
         let participant = person.participant.ok_or(AdminError::NotRegistered)?;
         for device in tx.list_devices(participant)? {
             tx.drop_queue(device.id)?;
-            tx.revoke_device(device.id)?;
+            tx.revoke_device(device.id, now)?;
         }
+        // Also of somebody who has no device any more.
+        tx.end_key_backup(participant, now, None)?;
         tx.allow_key_reset(participant)?;
         Ok(subject(person))
     })
@@ -431,17 +439,19 @@ pub async fn reset_keys(app: &App, admin: &Admin, who: Who) -> Result<(), Servic
     disconnect(app, person).await
 }
 
-/// Locks one device out: a lost phone, say. The participant's client should renew the keys it held.
+/// Locks one device out: a lost phone, say. The key backup ends with it, and whichever of the participant's other
+/// devices comes first makes every key anew.
 ///
 /// # Errors
 /// [`AdminError::UnknownPerson`] or [`AdminError::UnknownDevice`].
 pub async fn revoke_device(app: &App, admin: &Admin, who: Who, device: DeviceId) -> Result<(), ServiceError> {
+    let now = app.clock.now();
     let person = change(app, admin, who, Action::DeviceRevoked, move |tx, person| {
         let participant = person.participant.ok_or(AdminError::UnknownDevice)?;
         let row = tx.find_device(device)?.filter(|row| row.participant == participant && !row.revoked);
         row.ok_or(AdminError::UnknownDevice)?;
         tx.drop_queue(device)?;
-        tx.revoke_device(device)?;
+        tx.revoke_device(device, now)?;
         Ok(format!("{}: {device}", subject(person)))
     })
     .await?;

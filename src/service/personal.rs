@@ -9,7 +9,7 @@ use super::audit::{self, Action};
 use super::error::compute;
 use super::people::{self, Who};
 use super::permission::Admin;
-use super::{AdminError, ServiceError, second_home};
+use super::{AdminError, ServiceError, devices, second_home};
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::personal;
@@ -72,6 +72,7 @@ pub async fn erase_own(app: &App, principal: Principal, jws: Jws) -> Result<(), 
     let now = app.clock.now();
     app.store
         .write_freeing(move |tx| {
+            devices::require_listed(tx, principal)?;
             let subject = tx.subject_of(id)?;
             erase(tx, now, THEMSELVES, &subject)
         })

@@ -1,7 +1,9 @@
 //! The `devices` table.
 
+use momedo_protocol::api::{DeviceJoined, JoinedHow};
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::id::{DeviceId, ParticipantId};
+use momedo_protocol::time::UnixMillis;
 use rusqlite::OptionalExtension;
 
 use super::{ReadTx, StoreError, Tick, WriteTx, column};
@@ -23,9 +25,24 @@ pub struct DeviceRow {
     pub parked: bool,
     /// When it last logged in or acknowledged, to the day.
     pub seen: Tick,
+    /// How it joined, as far as that is known.
+    pub joined: Option<DeviceJoined>,
 }
 
-const COLUMNS: &str = "id, participant, key_digest, login_key, revoked, parked, seen_tick";
+const COLUMNS: &str =
+    "id, participant, key_digest, login_key, revoked, parked, seen_tick, joined_at, joined, joined_by";
+
+fn joined(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<DeviceJoined>> {
+    let (at, how): (Option<u64>, Option<String>) = (row.get(7)?, row.get(8)?);
+    let how = match how.as_deref() {
+        Some("registered") => JoinedHow::Registered,
+        Some("linked") => JoinedHow::Linked,
+        Some("recovered") => JoinedHow::Recovered,
+        _ => return Ok(None),
+    };
+    let by = row.get::<_, Option<i64>>(9)?.map(|_| column::device(row, 9)).transpose()?;
+    Ok(at.map(|at| DeviceJoined { at: UnixMillis(at), how, by }))
+}
 
 fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeviceRow> {
     Ok(DeviceRow {
@@ -36,6 +53,7 @@ fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeviceRow> {
         revoked: row.get(4)?,
         parked: row.get(5)?,
         seen: Tick(row.get(6)?),
+        joined: joined(row)?,
     })
 }
 
@@ -120,17 +138,37 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Marks a device as revoked; its row stays, so that its key is never listed again.
+    /// Notes how a device joined.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn revoke_device(&mut self, id: DeviceId) -> Result<(), StoreError> {
+    pub fn note_device_joined(&self, id: DeviceId, joined: &DeviceJoined) -> Result<(), StoreError> {
+        let how = match joined.how {
+            JoinedHow::Registered => "registered",
+            JoinedHow::Linked => "linked",
+            JoinedHow::Recovered => "recovered",
+        };
+        self.connection
+            .prepare_cached("UPDATE devices SET joined_at = ?2, joined = ?3, joined_by = ?4 WHERE id = ?1")?
+            .execute((id.number(), joined.at.0, how, joined.by.map(DeviceId::number)))?;
+        Ok(())
+    }
+
+    /// Marks a device as revoked; its row stays, so that its key is never listed again. Whatever key backup there is ends
+    /// with it: the device may have made its recovery code, or read it.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn revoke_device(&mut self, id: DeviceId, now: UnixMillis) -> Result<(), StoreError> {
         self.directory.forget();
         self.connection
             .prepare_cached("UPDATE devices SET revoked = 1 WHERE id = ?1")?
             .execute([id.number()])?;
         match self.find_device(id)? {
-            Some(device) => self.note_change_for_other_home(device.participant),
+            Some(device) => {
+                self.end_key_backup(device.participant, now, None)?;
+                self.note_change_for_other_home(device.participant)
+            }
             None => Ok(()),
         }
     }

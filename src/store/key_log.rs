@@ -111,12 +111,24 @@ impl WriteTx<'_> {
         participant: ParticipantId,
         entry: &KeyLogEntry,
     ) -> Result<(), StoreError> {
-        let place = self.key_log_end(server)?.after(entry);
         self.connection
             .prepare_cached(
                 "INSERT INTO key_log_subjects (participant, subject) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
             )?
             .execute((participant.number(), entry.subject.0))?;
+        self.append_to_key_log_of_devices(server, entry)
+    }
+
+    /// Appends an entry about somebody's devices, whose subject follows from the participant's and is kept nowhere else.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn append_to_key_log_of_devices(
+        &self,
+        server: Fingerprint,
+        entry: &KeyLogEntry,
+    ) -> Result<(), StoreError> {
+        let place = self.key_log_end(server)?.after(entry);
         self.connection
             .prepare_cached(
                 "INSERT INTO key_log (number, subject, version, digest, made_at, hash)

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_nearby.sql"),
     include_str!("migrations/0010_key_log.sql"),
     include_str!("migrations/0011_second_homes.sql"),
+    include_str!("migrations/0012_key_backup_ends.sql"),
 ];
 
 /// The schema this program writes.

@@ -72,7 +72,7 @@ pub use directory::DirectoryEntry;
 pub use envelopes::{Conversation, Known, NewEnvelope, StoredEnvelope};
 pub use groups::{Audience, GroupRow};
 pub use invites::{InviteRow, ReservationRow};
-pub use key_backups::KeyBackupRow;
+pub use key_backups::{KeyBackupRow, NewSlot};
 pub use key_log::UnloggedBundle;
 pub use keys::{BundleRow, BundleStanding};
 pub use migrations::SCHEMA_VERSION;

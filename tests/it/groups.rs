@@ -316,7 +316,7 @@ async fn own_devices_share_groups_and_a_revoked_one_is_followed_by_a_new_key() {
     post(&ben, id, "vom Handy").await.unwrap();
     assert_eq!(texts(&tablet).await, ["vom Handy"]);
     let before = ben.group(id).unwrap().unwrap();
-    momedo_client::devices::revoke(&ben, device, "en", &|_| {}).await.unwrap();
+    momedo_client::devices::revoke(&ben, &[device], &[], "en", &|_| {}).await.unwrap();
     let after = ben.group(id).unwrap().unwrap();
     assert!(after.needs_epoch && after.number > before.number);
     assert_eq!(texts(&ada).await, ["vom Handy"]);

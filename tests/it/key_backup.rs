@@ -28,7 +28,7 @@ pub(crate) fn run_with_input(server: &Server, arguments: &[&str], input: &str) -
     child.wait_with_output().unwrap()
 }
 
-fn string(value: &Value, name: &str) -> String {
+pub(crate) fn string(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}")).to_owned()
 }
 
@@ -38,11 +38,11 @@ fn register(server: &Server, profile: &str) -> String {
     string(&server.json(&line)[0], "id")
 }
 
-fn texts(server: &Server, profile: &str) -> Vec<Value> {
+pub(crate) fn texts(server: &Server, profile: &str) -> Vec<Value> {
     server.json(&["receive", "--profile", profile, "--json"])
 }
 
-fn recover(server: &Server, backup: &Value, profile: &str, words: &str, more: &[&str]) -> Output {
+pub(crate) fn recover(server: &Server, backup: &Value, profile: &str, words: &str, more: &[&str]) -> Output {
     let (link, id) = (string(backup, "server"), string(backup, "id"));
     let line = ["user", "recover", "--server", &link, "--id", &id, "--profile", profile, "--json"];
     run_with_input(server, &[&line[..], more].concat(), words)
@@ -87,11 +87,16 @@ fn a_lost_phone_does_not_mean_a_lost_identity() {
         let got = texts(&server, profile);
         assert_eq!((&got[0]["text"], &got[0]["verified"]), (&json!(expected), &json!(true)), "{got:?}");
     }
-    // The lost device is revoked: a followed change, and the words go on being good.
+    // The lost device is revoked: a followed change, and the words end with it.
     let lost = string(&recovered["others"][0], "device");
     server.json(&["user", "revoke-device", "--profile", "ada-new", &lost, "--json"]);
     server.json(&["send", "--profile", "ben", "--to", &ada, "nach dem Sperren", "--json"]);
-    assert_eq!(texts(&server, "ada-new")[0]["text"], "nach dem Sperren");
+    let got = texts(&server, "ada-new");
+    assert_eq!((&got[0]["text"], &got[1]["kind"]), (&json!("nach dem Sperren"), &json!("alarm")), "{got:?}");
+    let ended = recover(&server, &backup, "ada-third", &words, &[]);
+    assert!(text(&ended.stderr).contains("No key backup here opens"), "{}", text(&ended.stderr));
+    let backup = server.json(&["user", "backup-keys", "--profile", "ada-new", "--json"]).remove(0);
+    let words = string(&backup, "words");
     let again = recover(&server, &backup, "ada-third", &words, &["--revoke-others"]);
     assert!(again.status.success(), "{}", text(&again.stderr));
     server.json(&["send", "--profile", "ada-third", "--to", &ben, "noch einmal", "--json"]);
@@ -107,11 +112,18 @@ fn another_device_renews_the_backup_and_a_new_code_ends_the_old_one() {
     let ada = register(&server, "ada");
     server.json(&["user", "add-device", "--profile", "ada", "--new-profile", "tablet", "--json"]);
     let first = server.json(&["user", "backup-keys", "--profile", "ada", "--json"]).remove(0);
-    // The tablet hears of it with its mail, and shows nothing of that.
-    assert_eq!(texts(&server, "tablet"), Vec::<Value>::new());
+    // The tablet hears of it with its mail, and says who made it.
     let devices = server.json(&["user", "devices", "--profile", "tablet", "--json"]);
-    let old = devices.iter().find(|device| device["this"] == false).unwrap();
-    server.json(&["user", "revoke-device", "--profile", "tablet", &string(old, "device"), "--json"]);
+    let old = string(devices.iter().find(|device| device["this"] == false).unwrap(), "device");
+    let told = texts(&server, "tablet");
+    assert!(told.len() == 1 && string(&told[0], "text").contains(&old), "{told:?}");
+    server.json(&["keys", "rotate", "--profile", "tablet", "--json"]);
+    let state = server.json(&["user", "backup-keys", "--state", "--profile", "tablet", "--json"]).remove(0);
+    assert_eq!(
+        (&state["key_backup"]["version"], &state["key_backup"]["made_by"]),
+        (&json!(2), &json!(old)),
+        "{state}"
+    );
     let recovered = recover(&server, &first, "back", &string(&first, "words"), &[]);
     assert!(recovered.status.success(), "{}", text(&recovered.stderr));
     let second = server.json(&["user", "backup-keys", "--profile", "tablet", "--json"]).remove(0);
@@ -155,7 +167,7 @@ async fn guessing_secrets_is_slowed_down_by_address_and_tells_nobody_who_has_a_b
     let code = RecoveryCode::random();
     let keys = RecoveryKeys::derive(&code, server.server_address().fingerprint, ada.id()).sealing_keys();
     let slot = Base64Bytes(keys.seal(b"{}", ada.id(), 1).unwrap());
-    let request = api::KeyBackupRequest { version: 1, lock: keys.lock.clone(), slot };
+    let request = api::KeyBackupRequest { version: 1, lock: keys.lock.clone(), slot, renews: false };
     let body = Payload::Json(serde_json::to_vec(&request).unwrap());
     let token = ada.session.token().to_owned();
     raw.call("PUT", "/me/key-backup", Some(&token), body).await.unwrap();
@@ -179,6 +191,7 @@ async fn a_slot_is_its_owners_within_its_limits_and_never_goes_back() {
             version,
             lock: Base64Bytes(vec![1; lock]),
             slot: Base64Bytes(vec![2; size]),
+            renews: false,
         };
         Payload::Json(serde_json::to_vec(&request).unwrap())
     };
@@ -195,11 +208,23 @@ async fn a_slot_is_its_owners_within_its_limits_and_never_goes_back() {
     assert_eq!(refused(raw.call("PUT", path, Some(&token), put(1, 9, 32)).await), "key-backup-outdated");
     raw.call("PUT", path, Some(&token), put(2, 9, 32)).await.unwrap();
     let state = raw.call("GET", path, Some(&token), Payload::None).await.unwrap();
-    assert_eq!((&state["version"], &state["bytes"]), (&json!(2), &json!(9)));
+    assert_eq!((&state["version"], &state["slot"]["bytes"]), (&json!(2), &json!(9)));
+    // A renewal takes the place of what it renews, and of nothing else, be it another code's or none.
+    let renewal = |version: u64, lock: u8| {
+        let (lock, slot) = (Base64Bytes(vec![lock; 32]), Base64Bytes(vec![2; 7]));
+        let request = api::KeyBackupRequest { version, lock, slot, renews: true };
+        Payload::Json(serde_json::to_vec(&request).unwrap())
+    };
+    assert_eq!(refused(raw.call("PUT", path, Some(&token), renewal(3, 9)).await), "key-backup-outdated");
+    raw.call("PUT", path, Some(&token), renewal(3, 1)).await.unwrap();
     // Somebody else's session sees and changes only their own.
     assert_eq!(refused(raw.call("GET", path, Some(&other), Payload::None).await), "no-key-backup");
     assert_eq!(refused(raw.call("DELETE", path, Some(&other), Payload::None).await), "no-key-backup");
-    assert_eq!(raw.call("GET", path, Some(&token), Payload::None).await.unwrap()["version"], 2);
+    assert_eq!(raw.call("GET", path, Some(&token), Payload::None).await.unwrap()["version"], 3);
+    raw.call("DELETE", path, Some(&token), Payload::None).await.unwrap();
+    assert_eq!(refused(raw.call("PUT", path, Some(&token), renewal(4, 1)).await), "key-backup-outdated");
+    let ended = raw.call("GET", path, Some(&token), Payload::None).await.unwrap();
+    assert!(ended["slot"].is_null() && ended["ended"]["by"].is_string(), "{ended}");
 }
 
 #[tokio::test]
@@ -210,7 +235,7 @@ async fn the_secret_alone_adds_no_device_and_the_database_never_holds_what_opens
     let keys = RecoveryKeys::derive(&code, server.server_address().fingerprint, ada.id());
     let sealing = keys.sealing_keys();
     let slot = Base64Bytes(sealing.seal(b"the content of a slot", ada.id(), 1).unwrap());
-    let request = api::KeyBackupRequest { version: 1, lock: sealing.lock.clone(), slot };
+    let request = api::KeyBackupRequest { version: 1, lock: sealing.lock.clone(), slot, renews: false };
     let sent = serde_json::to_vec(&request).unwrap();
     let mut raw = Raw::new(&server);
     let token = ada.session.token().to_owned();

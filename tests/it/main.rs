@@ -59,6 +59,7 @@ mod smoke_client;
 mod smoke_pages;
 mod smoke_vectors;
 mod start;
+mod stolen_device;
 mod stream;
 mod tour;
 mod two_faced;

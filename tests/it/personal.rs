@@ -86,7 +86,14 @@ async fn a_person_in_every_table(server: &Server) -> (Person, Person) {
     let keys = RecoveryKeys::derive(&RecoveryCode::random(), server.server_address().fingerprint, ada.id());
     let slot = Base64Bytes(keys.sealing_keys().seal(b"{}", ada.id(), 1).unwrap());
     let lock = keys.sealing_keys().lock.clone();
-    call(server, &ada, "PUT", "/me/key-backup", &api::KeyBackupRequest { version: 1, lock, slot }).await;
+    call(
+        server,
+        &ada,
+        "PUT",
+        "/me/key-backup",
+        &api::KeyBackupRequest { version: 1, lock, slot, renews: false },
+    )
+    .await;
     for (who, whom) in [(&ada, ParticipantId::random()), (&ben, ada.id())] {
         call(server, who, "PUT", &format!("/me/blocks/{whom}"), &Value::Null).await;
     }

@@ -104,6 +104,7 @@ async fn a_wrong_proof_is_refused_and_ends_the_challenge() {
         jws: offered.jws.clone(),
         bundle: offered.bundle.clone(),
         device: offered.device,
+        list: offered.list.clone(),
         proof,
     };
     let answer = registration::prove(&mut connection, &reservation, with(wrong)).await;

@@ -16,7 +16,10 @@ use crate::raw::Raw;
 
 /// Revokes a device as far as the database goes; that sessions end is what is not done yet.
 async fn revoke(app: &App, device: DeviceId) {
-    app.store.write(move |tx| Ok::<_, ServiceError>(tx.revoke_device(device)?)).await.unwrap();
+    app.store
+        .write(move |tx| Ok::<_, ServiceError>(tx.revoke_device(device, momedo_client::now())?))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,6 +74,7 @@ pub async fn fetch(
     let known = remembered.as_ref().map(|contact| verify(id, &contact.bundle)).transpose()?;
     let version = known.as_ref().map_or(0, |bundle| bundle.payload.version);
     let (published, bundle) = published(profile, session, id, version).await?;
+    let is_here = published.home.is_none();
     let contact = match (remembered, known) {
         (None, _) | (_, None) => Contact {
             trust: Trust::FirstUse,
@@ -84,6 +85,10 @@ pub async fn fetch(
         (Some(contact), Some(known)) => follow(id, contact, &known, &bundle, published)?,
     };
     profile.set_contact(id, &contact)?;
+    if is_here {
+        let server = session.connection().server().fingerprint;
+        key_log::watch_devices(profile, server, id).await?;
+    }
     if contact.reset.is_some() {
         return Err(ClientError::KeysReset { id, fingerprint: bundle.fingerprint() });
     }

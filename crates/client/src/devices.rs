@@ -14,7 +14,7 @@ use crate::registration::{Progress, Step};
 use crate::rotation::{self, Replacement};
 use crate::secrets::{DeviceKeys, NewKeys};
 use crate::session::Session;
-use crate::{ClientError, key_backup, now};
+use crate::{ClientError, key_backup, now, watching};
 
 /// Setting of a new device's profile: its entry, until the server is known to have it.
 const ADDING: &str = "adding";
@@ -176,11 +176,12 @@ async fn offer(
         new.copy_groups(profile)?;
         new.set("bundle", &profile.get::<momedo_protocol::jws::Jws>("bundle")?)
     })?;
-    list.devices.push(entry);
+    list.devices.push(entry.clone());
     list.version += 1;
     list.issued_at = now();
     let device_list = list.sign(&profile.signature_key()?);
-    session.update_devices(&api::DeviceListRequest { device_list }).await
+    session.update_devices(&api::DeviceListRequest { device_list }).await?;
+    watching::know_device(profile, &entry)
 }
 
 /// The participant's device list without what an admin has locked out: such a device cannot be listed again.
@@ -205,28 +206,49 @@ pub(crate) async fn publish_entry(
     list.issued_at = now();
     let device_list = list.sign(&profile.signature_key()?);
     let Err(error) = session.update_devices(&api::DeviceListRequest { device_list }).await else {
-        return Ok(());
+        return watching::know_device(profile, entry);
     };
     match active(profile, session).await {
-        Ok(current) if has(&current, entry.id()) => Ok(()),
+        Ok(current) if has(&current, entry.id()) => watching::know_device(profile, entry),
         _ => Err(error),
     }
 }
 
-/// Revokes a device: new signature and encryption keys, sealed to every device that stays, and a list
-/// without the revoked one. Afterwards nothing sealed or signed with the old keys counts.
+/// Revokes devices: new signature and encryption keys, sealed to every device that stays, and a list without the
+/// revoked ones. Afterwards nothing sealed or signed with the old keys counts, and no recovery code of before. Answers
+/// whether there is none any more.
+///
+/// Whoever stole a device can have added others with it, which would get the new keys: those that joined through a
+/// revoked one are revoked, too, or named in `kept`.
 ///
 /// # Errors
-/// As [`ClientError`] says; before the server has taken the new bundle, nothing has changed.
+/// [`ClientError::JoinedThrough`] for a device that is in neither list, or as [`ClientError`] says; before the server
+/// has taken the new bundle, nothing has changed.
 pub async fn revoke(
     profile: &Profile,
-    device: DeviceId,
+    revoked: &[DeviceId],
+    kept: &[DeviceId],
     language: &str,
     progress: Progress<'_>,
-) -> Result<(), ClientError> {
+) -> Result<Option<String>, ClientError> {
     let mut session = profile.log_in(language).await?;
     adopt_published_keys(profile, &mut session).await?;
-    revoke_all(profile, &mut session, &[device], progress).await
+    let (list, states) = list(profile, &mut session).await?;
+    let joined = watching::joined_through(&states, revoked, session.device);
+    let unclear = list.devices.iter().filter(|entry| {
+        let id = entry.id();
+        joined.contains(&id) && !kept.contains(&id)
+    });
+    let unclear: Vec<_> = unclear.map(|entry| (entry.id(), entry.name.clone())).collect();
+    if !unclear.is_empty() {
+        return Err(ClientError::JoinedThrough(unclear));
+    }
+    revoke_all(profile, &mut session, revoked, progress).await?;
+    match key_backup::state(profile, &mut session).await {
+        Ok(Some((state, _))) => watching::ended(profile, &state),
+        // It was done; that is said with the next messages.
+        _ => Ok(None),
+    }
 }
 
 /// Revokes several devices in one step.
@@ -258,6 +280,7 @@ pub async fn revoke_all(
     list.issued_at = now();
     let replacement = Replacement { signature_key: Some(signature_key), keys, device_list: Some(list) };
     rotation::publish(profile, session, &staying, replacement, progress).await?;
+    watching::forget_devices(profile, devices)?;
     // The revoked device knows every group's key, so every group has to hear of it.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
     crate::groups::chain::renew_everywhere(profile, session, deadline).await

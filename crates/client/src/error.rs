@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use momedo_protocol::blob::BlobId;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::group::GroupId;
-use momedo_protocol::id::ParticipantId;
+use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::problem::Problem;
 
 /// Why something did not work.
@@ -92,6 +92,13 @@ pub enum ClientError {
     /// A key backup that cannot be made, opened or used.
     #[error("key backup: {0}")]
     KeyBackup(String),
+    /// Devices that joined through one that is to be revoked would get the new keys.
+    #[error(
+        "{} joined through what you revoke and would get your new keys: name each as another device to revoke, or with \
+         --keep if you added it yourself; momedo user devices shows when and how they joined",
+        .0.iter().map(|(id, name)| format!("{name} ({id})")).collect::<Vec<_>>().join(", ")
+    )]
+    JoinedThrough(Vec<(DeviceId, String)>),
     /// A device cannot be linked.
     #[error("linking a device: {0}")]
     Linking(String),

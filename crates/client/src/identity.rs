@@ -9,12 +9,12 @@ use momedo_protocol::limits::MAX_IDENTITY_BYTES;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use zeroize::Zeroizing;
 
-use crate::ClientError;
 use crate::contacts::{Contact, Trust};
 use crate::groups::keys;
 use crate::profile::Profile;
 use crate::rotation::MCELIECE_MADE_AT;
 use crate::secrets::DeviceKeys;
+use crate::{ClientError, watching};
 
 fn damaged(error: impl ToString) -> ClientError {
     ClientError::Protocol(error.to_string())
@@ -102,7 +102,10 @@ pub(crate) fn install(
             profile.set(MCELIECE_MADE_AT, &made_at)?;
         }
         if let Some(sealing) = &identity.key_backup {
-            profile.set_sealing_keys(sealing)?;
+            // Handed over together with the signature key that is in force.
+            let made_under = RsaPrivateKey::from_pkcs8(&identity.signature_key.0).map_err(damaged)?;
+            profile.set_sealing_keys(sealing, made_under.public().fingerprint())?;
+            watching::know_key_backup(profile, Some(&sealing.lock))?;
         }
         profile.set("addresses", &identity.addresses)?;
         profile.set("server", &identity.server)?;

@@ -20,7 +20,7 @@ use crate::profile::Profile;
 use crate::registration::{Progress, Step};
 use crate::secrets::DeviceKeys;
 use crate::session::{Session, from_json, server_information, to_json};
-use crate::{ClientError, devices, identity, now, rotation};
+use crate::{ClientError, devices, identity, now, rotation, watching};
 
 /// Setting that says that the keys changed since the key backup was made.
 const DUE: &str = "key-backup-due";
@@ -38,10 +38,13 @@ pub async fn make(profile: &Profile, session: &mut Session) -> Result<RecoveryCo
     devices::adopt_published_keys(profile, session).await?;
     let code = RecoveryCode::random();
     let keys = RecoveryKeys::derive(&code, profile.server()?.fingerprint, session.id).sealing_keys();
-    store(session, &keys, &identity::collect(profile)?).await?;
-    profile.set_sealing_keys(&keys)?;
-    profile.remove(DUE)?;
     let signature_key = profile.signature_key()?;
+    store(session, &keys, &identity::collect(profile)?, Storing::NewCode).await?;
+    profile.atomically(|| {
+        profile.set_sealing_keys(&keys, signature_key.public().fingerprint())?;
+        watching::know_key_backup(profile, Some(&keys.lock))?;
+        profile.remove(DUE)
+    })?;
     let body = serde_json::to_value(&keys).map_err(failed)?;
     let (own, list) = (session.device, devices::active(profile, session).await?);
     for entry in list.devices.iter().filter(|entry| entry.id() != own) {
@@ -50,22 +53,43 @@ pub async fn make(profile: &Profile, session: &mut Session) -> Result<RecoveryCo
     Ok(code)
 }
 
+/// Why a slot is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Storing {
+    /// Its recovery code is new.
+    NewCode,
+    /// The keys in it are new; it never brings a code back that ended, nor replaces one that another device made.
+    Renewed,
+}
+
 /// Stores a slot under the next version.
-async fn store(session: &mut Session, keys: &SealingKeys, content: &[u8]) -> Result<(), ClientError> {
+async fn store(
+    session: &mut Session,
+    keys: &SealingKeys,
+    content: &[u8],
+    storing: Storing,
+) -> Result<Renewal, ClientError> {
+    let renews = storing == Storing::Renewed;
     let mut tries = 3;
     loop {
         let version = match session.key_backup().await {
+            Ok(state) if renews && state.slot.is_none() => return Ok(Renewal::None),
+            Ok(state) if renews && state.slot.as_ref().is_some_and(|slot| slot.lock != keys.lock) => {
+                return Ok(Renewal::Foreign);
+            }
             Ok(state) => state.version + 1,
+            Err(error) if error.problem() == Some("no-key-backup") && renews => return Ok(Renewal::None),
             Err(error) if error.problem() == Some("no-key-backup") => 1,
             Err(error) => return Err(error),
         };
         let slot = keys.seal(content, session.id, version).map_err(failed)?;
-        let request = api::KeyBackupRequest { version, lock: keys.lock.clone(), slot: Base64Bytes(slot) };
+        let request =
+            api::KeyBackupRequest { version, lock: keys.lock.clone(), slot: Base64Bytes(slot), renews };
         tries -= 1;
         match session.store_key_backup(&request).await {
             // Another device was faster; what it stored is not newer than this.
             Err(error) if error.problem() == Some("key-backup-outdated") && tries > 0 => {}
-            result => return result,
+            result => return result.map(|()| Renewal::Renewed),
         }
     }
 }
@@ -103,27 +127,25 @@ pub async fn renew_if_due(profile: &Profile, session: &mut Session) -> Result<Re
 
 async fn renew(profile: &Profile, session: &mut Session) -> Result<Renewal, ClientError> {
     let Some(keys) = profile.sealing_keys()? else { return Ok(Renewal::None) };
-    match session.key_backup().await {
-        // Deleted by another device.
-        Err(error) if error.problem() == Some("no-key-backup") => {
-            profile.forget_sealing_keys()?;
-            return Ok(Renewal::None);
-        }
-        Err(error) => return Err(error),
-        Ok(state) if state.lock != keys.lock => return Ok(Renewal::Foreign),
-        Ok(_) => {}
+    let renewal = store(session, &keys, &identity::collect(profile)?, Storing::Renewed).await?;
+    if renewal == Renewal::None {
+        profile.forget_sealing_keys()?;
     }
-    store(session, &keys, &identity::collect(profile)?).await?;
-    Ok(Renewal::Renewed)
+    Ok(renewal)
 }
 
-/// Takes over what another own device sends for renewing the backup; false when it cannot be read.
-pub(crate) fn take(profile: &Profile, message: &Message) -> Result<bool, ClientError> {
+/// Takes over what another own device sends for renewing the backup; false when it cannot be read. It counts as long as the
+/// signature key does that `signed_with` is: not after a device was revoked, in whatever order that is heard of.
+pub(crate) fn take(
+    profile: &Profile,
+    message: &Message,
+    signed_with: &RsaPublicKey,
+) -> Result<bool, ClientError> {
     let Ok(keys) = serde_json::from_value::<SealingKeys>(message.body.clone()) else { return Ok(false) };
-    profile.set_sealing_keys(&keys).map(|()| true)
+    profile.set_sealing_keys(&keys, signed_with.fingerprint()).map(|()| true)
 }
 
-/// What the server knows of the key backup, and whether this device can renew it; `None` when there is none.
+/// What the server knows of the key backup, and whether this device can renew it; `None` when there never was one.
 ///
 /// # Errors
 /// As [`ClientError`] says.
@@ -135,7 +157,8 @@ pub async fn state(
         Err(error) if error.problem() == Some("no-key-backup") => Ok(None),
         Err(error) => Err(error),
         Ok(state) => {
-            let renewable = profile.sealing_keys()?.is_some_and(|keys| keys.lock == state.lock);
+            let keys = profile.sealing_keys()?;
+            let renewable = keys.zip(state.slot.as_ref()).is_some_and(|(keys, slot)| keys.lock == slot.lock);
             Ok(Some((state, renewable)))
         }
     }
@@ -147,8 +170,11 @@ pub async fn state(
 /// As [`ClientError`] says.
 pub async fn delete(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
     session.delete_key_backup().await?;
-    profile.forget_sealing_keys()?;
-    profile.remove(DUE)
+    profile.atomically(|| {
+        profile.forget_sealing_keys()?;
+        watching::know_key_backup(profile, None)?;
+        profile.remove(DUE)
+    })
 }
 
 /// Whom and where to recover.
@@ -234,7 +260,10 @@ pub async fn recover(
     let joined = async {
         identity::install(&profile, &found, &backup.keys.bundle, &keys, &entry)?;
         // Those in the backup may be of an earlier code.
-        profile.set_sealing_keys(&recovery.sealing_keys())?;
+        let sealing = recovery.sealing_keys();
+        profile.set_sealing_keys(&sealing, signature_key.public().fingerprint())?;
+        watching::know_key_backup(&profile, Some(&sealing.lock))?;
+        watching::know_devices(&profile, &list)?;
         let device_list = list.sign(&signature_key);
         let request = to_json(&api::RecoverDeviceRequest { id, fetch_secret, device_list })?;
         let added =

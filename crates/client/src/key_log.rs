@@ -18,7 +18,7 @@ use momedo_protocol::message::Message;
 
 use crate::profile::Profile;
 use crate::session::Session;
-use crate::{ClientError, contacts, now, receiving};
+use crate::{ClientError, blocking, contacts, now, receiving};
 
 /// How long a log that was followed to its end counts as new, in one session.
 const FRESH: Duration = Duration::from_secs(60);
@@ -223,6 +223,35 @@ pub(crate) fn raise_missing(profile: &Profile, bundle: &KeyBundle) -> Result<(),
     raise(profile, &format!("missing {id} {}", bundle.digest), &words, None)
 }
 
+/// Has it shown, with the next messages, that contacts' devices became more: whoever added one reads what is written to
+/// them, and writes as them.
+pub(crate) fn tell_added_devices(profile: &Profile, server: Fingerprint) -> Result<(), ClientError> {
+    for added in profile.devices_added(server)? {
+        let id = added.id;
+        let words = format!(
+            "{id} added a device. If that may have been somebody who took theirs, or their recovery code, ask them on \
+             another way."
+        );
+        profile.atomically(|| {
+            if !blocking::is_blocked(profile, id)? {
+                receiving::put_device_added(profile, id, &added.digest, &words)?;
+            }
+            profile.note_devices_added(server, &added)
+        })?;
+    }
+    Ok(())
+}
+
+/// Notices from now on when the own server's log says that somebody's devices became more.
+pub(crate) async fn watch_devices(
+    profile: &Profile,
+    server: Fingerprint,
+    id: ParticipantId,
+) -> Result<(), ClientError> {
+    let subject = subject(profile, server, id).await?;
+    profile.watch_devices(server, subject.of_devices(), id)
+}
+
 /// Whether the own server's log tells of a participant at all.
 ///
 /// # Errors
@@ -248,6 +277,7 @@ pub(crate) async fn knows(
 pub(crate) async fn check_own(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
     let server = session.connection().server().fingerprint;
     follow(profile, session).await?;
+    tell_added_devices(profile, server)?;
     let subject = subject(profile, server, session.id).await?;
     let checked = profile.log_checked(server)?;
     let end = profile.log_end(server)?.number;

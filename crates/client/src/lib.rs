@@ -48,6 +48,7 @@ pub mod sending;
 pub mod session;
 pub mod stream;
 mod unconfirmed;
+pub mod watching;
 
 pub use error::ClientError;
 

@@ -21,7 +21,7 @@ use crate::connection::{Connection, ServerAddress};
 use crate::profile::Profile;
 use crate::secrets::{DeviceKeys, NewKeys, StoredKeys};
 use crate::session::{from_json, server_information, store_mceliece_key, to_json};
-use crate::{ClientError, now, sending};
+use crate::{ClientError, now, sending, watching};
 
 /// How long to try to find out whether a registration whose answer was lost took place.
 const ANSWER_LOST: Duration = Duration::from_secs(10);
@@ -192,6 +192,7 @@ async fn join(
         profile.set("name", &offered.bundle.payload.name)?;
         profile.set_own_bundle(&offered.bundle, &offered.jws)?;
         profile.set("device", &offered.device)?;
+        watching::know_devices(profile, &offered.list)?;
         profile.set("id", &reservation.id)
     })?;
     let joined = Joined {
@@ -221,6 +222,8 @@ pub struct Offered {
     pub bundle: KeyBundle,
     /// The first device.
     pub device: DeviceId,
+    /// The list with that device.
+    pub list: DeviceListPayload,
     /// The answer to the server's challenge.
     pub proof: api::ProofRequest,
 }
@@ -270,7 +273,7 @@ pub async fn offer(
         challenge_id: challenge.challenge_id,
         answer: Base64Bytes(answer.bytes().to_vec()),
     };
-    Ok(Offered { jws, bundle, device, proof })
+    Ok(Offered { jws, bundle, device, list, proof })
 }
 
 /// Proves an offered first bundle, which completes the registration.

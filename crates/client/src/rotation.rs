@@ -81,7 +81,7 @@ pub async fn rotate(
 ) -> Result<(), ClientError> {
     progress(Step::MakingKeys);
     let bundle = profile.own_bundle()?;
-    let (list, _) = devices::list(profile, session).await?;
+    let list = devices::active(profile, session).await?;
     let made_at = profile.get(MCELIECE_MADE_AT)?.unwrap_or(bundle.payload.issued_at);
     let current = profile.private_keys(&bundle.digest)?.and_then(|keys| keys.mceliece);
     let public =
@@ -121,7 +121,7 @@ pub(crate) async fn publish_homes(
         // Without all of the keys at hand, new ones name the homes as well.
         return rotate(profile, session, progress).await;
     };
-    let (list, _) = devices::list(profile, session).await?;
+    let list = devices::active(profile, session).await?;
     let mceliece = McEliecePublicKey::from_bytes(public).map_err(protocol)?;
     let keys = NewKeys { private, mceliece };
     let replacement = Replacement { signature_key: None, keys, device_list: None };

@@ -1,7 +1,7 @@
 //! A participant's private keys: made, stored in the profile, loaded, and carried to other devices.
 
 use momedo_protocol::device_list::DeviceEntry;
-use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::{Base64Bytes, encode_hex};
 use momedo_protocol::identity::{Identity, IdentityKeys};
 use momedo_protocol::jws::Jws;
@@ -21,8 +21,8 @@ use crate::profile::Profile;
 const SIGNATURE_KEY: &str = "signature-key";
 const LOGIN_KEY: &str = "login-key";
 const DEVICE_KEYS: &str = "device-keys";
-/// What the key backup is renewed with.
-const KEY_BACKUP: &str = "key-backup";
+/// What the key backup is renewed with, followed by the fingerprint of the signature key it came under.
+const KEY_BACKUP: &str = "key-backup:";
 /// Followed by the digest of the bundle whose keys these are.
 const BUNDLE_KEYS: &str = "bundle-keys:";
 /// Setting with the versions and digests of bundles whose keys are here.
@@ -291,30 +291,39 @@ impl Profile {
         self.set(BUNDLE_VERSIONS, &versions)
     }
 
-    /// What the key backup is renewed with, if this device knows it.
+    /// What the key backup is renewed with, if this device knows it. What was made under another signature key than the
+    /// one in force counts no more: a device was revoked since, and may know the recovery code.
     pub(crate) fn sealing_keys(&self) -> Result<Option<SealingKeys>, ClientError> {
-        if !self.has_secret(KEY_BACKUP)? {
+        let name = format!("{KEY_BACKUP}{}", self.own_bundle()?.fingerprint());
+        if !self.has_secret(&name)? {
             return Ok(None);
         }
-        let keys = serde_json::from_slice(&self.secret(KEY_BACKUP)?);
+        let keys = serde_json::from_slice(&self.secret(&name)?);
         keys.map(Some).map_err(|_| ClientError::Protocol("stored private keys are damaged".into()))
     }
 
-    /// Keeps what the key backup is renewed with.
-    pub(crate) fn set_sealing_keys(&self, keys: &SealingKeys) -> Result<(), ClientError> {
+    /// Keeps what the key backup is renewed with while the signature key with this fingerprint is in force.
+    pub(crate) fn set_sealing_keys(
+        &self,
+        keys: &SealingKeys,
+        made_under: Fingerprint,
+    ) -> Result<(), ClientError> {
         let bytes = Zeroizing::new(serde_json::to_vec(keys).expect("byte strings always serialize"));
-        self.set_secret(KEY_BACKUP, &bytes)
+        self.set_secret(&format!("{KEY_BACKUP}{made_under}"), &bytes)
     }
 
     /// Forgets it: there is no key backup any more.
     pub(crate) fn forget_sealing_keys(&self) -> Result<(), ClientError> {
-        self.remove_secret(KEY_BACKUP)
+        for name in self.secret_names(KEY_BACKUP)? {
+            self.remove_secret(&name)?;
+        }
+        Ok(())
     }
 
     /// Copies the participant's keys from another profile; the device keys stay each device's own.
     pub(crate) fn copy_participant_keys(&self, from: &Profile) -> Result<(), ClientError> {
         if let Some(keys) = from.sealing_keys()? {
-            self.set_sealing_keys(&keys)?;
+            self.set_sealing_keys(&keys, from.own_bundle()?.fingerprint())?;
         }
         self.set_secret(SIGNATURE_KEY, &from.secret(SIGNATURE_KEY)?)?;
         self.set(BUNDLE_VERSIONS, &from.bundle_versions()?)?;
@@ -345,11 +354,41 @@ fn read_rsa(pkcs8: &[u8]) -> Result<RsaPrivateKey, ClientError> {
 
 #[cfg(test)]
 mod tests {
-    use momedo_protocol::digest::Fingerprint;
     use momedo_protocol::id::ParticipantId;
 
     use super::*;
     use crate::registration::bundle_payload;
+
+    #[test]
+    fn what_renews_the_key_backup_counts_only_under_the_signature_key_it_came_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = Profile::create(folder.path(), None).unwrap();
+        let (keys, before, after) =
+            (NewKeys::generate(), RsaPrivateKey::generate(), RsaPrivateKey::generate());
+        let id = ParticipantId::random();
+        let put_into_force = |version: u64, signature_key: &RsaPrivateKey| {
+            let homes = vec![Fingerprint([1; 32])];
+            let jws = bundle_payload(id, "Ada", version, homes, signature_key, &keys).sign(&[signature_key]);
+            profile.set_own_bundle(&KeyBundle::verify(&jws).unwrap(), &jws).unwrap();
+        };
+        let sealing = |lock: u8| SealingKeys {
+            lock: Base64Bytes(vec![lock; 32]),
+            seal_key: Base64Bytes(vec![0; 32]),
+            ml_kem_key: Base64Bytes(vec![0; 1184]),
+        };
+        let lock = || profile.sealing_keys().unwrap().map(|keys| keys.lock.0[0]);
+        put_into_force(1, &before);
+        profile.set_sealing_keys(&sealing(1), before.public().fingerprint()).unwrap();
+        assert_eq!(lock(), Some(1));
+        // A revocation, heard of before or after the new code's message.
+        put_into_force(2, &after);
+        assert_eq!(lock(), None);
+        profile.set_sealing_keys(&sealing(2), after.public().fingerprint()).unwrap();
+        assert_eq!(lock(), Some(2));
+        // What a revoked device sent is signed with the key of before, and puts nothing out of force.
+        profile.set_sealing_keys(&sealing(3), before.public().fingerprint()).unwrap();
+        assert_eq!(lock(), Some(2));
+    }
 
     #[test]
     fn only_keys_nothing_can_arrive_for_are_erased() {

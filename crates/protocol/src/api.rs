@@ -223,6 +223,36 @@ wire! {
         pub waiting: u64,
         /// Whether its queue was dropped because it was not seen for a month.
         pub parked: bool,
+        /// How it joined, as far as the server knows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub joined: Option<DeviceJoined>,
+    }
+}
+
+/// How a device came onto its participant's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum JoinedHow {
+    /// It came with the participant's registration, or with new keys after a reset.
+    Registered,
+    /// Another device listed it.
+    Linked,
+    /// Somebody knew the recovery code.
+    Recovered,
+}
+
+wire! {
+    /// When and how a device joined, as the server saw it.
+    #[derive(Copy, PartialEq, Eq)]
+    response DeviceJoined {
+        /// When.
+        pub at: UnixMillis,
+        /// How.
+        pub how: JoinedHow,
+        /// The device that listed it, or that made the recovery code it came with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub by: Option<DeviceId>,
     }
 }
 
@@ -376,14 +406,28 @@ wire! {
         pub lock: Base64Bytes,
         /// The sealed identity.
         pub slot: Base64Bytes,
+        /// Whether it renews a slot with the same lock: then it is taken only while that one is there.
+        pub renews: bool,
     }
 }
 
 wire! {
-    /// `GET /me/key-backup`: what is known of the slot.
+    /// `GET /me/key-backup`: what is known of the slot, or of what ended the last one.
     response KeyBackupState {
-        /// The slot's version.
+        /// The version of the slot, or of the one that ended; the next one's is higher.
         pub version: u64,
+        /// The slot, while there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub slot: Option<KeyBackupSlot>,
+        /// What ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub ended: Option<KeyBackupEnd>,
+    }
+}
+
+wire! {
+    /// A slot without its content.
+    response KeyBackupSlot {
         /// The lock it was stored with.
         pub lock: Base64Bytes,
         /// Its size in bytes.
@@ -393,6 +437,23 @@ wire! {
         /// When it was last fetched with the right secret, if ever.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub fetched_at: Option<UnixMillis>,
+        /// When its recovery code was made.
+        pub made_at: UnixMillis,
+        /// The device that made the recovery code, as far as the server knows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub made_by: Option<DeviceId>,
+    }
+}
+
+wire! {
+    /// What ended a slot.
+    #[derive(PartialEq, Eq)]
+    response KeyBackupEnd {
+        /// When.
+        pub at: UnixMillis,
+        /// The device that removed it; absent when a device was revoked or the signature key changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub by: Option<DeviceId>,
     }
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::key_log::KeyLogPage;
 use crate::cursor::StoreEpoch;
-use crate::digest::{DigestError, Fingerprint, Sha512Digest};
+use crate::digest::{DigestError, Fingerprint, Sha512Digest, sha256};
 use crate::encoding::{Base64Bytes, decode_base64, decode_hex, encode_base64, encode_hex, serde_as_text};
 use crate::id::ParticipantId;
 use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
@@ -30,6 +30,7 @@ const SUBJECT_MEMORY_KIB: u32 = 8 * 1024;
 const SUBJECT_PASSES: u32 = 2;
 
 const SUBJECT_LABEL: &[u8] = b"momedo key log subject v1";
+const DEVICES_LABEL: &[u8] = b"momedo key log devices v1";
 const START_LABEL: &[u8] = b"momedo key log start v1";
 const ENTRY_LABEL: &[u8] = b"momedo key log entry v1";
 
@@ -50,6 +51,12 @@ impl LogSubject {
             .hash_password_into(id.to_string().as_bytes(), &salt, &mut subject)
             .expect("eight symbols and a salt of fixed length are within what Argon2 allows");
         Self(subject)
+    }
+
+    /// Who stands for the devices of the same participant: SHA-256 of a label and this subject. Entries about it say that
+    /// a device was added; whoever knows the one finds the other.
+    pub fn of_devices(&self) -> Self {
+        Self(sha256(&[DEVICES_LABEL, &self.0].concat()))
     }
 }
 

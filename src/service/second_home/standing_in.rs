@@ -7,9 +7,10 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
-use momedo_protocol::key_log::KeyLogEntry;
+use momedo_protocol::key_log::{KeyLogEntry, LogSubject};
 use momedo_protocol::limits::MAX_BLOCKS;
 use momedo_protocol::link::second_home::Placement;
+use momedo_protocol::time::UnixMillis;
 
 use crate::service::error::compute;
 use crate::service::key_server::{countersign, jws_text};
@@ -169,7 +170,7 @@ pub async fn place(
                 }
             }
             tx.update_participant_after_publishing(id, name)?;
-            let ended = take_devices(tx, &checked)?;
+            let ended = take_devices(tx, &checked, own, subject, now)?;
             take_blocks(tx, id, &checked.placement.blocks, now)?;
             let state =
                 if checked.placement.active { ParticipantState::Active } else { ParticipantState::Disabled };
@@ -187,17 +188,32 @@ pub async fn place(
 }
 
 /// Puts the device list into force, without the devices that the first home locked out; returns those that ended.
-fn take_devices(tx: &mut WriteTx<'_>, checked: &Checked) -> Result<Vec<DeviceId>, ServiceError> {
+fn take_devices(
+    tx: &mut WriteTx<'_>,
+    checked: &Checked,
+    own: Fingerprint,
+    subject: LogSubject,
+    now: UnixMillis,
+) -> Result<Vec<DeviceId>, ServiceError> {
     let (id, list) = (checked.placement.id, &checked.list);
     let known = tx.device_list(id)?.map_or(0, |(version, _)| version);
     let mut ended = Vec::new();
     if list.version > known {
-        ended = devices::put(tx, id, &checked.placement.device_list, list)?;
+        let jws = &checked.placement.device_list;
+        let before = tx.list_devices(id)?;
+        let adds = list.devices.iter().any(|entry| before.iter().all(|device| entry.id() != device.id));
+        ended = devices::put(tx, id, jws, list, now)?;
+        if known > 0 && adds {
+            let digest = devices::digest_of(jws)?;
+            let subject = subject.of_devices();
+            let entry = KeyLogEntry { subject, version: list.version, digest, made_at: now };
+            tx.append_to_key_log_of_devices(own, &entry)?;
+        }
     }
     for device in tx.list_devices(id)? {
         if !checked.placement.devices.contains(&device.id) {
             tx.drop_queue(device.id)?;
-            tx.revoke_device(device.id)?;
+            tx.revoke_device(device.id, now)?;
             ended.push(device.id);
         }
     }
@@ -208,7 +224,7 @@ fn take_blocks(
     tx: &mut WriteTx<'_>,
     id: ParticipantId,
     blocks: &[ParticipantId],
-    now: momedo_protocol::time::UnixMillis,
+    now: UnixMillis,
 ) -> Result<(), ServiceError> {
     for (known, _) in tx.list_blocks(id)? {
         if !blocks.contains(&known) {

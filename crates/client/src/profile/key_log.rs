@@ -22,6 +22,9 @@ pub(super) const SCHEMA: &str = "
         server TEXT NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (server, number, hash)) STRICT;
     CREATE TABLE IF NOT EXISTS server_log_subjects (
         server TEXT NOT NULL, id TEXT NOT NULL, subject BLOB NOT NULL, PRIMARY KEY (server, id)) STRICT;
+    CREATE TABLE IF NOT EXISTS log_watches (
+        server TEXT NOT NULL, subject BLOB NOT NULL, id TEXT NOT NULL, since INTEGER NOT NULL,
+        PRIMARY KEY (server, subject)) STRICT;
     CREATE TABLE IF NOT EXISTS key_log_alarms (
         about TEXT PRIMARY KEY, at INTEGER NOT NULL, words TEXT NOT NULL, before TEXT, after TEXT) STRICT;";
 
@@ -69,6 +72,19 @@ pub(crate) struct Newest {
     pub(crate) version: u64,
     pub(crate) digest: Sha512Digest,
     pub(crate) made_at: UnixMillis,
+}
+
+/// Devices that a log says were added to a contact's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DevicesAdded {
+    /// Whose.
+    pub(crate) id: ParticipantId,
+    /// Who stands for their devices.
+    pub(crate) subject: LogSubject,
+    /// The entry that says so.
+    pub(crate) number: u64,
+    /// The digest of their device list.
+    pub(crate) digest: Sha512Digest,
 }
 
 /// A setting about one server's log.
@@ -230,6 +246,47 @@ impl Profile {
         let sql = "INSERT INTO server_log_subjects VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
         let parameters = params![server.to_string(), id.to_string(), subject.0];
         self.sql(|database| database.execute(sql, parameters).map(drop))
+    }
+
+    /// Notices from now on when a log says that a contact's devices became more.
+    pub(crate) fn watch_devices(
+        &self,
+        server: Fingerprint,
+        subject: LogSubject,
+        id: ParticipantId,
+    ) -> Result<(), ClientError> {
+        let since = self.log_end(server)?.number;
+        let sql = "INSERT INTO log_watches VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+        let row = params![server.to_string(), subject.0, id.to_string(), since];
+        self.sql(|database| database.execute(sql, row).map(drop))
+    }
+
+    /// What a log says of watched devices and was not noticed yet, in its order.
+    pub(crate) fn devices_added(&self, server: Fingerprint) -> Result<Vec<DevicesAdded>, ClientError> {
+        let sql = "SELECT w.id, w.subject, l.number, l.digest FROM log_watches w
+                   JOIN server_logs l ON l.server = w.server AND l.subject = w.subject AND l.number > w.since
+                   WHERE w.server = ?1 ORDER BY l.number";
+        let rows: Vec<(String, [u8; 32], u64, [u8; 64])> = self.sql(|database| {
+            let mut statement = database.prepare(sql)?;
+            let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+            statement.query_map([server.to_string()], columns)?.collect()
+        })?;
+        let added = |(id, subject, number, digest): (String, _, _, _)| {
+            let id = id.parse().map_err(|error| self.failed(error))?;
+            Ok(DevicesAdded { id, subject: LogSubject(subject), number, digest: Sha512Digest(digest) })
+        };
+        rows.into_iter().map(added).collect()
+    }
+
+    /// Notes up to where a log was looked at for somebody's devices.
+    pub(crate) fn note_devices_added(
+        &self,
+        server: Fingerprint,
+        added: &DevicesAdded,
+    ) -> Result<(), ClientError> {
+        let sql = "UPDATE log_watches SET since = ?3 WHERE server = ?1 AND subject = ?2";
+        let row = params![server.to_string(), added.subject.0, added.number];
+        self.sql(|database| database.execute(sql, row).map(drop))
     }
 
     /// Keeps an alarm; false when the same was raised before.

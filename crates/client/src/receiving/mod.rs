@@ -16,14 +16,16 @@ use momedo_protocol::time::UnixMillis;
 pub use received::{Received, ReceivedFile};
 pub(crate) use received::{described, unreadable};
 pub use taking::take_delivery;
-pub(crate) use taking::{put_alarm, put_undeliverable};
+pub(crate) use taking::{put_alarm, put_device_added, put_undeliverable};
 
 use crate::devices::adopt_published_keys;
 use crate::profile::Profile;
 use crate::registration::Progress;
 use crate::rotation::rotate_if_due;
 use crate::session::Session;
-use crate::{ClientError, blobs, blocking, groups, homes, key_backup, key_log, now, receipts, unconfirmed};
+use crate::{
+    ClientError, blobs, blocking, groups, homes, key_backup, key_log, now, receipts, unconfirmed, watching,
+};
 use taking::{open, take, take_waiting, tolerate};
 
 /// Messages fetched at once.
@@ -85,6 +87,10 @@ pub async fn receive_files(
         adopt_published_keys(profile, session).await?;
         unconfirmed::submit_due(profile, session).await?;
         take_waiting(profile, session).await?;
+        if !wait.is_zero() {
+            // Whoever waits for mail hears of the own devices first.
+            tolerate(watching::look(profile, session).await.map(drop))?;
+        }
         groups::receiving::sync_all(profile, session).await?;
         shown += show_stored(profile, session, saving, show).await?;
         // Keys that could not be renewed today are renewed another day; mail is worth more.
@@ -114,6 +120,11 @@ pub async fn receive_files(
     }
     receipts::send_due(profile, session).await?;
     blobs::send_releases(profile, session).await?;
+    let watched = watching::look(profile, session).await;
+    if let Ok(locked_out) = &watched {
+        tolerate(watching::finish_lock_out(profile, session, locked_out).await)?;
+    }
+    tolerate(watched.map(drop))?;
     tolerate(key_log::check_own(profile, session).await)?;
     Ok(shown + show_stored(profile, session, saving, show).await?)
 }

@@ -113,7 +113,7 @@ fn described_file(file: &FileReference) -> ReceivedFile {
 }
 
 /// Kinds under which this program tells of something itself.
-const OWN_KINDS: &[&str] = &["alarm", "delivered", "undeliverable", "unreadable"];
+const OWN_KINDS: &[&str] = &["alarm", "delivered", "device-added", "undeliverable", "unreadable"];
 
 /// The kind as it is shown: nobody's message passes for something that this program says.
 fn shown_kind(kind: &str) -> String {

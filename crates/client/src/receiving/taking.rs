@@ -197,6 +197,20 @@ pub(crate) fn put_alarm(profile: &Profile, words: &str) -> Result<(), ClientErro
     profile.put_inbox("alarm", alarm.id, Some(&event))
 }
 
+/// Has it shown with the next messages that a contact added a device; once for each device list.
+pub(crate) fn put_device_added(
+    profile: &Profile,
+    contact: ParticipantId,
+    list: &momedo_protocol::digest::Sha512Digest,
+    words: &str,
+) -> Result<(), ClientError> {
+    let said = said(profile, words)?;
+    let id = list.0.first_chunk().copied().map_or(said.id, MessageId);
+    let event = Received { id, to: Some(contact), kind: "device-added".into(), event: true, ..said };
+    let text = serde_json::to_string(&event).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.put_inbox(&format!("devices {contact}"), id, Some(&text))
+}
+
 /// Takes what was posted to a group; without its key it waits for it.
 async fn take_from_group(
     profile: &Profile,
@@ -289,15 +303,18 @@ async fn read(
         // Of several changes made while this device was away, each is signed with the key before.
         let mut keys = profile.carried_signature_keys()?;
         keys.push(profile.own_bundle()?.signature_key);
-        let fits = keys.iter().any(|key| Message::verify(inner, key).is_ok());
-        if fits && claimed.kind == KIND_KEYS && keep_keys(profile, &claimed)? {
-            adopt_published_keys(profile, session).await?;
-            return Ok(None);
+        let fits = keys.iter().find(|key| Message::verify(inner, key).is_ok());
+        match (claimed.kind.as_str(), fits) {
+            (KIND_KEYS, Some(_)) if keep_keys(profile, &claimed)? => {
+                adopt_published_keys(profile, session).await?;
+                return Ok(None);
+            }
+            (KIND_KEY_BACKUP, Some(key)) if key_backup::take(profile, &claimed, key)? => return Ok(None),
+            // Of a device that was revoked, or of nobody: secrets are not for the screen.
+            (KIND_KEYS | KIND_KEY_BACKUP, None) => return Ok(None),
+            _ => {}
         }
-        if fits && claimed.kind == KIND_KEY_BACKUP && key_backup::take(profile, &claimed)? {
-            return Ok(None);
-        }
-        (fits, Trust::Compared)
+        (fits.is_some(), Trust::Compared)
     } else {
         verify(profile, session, inner, claimed.from).await?
     };

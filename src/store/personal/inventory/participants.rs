@@ -132,6 +132,9 @@ pub(super) const TABLES: &[Table] = &[
             ("revoked", Plain),
             ("parked", Plain),
             ("seen_tick", Plain),
+            ("joined_at", Time),
+            ("joined", Plain),
+            ("joined_by", Id),
         ],
         holds: Personal {
             export: "participant = :participant",

@@ -63,6 +63,10 @@ pub(super) const TABLES: &[Table] = &[
             ("lock", Plain),
             ("stored_at", Time),
             ("fetched_at", Time),
+            ("made_at", Time),
+            ("made_by", Id),
+            ("ended_at", Time),
+            ("ended_by", Id),
             ("slot", File),
         ],
         holds: Personal {

@@ -1,0 +1,290 @@
+//! What happens to a participant's own devices and recovery code, noticed by every device.
+//!
+//! Whoever holds one device can add others and make a recovery code, and the other devices follow, or nothing would
+//! work. So each of them says it: what the server tells is compared with what this device did or knew, and never with
+//! what a message says, because a thief's program need not send one. Where an admin locked a device out, whichever device
+//! comes first makes every key anew.
+
+use momedo_protocol::api::{DeviceJoined, DeviceState, JoinedHow, KeyBackupState};
+use momedo_protocol::device_list::{DeviceEntry, DeviceListPayload};
+use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::id::DeviceId;
+use momedo_protocol::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+use crate::profile::Profile;
+use crate::session::Session;
+use crate::{ClientError, devices, now, receiving};
+
+/// Setting with the devices this one knows of.
+const DEVICES: &str = "devices-known";
+
+/// Setting with what this device knows of the key backup.
+const KEY_BACKUP: &str = "key-backup-known";
+
+/// Setting with the devices that an admin locked out, and when this device last tried to make the keys anew for that.
+const RENEWAL_TRIED: &str = "renewal-tried";
+
+/// How long after a renewal that failed another one is tried, in milliseconds: making keys is work.
+const RENEWAL_PAUSE: u64 = 600_000;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct KnownDevice {
+    id: DeviceId,
+    name: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct KnownBackup {
+    lock: Option<Base64Bytes>,
+    ended: Option<UnixMillis>,
+}
+
+/// Notes the devices of a list that this device made or was made with: they are no news.
+pub(crate) fn know_devices(profile: &Profile, list: &DeviceListPayload) -> Result<(), ClientError> {
+    let known = list.devices.iter().map(|entry| KnownDevice { id: entry.id(), name: entry.name.clone() });
+    profile.set(DEVICES, &known.collect::<Vec<_>>())
+}
+
+/// Notes a device that this one added.
+pub(crate) fn know_device(profile: &Profile, entry: &DeviceEntry) -> Result<(), ClientError> {
+    let Some(mut known) = profile.get::<Vec<KnownDevice>>(DEVICES)? else { return Ok(()) };
+    if known.iter().all(|device| device.id != entry.id()) {
+        known.push(KnownDevice { id: entry.id(), name: entry.name.clone() });
+    }
+    profile.set(DEVICES, &known)
+}
+
+/// Notes that this device revoked others.
+pub(crate) fn forget_devices(profile: &Profile, revoked: &[DeviceId]) -> Result<(), ClientError> {
+    let Some(mut known) = profile.get::<Vec<KnownDevice>>(DEVICES)? else { return Ok(()) };
+    known.retain(|device| !revoked.contains(&device.id));
+    profile.set(DEVICES, &known)
+}
+
+/// Notes the lock of a recovery code that this device made or was handed.
+pub(crate) fn know_key_backup(profile: &Profile, lock: Option<&Base64Bytes>) -> Result<(), ClientError> {
+    let ended = profile.get::<KnownBackup>(KEY_BACKUP)?.unwrap_or_default().ended;
+    profile.set(KEY_BACKUP, &KnownBackup { lock: lock.cloned(), ended })
+}
+
+/// Compares devices and key backup with what was known, and has what is new shown with the next messages. Answers the
+/// listed devices that an admin locked out.
+///
+/// # Errors
+/// As [`ClientError`] says; [`ClientError::Protocol`] while another device made new keys that have not come yet.
+pub async fn look(profile: &Profile, session: &mut Session) -> Result<Vec<DeviceId>, ClientError> {
+    // The second home knows of either only what it was told.
+    if session.is_second {
+        return Ok(Vec::new());
+    }
+    let backup = match session.key_backup().await {
+        Ok(state) => Some(state),
+        Err(error) if error.problem() == Some("no-key-backup") => None,
+        Err(error) => return Err(error),
+    };
+    // The list need not be readable for the owner to hear of the words.
+    profile.atomically(|| note_key_backup(profile, backup.as_ref()))?;
+    let (list, states) = devices::list(profile, session).await?;
+    let state_of = |id: DeviceId| states.iter().find(|state| state.id == id);
+    let (active, locked_out): (Vec<_>, Vec<_>) =
+        list.devices.iter().partition(|entry| state_of(entry.id()).is_some());
+    let active: Vec<_> =
+        active.into_iter().map(|entry| KnownDevice { id: entry.id(), name: entry.name.clone() }).collect();
+    let joined = |id: DeviceId| state_of(id).and_then(|state| state.joined);
+    profile.atomically(|| note_devices(profile, &active, joined))?;
+    Ok(locked_out.into_iter().map(|entry| entry.id()).collect())
+}
+
+/// Makes every key anew because an admin locked devices out that know the keys of before.
+///
+/// # Errors
+/// As [`ClientError`] says; it is tried again after a while.
+pub(crate) async fn finish_lock_out(
+    profile: &Profile,
+    session: &mut Session,
+    locked_out: &[DeviceId],
+) -> Result<(), ClientError> {
+    if locked_out.is_empty() || locked_out.contains(&profile.device()?) {
+        return Ok(());
+    }
+    let tried: Option<(Vec<DeviceId>, UnixMillis)> = profile.get(RENEWAL_TRIED)?;
+    let is_due = tried.is_none_or(|(ids, at)| ids != locked_out || now().0.abs_diff(at.0) >= RENEWAL_PAUSE);
+    if !is_due {
+        return Ok(());
+    }
+    profile.set(RENEWAL_TRIED, &(locked_out, now()))?;
+    devices::revoke_all(profile, session, locked_out, &|_| {}).await
+}
+
+fn note_devices(
+    profile: &Profile,
+    active: &[KnownDevice],
+    joined: impl Fn(DeviceId) -> Option<DeviceJoined>,
+) -> Result<(), ClientError> {
+    let own = profile.device()?;
+    if let Some(known) = profile.get::<Vec<KnownDevice>>(DEVICES)? {
+        let is_in = |list: &[KnownDevice], id: DeviceId| list.iter().any(|device| device.id == id);
+        for device in active.iter().filter(|device| device.id != own && !is_in(&known, device.id)) {
+            let how = joined(device.id).map(|joined| how(profile, &joined)).transpose()?;
+            let KnownDevice { id, name } = device;
+            let words = format!(
+                "A device was added to yours: {name} ({id}){}. It reads your mail and writes as you. If it is not yours, \
+                 revoke it: momedo user revoke-device {id}",
+                how.unwrap_or_default(),
+            );
+            receiving::put_alarm(profile, &words)?;
+        }
+        for KnownDevice { id, name } in known.iter().filter(|device| !is_in(active, device.id)) {
+            let words = format!("{name} ({id}) is no device of yours any more: it was revoked.");
+            receiving::put_alarm(profile, &words)?;
+        }
+    }
+    profile.set(DEVICES, &active)
+}
+
+/// How a device joined, in words that go after its name.
+///
+/// # Errors
+/// [`ClientError::Profile`].
+pub fn how(profile: &Profile, joined: &DeviceJoined) -> Result<String, ClientError> {
+    let by = joined.by.map(|by| named(profile, by)).transpose()?;
+    Ok(match (joined.how, by) {
+        (JoinedHow::Registered, _) => String::new(),
+        (JoinedHow::Linked, Some(by)) => format!(", by {by}"),
+        (JoinedHow::Linked, None) => ", by another device".into(),
+        (JoinedHow::Recovered, Some(by)) => format!(", with the recovery code that was made on {by}"),
+        (JoinedHow::Recovered, None) => ", with the recovery code".into(),
+    })
+}
+
+/// Devices that came through others, directly or over several, and are not among them: they joined by them, or with a
+/// recovery code made on them. What joined before the server noted such things is not among them, nor is `own`.
+pub fn joined_through(states: &[DeviceState], through: &[DeviceId], own: DeviceId) -> Vec<DeviceId> {
+    let mut found: Vec<DeviceId> = through.to_vec();
+    loop {
+        let came = |state: &&DeviceState| {
+            let by = state.joined.and_then(|joined| joined.by);
+            state.id != own && !found.contains(&state.id) && by.is_some_and(|by| found.contains(&by))
+        };
+        match states.iter().find(came) {
+            Some(state) => found.push(state.id),
+            None => return found.split_off(through.len()),
+        }
+    }
+}
+
+/// A device as people know it: by its name, where this device knows it, and its ID.
+///
+/// # Errors
+/// [`ClientError::Profile`].
+pub fn named(profile: &Profile, device: DeviceId) -> Result<String, ClientError> {
+    if device == profile.device()? {
+        return Ok(format!("this device ({device})"));
+    }
+    let known = profile.get::<Vec<KnownDevice>>(DEVICES)?.unwrap_or_default();
+    Ok(match known.iter().find(|known| known.id == device) {
+        Some(known) => format!("{} ({device})", known.name),
+        None => format!("the device {device}"),
+    })
+}
+
+/// What is said while a recovery code is missing that there was once.
+pub const NEW_CODE: &str = "Make a new recovery code: momedo user backup-keys";
+
+/// Why the recovery code of before opens nothing any more; `None` while there is one, or where there never was.
+///
+/// # Errors
+/// [`ClientError::Profile`].
+pub fn ended(profile: &Profile, state: &KeyBackupState) -> Result<Option<String>, ClientError> {
+    let Some(end) = state.ended.as_ref().filter(|_| state.slot.is_none()) else { return Ok(None) };
+    let why = match end.by {
+        Some(by) => format!("the key backup was removed by {}", named(profile, by)?),
+        None => "since it was made, a device of yours was revoked".into(),
+    };
+    Ok(Some(format!("Your recovery code opens nothing any more: {why}. {NEW_CODE}")))
+}
+
+fn note_key_backup(profile: &Profile, state: Option<&KeyBackupState>) -> Result<(), ClientError> {
+    let known = profile.get::<KnownBackup>(KEY_BACKUP)?.unwrap_or_default();
+    let slot = state.and_then(|state| state.slot.as_ref());
+    let seen = KnownBackup {
+        lock: slot.map(|slot| slot.lock.clone()),
+        ended: state.and_then(|state| state.ended.as_ref()).map(|end| end.at),
+    };
+    if seen == known {
+        return Ok(());
+    }
+    let own = profile.device()?;
+    let by_this = state.and_then(|state| state.ended.as_ref()).is_some_and(|end| end.by == Some(own));
+    let words = match (slot, state) {
+        (Some(slot), _) if known.lock.as_ref() != Some(&slot.lock) => {
+            let by = slot.made_by.map(|by| named(profile, by)).transpose()?;
+            let by = by.unwrap_or_else(|| "another device".into());
+            let revoke = slot.made_by.map(|by| format!(": momedo user revoke-device {by}"));
+            let what = match &known.lock {
+                Some(_) => format!(
+                    "Your recovery words were replaced by {by}. Those you wrote down open nothing any more, and whoever \
+                     has the new ones can become you."
+                ),
+                None => format!(
+                    "Recovery words for your keys were made by {by}. Whoever has them can become you."
+                ),
+            };
+            Some(format!("{what} If that was not you, revoke that device{}", revoke.unwrap_or_default()))
+        }
+        (None, Some(state)) if seen.ended != known.ended && !by_this => ended(profile, state)?,
+        (None, None) if known.lock.is_some() => Some(format!(
+            "Your server has no key backup of yours any more, and does not say why: your recovery code opens nothing. \
+             {NEW_CODE}"
+        )),
+        _ => None,
+    };
+    if let Some(words) = words {
+        receiving::put_alarm(profile, &words)?;
+    }
+    profile.set(KEY_BACKUP, &seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(number: u64) -> DeviceId {
+        DeviceId::from_number(number).unwrap()
+    }
+
+    #[test]
+    fn what_came_through_a_revoked_device_is_found_over_several_steps_and_never_the_own_one() {
+        let state = |id: u64, by: Option<u64>| DeviceState {
+            id: device(id),
+            online: false,
+            waiting: 0,
+            parked: false,
+            joined: Some(DeviceJoined { at: UnixMillis(1), how: JoinedHow::Linked, by: by.map(device) }),
+        };
+        // The phone added the tablet and a stranger, which added another; the laptop came by the tablet.
+        let [phone, tablet, stranger, another, laptop] = [1, 2, 3, 4, 5];
+        let states = [
+            state(another, Some(stranger)),
+            state(phone, None),
+            state(tablet, Some(phone)),
+            state(stranger, Some(phone)),
+            state(laptop, Some(tablet)),
+            DeviceState { joined: None, ..state(6, None) },
+        ];
+        let through = |revoked: &[u64], own: u64| {
+            let revoked: Vec<_> = revoked.iter().copied().map(device).collect();
+            let mut found = joined_through(&states, &revoked, device(own));
+            found.sort_unstable_by_key(|id| id.number());
+            found
+        };
+        assert_eq!(through(&[phone], tablet), [device(stranger), device(another)]);
+        assert_eq!(through(&[phone], laptop), [device(tablet), device(stranger), device(another)]);
+        assert_eq!(through(&[phone, stranger], tablet), [device(another)]);
+        assert_eq!(through(&[laptop], tablet), []);
+        // Two that name each other end the search, too.
+        let circle = [state(7, Some(8)), state(8, Some(7))];
+        assert_eq!(joined_through(&circle, &[device(7)], device(1)), [device(8)]);
+    }
+}
