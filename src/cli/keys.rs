@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::Subcommand;
+use momedo_client::contacts::Trust;
 use momedo_client::devices::adopt_published_keys;
 use momedo_client::profile::Profile;
 use momedo_client::{contacts, key_log, rotation};
@@ -117,14 +118,20 @@ impl Keys {
 fn log(profile: &Profile, at: Option<u64>, json: bool) -> anyhow::Result<()> {
     let view = key_log::view(profile, at)?.context("the log does not reach that number yet")?;
     let (server, alarms) = (profile.server()?.fingerprint, profile.log_alarms()?);
+    let homes = profile.log_homes(server)?;
     if json {
         return output::json(&serde_json::json!({
             "server": server, "number": view.number, "hash": view.grouped_hash(), "alarms": alarms,
+            "servers": homes.iter().map(|(home, number)| serde_json::json!({ "server": home, "number": number }))
+                .collect::<Vec<_>>(),
         }));
     }
     println!("server {}", server.grouped());
     println!("number {}", view.number);
     println!("hash   {}", view.grouped_hash());
+    for (home, number) in homes {
+        println!("tells of the server {} (number {number})", home.grouped());
+    }
     for alarm in alarms {
         println!("ALARM {}: {}", output::time(Some(alarm.at)), super::receive::printable(&alarm.words));
     }
@@ -142,5 +149,10 @@ fn show(bundle: &KeyBundle, trust: &str, json: bool) -> anyhow::Result<()> {
     println!("{} {}", payload.id, payload.name);
     println!("fingerprint {}", bundle.fingerprint().grouped());
     println!("keys        version {}, {trust}", payload.version);
+    if trust == Trust::Unvouched.name() {
+        println!(
+            "            no log of key changes tells of them: compare the fingerprint before you rely on it"
+        );
+    }
     Ok(())
 }

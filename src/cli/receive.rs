@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use momedo_client::contacts::Trust;
 use momedo_client::receiving::{self, Received, ReceivedFile, Saving};
 use momedo_protocol::blob::is_direction_mark;
 use momedo_protocol::kind::Content;
@@ -103,7 +104,11 @@ fn print(received: &Received, json: bool) -> std::io::Result<()> {
     } else {
         let files: String = received.files.iter().map(file_words).collect();
         let text = format!("{}{files}", words(received));
-        let doubt = if received.verified { "" } else { " (NOT VERIFIED)" };
+        let doubt = match (received.verified, Trust::of_name(&received.trust)) {
+            (false, _) => " (NOT VERIFIED)",
+            (true, Trust::Unvouched) => " (NO LOG VOUCHES FOR THEIR KEYS)",
+            (true, _) => "",
+        };
         match (received.to, received.group) {
             (Some(to), _) => writeln!(out, "to {to}{doubt}: {text}")?,
             (None, Some(group)) => writeln!(out, "{} in {group}{doubt}: {text}", received.from)?,

@@ -132,7 +132,7 @@ pub(super) async fn add(
                 // Whoever follows the log hears of it: the own devices, and contacts.
                 let digest = digest_of(&jws)?;
                 let entry = KeyLogEntry { subject, version: list.version, digest, made_at: at };
-                tx.append_to_key_log_of_devices(server, &entry)?;
+                tx.append_entry_to_key_log(server, &entry)?;
             }
             Ok(())
         })

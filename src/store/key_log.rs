@@ -81,6 +81,15 @@ impl ReadTx<'_> {
         Ok(statement.query_row([participant.number()], |row| row.get(0)).optional()?.map(LogSubject))
     }
 
+    /// Whether the log has an entry about somebody.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn key_log_tells_of(&self, subject: LogSubject) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM key_log WHERE subject = ?1)";
+        Ok(self.connection.prepare_cached(sql)?.query_row([subject.0], |row| row.get(0))?)
+    }
+
     /// Current bundles of participants the log does not tell of: those of before there was one.
     ///
     /// # Errors
@@ -116,14 +125,14 @@ impl WriteTx<'_> {
                 "INSERT INTO key_log_subjects (participant, subject) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
             )?
             .execute((participant.number(), entry.subject.0))?;
-        self.append_to_key_log_of_devices(server, entry)
+        self.append_entry_to_key_log(server, entry)
     }
 
-    /// Appends an entry about somebody's devices, whose subject follows from the participant's and is kept nowhere else.
+    /// Appends an entry whose subject is no participant's: about somebody's devices, or about another server.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn append_to_key_log_of_devices(
+    pub fn append_entry_to_key_log(
         &self,
         server: Fingerprint,
         entry: &KeyLogEntry,

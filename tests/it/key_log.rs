@@ -34,8 +34,16 @@ async fn keys_of(seen_by: &Profile, of: &Profile) -> Result<Fingerprint, momedo_
     Ok(contacts::fetch(seen_by, &mut session, of.id()?).await?.bundle.fingerprint())
 }
 
+/// Makes servers without participants neighbours; each then says in its log that it follows the other's.
+fn pair_openly(first: &Server, second: &Server) {
+    pair(first, second);
+    for server in [first, second] {
+        until("the log tells of the other server", || server.status()["key_log_number"] == 1);
+    }
+}
+
 /// Everything that is shown now.
-async fn shown(profile: &Profile) -> Vec<Received> {
+pub(crate) async fn shown(profile: &Profile) -> Vec<Received> {
     let mut session = profile.log_in("en").await.unwrap();
     let mut all = Vec::new();
     let mut show = |received: &Received| {
@@ -46,7 +54,7 @@ async fn shown(profile: &Profile) -> Vec<Received> {
     all
 }
 
-fn alarms(received: &[Received]) -> Vec<&str> {
+pub(crate) fn alarms(received: &[Received]) -> Vec<&str> {
     let is_alarm = |received: &&Received| received.kind == "alarm";
     received.iter().filter(is_alarm).map(|received| received.text.as_deref().unwrap()).collect()
 }
@@ -151,7 +159,7 @@ async fn a_server_that_shows_different_keys_to_different_people_is_found_out() {
     let server = Server::start();
     let mut other = Server::start();
     other.expects_errors = true;
-    pair(&server, &other);
+    pair_openly(&server, &other);
     let (ada, ben) = (server.register_profile(0, "ada").await, server.register_profile(1, "ben").await);
     let carl = server.register_profile(2, "carl").await;
     let mut two_faced = TwoFaced::new(server, &ada);
@@ -163,7 +171,7 @@ async fn a_server_that_shows_different_keys_to_different_people_is_found_out() {
         let row = neighbour(&other, &["list"]).remove(0);
         (row["log"]["number"].clone(), row["log"]["broken_at"].is_u64(), row["log"]["evidence"].clone())
     };
-    until("the neighbour follows", || log().0 == 3);
+    until("the neighbour follows", || log().0 == 4);
     // Ben sees the false one, and has nothing to compare it with.
     two_faced.show(FALSE, FALSE);
     assert_eq!(keys_of(&ben, &ada).await.unwrap(), two_faced.faces[FALSE].0.fingerprint());
@@ -172,7 +180,7 @@ async fn a_server_that_shows_different_keys_to_different_people_is_found_out() {
     until("the neighbour notices", || log().1);
     let heads: Vec<momedo_protocol::key_log::SignedHead> = serde_json::from_value(log().2).unwrap();
     let proved: Vec<_> = heads.iter().map(|head| head.verify(traitor.parse().unwrap()).unwrap()).collect();
-    assert_eq!((proved[0].number, proved[1].number), (3, 3));
+    assert_eq!((proved[0].number, proved[1].number), (4, 4));
     assert_ne!(proved[0].hash, proved[1].hash);
     let overview = other.json(&["admin", "overview", "--data-dir", "data", "--json"]).remove(0);
     let told = overview["tasks"].as_array().unwrap().iter().any(|task| task["what"] == "log-broken");
@@ -198,7 +206,7 @@ async fn a_cut_or_rewritten_log_is_noticed_and_followed_anew_when_the_admin_says
     let mut other = Server::start();
     other.expects_errors = true;
     set_up(&other);
-    pair(&server, &other);
+    pair_openly(&server, &other);
     let (ada, ben) = (server.register_profile(0, "ada").await, server.register_profile(1, "ben").await);
     server.register(2).await;
     let traitor = id(&server);
@@ -206,14 +214,14 @@ async fn a_cut_or_rewritten_log_is_noticed_and_followed_anew_when_the_admin_says
     server.kill();
     server.launch();
     let number = || neighbour(&other, &["list"])[0]["log"]["number"].clone();
-    until("the neighbour follows", || number() == 3);
+    until("the neighbour follows", || number() == 4);
     server.kill();
     let editor = Editor::open(&server);
     let log = editor.log();
-    editor.set_log(&log[..2]);
+    editor.set_log(&log[..3]);
     drop(editor);
     server.launch();
-    // Who had seen the third entry notices; it is no reason not to write to people one knows.
+    // Who had seen the last entry notices; it is no reason not to write to people one knows.
     say(&ben, &ada, "noch da?").await;
     let received = shown(&ben).await;
     assert_eq!(alarms(&received).len(), 1, "{received:?}");
@@ -227,7 +235,7 @@ async fn a_cut_or_rewritten_log_is_noticed_and_followed_anew_when_the_admin_says
     assert!(page.contains("shows another log of key changes") && page.contains("accept-log"), "{page}");
     let done = ["admin", "neighbour", "accept-log", &traitor, "--data-dir", "data", "--json"];
     other.json(&done);
-    until("it is followed anew", || !broken() && number() == 2);
+    until("it is followed anew", || !broken() && number() == 3);
     // An entry in the past is exchanged.
     server.kill();
     let editor = Editor::open(&server);
@@ -305,7 +313,7 @@ async fn keys_of_before_the_log_are_entered_by_the_next_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_from_a_neighbour_have_to_stand_in_its_log() {
     let (mut here, there) = (Server::start(), Server::start());
-    pair(&here, &there);
+    pair_openly(&here, &there);
     for server in [&here, &there] {
         neighbour(server, &["allow", "--all"]);
     }
@@ -335,7 +343,7 @@ async fn keys_from_a_neighbour_have_to_stand_in_its_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn people_of_two_servers_compare_what_one_server_showed_to_each() {
     let (here, there) = (Server::start(), Server::start());
-    pair(&here, &there);
+    pair_openly(&here, &there);
     for server in [&here, &there] {
         neighbour(server, &["allow", "--all"]);
     }
@@ -346,7 +354,7 @@ async fn people_of_two_servers_compare_what_one_server_showed_to_each() {
     receive_until(&ben, is_text).await;
     let traitor = id(&there);
     let row = || neighbour(&here, &["list"]).remove(0);
-    until("the log is followed", || row()["log"]["number"] == 2);
+    until("the log is followed", || row()["log"]["number"] == 3);
     // Ben alone is shown another log; nobody else connects meanwhile.
     let mut two_faced = TwoFaced::new(there, &carl);
     let paired = here.address.clone();
@@ -413,7 +421,8 @@ async fn a_neighbours_pages_and_heads_are_checked() {
     let Some(Frame::KeyLogPart(part)) = hostile.next().await else { panic!("no answer") };
     let page = part.page.unwrap();
     assert!(part.query == 8 && page.hash.is_none() && page.entries.is_empty());
-    assert_eq!(page.head.verify(fingerprint(&server)).unwrap().number, 1);
+    // Ann's keys, and that it follows this neighbour's log.
+    assert_eq!(page.head.verify(fingerprint(&server)).unwrap().number, 2);
     // Two heads of one number, both signed: that is the evidence, without another question.
     let mut rewritten = log.clone();
     rewritten[17].version = 2;

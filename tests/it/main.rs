@@ -35,6 +35,7 @@ mod http2;
 mod key_backup;
 mod key_log;
 mod kinds;
+mod left_out;
 mod line;
 mod linking;
 mod login;

@@ -13,6 +13,7 @@ use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::rsa_key::RsaPublicKey;
 
+use crate::key_log::Vouching;
 use crate::profile::Profile;
 use crate::registration::{Progress, Step};
 use crate::session::{Session, server_information};
@@ -21,7 +22,9 @@ use crate::{ClientError, key_log, now};
 /// How sure one is of a contact's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// It was taken as the server gave it the first time.
+    /// As the server gave it, and no log of key changes tells of it: the server may have made it up, and the home with it.
+    Unvouched,
+    /// It was taken as the server gave it the first time, and stands in the log of its home.
     FirstUse,
     /// Its fingerprint was compared with the person.
     Compared,
@@ -31,9 +34,18 @@ impl Trust {
     /// The word in JSON.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Unvouched => "unvouched",
             Self::FirstUse => "first-use",
             Self::Compared => "compared",
         }
+    }
+
+    /// What a word in JSON means; an unknown one is trusted least.
+    pub fn of_name(name: &str) -> Self {
+        [Self::Compared, Self::FirstUse]
+            .into_iter()
+            .find(|trust| trust.name() == name)
+            .unwrap_or(Self::Unvouched)
     }
 }
 
@@ -72,22 +84,31 @@ pub async fn fetch(
 ) -> Result<KnownKeys, ClientError> {
     let remembered = profile.contact(id)?;
     let known = remembered.as_ref().map(|contact| verify(id, &contact.bundle)).transpose()?;
-    let version = known.as_ref().map_or(0, |bundle| bundle.payload.version);
-    let (published, bundle) = published(profile, session, id, version).await?;
-    let is_here = published.home.is_none();
+    let (published, bundle, vouching) = published(profile, session, id, known.as_ref()).await?;
+    let home = match &published.home {
+        None => Some(session.connection().server().fingerprint),
+        // Without a log there is nothing to watch.
+        Some(_) if vouching != Vouching::Vouched => None,
+        Some(key) => Some(server_of(id, key)?.fingerprint()),
+    };
     let contact = match (remembered, known) {
         (None, _) | (_, None) => Contact {
-            trust: Trust::FirstUse,
+            trust: if vouching == Vouching::Vouched { Trust::FirstUse } else { Trust::Unvouched },
             bundle: published.bundle,
             earlier_keys: Vec::new(),
             reset: None,
         },
-        (Some(contact), Some(known)) => follow(id, contact, &known, &bundle, published)?,
+        (Some(contact), Some(known)) => {
+            let mut contact = follow(id, contact, &known, &bundle, published)?;
+            if contact.trust == Trust::Unvouched && vouching == Vouching::Vouched {
+                contact.trust = Trust::FirstUse;
+            }
+            contact
+        }
     };
     profile.set_contact(id, &contact)?;
-    if is_here {
-        let server = session.connection().server().fingerprint;
-        key_log::watch_devices(profile, server, id).await?;
+    if let Some(home) = home {
+        key_log::watch_devices(profile, home, id).await?;
     }
     if contact.reset.is_some() {
         return Err(ClientError::KeysReset { id, fingerprint: bundle.fingerprint() });
@@ -100,31 +121,44 @@ async fn published(
     profile: &Profile,
     session: &mut Session,
     id: ParticipantId,
-    version: u64,
-) -> Result<(PublishedKeys, KeyBundle), ClientError> {
+    known: Option<&KeyBundle>,
+) -> Result<(PublishedKeys, KeyBundle, Vouching), ClientError> {
+    let version = known.map_or(0, |bundle| bundle.payload.version);
     // Twice: they may become current between the two answers.
     let mut bundle = None;
     for _ in 0..2 {
         let published = session.keys(id, version).await?;
         let checked = check(session, id, &published).await?;
-        if published.home.is_some() {
+        if let Some(key) = &published.home {
             // A stranger who stands in the own server's log does not live elsewhere, whatever it says now; whoever
             // is known has to have signed a move.
             if version == 0 && key_log::knows(profile, session, id).await? {
-                key_log::raise_missing(profile, &checked)?;
+                key_log::raise_missing(profile, &checked, None)?;
                 return Err(untrusted(id, "the server said before that they live on it"));
             }
-            return Ok((published, checked));
+            let home = server_of(id, key)?.fingerprint();
+            let vouching = key_log::vouching(profile, session, home, &checked).await?;
+            // What is no news may be older than the log while their home cannot be reached.
+            let is_known = known.is_some_and(|known| known.digest == checked.digest);
+            if matches!(vouching, Vouching::Vouched | Vouching::Nobody) || is_known {
+                return Ok((published, checked, vouching));
+            }
+            if vouching == Vouching::Contradicted {
+                bundle = Some((checked, Some(home)));
+            }
+        } else if key_log::vouches(profile, session, &checked).await? {
+            return Ok((published, checked, Vouching::Vouched));
+        } else {
+            bundle = Some((checked, None));
         }
-        if key_log::vouches(profile, session, &checked).await? {
-            return Ok((published, checked));
-        }
-        bundle = Some(checked);
     }
-    if let Some(bundle) = bundle {
-        key_log::raise_missing(profile, &bundle)?;
+    if let Some((bundle, home)) = bundle {
+        key_log::raise_missing(profile, &bundle, home)?;
     }
-    Err(untrusted(id, "they do not stand in its log of key changes, so it may show others other keys"))
+    Err(untrusted(
+        id,
+        "they are not the newest in their home's log of key changes: the server may show others other keys",
+    ))
 }
 
 /// The remembered keys of a contact, without asking the server.
@@ -187,12 +221,16 @@ async fn home(
         let information = server_information(session.connection()).await?;
         return RsaPublicKey::from_spki(&information.identity_key.0).map_err(|error| untrusted(id, error));
     };
-    let identity = RsaPublicKey::from_spki(&key.0).map_err(|error| untrusted(id, error))?;
+    let identity = server_of(id, key)?;
     let home = identity.fingerprint();
     if home == pinned || !bundle.payload.homes.contains(&home) {
         return Err(untrusted(id, "they come from a server that is not the participant's home"));
     }
     Ok(identity)
+}
+
+fn server_of(id: ParticipantId, key: &Base64Bytes) -> Result<RsaPublicKey, ClientError> {
+    RsaPublicKey::from_spki(&key.0).map_err(|error| untrusted(id, error))
 }
 
 /// Whether two bundles name a home in common.

@@ -89,9 +89,8 @@ pub(crate) fn install(
             keys::keep(profile, &key)?;
         }
         for contact in &identity.contacts {
-            let is_compared = contact.trust == Trust::Compared.name();
             let remembered = Contact {
-                trust: if is_compared { Trust::Compared } else { Trust::FirstUse },
+                trust: Trust::of_name(&contact.trust),
                 bundle: contact.bundle.clone(),
                 earlier_keys: contact.earlier_keys.clone(),
                 reset: contact.reset.clone(),

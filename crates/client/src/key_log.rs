@@ -12,11 +12,14 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::key_log::{
-    KeyLogEntry, KeyLogHead, LogGap, LogPlace, LogSubject, LogView, SignedHead, follow as check,
+    KeyLogEntry, KeyLogHead, LogGap, LogPlace, LogSubject, LogView, OwnStanding, SignedHead, follow as check,
+    own_standing,
 };
 use momedo_protocol::message::Message;
+use momedo_protocol::time::UnixMillis;
 
 use crate::profile::Profile;
+use crate::profile::key_log::Newest;
 use crate::session::Session;
 use crate::{ClientError, blocking, contacts, now, receiving};
 
@@ -56,6 +59,7 @@ pub(crate) async fn view_to_tell(
     match follow(profile, session).await {
         Ok(()) => {
             let server = session.connection().server().fingerprint;
+            check_standing(profile, session, Demand::BeforeMail).await?;
             Ok(view_of(profile, server, None)?.filter(|view| view.number > 0))
         }
         Err(error @ ClientError::Profile { .. }) => Err(error),
@@ -76,14 +80,30 @@ pub async fn follow(profile: &Profile, session: &mut Session) -> Result<(), Clie
 
 async fn follow_now(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
     let server = session.connection().server().fingerprint;
+    follow_log(profile, session, server).await?;
+    session.log_followed = Some(Instant::now());
+    Ok(())
+}
+
+/// Follows the log of the server that is asked, or of another one as far as that followed it.
+async fn follow_log(
+    profile: &Profile,
+    session: &mut Session,
+    server: Fingerprint,
+) -> Result<(), ClientError> {
+    let elsewhere = Some(server).filter(|server| *server != session.connection().server().fingerprint);
     let mut begun_anew = false;
     for _ in 0..PAGES {
         let from = profile.log_end(server)?;
-        let page = session.key_log(None, from.number).await?;
+        let page = session.key_log(elsewhere, from.number).await?;
         let head = page
             .head
             .verify(server)
             .map_err(|_| ClientError::KeyLog("its end is not signed by the server".into()))?;
+        // Whoever passes another server's log on may be behind what this device saw.
+        if elsewhere.is_some() && profile.log_place(server, head.number)? == Some(head.place()) {
+            return Ok(());
+        }
         match continued(profile, server, from, &page, &head)? {
             Ok(places) => {
                 let is_at_end = places.last().map_or(from.number, |place| place.number) == head.number;
@@ -92,13 +112,12 @@ async fn follow_now(profile: &Profile, session: &mut Session) -> Result<(), Clie
                     profile.extend_log(server, from, &entries, &page.head)?;
                 }
                 if is_at_end {
-                    session.log_followed = Some(Instant::now());
                     return Ok(());
                 }
             }
             Err(gap) if from.number > 0 && !begun_anew => {
                 begun_anew = true;
-                raise_gap(profile, server, from, page.head, &head, gap)?;
+                raise_gap(profile, (server, elsewhere.is_some()), from, page.head, &head, gap)?;
                 profile.forget_log(server)?;
             }
             Err(gap) => return Err(ClientError::KeyLog(gap.to_string())),
@@ -125,7 +144,7 @@ const OR_RESTORED: &str = "Either the server was restored from an older backup, 
 
 fn raise_gap(
     profile: &Profile,
-    server: Fingerprint,
+    (server, is_elsewhere): (Fingerprint, bool),
     seen: LogPlace,
     signed: SignedHead,
     head: &KeyLogHead,
@@ -142,8 +161,9 @@ fn raise_gap(
         ""
     };
     let (seen_view, shown) = (seen.view(server), head.place().view(server));
+    let whose = if is_elsewhere { format!("The server {}", server.grouped()) } else { "Your server".into() };
     let words = format!(
-        "Your server's log of key changes does not go on where this device saw it: {gap}. Seen was number {} ({}), \
+        "{whose}'s log of key changes does not go on where this device saw it: {gap}. Seen was number {} ({}), \
          shown is number {} ({}). {OR_RESTORED}{says}",
         seen_view.number,
         seen_view.grouped_hash(),
@@ -210,11 +230,89 @@ pub(crate) async fn vouches(
     stands()
 }
 
+/// What is known of keys of a participant of another server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Vouching {
+    /// They stand in their home's log as the newest, and this server's own log tells everybody of that home.
+    Vouched,
+    /// No log that this server passes on and answers for tells of their home.
+    Nobody,
+    /// Their home's log tells of newer ones.
+    Outdated,
+    /// Their home's log does not tell of them.
+    Contradicted,
+}
+
+/// Whether the log of another home tells of a bundle as the newest of its participant: as it is signed by that home, as
+/// far as the own server followed it, and continuing what this device saw of it before.
+///
+/// # Errors
+/// As [`follow`].
+pub(crate) async fn vouching(
+    profile: &Profile,
+    session: &mut Session,
+    home: Fingerprint,
+    bundle: &KeyBundle,
+) -> Result<Vouching, ClientError> {
+    match follow_log(profile, session, home).await {
+        Err(error) if error.problem() == Some("unknown-key-log") => return Ok(Vouching::Nobody),
+        result => result?,
+    }
+    let subject = subject(profile, home, bundle.payload.id).await?;
+    let entries = profile.log_entries_of(home, subject, 0)?;
+    let is_it = |entry: &Newest| entry.version == bundle.payload.version && entry.digest == bundle.digest;
+    match entries.iter().position(is_it) {
+        None => return Ok(Vouching::Contradicted),
+        Some(0) => {}
+        Some(_) => return Ok(Vouching::Outdated),
+    }
+    follow(profile, session).await?;
+    let server = session.connection().server().fingerprint;
+    let is_told_of = profile.log_homes(server)?.iter().any(|(told, _)| *told == home);
+    // Where the participant lives, too, that needs no telling.
+    let is_own = profile.own_bundle()?.payload.homes.contains(&home);
+    Ok(if is_told_of || is_own { Vouching::Vouched } else { Vouching::Nobody })
+}
+
+/// Setting, with a server's fingerprint after it, with the time its log was last asked for because of contacts there.
+const ASKED_AT: &str = "key-log-asked-at";
+
+/// How often that is, in milliseconds: once an hour.
+const ASK_EVERY: u64 = 3_600_000;
+
+/// Follows the logs of contacts' homes elsewhere, once an hour.
+async fn follow_watched(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    let own = session.connection().server().fingerprint;
+    for server in profile.watched_logs(own)? {
+        let name = format!("{ASKED_AT}:{server}");
+        let asked: Option<UnixMillis> = profile.get(&name)?;
+        if asked.is_some_and(|at| now().0.abs_diff(at.0) < ASK_EVERY) {
+            continue;
+        }
+        match follow_log(profile, session, server).await {
+            Ok(()) => tell_added_devices(profile, server)?,
+            // No neighbour any more, or not now.
+            Err(ClientError::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
+        profile.set(&name, &now())?;
+    }
+    Ok(())
+}
+
 /// Raises the alarm about keys that do not stand in the log.
-pub(crate) fn raise_missing(profile: &Profile, bundle: &KeyBundle) -> Result<(), ClientError> {
+pub(crate) fn raise_missing(
+    profile: &Profile,
+    bundle: &KeyBundle,
+    home: Option<Fingerprint>,
+) -> Result<(), ClientError> {
     let id = bundle.payload.id;
+    let log = match home {
+        None => "its own log of key changes".to_owned(),
+        Some(home) => format!("the log of key changes of their home {}", home.grouped()),
+    };
     let words = format!(
-        "Your server shows keys of {id} that do not stand in its own log of key changes as the newest (version {}, \
+        "Your server shows keys of {id} that do not stand in {log} as the newest (version {}, \
          fingerprint {}). They are not used. The server may show other people other keys: tell your admin, and compare \
          fingerprints with {id}.",
         bundle.payload.version,
@@ -269,6 +367,60 @@ pub(crate) async fn knows(
     Ok(newest.is_some_and(|newest| newest.digest != KeyLogEntry::MOVED))
 }
 
+/// What may be demanded of the own entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Demand {
+    /// Another own device's keys may wait unread.
+    BeforeMail,
+    /// Everything that waited was taken.
+    AfterMail,
+}
+
+/// How long a second home may take to enter a bundle that the first made current, in days.
+const TOLD_AFTER_DAYS: u64 = 1;
+
+/// Demands that the participant's own current bundle is the newest entry of their own subject, in the log of every home
+/// that is asked. Left out, or marked as moved away, they could be replaced without a word in any log.
+async fn check_standing(profile: &Profile, session: &mut Session, demand: Demand) -> Result<(), ClientError> {
+    let server = session.connection().server().fingerprint;
+    let own = profile.own_bundle()?;
+    if !own.payload.homes.contains(&server) {
+        return Ok(());
+    }
+    let subject = subject(profile, server, session.id).await?;
+    let standing = || -> Result<OwnStanding, ClientError> {
+        let newest = profile.log_entries_of(server, subject, 0)?.first().copied();
+        let newest = newest.map(|newest| (newest.version, newest.digest));
+        Ok(own_standing(newest, (own.payload.version, own.digest)))
+    };
+    if standing()? != OwnStanding::Current {
+        // It may have become current since the log was followed.
+        follow_now(profile, session).await?;
+    }
+    let standing = standing()?;
+    let shown = match standing {
+        OwnStanding::Current | OwnStanding::Newer => return Ok(()),
+        OwnStanding::Other if demand == Demand::BeforeMail => return Ok(()),
+        // The first home tells the second, which may take its time.
+        OwnStanding::Missing | OwnStanding::Older
+            if session.is_second && now() < own.payload.issued_at.plus_days(TOLD_AFTER_DAYS) =>
+        {
+            return Ok(());
+        }
+        OwnStanding::Missing => "does not tell of you at all",
+        OwnStanding::Moved => "says that you moved away, which none of your devices asked for",
+        OwnStanding::Older => "tells of older keys as your newest",
+        OwnStanding::Other => "tells of other keys as yours",
+    };
+    let words = format!(
+        "Your server's log of key changes {shown}; your keys of now are version {} (fingerprint {}). Whoever asks the \
+         server for you can be given somebody else's keys, and be read and answered in your place. {OR_RESTORED}",
+        own.payload.version,
+        own.fingerprint().grouped(),
+    );
+    raise(profile, &format!("own {standing:?} {server} {}", own.digest), &words, None)
+}
+
 /// Looks whether the log tells of keys of the participant's own that none of the own devices made. To be asked when
 /// everything that waited was taken: another own device's keys come with messages before they are published.
 ///
@@ -278,6 +430,10 @@ pub(crate) async fn check_own(profile: &Profile, session: &mut Session) -> Resul
     let server = session.connection().server().fingerprint;
     follow(profile, session).await?;
     tell_added_devices(profile, server)?;
+    check_standing(profile, session, Demand::AfterMail).await?;
+    if !session.is_second {
+        follow_watched(profile, session).await?;
+    }
     let subject = subject(profile, server, session.id).await?;
     let checked = profile.log_checked(server)?;
     let end = profile.log_end(server)?.number;
@@ -290,6 +446,7 @@ pub(crate) async fn check_own(profile: &Profile, session: &mut Session) -> Resul
         entries.truncate(1);
     }
     for entry in entries {
+        // What is said of a move is judged by whether this is a home.
         if entry.digest == KeyLogEntry::MOVED || profile.knows_bundle(&entry.digest)? {
             continue;
         }

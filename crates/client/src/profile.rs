@@ -327,7 +327,7 @@ impl Profile {
         let Some((trust, bundle, earlier_keys, reset)) = row else { return Ok(None) };
         let read = |text: &str| serde_json::from_str(text).map_err(|error| self.failed(error));
         Ok(Some(Contact {
-            trust: if trust == Trust::Compared.name() { Trust::Compared } else { Trust::FirstUse },
+            trust: Trust::of_name(&trust),
             bundle: read(&bundle)?,
             earlier_keys: serde_json::from_str(&earlier_keys).map_err(|error| self.failed(error))?,
             reset: reset.as_deref().map(read).transpose()?,

@@ -31,6 +31,7 @@ const SUBJECT_PASSES: u32 = 2;
 
 const SUBJECT_LABEL: &[u8] = b"momedo key log subject v1";
 const DEVICES_LABEL: &[u8] = b"momedo key log devices v1";
+const HOME_LABEL: &[u8] = b"momedo key log home v1";
 const START_LABEL: &[u8] = b"momedo key log start v1";
 const ENTRY_LABEL: &[u8] = b"momedo key log entry v1";
 
@@ -98,6 +99,23 @@ pub struct KeyLogEntry {
 impl KeyLogEntry {
     /// Instead of a digest: the participant lives on the server no longer, and their keys are not its matter.
     pub const MOVED: Sha512Digest = Sha512Digest([0; 64]);
+
+    /// The entry by which `server` tells everybody, once, that it follows the log of `home` and passes it on: whoever is
+    /// told of people there can ask others whether they were told of that server. The subject is SHA-256 of a label and
+    /// both servers, the digest the home's fingerprint and then the subject.
+    pub fn of_home(server: Fingerprint, home: Fingerprint, made_at: UnixMillis) -> Self {
+        let subject = LogSubject(sha256(&[HOME_LABEL, &server.0, &home.0].concat()));
+        let mut digest = [0; 64];
+        digest[..32].copy_from_slice(&home.0);
+        digest[32..].copy_from_slice(&subject.0);
+        Self { subject, version: 1, digest: Sha512Digest(digest), made_at }
+    }
+
+    /// The server whose log `server` says by this entry that it follows, if it is such an entry.
+    pub fn home(&self, server: Fingerprint) -> Option<Fingerprint> {
+        let home = Fingerprint(*self.digest.0.first_chunk()?);
+        (Self::of_home(server, home, self.made_at) == Self { version: 1, ..*self }).then_some(home)
+    }
 }
 
 /// A place in a log: so many entries, and the hash over all of them.
@@ -266,6 +284,36 @@ impl FromStr for LogView {
 
 serde_as_text!(LogView);
 
+/// What a log says of the participant who reads it, measured by their own current bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnStanding {
+    /// The bundle is the newest entry.
+    Current,
+    /// There is no entry at all.
+    Missing,
+    /// They moved away.
+    Moved,
+    /// An older version is the newest.
+    Older,
+    /// Another bundle of the same version is the newest.
+    Other,
+    /// A newer version is the newest; the own devices know whether they made it.
+    Newer,
+}
+
+/// Compares the newest entry about a participant (version and digest) with their own current bundle. Everybody demands
+/// this of the log of their home: whoever may be left out of it unnoticed can be replaced unnoticed.
+pub fn own_standing(newest: Option<(u64, Sha512Digest)>, own: (u64, Sha512Digest)) -> OwnStanding {
+    match newest {
+        None => OwnStanding::Missing,
+        Some(newest) if newest == own => OwnStanding::Current,
+        Some((_, digest)) if digest == KeyLogEntry::MOVED => OwnStanding::Moved,
+        Some((version, _)) if version < own.0 => OwnStanding::Older,
+        Some((version, _)) if version > own.0 => OwnStanding::Newer,
+        Some(_) => OwnStanding::Other,
+    }
+}
+
 /// How a page does not continue a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LogGap {
@@ -331,6 +379,41 @@ mod tests {
     use super::*;
 
     const SERVER: Fingerprint = Fingerprint([7; 32]);
+
+    #[test]
+    fn everybody_finds_themselves_as_the_newest_or_knows_what_is_wrong() {
+        let (now, other) = (Sha512Digest([2; 64]), Sha512Digest([3; 64]));
+        let own = (2, now);
+        for (newest, expected) in [
+            (Some((2, now)), OwnStanding::Current),
+            (None, OwnStanding::Missing),
+            (Some((3, KeyLogEntry::MOVED)), OwnStanding::Moved),
+            (Some((2, KeyLogEntry::MOVED)), OwnStanding::Moved),
+            (Some((1, other)), OwnStanding::Older),
+            // What was said before under another version does not count either.
+            (Some((1, now)), OwnStanding::Older),
+            (Some((2, other)), OwnStanding::Other),
+            (Some((3, other)), OwnStanding::Newer),
+        ] {
+            assert_eq!(own_standing(newest, own), expected, "{newest:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_vouched_for_is_read_out_of_its_entry_and_of_no_other() {
+        let home = Fingerprint([9; 32]);
+        let vouching = KeyLogEntry::of_home(SERVER, home, UnixMillis(5));
+        assert_eq!(vouching.home(SERVER), Some(home));
+        // Not for another server's log, nor with any part of it changed, nor out of keys.
+        assert_eq!(vouching.home(home), None);
+        let mut changed = vouching;
+        changed.digest.0[0] ^= 1;
+        assert_eq!(changed.home(SERVER), None);
+        let subject = LogSubject([1; 32]);
+        assert_eq!(KeyLogEntry { subject, ..vouching }.home(SERVER), None);
+        assert_eq!(entry(1, 1, 1).home(SERVER), None);
+        assert_ne!(subject.of_devices(), subject);
+    }
 
     fn entry(subject: u8, version: u64, digest: u8) -> KeyLogEntry {
         KeyLogEntry {

@@ -11,7 +11,7 @@ use momedo_protocol::api::key_log::KeyLogPage;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
-use momedo_protocol::key_log::{KeyLogHead, LogGap, LogPlace, SignedHead, follow as check};
+use momedo_protocol::key_log::{KeyLogEntry, KeyLogHead, LogGap, LogPlace, SignedHead, follow as check};
 use momedo_protocol::link::{FetchKeyLog, Frame, KeyLogPart};
 use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
@@ -149,9 +149,23 @@ pub async fn follow(app: &App, server: Fingerprint) -> Result<(), ServiceError> 
             serde_json::to_string(&page.head).map_err(|error| ServiceError::Internal(error.to_string()))?;
         let is_at_end = places.last().map_or(end.number, |place| place.number) == head.number;
         let entries: Vec<_> = page.entries.into_iter().zip(places).collect();
-        app.store
-            .write(move |tx| Ok::<_, ServiceError>(tx.extend_neighbour_log(server, end, &entries, &signed)?))
+        let vouching = KeyLogEntry::of_home(app.fingerprint, server, app.clock.now());
+        let own = app.fingerprint;
+        let is_new = app
+            .store
+            .write(move |tx| {
+                tx.extend_neighbour_log(server, end, &entries, &signed)?;
+                // Said in the open, once: a server that makes another one up has to show it to everybody.
+                let is_new = !tx.key_log_tells_of(vouching.subject)?;
+                if is_new {
+                    tx.append_entry_to_key_log(own, &vouching)?;
+                }
+                Ok::<_, ServiceError>(is_new)
+            })
             .await?;
+        if is_new {
+            app.key_log.note_change();
+        }
         if is_at_end {
             return Ok(());
         }

@@ -207,7 +207,7 @@ fn take_devices(
             let digest = devices::digest_of(jws)?;
             let subject = subject.of_devices();
             let entry = KeyLogEntry { subject, version: list.version, digest, made_at: now };
-            tx.append_to_key_log_of_devices(own, &entry)?;
+            tx.append_entry_to_key_log(own, &entry)?;
         }
     }
     for device in tx.list_devices(id)? {

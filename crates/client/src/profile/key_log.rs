@@ -22,6 +22,8 @@ pub(super) const SCHEMA: &str = "
         server TEXT NOT NULL, number INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (server, number, hash)) STRICT;
     CREATE TABLE IF NOT EXISTS server_log_subjects (
         server TEXT NOT NULL, id TEXT NOT NULL, subject BLOB NOT NULL, PRIMARY KEY (server, id)) STRICT;
+    CREATE TABLE IF NOT EXISTS log_homes (
+        server TEXT NOT NULL, home TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (server, home)) STRICT;
     CREATE TABLE IF NOT EXISTS log_watches (
         server TEXT NOT NULL, subject BLOB NOT NULL, id TEXT NOT NULL, since INTEGER NOT NULL,
         PRIMARY KEY (server, subject)) STRICT;
@@ -180,6 +182,11 @@ impl Profile {
                 let KeyLogEntry { subject, version, digest, made_at } = entry;
                 let row = params![name, place.number, subject.0, version, digest.0, made_at.0, place.hash.0];
                 self.sql(|database| database.execute(sql, row))?;
+                if let Some(home) = entry.home(server) {
+                    let sql = "INSERT INTO log_homes VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+                    let row = params![name, home.to_string(), place.number];
+                    self.sql(|database| database.execute(sql, row))?;
+                }
             }
             self.set(&of(HEAD, server), head)
         })
@@ -197,6 +204,7 @@ impl Profile {
                 "INSERT INTO server_logs_past SELECT server, number, hash FROM server_logs WHERE server = ?1
                  ON CONFLICT DO NOTHING",
                 "DELETE FROM server_logs WHERE server = ?1",
+                "DELETE FROM log_homes WHERE server = ?1",
             ] {
                 self.sql(|database| database.execute(sql, [server.to_string()]))?;
             }
@@ -246,6 +254,31 @@ impl Profile {
         let sql = "INSERT INTO server_log_subjects VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
         let parameters = params![server.to_string(), id.to_string(), subject.0];
         self.sql(|database| database.execute(sql, parameters).map(drop))
+    }
+
+    /// Other servers whose logs this one says it follows, with the numbers of the entries that say so.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`].
+    pub fn log_homes(&self, server: Fingerprint) -> Result<Vec<(Fingerprint, u64)>, ClientError> {
+        let sql = "SELECT home, number FROM log_homes WHERE server = ?1 ORDER BY number";
+        let rows: Vec<(String, u64)> = self.sql(|database| {
+            let mut statement = database.prepare(sql)?;
+            statement.query_map([server.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        let read =
+            |(home, number): (String, u64)| Ok((home.parse().map_err(|error| self.failed(error))?, number));
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Other servers in whose logs this device watches contacts' devices.
+    pub(crate) fn watched_logs(&self, except: Fingerprint) -> Result<Vec<Fingerprint>, ClientError> {
+        let sql = "SELECT DISTINCT server FROM log_watches WHERE server <> ?1";
+        let rows: Vec<String> = self.sql(|database| {
+            let mut statement = database.prepare(sql)?;
+            statement.query_map([except.to_string()], |row| row.get(0))?.collect()
+        })?;
+        rows.iter().map(|server| server.parse().map_err(|error| self.failed(error))).collect()
     }
 
     /// Notices from now on when a log says that a contact's devices became more.

@@ -189,6 +189,8 @@ async fn empty_other_home(
     let Some(mut other) = homes::second(profile, session).await else { return Ok(None) };
     match fetch(profile, &mut other, Duration::ZERO, saving, show).await {
         Ok(fetched) => {
+            // People whose own home it is are told of this participant by its log.
+            tolerate(key_log::check_own(profile, &mut other).await)?;
             profile.set(EMPTIED_AT, &now())?;
             Ok(Some(fetched))
         }
