@@ -66,17 +66,33 @@ impl Receive {
         };
         if !self.follow {
             let mut session = profile.log_in(&language).await?;
-            receiving::receive_files(&profile, &mut session, Duration::ZERO, saving.as_ref(), &mut show)
-                .await?;
-            return Ok(());
+            let outcome =
+                receiving::receive_files(&profile, &mut session, Duration::ZERO, saving.as_ref(), &mut show)
+                    .await?;
+            // Told last, and by the exit code: whatever could be had was shown.
+            return outcome.failed.map_or(Ok(()), |error| Err(error.into()));
         }
         let wait = Duration::from_secs(MAX_WAIT_SECONDS);
+        let mut told = String::new();
         loop {
             let following = async {
                 let mut session = profile.log_in(&language).await?;
                 loop {
-                    receiving::receive_files(&profile, &mut session, wait, saving.as_ref(), &mut show)
-                        .await?;
+                    let outcome =
+                        receiving::receive_files(&profile, &mut session, wait, saving.as_ref(), &mut show)
+                            .await?;
+                    if let Some(error) = outcome.failed {
+                        if error.is_temporary() || error.problem() == Some("not-logged-in") {
+                            return Err(error);
+                        }
+                        // Said once, and gone on: other mail comes all the same.
+                        let words = error.to_string();
+                        if words != told {
+                            eprintln!("momedo: {words}");
+                            told = words;
+                        }
+                        tokio::time::sleep(PAUSE).await;
+                    }
                     if session.is_second() {
                         // The first home may be back.
                         session = profile.log_in(&language).await?;
@@ -123,6 +139,9 @@ fn words(received: &Received) -> String {
     if matches!(received.kind.as_str(), "delivered" | "undeliverable") {
         let reason = received.text.as_deref().map(|reason| format!(": {}", printable(reason)));
         return format!("[{} {}{}]", received.kind, received.id, reason.unwrap_or_default());
+    }
+    if received.kind == "waiting" {
+        return format!("[waiting] {}", printable(received.text.as_deref().unwrap_or_default()));
     }
     if received.kind == "alarm" {
         return format!("[ALARM] {}", printable(received.text.as_deref().unwrap_or_default()));

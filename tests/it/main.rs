@@ -44,6 +44,8 @@ mod member_keys;
 mod nearby;
 mod neighbour_pages;
 mod neighbours;
+mod obstructed;
+mod obstructing;
 mod openapi;
 mod own_network;
 mod people;

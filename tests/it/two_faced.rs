@@ -15,10 +15,11 @@ use rusqlite::Connection;
 
 use crate::harness::{Server, rsa_key};
 
-/// The data of a server that does not run.
+/// The data of a server that does not run, or only to be read.
 pub(crate) struct Editor {
     pub(crate) database: Connection,
     pub(crate) identity: RsaPrivateKey,
+    pub(crate) stored: Identity,
 }
 
 impl Editor {
@@ -27,7 +28,7 @@ impl Editor {
         let sql = "SELECT value FROM settings WHERE name = ?1";
         let stored: Vec<u8> = database.query_row(sql, [Identity::SETTING], |row| row.get(0)).unwrap();
         let identity: Identity = serde_json::from_slice(&stored).unwrap();
-        Self { database, identity: identity.key().unwrap() }
+        Self { database, identity: identity.key().unwrap(), stored: identity }
     }
 
     pub(crate) fn server(&self) -> Fingerprint {

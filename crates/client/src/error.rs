@@ -128,6 +128,12 @@ pub enum ClientError {
         /// What it is called.
         name: String,
     },
+    /// Something that arrived has a value no profile can hold, such as a time beyond all times.
+    #[error("this cannot be kept: {0}")]
+    Unfit(String),
+    /// A question that was not put to the server in this run, because of what came of earlier ones.
+    #[error("not asked for now: {0}")]
+    NotAsked(String),
     /// The message is too long to send.
     #[error("the message is too long")]
     TooLong,

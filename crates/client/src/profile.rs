@@ -4,6 +4,7 @@ pub(crate) mod files;
 mod groups;
 pub(crate) mod key_log;
 pub(crate) mod living;
+pub(crate) mod set_aside;
 mod unconfirmed;
 
 use std::path::{Path, PathBuf};
@@ -49,6 +50,7 @@ const SCHEMA: &[&str] = &[
     PRAGMA user_version = 4;",
     key_log::BY_SERVER,
     unconfirmed::SCHEMA,
+    set_aside::SCHEMA,
 ];
 
 /// The version the first step of [`SCHEMA`] leads to.
@@ -172,7 +174,23 @@ impl Profile {
     }
 
     fn sql<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ClientError> {
-        run(&self.database).map_err(|error| self.failed(error))
+        run(&self.database).map_err(|error| self.explain(error))
+    }
+
+    /// Tells what is wrong with a value, which somebody may have sent, from what is wrong with the profile.
+    fn explain(&self, error: rusqlite::Error) -> ClientError {
+        use rusqlite::{Error, ErrorCode};
+        match &error {
+            Error::ToSqlConversionFailure(_) | Error::IntegralValueOutOfRange(..) => {
+                ClientError::Unfit(error.to_string())
+            }
+            Error::SqliteFailure(failure, _)
+                if matches!(failure.code, ErrorCode::TooBig | ErrorCode::ConstraintViolation) =>
+            {
+                ClientError::Unfit(error.to_string())
+            }
+            _ => self.failed(error),
+        }
     }
 
     /// Runs `work` so that all of it is kept or none.
@@ -417,7 +435,7 @@ impl Profile {
         id: MessageId,
         event: Option<&str>,
     ) -> Result<(), ClientError> {
-        let sql = "INSERT INTO inbox VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        let sql = "INSERT INTO inbox (sender, id, event) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
         let row = params![sender, id.to_string(), event];
         self.sql(|database| database.execute(sql, row).map(drop))
     }
@@ -429,6 +447,12 @@ impl Profile {
             let mut statement = database.prepare(sql)?;
             statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
         })
+    }
+
+    /// Counts a try to fetch a message's files; how many there were.
+    pub(crate) fn count_try(&self, sender: &str, id: &str) -> Result<u32, ClientError> {
+        let sql = "UPDATE inbox SET tries = tries + 1 WHERE sender = ?1 AND id = ?2 RETURNING tries";
+        self.sql(|database| database.query_row(sql, [sender, id], |row| row.get(0)))
     }
 
     /// Notes that a message was shown; its text is forgotten here.
@@ -456,6 +480,11 @@ impl Profile {
         let fingerprint: Fingerprint = self.get("server")?.ok_or_else(missing)?;
         Ok(crate::connection::ServerAddress { addresses, fingerprint })
     }
+}
+
+/// A time as the database holds it: somebody else's clock may say anything, and what they sent is taken all the same.
+fn stored_time(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
 }
 
 /// What a kept message is sealed as.

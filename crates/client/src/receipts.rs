@@ -21,6 +21,9 @@ const RECEIPTS: &str = "receipts";
 /// How long receipts are tried; they are sent another time if that does not do.
 const RECEIPT_TIME: Duration = Duration::from_secs(10);
 
+/// How long those for one sender are, whose server may be away.
+const TIME_OF_SENDER: Duration = Duration::from_secs(3);
+
 /// Who hears that messages arrived and were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -121,6 +124,7 @@ fn note(
 /// Sends the receipts that are due, one message per sender and state; what cannot be sent now is sent another time.
 pub(crate) async fn send_due(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
     let due = profile.due_receipts()?;
+    let end = Instant::now() + RECEIPT_TIME;
     let mut rest = &due[..];
     while let Some(first) = rest.first() {
         let together = rest.iter().take_while(|other| {
@@ -136,8 +140,11 @@ pub(crate) async fn send_due(profile: &Profile, session: &mut Session) -> Result
             state: first.state,
         });
         let draft = Draft { own_copy: false, ..Draft::of(&receipt) };
-        let deadline = Instant::now() + RECEIPT_TIME;
+        let deadline = end.min(Instant::now() + TIME_OF_SENDER);
         match send_to_participant(profile, session, first.reference.from, &draft, deadline, &|_| {}).await {
+            Err(ClientError::Unreachable { .. }) => return Ok(()),
+            // Somebody else's server may answer.
+            Err(error) if error.is_temporary() && Instant::now() < end => {}
             Err(error) if error.is_temporary() => return Ok(()),
             // Refused for good, or keys that cannot be trusted: nobody waits for a receipt.
             _ => {

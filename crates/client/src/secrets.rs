@@ -189,8 +189,12 @@ impl Profile {
     /// any more. That is the forward secrecy there is.
     pub(crate) fn erase_keys_before(&self, oldest: u64) -> Result<(), ClientError> {
         let current = self.own_bundle()?.payload.version;
-        let (old, kept): (Vec<_>, Vec<_>) =
-            self.bundle_versions()?.into_iter().partition(|(version, _)| *version < oldest.min(current));
+        let (mut old, mut kept) = (Vec::new(), Vec::new());
+        for (version, digest) in self.bundle_versions()? {
+            // What was set aside has left the server's queue and is sealed to them still.
+            let is_needed = version >= oldest.min(current) || self.awaits_keys(&digest)?;
+            if is_needed { &mut kept } else { &mut old }.push((version, digest));
+        }
         if old.is_empty() {
             return Ok(());
         }

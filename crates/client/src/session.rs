@@ -30,6 +30,7 @@ use serde::de::DeserializeOwned;
 
 use crate::ClientError;
 use crate::connection::{Connection, Downloading, Payload};
+use crate::receiving::Questions;
 
 /// A connection with a bearer token.
 pub struct Session {
@@ -37,6 +38,8 @@ pub struct Session {
     token: String,
     /// When the server's log of key changes was followed to its end.
     pub(crate) log_followed: Option<Instant>,
+    /// What was asked because of mail in this run of receiving.
+    pub(crate) questions: Questions,
     /// Whether it is with the participant's second home: nothing but mail is changed there.
     pub(crate) is_second: bool,
     /// The participant logged in.
@@ -98,6 +101,7 @@ impl Session {
             connection,
             token: session.token,
             log_followed: None,
+            questions: Questions::default(),
             is_second: false,
             id: session.id,
             device: session.device,

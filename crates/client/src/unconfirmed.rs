@@ -26,7 +26,9 @@ pub(crate) fn keep(
 
 /// Submits again what the lost home had accepted. What is refused by now is said like any other end; what cannot be
 /// decided yet, for example because the new first home does not know the way there, is tried again with the next command.
+/// Each by itself; the first error is returned when all were tried, or none can be.
 pub(crate) async fn submit_due(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    let mut first = None;
     for text in profile.due_unconfirmed()? {
         let mut request: SubmitRequest =
             serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
@@ -38,13 +40,16 @@ pub(crate) async fn submit_due(profile: &Profile, session: &mut Session) -> Resu
         }
         match result {
             Ok(_) => profile.settle_unconfirmed(request.id, request.to)?,
+            Err(error @ (ClientError::Unreachable { .. } | ClientError::WrongServer { .. })) => {
+                return Err(error);
+            }
             Err(error) if error.is_temporary() || error.problem() == Some("unknown-participant") => {}
             Err(ClientError::Refused(problem)) if !matches!(problem.status, 401 | 500..) => {
                 receiving::put_undeliverable(profile, request.id, request.to, &problem.title)?;
                 profile.forget_unconfirmed(request.id, request.to)?;
             }
-            Err(error) => return Err(error),
+            Err(error) => drop(first.get_or_insert(error)),
         }
     }
-    Ok(())
+    first.map_or(Ok(()), Err)
 }

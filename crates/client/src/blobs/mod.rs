@@ -46,7 +46,8 @@ pub(crate) async fn send_releases(profile: &Profile, session: &mut Session) -> R
             false => session.release_hold(blob).await,
         };
         match released {
-            Err(error) if error.is_temporary() || error.problem() == Some("not-logged-in") => return Ok(()),
+            Err(ClientError::Unreachable { .. }) => return Ok(()),
+            Err(error) if error.is_temporary() || error.problem() == Some("not-logged-in") => {}
             // Gone already, or never handed to this device.
             _ => profile.settle_release(blob)?,
         }

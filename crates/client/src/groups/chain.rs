@@ -52,11 +52,17 @@ pub(crate) async fn sync_with(
     let known = profile.group(id)?;
     let mut state = known.clone();
     let mut read = Vec::new();
+    let mut pushed_back = None;
     let answer = loop {
         let after = state.as_ref().map_or(0, |state| state.number);
         let answer = session.group_entries(id, after, &link).await?;
         if answer.number < after {
+            // A server that takes entries and has no more afterwards would be given them for ever.
+            if pushed_back.is_some_and(|before| answer.number <= before) {
+                return Err(broken(id, "the server shows an older group than before"));
+            }
             push_back(profile, session, id, &answer).await?;
+            pushed_back = Some(answer.number);
             continue;
         }
         let done = take(id, &mut state, &answer, &mut read)?;

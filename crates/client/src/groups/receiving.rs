@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::{chain, keys};
 use crate::contacts::{self, Trust};
 use crate::profile::Profile;
+use crate::receiving::questions::{self, Kind, Read};
 use crate::receiving::{Received, described, unreadable};
 use crate::session::Session;
 use crate::{ClientError, reporting};
@@ -41,7 +42,7 @@ pub(crate) async fn take(
     if delivery.group != Some(id) || outside.header.message_id != delivery.id {
         return unreadable();
     }
-    let Some(state) = known_group(profile, session, id).await? else { return unreadable() };
+    let Some(state) = known_group(profile, session, delivery.from, id).await? else { return unreadable() };
     if state.group != outside.header.group {
         return unreadable();
     }
@@ -50,11 +51,10 @@ pub(crate) async fn take(
         Opened::Not => return unreadable(),
         Opened::NeedsKey => {
             // The epoch may be newer than what this device has read of the chain.
-            let read = match chain::sync(profile, session, id).await {
-                Ok(_) => open(profile, &outside, delivery)?,
-                Err(ClientError::BrokenGroup { .. }) => return unreadable(),
-                Err(error) if error.problem() == Some("unknown-group") => Opened::NeedsKey,
-                Err(error) => return Err(error),
+            let read = match questions::read_group(profile, session, delivery.from, id).await? {
+                Read::ToItsEnd => open(profile, &outside, delivery)?,
+                Read::Broken => return unreadable(),
+                Read::Unknown => Opened::NeedsKey,
             };
             match read {
                 Opened::Inner(inner) => inner,
@@ -82,16 +82,15 @@ pub(crate) async fn take(
 async fn known_group(
     profile: &Profile,
     session: &mut Session,
+    from: ParticipantId,
     id: GroupId,
 ) -> Result<Option<GroupState>, ClientError> {
     if let Some(state) = profile.group(id)? {
         return Ok(Some(state));
     }
-    match chain::sync(profile, session, id).await {
-        Ok(synced) => Ok(Some(synced.state)),
-        Err(ClientError::BrokenGroup { .. }) => Ok(None),
-        Err(error) if error.problem() == Some("unknown-group") => Ok(None),
-        Err(error) => Err(error),
+    match questions::read_group(profile, session, from, id).await? {
+        Read::ToItsEnd => profile.group(id),
+        Read::Broken | Read::Unknown => Ok(None),
     }
 }
 
@@ -136,13 +135,8 @@ async fn verify(
 ) -> Result<(bool, Trust), ClientError> {
     let id = GroupId::of(&context.id);
     let mut then = chain::state_at(profile, id, context.number, &context.head)?;
-    if then.is_none() {
-        match chain::sync(profile, session, id).await {
-            Ok(_) => then = chain::state_at(profile, id, context.number, &context.head)?,
-            Err(ClientError::BrokenGroup { .. }) => {}
-            Err(error) if error.problem() == Some("unknown-group") => {}
-            Err(error) => return Err(error),
-        }
+    if then.is_none() && questions::read_group(profile, session, from, id).await? == Read::ToItsEnd {
+        then = chain::state_at(profile, id, context.number, &context.head)?;
     }
     let Some(then) = then else { return Ok((false, Trust::FirstUse)) };
     let Some(member) = then.active(from) else { return Ok((false, Trust::FirstUse)) };
@@ -172,16 +166,7 @@ async fn verify(
     {
         return Ok((true, known.trust));
     }
-    match contacts::fetch(profile, session, from).await {
-        Ok(known) => Ok((fits(&known), known.trust)),
-        Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. } | ClientError::KeyLog(_)) => {
-            Ok((false, Trust::FirstUse))
-        }
-        Err(ClientError::Refused(problem)) if problem.status == 404 && !session.is_second => {
-            Ok((false, Trust::FirstUse))
-        }
-        Err(error) => Err(error),
-    }
+    questions::keys_that_fit(profile, session, from, fits).await
 }
 
 /// Reads on a group that another server keeps; while that one cannot be reached, the group stays as it is known.
@@ -211,57 +196,70 @@ async fn sync_elsewhere(
     Ok(())
 }
 
-/// Reads every group on, and notices those the server does not count this participant into any more.
+/// Reads every group on, and notices those the server does not count this participant into any more. Each by itself; the
+/// first error is returned when all were tried.
 pub(crate) async fn sync_all(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    keys::erase_old(profile)?;
     let listed = session.groups().await?.groups;
     let own_server = profile.server()?.fingerprint;
+    let mut first = None;
     for known in profile.groups()? {
-        if known.home != own_server {
-            sync_elsewhere(profile, session, &known).await?;
-            continue;
-        }
-        if listed.iter().all(|group| group.id != known.id()) {
-            // How that came about can still be read.
-            match chain::sync(profile, session, known.id()).await {
-                Ok(_) | Err(ClientError::BrokenGroup { .. }) => {}
-                Err(error) if error.problem() == Some("unknown-group") => {}
-                Err(error) => return Err(error),
-            }
-            let id = momedo_protocol::digest::sha256(&known.head.0)[..16].try_into().ok();
-            note(profile, &known, id, "you do not belong to this group any more")?;
-            profile.mark_group_gone(known.id())?;
+        let synced = if known.home != own_server {
+            sync_elsewhere(profile, session, &known).await
+        } else if listed.iter().all(|group| group.id != known.id()) {
+            sync_gone(profile, session, &known).await
+        } else {
+            Ok(())
+        };
+        if !goes_on(session, &mut first, synced) {
+            break;
         }
     }
     for group in listed {
         if profile.group(group.id)?.is_some_and(|known| known.number == group.number) {
             continue;
         }
-        match chain::sync(profile, session, group.id).await {
-            Ok(_) => {}
-            Err(ClientError::BrokenGroup { id, reason }) => {
-                let known = profile.group(id)?;
-                let digest = momedo_protocol::digest::Sha512Digest::of(reason.as_bytes());
-                if let Some(known) = known {
-                    let id = digest.0[..16].try_into().ok();
-                    note(profile, &known, id, &format!("this group must not be used: {reason}"))?;
-                }
-            }
-            Err(error) if error.problem() == Some("unknown-group") => {}
-            Err(error) => return Err(error),
+        let synced = sync_listed(profile, session, group.id).await;
+        if !goes_on(session, &mut first, synced) {
+            break;
         }
     }
-    keys::erase_old(profile)
+    first.map_or(Ok(()), Err)
 }
 
-/// Notes that something was posted that cannot be read before its key comes.
-pub(crate) fn note_locked(profile: &Profile, delivery: &Delivery) -> Result<(), ClientError> {
-    let state = delivery.group.map(|id| profile.group(id)).transpose()?.flatten();
-    match state {
-        Some(state) => {
-            let text = format!("a message of {} waits for its key", delivery.from);
-            note(profile, &state, Some(delivery.id.0), &text)
+/// Remembers what went wrong first; false when no more groups should be asked for.
+fn goes_on(session: &mut Session, first: &mut Option<ClientError>, result: Result<(), ClientError>) -> bool {
+    let Err(error) = result else { return true };
+    let goes_on = session.questions.hear(Kind::Group, &error);
+    first.get_or_insert(error);
+    goes_on
+}
+
+/// Reads a group on to which the participant does not belong any more, as the server says.
+async fn sync_gone(profile: &Profile, session: &mut Session, known: &GroupState) -> Result<(), ClientError> {
+    // How that came about can still be read.
+    match chain::sync(profile, session, known.id()).await {
+        Ok(_) | Err(ClientError::BrokenGroup { .. }) => {}
+        Err(error) if error.problem() == Some("unknown-group") => {}
+        Err(error) => return Err(error),
+    }
+    let id = momedo_protocol::digest::sha256(&known.head.0)[..16].try_into().ok();
+    note(profile, known, id, "you do not belong to this group any more")?;
+    profile.mark_group_gone(known.id())
+}
+
+/// Reads a group on that the server lists.
+async fn sync_listed(profile: &Profile, session: &mut Session, id: GroupId) -> Result<(), ClientError> {
+    match chain::sync(profile, session, id).await {
+        Ok(_) => Ok(()),
+        Err(ClientError::BrokenGroup { id, reason }) => {
+            let Some(known) = profile.group(id)? else { return Ok(()) };
+            let digest = momedo_protocol::digest::Sha512Digest::of(reason.as_bytes());
+            let id = digest.0[..16].try_into().ok();
+            note(profile, &known, id, &format!("this group must not be used: {reason}"))
         }
-        None => Ok(()),
+        Err(error) if error.problem() == Some("unknown-group") => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

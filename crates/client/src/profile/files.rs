@@ -11,7 +11,7 @@ use momedo_protocol::time::UnixMillis;
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
-use super::Profile;
+use super::{Profile, stored_time};
 use crate::ClientError;
 
 /// The table; made when it is missing, so that older profiles get it too.
@@ -57,8 +57,15 @@ impl Profile {
     ) -> Result<(), ClientError> {
         let (blob, sender) = (file.blob.to_string(), from.to_string());
         let sql = "INSERT INTO files VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL) ON CONFLICT DO NOTHING";
-        let row =
-            params![blob, sender, message.to_string(), file.name, file.media_type, file.size, sent_at.0];
+        let row = params![
+            blob,
+            sender,
+            message.to_string(),
+            file.name,
+            file.media_type,
+            file.size,
+            stored_time(sent_at.0)
+        ];
         if self.sql(|database| database.execute(sql, row))? == 1 {
             self.set_secret(&secret_name(&blob, &sender), file.key.bytes())?;
         }

@@ -1,4 +1,4 @@
-//! What a device keeps of its groups: chains, and messages that wait for a key.
+//! What a device keeps of its groups: their chains.
 
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::group::GroupId;
@@ -49,6 +49,7 @@ impl Profile {
         let sql = "INSERT INTO groups (id, state, members) VALUES (?1, ?2, ?3)
                    ON CONFLICT DO UPDATE SET state = ?2, members = ?3, gone = 0";
         self.sql(|database| database.execute(sql, [&id, &state, &members]))?;
+        self.wake_set_aside(&id)?;
         for (entry, jws) in entries {
             let (number, entry_text) = (entry.payload.number, text(jws)?);
             self.sql(|database| {
@@ -109,25 +110,6 @@ impl Profile {
     pub(crate) fn mark_group_gone(&self, id: GroupId) -> Result<(), ClientError> {
         let sql = "UPDATE groups SET gone = 1 WHERE id = ?1";
         self.sql(|database| database.execute(sql, [id.to_string()]).map(drop))
-    }
-
-    /// Keeps a message that cannot be opened before its key comes.
-    pub(crate) fn put_locked(&self, delivery: &str) -> Result<(), ClientError> {
-        let sql = "INSERT INTO locked_messages (delivery) VALUES (?1)";
-        self.sql(|database| database.execute(sql, [delivery]).map(drop))
-    }
-
-    /// Messages that wait for a key, oldest first.
-    pub(crate) fn locked(&self) -> Result<Vec<(i64, String)>, ClientError> {
-        self.sql(|database| {
-            let mut statement = database.prepare("SELECT id, delivery FROM locked_messages ORDER BY id")?;
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        })
-    }
-
-    /// Forgets a message that waited for a key.
-    pub(crate) fn remove_locked(&self, id: i64) -> Result<(), ClientError> {
-        self.sql(|database| database.execute("DELETE FROM locked_messages WHERE id = ?1", [id]).map(drop))
     }
 
     /// Copies every group and every group key from another profile of the same participant.

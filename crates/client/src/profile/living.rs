@@ -6,7 +6,7 @@ use momedo_protocol::kind::{MessageReference, ReceiptKind};
 use momedo_protocol::message_id::MessageId;
 use rusqlite::params;
 
-use super::Profile;
+use super::{Profile, stored_time};
 use crate::ClientError;
 
 /// The tables; part of the profile's schema.
@@ -125,7 +125,7 @@ impl Profile {
         let [sender, id] = pair(reference);
         let sql = "INSERT INTO marks VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE
                    SET value = ?5, at = ?6 WHERE at <= ?6";
-        let row = params![sender, id, mark.who.to_string(), mark.mark, mark.value, mark.at];
+        let row = params![sender, id, mark.who.to_string(), mark.mark, mark.value, stored_time(mark.at)];
         self.sql(|database| database.execute(sql, row).map(drop))
     }
 

@@ -1,20 +1,29 @@
 //! Receiving: open, verify, store, show, and only then acknowledge.
+//!
+//! Every step stands alone: what fails in one is remembered and told at the end, and never keeps mail from being shown or
+//! acknowledged. What cannot be judged is set aside on disk with its reason and tried again.
 
+mod meaning;
+pub(crate) mod questions;
 mod received;
+mod set_aside;
+mod showing;
 mod taking;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use momedo_protocol::api::Delivery;
 use momedo_protocol::cursor::Cursor;
 use momedo_protocol::digest::Fingerprint;
-use momedo_protocol::kind::MessageReference;
 use momedo_protocol::limits::MAX_OZONE_PAGE;
 use momedo_protocol::message::{KIND_GROUP_KEY, Message};
 use momedo_protocol::time::UnixMillis;
 
+pub(crate) use questions::Questions;
 pub use received::{Received, ReceivedFile};
 pub(crate) use received::{described, unreadable};
+pub use set_aside::{SetAside, set_aside};
 pub use taking::take_delivery;
 pub(crate) use taking::{put_alarm, put_device_added, put_undeliverable};
 
@@ -26,7 +35,9 @@ use crate::session::Session;
 use crate::{
     ClientError, blobs, blocking, groups, homes, key_backup, key_log, now, receipts, unconfirmed, watching,
 };
-use taking::{open, take, take_waiting, tolerate};
+use meaning::Meaning;
+use showing::Showing;
+use taking::open;
 
 /// Messages fetched at once.
 const PAGE: usize = 100;
@@ -43,6 +54,12 @@ const EMPTIED_AT: &str = "second-home-emptied-at";
 /// How often it is, in milliseconds: once an hour.
 const EMPTY_EVERY: u64 = 3_600_000;
 
+/// After so much of it nobody is asked for mail who did not answer before; one who hangs up at once is.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// Longest wait for mail that may not be asked for yet.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 /// Where files that come along are saved, and how.
 pub struct Saving<'a> {
     /// The folder.
@@ -53,115 +70,249 @@ pub struct Saving<'a> {
     pub progress: Progress<'a>,
 }
 
+/// What shows a message: it must be where the person sees it before this returns.
+pub type Show<'a> = dyn FnMut(&Received) -> std::io::Result<()> + Send + 'a;
+
+/// What receiving came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How many messages were shown.
+    pub shown: usize,
+    /// What went wrong first, if anything did. Mail that could be had was shown and acknowledged all the same.
+    pub failed: Option<ClientError>,
+}
+
 /// Fetches, stores and shows everything that waits, then acknowledges; with `wait`, waits that long for
 /// the first message. Returns how many were shown.
 ///
-/// `show` must have put a message where the person sees it before it returns; what it fails on is shown
-/// again next time.
+/// What `show` fails on is shown again next time.
 ///
 /// # Errors
-/// As [`ClientError`] says, or what `show` says.
+/// As [`receive_files`], and what went wrong besides, once the mail was shown.
 pub async fn receive(
     profile: &Profile,
     session: &mut Session,
     wait: Duration,
-    show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
+    show: &mut Show<'_>,
 ) -> Result<usize, ClientError> {
-    receive_files(profile, session, wait, None, show).await
+    let outcome = receive_files(profile, session, wait, None, show).await?;
+    outcome.failed.map_or(Ok(outcome.shown), Err)
 }
 
 /// As [`receive`], and saves files of verified messages before they are shown.
 ///
 /// # Errors
-/// As [`receive`]; a file that cannot be had is no error, the message says why.
+/// [`ClientError::Profile`] when the profile cannot be used, or what `show` says; a file that cannot be had is no error,
+/// the message says why.
 pub async fn receive_files(
     profile: &Profile,
     session: &mut Session,
     wait: Duration,
     saving: Option<&Saving<'_>>,
-    show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
-) -> Result<usize, ClientError> {
-    let mut shown = show_stored(profile, session, saving, show).await?;
-    homes::follow_if_due(profile, session).await;
-    if !session.is_second {
-        adopt_published_keys(profile, session).await?;
-        unconfirmed::submit_due(profile, session).await?;
-        take_waiting(profile, session).await?;
-        if !wait.is_zero() {
-            // Whoever waits for mail hears of the own devices first.
-            tolerate(watching::look(profile, session).await.map(drop))?;
-        }
-        groups::receiving::sync_all(profile, session).await?;
-        shown += show_stored(profile, session, saving, show).await?;
-        // Keys that could not be renewed today are renewed another day; mail is worth more.
-        drop(rotate_if_due(profile, session, &|_| {}).await);
-        drop(key_backup::renew_if_due(profile, session).await);
-    }
-    // What was known before serves when the server does not say.
-    drop(blocking::refresh(profile, session).await);
-    let wait = if shown > 0 { Duration::ZERO } else { wait };
-    // Who is with their second home looks for the first again soon.
-    let wait = if session.is_second { wait.min(SECOND_WAIT) } else { wait };
-    let fetched = fetch(profile, session, wait, saving, show).await?;
-    shown += fetched.shown;
-    let mut oldest = Some(fetched.oldest_bundle_version);
-    if profile.second_home()?.is_some() {
-        oldest = match empty_other_home(profile, session, saving, show).await? {
-            Some(other) => {
-                shown += other.shown;
-                Some(fetched.oldest_bundle_version.min(other.oldest_bundle_version))
+    show: &mut Show<'_>,
+) -> Result<Outcome, ClientError> {
+    let mut run = Run { profile, showing: Showing::new(profile, saving, show), failed: None };
+    session.questions = Questions::default();
+    profile.begin_run()?;
+    run.receive(session, wait).await?;
+    let Run { showing, failed, .. } = run;
+    Ok(Outcome { shown: showing.shown, failed: failed.or(showing.failed) })
+}
+
+/// One run of receiving.
+struct Run<'a> {
+    profile: &'a Profile,
+    showing: Showing<'a>,
+    failed: Option<ClientError>,
+}
+
+impl Run<'_> {
+    /// Remembers what went wrong in a step, and lets the next go on.
+    fn note<T>(&mut self, session: &mut Session, result: Result<T, ClientError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                session.questions.hear_of_step(&error);
+                self.failed.get_or_insert(error);
+                None
             }
-            None => None,
-        };
+        }
     }
-    // Something may wait at the other home that only older keys open.
-    if let Some(oldest) = oldest {
-        profile.erase_keys_before(oldest)?;
+
+    /// The same for a step that says itself what is wrong with the server: only a line that broke and a profile that
+    /// cannot be used are told here.
+    fn note_grave<T>(&mut self, session: &mut Session, result: Result<T, ClientError>) -> Option<T> {
+        match result {
+            Err(error)
+                if Meaning::of(&error, false) != Meaning::NoAnswers
+                    && !matches!(error, ClientError::Profile { .. }) =>
+            {
+                None
+            }
+            result => self.note(session, result),
+        }
     }
-    receipts::send_due(profile, session).await?;
-    blobs::send_releases(profile, session).await?;
-    let watched = watching::look(profile, session).await;
-    if let Ok(locked_out) = &watched {
-        tolerate(watching::finish_lock_out(profile, session, locked_out).await)?;
+
+    async fn receive(&mut self, session: &mut Session, wait: Duration) -> Result<(), ClientError> {
+        let (profile, begun) = (self.profile, Instant::now());
+        self.showing.show_stored(session).await?;
+        // First, because nothing is asked for the blocked; what was known before serves when the server does not say.
+        let refreshed = blocking::refresh(profile, session).await;
+        self.note_grave(session, refreshed);
+        homes::follow_if_due(profile, session).await;
+        if !session.is_second {
+            self.prepare(session, wait).await?;
+        }
+        let wait = if self.showing.shown > 0 { Duration::ZERO } else { wait };
+        // Who is with their second home looks for the first again soon.
+        let wait = if session.is_second { wait.min(SECOND_WAIT) } else { wait };
+        if let Some(reason) = session.questions.silence()
+            && begun.elapsed() >= SILENCE
+        {
+            let addresses = session.connection().server().addresses.join(", ");
+            self.failed.get_or_insert(ClientError::Unreachable { addresses, reason });
+            return Ok(());
+        }
+        let fetched = self.fetch(session, wait).await?;
+        let mut oldest = self.note(session, fetched);
+        if profile.second_home()?.is_some() {
+            let other = self.empty_other_home(session).await?;
+            oldest = oldest.zip(other).map(|(one, other)| one.min(other));
+        }
+        // Something may wait at the other home that only older keys open.
+        if let Some(oldest) = oldest {
+            let erased = profile.erase_keys_before(oldest);
+            self.note(session, erased);
+        }
+        if session.questions.are_answered() {
+            let sent = receipts::send_due(profile, session).await;
+            self.note(session, sent);
+            let released = blobs::send_releases(profile, session).await;
+            self.note(session, released);
+            let watched = watching::look(profile, session).await;
+            if let Some(locked_out) = self.note_grave(session, watched) {
+                let finished = watching::finish_lock_out(profile, session, &locked_out).await;
+                self.note_grave(session, finished);
+            }
+            let checked = key_log::check_own(profile, session).await;
+            self.note_grave(session, checked);
+        }
+        let told = set_aside::tell(profile);
+        self.note(session, told);
+        self.showing.show_stored(session).await
     }
-    tolerate(watched.map(drop))?;
-    tolerate(key_log::check_own(profile, session).await)?;
-    Ok(shown + show_stored(profile, session, saving, show).await?)
+
+    /// What comes before mail is fetched, so that more of it can be judged.
+    async fn prepare(&mut self, session: &mut Session, wait: Duration) -> Result<(), ClientError> {
+        let profile = self.profile;
+        if session.questions.are_answered() {
+            let adopted = adopt_published_keys(profile, session).await;
+            self.note(session, adopted);
+        }
+        if session.questions.are_answered() {
+            let submitted = unconfirmed::submit_due(profile, session).await;
+            self.note(session, submitted);
+        }
+        if session.questions.are_answered() && !wait.is_zero() {
+            // Whoever waits for mail hears of the own devices first.
+            let watched = watching::look(profile, session).await;
+            self.note_grave(session, watched);
+        }
+        if session.questions.are_answered() {
+            let synced = groups::receiving::sync_all(profile, session).await;
+            self.note(session, synced);
+        }
+        let tried = set_aside::try_again(profile, session).await;
+        self.note(session, tried);
+        self.showing.show_stored(session).await?;
+        if session.questions.are_answered() {
+            // Keys that could not be renewed today are renewed another day; mail is worth more.
+            drop(rotate_if_due(profile, session, &|_| {}).await);
+            drop(key_backup::renew_if_due(profile, session).await);
+        }
+        Ok(())
+    }
+
+    /// Fetches, stores, shows and acknowledges what waits at one home. Returns the oldest bundle version that something
+    /// may still arrive for, or why the home went no further.
+    async fn fetch(
+        &mut self,
+        session: &mut Session,
+        mut wait: Duration,
+    ) -> Result<Result<u64, ClientError>, ClientError> {
+        let profile = self.profile;
+        let name = cursor_name(profile, session)?;
+        let mut after: Option<Cursor> = profile.get(&name)?;
+        loop {
+            let page = patiently(session, async |session| session.ozone(after, PAGE, wait).await).await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => return Ok(Err(error)),
+            };
+            wait = Duration::ZERO;
+            if page.messages.is_empty() {
+                return Ok(Ok(page.oldest_bundle_version));
+            }
+            let taken = take_page(profile, session, &page.messages).await;
+            self.showing.show_stored(session).await?;
+            taken?;
+            // Everything is stored: only now may the server forget it. The cursor follows last, or a
+            // program killed in between would never acknowledge this page.
+            let acknowledged =
+                patiently(session, async |session| session.acknowledge(page.cursor).await).await;
+            if let Err(error) = acknowledged {
+                return Ok(Err(error));
+            }
+            profile.set(&name, &page.cursor)?;
+            after = Some(page.cursor);
+        }
+    }
+
+    /// Takes what waits at the home that `session` is not with: mostly what came here already, and is dropped. Once an
+    /// hour, so that it does not fill up; `None` when it was not done.
+    async fn empty_other_home(&mut self, session: &mut Session) -> Result<Option<u64>, ClientError> {
+        let profile = self.profile;
+        let emptied: Option<UnixMillis> = profile.get(EMPTIED_AT)?;
+        let is_due = emptied.is_none_or(|at| now().0.saturating_sub(at.0) >= EMPTY_EVERY || at > now());
+        if session.is_second || !is_due {
+            return Ok(None);
+        }
+        let Some(mut other) = homes::second(profile, session).await else { return Ok(None) };
+        match self.fetch(&mut other, Duration::ZERO).await? {
+            Ok(oldest) => {
+                profile.set(EMPTIED_AT, &now())?;
+                Ok(Some(oldest))
+            }
+            // It is only the other one.
+            Err(_) => Ok(None),
+        }
+    }
 }
 
-/// What fetching came to.
-struct Fetched {
-    shown: usize,
-    /// Only older keys may be erased.
-    oldest_bundle_version: u64,
-}
-
-/// Fetches, stores, shows and acknowledges what waits at one home.
-async fn fetch(
+/// Takes every delivery, up to one that cannot even be kept.
+async fn take_page(
     profile: &Profile,
     session: &mut Session,
-    mut wait: Duration,
-    saving: Option<&Saving<'_>>,
-    show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
-) -> Result<Fetched, ClientError> {
-    let mut shown = 0;
-    let name = cursor_name(profile, session)?;
-    let mut after: Option<Cursor> = profile.get(&name)?;
-    loop {
-        let page = session.ozone(after, PAGE, wait).await?;
-        wait = Duration::ZERO;
-        if page.messages.is_empty() {
-            return Ok(Fetched { shown, oldest_bundle_version: page.oldest_bundle_version });
+    messages: &[Delivery],
+) -> Result<(), ClientError> {
+    for delivery in messages {
+        take_delivery(profile, session, delivery).await?;
+    }
+    Ok(())
+}
+
+/// Asks for mail itself, once more after a moment when too much was asked before: what others sent must not keep it away.
+async fn patiently<T>(
+    session: &mut Session,
+    mut ask: impl AsyncFnMut(&mut Session) -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    match ask(session).await {
+        Err(ClientError::Refused(problem)) if problem.status == 429 => {
+            let pause = Duration::from_secs(problem.retry_after.unwrap_or_default());
+            tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+            ask(session).await
         }
-        for delivery in &page.messages {
-            take(profile, session, delivery).await?;
-        }
-        shown += show_stored(profile, session, saving, show).await?;
-        // Everything is stored: only now may the server forget it. The cursor follows last, or a
-        // program killed in between would never acknowledge this page.
-        session.acknowledge(page.cursor).await?;
-        profile.set(&name, &page.cursor)?;
-        after = Some(page.cursor);
+        result => result,
     }
 }
 
@@ -171,98 +322,6 @@ fn cursor_name(profile: &Profile, session: &mut Session) -> Result<String, Clien
     let registered_at: Option<Fingerprint> = profile.get(REGISTERED_AT)?;
     let is_first = registered_at.unwrap_or(profile.server()?.fingerprint) == server;
     Ok(if is_first { "cursor".into() } else { format!("cursor:{server}") })
-}
-
-/// Takes what waits at the home that `session` is not with: mostly what came here already, and is dropped. Once an hour,
-/// so that it does not fill up; `None` when it was not done.
-async fn empty_other_home(
-    profile: &Profile,
-    session: &mut Session,
-    saving: Option<&Saving<'_>>,
-    show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
-) -> Result<Option<Fetched>, ClientError> {
-    let emptied: Option<UnixMillis> = profile.get(EMPTIED_AT)?;
-    let is_due = emptied.is_none_or(|at| now().0.saturating_sub(at.0) >= EMPTY_EVERY || at > now());
-    if session.is_second || !is_due {
-        return Ok(None);
-    }
-    let Some(mut other) = homes::second(profile, session).await else { return Ok(None) };
-    match fetch(profile, &mut other, Duration::ZERO, saving, show).await {
-        Ok(fetched) => {
-            // People whose own home it is are told of this participant by its log.
-            tolerate(key_log::check_own(profile, &mut other).await)?;
-            profile.set(EMPTIED_AT, &now())?;
-            Ok(Some(fetched))
-        }
-        Err(error @ ClientError::Profile { .. }) => Err(error),
-        // It is only the other one.
-        Err(_) => Ok(None),
-    }
-}
-
-async fn show_stored(
-    profile: &Profile,
-    session: &mut Session,
-    saving: Option<&Saving<'_>>,
-    show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
-) -> Result<usize, ClientError> {
-    let mut shown = 0;
-    for (sender, id, event) in profile.unshown()? {
-        let mut received: Received =
-            serde_json::from_str(&event).map_err(|error| ClientError::Protocol(error.to_string()))?;
-        if let Some(saving) = saving.filter(|_| received.verified && !received.files.is_empty()) {
-            // Files may take a while.
-            receipts::send_due(profile, session).await?;
-            save_files(profile, session, &mut received, saving).await?;
-        }
-        if let Err(error) = show(&received) {
-            // Nobody has read it, but it is here.
-            receipts::send_due(profile, session).await?;
-            return Err(ClientError::Protocol(format!("cannot show a message: {error}")));
-        }
-        profile.atomically(|| {
-            if received.verified && !received.event {
-                let reference = MessageReference { from: received.from, id: received.id };
-                receipts::note_shown(profile, &reference, received.group, &received.kind)?;
-            }
-            profile.mark_shown(&sender, &id)
-        })?;
-        shown += 1;
-    }
-    Ok(shown)
-}
-
-/// Saves the files of a message; one that is gone or damaged says so instead.
-async fn save_files(
-    profile: &Profile,
-    session: &mut Session,
-    received: &mut Received,
-    saving: &Saving<'_>,
-) -> Result<(), ClientError> {
-    let from = received.from;
-    let kept = profile.kept_message(&MessageReference { from, id: received.id })?;
-    let is_withdrawn = kept.is_some_and(|kept| kept.withdrawn);
-    for file in &mut received.files {
-        // Killed between saving and showing: it is there already.
-        let saved = profile.saved_file(file.id, from)?.filter(|path| path.is_file());
-        if saved.is_some() {
-            file.saved = saved;
-            continue;
-        }
-        if is_withdrawn {
-            file.problem = Some("its sender took it back".into());
-            continue;
-        }
-        let Saving { folder, wait, progress } = *saving;
-        match blobs::save(profile, session, file.id, Some(from), folder, wait, progress).await {
-            Ok(path) => file.saved = Some(path),
-            // Shown another time, with its files.
-            Err(error) if error.is_temporary() => return Err(error),
-            Err(error @ ClientError::Profile { .. }) => return Err(error),
-            Err(error) => file.problem = Some(error.to_string()),
-        }
-    }
-    Ok(())
 }
 
 /// What was taken and not shown yet, in the order it came.

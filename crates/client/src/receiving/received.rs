@@ -29,7 +29,7 @@ pub struct Received {
     /// The group it was posted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupId>,
-    /// `text`, `unreadable`, an unknown kind as it came, or an event.
+    /// `text`, `unreadable`, an unknown kind as it came, an event, or `waiting` for mail that cannot be judged yet.
     pub kind: String,
     /// The text, where the kind has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,7 +113,7 @@ fn described_file(file: &FileReference) -> ReceivedFile {
 }
 
 /// Kinds under which this program tells of something itself.
-const OWN_KINDS: &[&str] = &["alarm", "delivered", "device-added", "undeliverable", "unreadable"];
+const OWN_KINDS: &[&str] = &["alarm", "delivered", "device-added", "undeliverable", "unreadable", "waiting"];
 
 /// The kind as it is shown: nobody's message passes for something that this program says.
 fn shown_kind(kind: &str) -> String {

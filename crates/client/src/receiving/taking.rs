@@ -1,5 +1,7 @@
 //! Taking what was delivered: open, verify, drop what is known, store.
 
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use momedo_protocol::api::Delivery;
 use momedo_protocol::envelope;
 use momedo_protocol::group::GroupId;
@@ -11,69 +13,67 @@ use momedo_protocol::notice::{Fate, Notice};
 use momedo_protocol::seal;
 use zeroize::Zeroizing;
 
+use super::questions;
 use super::received::{Received, described, said, unreadable};
+use super::set_aside::{self, Why};
 use crate::contacts::{self, Trust};
 use crate::devices::adopt_published_keys;
 use crate::groups::receiving::{self as groups, Taken};
 use crate::profile::Profile;
 use crate::secrets::CarriedKeys;
 use crate::session::Session;
-use crate::{ClientError, blobs, blocking, key_backup, key_log, living, receipts, reporting};
-
-/// Takes what came over the second home and could not be judged there.
-pub(super) async fn take_waiting(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
-    for (row, text) in profile.locked()? {
-        let delivery: Delivery =
-            serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
-        if !is_group_envelope(&delivery.envelope.0) {
-            take_now(profile, session, &delivery).await?;
-            profile.remove_locked(row)?;
-        }
-    }
-    open_locked(profile, session).await
-}
+use crate::{ClientError, blobs, blocking, key_backup, living, receipts, reporting};
 
 /// Takes one delivery: opens, verifies and stores it; low-level, [`super::receive`] does it for everything that waits.
 ///
 /// # Errors
-/// As [`ClientError`] says.
+/// As [`ClientError::Profile`] says; whatever else goes wrong, the delivery is on disk and waits.
 pub async fn take_delivery(
     profile: &Profile,
     session: &mut Session,
     delivery: &Delivery,
 ) -> Result<(), ClientError> {
-    take(profile, session, delivery).await
-}
-
-/// Takes a delivery; what the second home cannot tell enough about waits until the first is back.
-pub(super) async fn take(
-    profile: &Profile,
-    session: &mut Session,
-    delivery: &Delivery,
-) -> Result<(), ClientError> {
-    match take_now(profile, session, delivery).await {
-        Err(error)
-            if session.is_second
-                && matches!(
-                    error.problem(),
-                    Some("home-unreachable" | "unknown-participant" | "unknown-group")
-                ) =>
-        {
-            keep_locked(profile, delivery)
-        }
-        result => result,
+    match judge(profile, session, delivery).await {
+        None => Ok(()),
+        Some(why) => set_aside::put(profile, session, delivery, &why),
     }
 }
 
-fn keep_locked(profile: &Profile, delivery: &Delivery) -> Result<(), ClientError> {
-    let text = serde_json::to_string(delivery);
-    profile.put_locked(&text.map_err(|error| ClientError::Protocol(error.to_string()))?)
+/// Judges a delivery, and stores what it came to; says why if that cannot be done now. A group key has what waited for
+/// it judged, too.
+pub(super) fn judge<'a>(
+    profile: &'a Profile,
+    session: &'a mut Session,
+    delivery: &'a Delivery,
+) -> LocalBoxFuture<'a, Option<Why>> {
+    let judging = async move {
+        match take_now(profile, session, delivery).await {
+            Ok(Taking::Done) => None,
+            Ok(Taking::NeedsKey) => Some(Why::NoKey),
+            Err(error) => Some(Why::Failed(error)),
+        }
+    };
+    judging.boxed_local()
+}
+
+/// What taking came to.
+enum Taking {
+    Done,
+    /// It can be opened when its key comes.
+    NeedsKey,
 }
 
 /// Verifies first, then drops duplicates by sender and message ID.
-async fn take_now(profile: &Profile, session: &mut Session, delivery: &Delivery) -> Result<(), ClientError> {
+async fn take_now(
+    profile: &Profile,
+    session: &mut Session,
+    delivery: &Delivery,
+) -> Result<Taking, ClientError> {
     if let Some(notice) = Notice::decode(&delivery.envelope.0) {
-        return take_notice(profile, session.id, delivery, &notice);
+        return take_notice(profile, session.id, delivery, &notice).map(|()| Taking::Done);
+    }
+    if blocking::is_blocked(profile, delivery.from)? {
+        return take_from_blocked(profile, session, delivery).await.map(|()| Taking::Done);
     }
     if is_group_envelope(&delivery.envelope.0) {
         return take_from_group(profile, session, delivery).await;
@@ -85,8 +85,37 @@ async fn take_now(profile: &Profile, session: &mut Session, delivery: &Delivery)
     };
     let (received, message) = received.unzip();
     let (from, message) = (delivery.from, message.flatten());
-    compare_logs(profile, session, received.as_ref(), message.as_ref()).await?;
-    put(profile, from, &from.to_string(), delivery.id, received.as_ref(), message.as_ref())
+    compare_logs(profile, session, received.as_ref(), message.as_ref()).await;
+    put(profile, &from.to_string(), delivery.id, received.as_ref(), message.as_ref())?;
+    Ok(Taking::Done)
+}
+
+/// Drops what somebody sent who is blocked, before the server is asked anything; a group key counts, for a block hides
+/// what somebody says and not what others say under their key.
+async fn take_from_blocked(
+    profile: &Profile,
+    session: &mut Session,
+    delivery: &Delivery,
+) -> Result<(), ClientError> {
+    if is_group_envelope(&delivery.envelope.0) {
+        return Ok(());
+    }
+    let Some((inner, _)) = open(profile, delivery)? else { return Ok(()) };
+    let Ok(claimed) = Message::unverified(&inner) else { return Ok(()) };
+    let is_key = claimed.kind == KIND_GROUP_KEY && claims_what_it_is(&claimed, delivery, profile.id()?);
+    let known = contacts::remembered(profile, claimed.from)?;
+    if is_key && known.is_some_and(|known| Message::verify(&inner, &known.bundle.signature_key).is_ok()) {
+        take_group_key(profile, session, &claimed, Asking::Nothing).await?;
+    }
+    Ok(())
+}
+
+/// What the server says outside must be what the sender signed inside.
+fn claims_what_it_is(claimed: &Message, delivery: &Delivery, own: ParticipantId) -> bool {
+    claimed.from == delivery.from
+        && claimed.to == Some(own)
+        && claimed.group.is_none()
+        && claimed.id == delivery.id
 }
 
 /// Takes what the own home tells of messages to other servers: an event for each.
@@ -98,8 +127,7 @@ fn take_notice(
 ) -> Result<(), ClientError> {
     // The own home says it in the participant's own name; whatever else says so is not its word.
     if delivery.from != own {
-        let from = delivery.from;
-        return put(profile, from, &from.to_string(), delivery.id, Some(&unreadable(delivery)), None);
+        return put_unverified(profile, delivery, &unreadable(delivery));
     }
     let kind = match notice.fate {
         Fate::Delivered => "delivered",
@@ -118,7 +146,7 @@ fn take_notice(
             event: notice.fate == Fate::Delivered,
             ..unreadable(delivery)
         };
-        put(profile, own, &format!("notice {}", message.to), message.id, Some(&event), None)?;
+        put(profile, &format!("notice {}", message.to), message.id, Some(&event), None)?;
         profile.forget_unconfirmed(message.id, message.to)?;
     }
     Ok(())
@@ -132,26 +160,39 @@ pub(crate) fn put_undeliverable(
     reason: &str,
 ) -> Result<(), ClientError> {
     let event = Received { id, to: Some(to), kind: "undeliverable".into(), ..said(profile, reason)? };
-    let own = profile.id()?;
-    put(profile, own, &format!("notice {to}"), id, Some(&event), None)
+    put(profile, &format!("notice {to}"), id, Some(&event), None)
+}
+
+/// Shows what nobody vouches for.
+pub(super) fn put_unverified(
+    profile: &Profile,
+    delivery: &Delivery,
+    received: &Received,
+) -> Result<(), ClientError> {
+    let sender = match delivery.group {
+        Some(_) => group_sender(delivery),
+        None => delivery.from.to_string(),
+    };
+    let event = serde_json::to_string(received).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.put_inbox(&unverified(&sender), delivery.id, Some(&event))
+}
+
+/// What stands for a sender whom nobody vouches for.
+fn unverified(sender: &str) -> String {
+    format!("unverified {sender}")
 }
 
 /// Stores what was opened, unless it is known. Only what was verified stands for its ID: something forged must
 /// not keep the true message out.
 fn put(
     profile: &Profile,
-    from: ParticipantId,
     sender: &str,
     id: MessageId,
     received: Option<&Received>,
     message: Option<&Message>,
 ) -> Result<(), ClientError> {
     let verified = received.is_none_or(|received| received.verified);
-    let sender = if verified { sender.to_owned() } else { format!("unverified {sender}") };
-    // The server refuses what the blocked send to oneself; what it took before, and what they post to groups, is
-    // dropped here.
-    let (received, message) =
-        if blocking::is_blocked(profile, from)? { (None, None) } else { (received, message) };
+    let sender = if verified { sender.to_owned() } else { unverified(sender) };
     if profile.is_known(&sender, id)? {
         return Ok(());
     }
@@ -173,20 +214,9 @@ async fn compare_logs(
     session: &mut Session,
     received: Option<&Received>,
     message: Option<&Message>,
-) -> Result<(), ClientError> {
-    match message.filter(|_| received.is_some_and(|received| received.verified)) {
-        Some(message) if blocking::is_blocked(profile, message.from)? => Ok(()),
-        Some(message) => tolerate(key_log::compare(profile, session, message).await),
-        None => Ok(()),
-    }
-}
-
-/// What is wrong with the log was said where it was found; mail is taken all the same. Only a profile that cannot be
-/// written, or a line that broke, ends receiving.
-pub(super) fn tolerate(result: Result<(), ClientError>) -> Result<(), ClientError> {
-    match result {
-        Err(error @ (ClientError::Profile { .. } | ClientError::Unreachable { .. })) => Err(error),
-        _ => Ok(()),
+) {
+    if let Some(message) = message.filter(|_| received.is_some_and(|received| received.verified)) {
+        questions::compare_logs(profile, session, message).await;
     }
 }
 
@@ -216,18 +246,13 @@ async fn take_from_group(
     profile: &Profile,
     session: &mut Session,
     delivery: &Delivery,
-) -> Result<(), ClientError> {
-    match groups::take(profile, session, delivery).await? {
-        Taken::Shown(received, message) => {
-            let sender = group_sender(delivery);
-            compare_logs(profile, session, Some(&received), message.as_deref()).await?;
-            put(profile, delivery.from, &sender, delivery.id, Some(&received), message.as_deref())
-        }
-        Taken::Locked => {
-            keep_locked(profile, delivery)?;
-            groups::note_locked(profile, delivery)
-        }
-    }
+) -> Result<Taking, ClientError> {
+    let Taken::Shown(received, message) = groups::take(profile, session, delivery).await? else {
+        return Ok(Taking::NeedsKey);
+    };
+    compare_logs(profile, session, Some(&received), message.as_deref()).await;
+    put(profile, &group_sender(delivery), delivery.id, Some(&received), message.as_deref())?;
+    Ok(Taking::Done)
 }
 
 /// One sender may use a message ID once in every conversation.
@@ -236,40 +261,31 @@ fn group_sender(delivery: &Delivery) -> String {
     format!("{} {group}", delivery.from)
 }
 
-/// Keeps a group key, reads the group on, and opens what waited for the key.
+/// What may be asked of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    Whatever,
+    Nothing,
+}
+
+/// Keeps a group key, reads the group on where its chain is not known to say which epoch the key is for, and opens what
+/// waited for it.
 async fn take_group_key(
     profile: &Profile,
     session: &mut Session,
     message: &Message,
+    asking: Asking,
 ) -> Result<(), ClientError> {
     let Some(body) = crate::groups::keys::take(profile, message)? else { return Ok(()) };
-    match crate::groups::chain::sync(profile, session, GroupId::of(&body.group)).await {
-        Ok(_) | Err(ClientError::BrokenGroup { .. }) => {}
-        Err(error) if matches!(error.problem(), Some("unknown-group" | "home-unreachable")) => {}
-        Err(error) => return Err(error),
+    let id = GroupId::of(&body.group);
+    if profile.group_commitment(id, body.epoch)?.is_none() && asking == Asking::Whatever {
+        questions::read_group(profile, session, message.from, id).await?;
     }
-    open_locked(profile, session).await
-}
-
-/// Opens what was posted to groups and waited for something.
-async fn open_locked(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
-    for (row, text) in profile.locked()? {
-        let delivery: Delivery =
-            serde_json::from_str(&text).map_err(|error| ClientError::Protocol(error.to_string()))?;
-        if !is_group_envelope(&delivery.envelope.0) {
-            continue;
-        }
-        let taken = match groups::take(profile, session, &delivery).await {
-            Err(error) if error.problem() == Some("home-unreachable") => continue,
-            taken => taken?,
-        };
-        if let Taken::Shown(received, message) = taken {
-            let sender = group_sender(&delivery);
-            put(profile, delivery.from, &sender, delivery.id, Some(&received), message.as_deref())?;
-            profile.remove_locked(row)?;
-        }
+    // A key that no entry of the chain means opens nothing.
+    match profile.group_commitment(id, body.epoch)? {
+        Some(_) => set_aside::try_group_again(profile, session, id).await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The signed bytes of an opened envelope, and its suite.
@@ -291,12 +307,7 @@ async fn read(
 ) -> Result<Option<(Received, Option<Message>)>, ClientError> {
     let own = profile.id()?;
     let Ok(claimed) = Message::unverified(inner) else { return Ok(Some((unreadable(delivery), None))) };
-    // What the server says outside must be what the sender signed inside.
-    if claimed.from != delivery.from
-        || claimed.to != Some(own)
-        || claimed.group.is_some()
-        || claimed.id != delivery.id
-    {
+    if !claims_what_it_is(&claimed, delivery, own) {
         return Ok(Some((unreadable(delivery), None)));
     }
     let (verified, trust) = if claimed.from == own {
@@ -319,7 +330,8 @@ async fn read(
         verify(profile, session, inner, claimed.from).await?
     };
     if claimed.kind == KIND_GROUP_KEY && verified {
-        return take_group_key(profile, session, &claimed).await.map(|()| None);
+        take_group_key(profile, session, &claimed, Asking::Whatever).await?;
+        return Ok(None);
     }
     if verified && claimed.from != own {
         reporting::keep(profile, claimed.from, claimed.id, inner)?;
@@ -341,21 +353,11 @@ async fn verify(
     {
         return Ok((true, known.trust));
     }
-    match contacts::fetch(profile, session, from).await {
-        Ok(known) => {
-            let mut keys = std::iter::once(&known.bundle.signature_key).chain(&known.earlier_keys);
-            Ok((keys.any(|key| Message::verify(inner, key).is_ok()), known.trust))
-        }
-        // Keys that may not be used verify nothing, but the message is shown as what it is.
-        Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. } | ClientError::KeyLog(_)) => {
-            Ok((false, Trust::FirstUse))
-        }
-        // The second home may not know everybody.
-        Err(ClientError::Refused(problem)) if problem.status == 404 && !session.is_second => {
-            Ok((false, Trust::FirstUse))
-        }
-        Err(error) => Err(error),
-    }
+    questions::keys_that_fit(profile, session, from, |known| {
+        let mut keys = std::iter::once(&known.bundle.signature_key).chain(&known.earlier_keys);
+        keys.any(|key| Message::verify(inner, key).is_ok())
+    })
+    .await
 }
 
 /// Keeps keys that another own device made and sealed to this one; false when they cannot be read, for

@@ -1,0 +1,124 @@
+//! Showing what was taken, with its files where they are wanted.
+
+use std::collections::HashSet;
+
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::kind::MessageReference;
+
+use super::{Received, Saving, Show};
+use crate::profile::Profile;
+use crate::session::Session;
+use crate::{ClientError, blobs, receipts};
+
+/// How often the files of a message are tried before it is shown without them.
+const FILE_TRIES: u32 = 3;
+
+/// Senders whose files may stand still in one run; then no more files are waited for.
+const STALLS: usize = 3;
+
+/// What shows messages in one run of receiving.
+pub(super) struct Showing<'a> {
+    profile: &'a Profile,
+    saving: Option<&'a Saving<'a>>,
+    show: &'a mut Show<'a>,
+    /// How many were shown.
+    pub(super) shown: usize,
+    /// What went wrong first with one message, and kept no other from being shown.
+    pub(super) failed: Option<ClientError>,
+    /// Whose files did not come in this run.
+    stalled: HashSet<ParticipantId>,
+}
+
+impl<'a> Showing<'a> {
+    pub(super) fn new(profile: &'a Profile, saving: Option<&'a Saving<'a>>, show: &'a mut Show<'a>) -> Self {
+        Self { profile, saving, show, shown: 0, failed: None, stalled: HashSet::new() }
+    }
+
+    /// Shows what was not shown yet, each by itself.
+    ///
+    /// # Errors
+    /// What the shower says, for then nobody reads; or [`ClientError::Profile`].
+    pub(super) async fn show_stored(&mut self, session: &mut Session) -> Result<(), ClientError> {
+        let profile = self.profile;
+        for (sender, id, event) in profile.unshown()? {
+            let mut received: Received = match serde_json::from_str(&event) {
+                Ok(received) => received,
+                Err(error) => {
+                    self.failed.get_or_insert(ClientError::Protocol(error.to_string()));
+                    continue;
+                }
+            };
+            if let Some(saving) = self.saving.filter(|_| received.verified && !received.files.is_empty())
+                && let Err(error) = self.save_files(session, &mut received, saving).await
+            {
+                let words = error.to_string();
+                session.questions.hear_of_step(&error);
+                self.failed.get_or_insert(error);
+                self.stalled.insert(received.from);
+                if profile.count_try(&sender, &id)? < FILE_TRIES {
+                    // Shown another time, with its files.
+                    continue;
+                }
+                for file in received.files.iter_mut().filter(|file| file.saved.is_none()) {
+                    file.problem.get_or_insert_with(|| words.clone());
+                }
+            }
+            if let Err(error) = (self.show)(&received) {
+                // Nobody has read it, but it is here.
+                receipts::send_due(profile, session).await?;
+                return Err(ClientError::Protocol(format!("cannot show a message: {error}")));
+            }
+            profile.atomically(|| {
+                if received.verified && !received.event {
+                    let reference = MessageReference { from: received.from, id: received.id };
+                    receipts::note_shown(profile, &reference, received.group, &received.kind)?;
+                }
+                profile.mark_shown(&sender, &id)
+            })?;
+            self.shown += 1;
+        }
+        Ok(())
+    }
+
+    /// Saves the files of a message; one that is gone or damaged says so instead.
+    async fn save_files(
+        &self,
+        session: &mut Session,
+        received: &mut Received,
+        saving: &Saving<'_>,
+    ) -> Result<(), ClientError> {
+        let (profile, from) = (self.profile, received.from);
+        let waits =
+            !self.stalled.contains(&from) && self.stalled.len() < STALLS && session.questions.are_answered();
+        if waits {
+            // Files may take a while.
+            receipts::send_due(profile, session).await?;
+        }
+        let kept = profile.kept_message(&MessageReference { from, id: received.id })?;
+        let is_withdrawn = kept.is_some_and(|kept| kept.withdrawn);
+        for file in &mut received.files {
+            // Killed between saving and showing: it is there already.
+            let saved = profile.saved_file(file.id, from)?.filter(|path| path.is_file());
+            if saved.is_some() {
+                file.saved = saved;
+                continue;
+            }
+            if is_withdrawn {
+                file.problem = Some("its sender took it back".into());
+                continue;
+            }
+            if !waits {
+                return Err(ClientError::NotAsked("other files did not come".into()));
+            }
+            let Saving { folder, wait, progress } = *saving;
+            match blobs::save(profile, session, file.id, Some(from), folder, wait, progress).await {
+                Ok(path) => file.saved = Some(path),
+                Err(error) if error.is_temporary() || matches!(error, ClientError::Profile { .. }) => {
+                    return Err(error);
+                }
+                Err(error) => file.problem = Some(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+}
