@@ -1,4 +1,7 @@
 //! Rate limits: token buckets by participant and by address, bounded in memory.
+//!
+//! What a participant may do is used up by who proved to be that participant, and by nobody else; what is asked without a
+//! proof is charged to the address. `docs/threat-model.md` lists every rate, who pays and when.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -36,8 +39,6 @@ pub struct Rates {
     failures: Limit<IpAddr>,
     /// Servers that ask without a code to become neighbours.
     nearby_requests: Limit<IpAddr>,
-    /// Wrong recovery codes for one participant, from anywhere.
-    key_backups: Limit<ParticipantId>,
     /// Failed log-ins on the admin pages, from one address to one account, and to one account from anywhere.
     log_ins: Limit<(IpAddr, String)>,
     accounts: Limit<String>,
@@ -46,6 +47,8 @@ pub struct Rates {
     /// Failed log-ins on the admin pages from one address, whatever the account. Apart from `failures`: whoever
     /// guesses there must not keep a whole school behind the same address from logging in.
     staff_failures: Limit<IpAddr>,
+    /// Wrong codes for setting the server up.
+    set_up_codes: Limit<IpAddr>,
 }
 
 /// Too often; trying again makes sense after this time.
@@ -107,11 +110,11 @@ impl Rates {
             unauthenticated: Limit::new(config.unauthenticated),
             failures: Limit::new(config.failures),
             nearby_requests: Limit::new(NEARBY_REQUESTS),
-            key_backups: Limit::new(config.failures),
             log_ins: Limit::new(LOG_INS),
             accounts: Limit::new(ACCOUNT_LOG_INS),
             known_browsers: Limit::new(LOG_INS),
             staff_failures: Limit::new(config.failures),
+            set_up_codes: Limit::new(LOG_INS),
         }
     }
 
@@ -122,7 +125,6 @@ impl Rates {
         self.publications.change(config.publications);
         self.unauthenticated.change(config.unauthenticated);
         self.failures.change(config.failures);
-        self.key_backups.change(config.failures);
         self.staff_failures.change(config.failures);
     }
 
@@ -219,19 +221,6 @@ impl Rates {
         self.nearby_requests.take(network(address), now)
     }
 
-    /// Refuses to look at another recovery code of a participant whose key backup was tried too often.
-    ///
-    /// # Errors
-    /// [`TooOften`].
-    pub fn may_try_key_backup(&self, id: ParticipantId, now: Duration) -> Result<(), TooOften> {
-        self.key_backups.check(id, now)
-    }
-
-    /// Counts a wrong recovery code.
-    pub fn failed_key_backup(&self, id: ParticipantId, now: Duration) {
-        let _: Result<_, _> = self.key_backups.take(id, now);
-    }
-
     /// Counts a publication of keys.
     ///
     /// # Errors
@@ -249,9 +238,19 @@ impl Rates {
     }
 
     /// Counts a failure.
-    pub fn failure(&self, address: IpAddr, now: Duration) {
-        // What is over the limit already needs no counting.
-        let _: Result<_, _> = self.failures.take(network(address), now);
+    ///
+    /// # Errors
+    /// [`TooOften`] when there were too many already.
+    pub fn failure(&self, address: IpAddr, now: Duration) -> Result<(), TooOften> {
+        self.failures.take(network(address), now)
+    }
+
+    /// Counts a wrong code for setting the server up. Nothing but the code is needed to be let in, whatever others tried.
+    ///
+    /// # Errors
+    /// [`TooOften`] when there were too many from this address already.
+    pub fn wrong_set_up_code(&self, address: IpAddr, now: Duration) -> Result<(), TooOften> {
+        self.set_up_codes.take(network(address), now)
     }
 }
 

@@ -27,9 +27,6 @@ pub(crate) struct Publishing(pub(crate) Publisher);
 /// A request without a session; counts towards the address's rate.
 pub(crate) struct Unauthenticated(pub(crate) Connection);
 
-/// A request without a session that may be a guess: refused before its body is read where too many failed.
-pub(crate) struct Guessing(pub(crate) Unauthenticated);
-
 /// A request that brings a message: refused before its body is read when its sender has sent too many.
 pub(crate) struct Submitting(pub(crate) Principal);
 
@@ -143,7 +140,9 @@ impl FromRequestParts<HttpState> for Anybody {
 }
 
 impl Unauthenticated {
-    /// Counts a refusal that may be somebody guessing as a failure of the address.
+    /// Counts a refusal that may be somebody guessing as a failure of the address, and says no more than that once they
+    /// are too many. Whoever is right is let in, whatever others behind the same address do: these secrets have 60 bits
+    /// and more, and the rate of requests without a session bounds the guesses.
     pub(crate) fn count<T>(&self, state: &HttpState, result: Result<T, ServiceError>) -> Result<T, ApiError> {
         if let Err(
             ServiceError::UnknownInvite
@@ -152,23 +151,9 @@ impl Unauthenticated {
             | ServiceError::UnknownLink,
         ) = &result
         {
-            state.rates.failure(self.0.address, state.clock.elapsed());
+            state.rates.failure(self.0.address, state.clock.elapsed())?;
         }
         Ok(result?)
-    }
-
-    /// Refuses addresses that failed too often, before a guess is looked at.
-    pub(crate) fn may_guess(&self, state: &HttpState) -> Result<(), ApiError> {
-        Ok(state.rates.may_fail(self.0.address, state.clock.elapsed())?)
-    }
-}
-
-impl FromRequestParts<HttpState> for Guessing {
-    type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
-        let client = Unauthenticated::from_request_parts(parts, state).await?;
-        client.may_guess(state)?;
-        Ok(Self(client))
     }
 }
 

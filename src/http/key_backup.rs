@@ -9,7 +9,7 @@ use momedo_protocol::problem::Problem;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{Authenticated, Guessing, LimitedJson, Storing};
+use super::extract::{Authenticated, LimitedJson, Storing, Unauthenticated};
 use crate::service::key_backup;
 
 /// Largest request with a slot: in base64url, and the rest of it.
@@ -64,7 +64,7 @@ pub(crate) async fn delete(
 ))]
 pub(crate) async fn fetch(
     State(state): State<HttpState>,
-    Guessing(client): Guessing,
+    client: Unauthenticated,
     LimitedJson(request): LimitedJson<api::KeyBackupFetchRequest, 1024>,
 ) -> ApiResult<Answer<api::KeyBackup>> {
     Ok(Answer(client.count(&state, key_backup::fetch(&state, request).await)?))
@@ -77,7 +77,7 @@ pub(crate) async fn fetch(
 ))]
 pub(crate) async fn add_device(
     State(state): State<HttpState>,
-    Guessing(client): Guessing,
+    client: Unauthenticated,
     LimitedJson(request): LimitedJson<api::RecoverDeviceRequest, DEVICE_BODY_BYTES>,
 ) -> ApiResult<StatusCode> {
     client.count(&state, key_backup::add_device(&state, request).await)?;

@@ -8,7 +8,7 @@ use momedo_protocol::problem::Problem;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{Guessing, SmallJson};
+use super::extract::{SmallJson, Unauthenticated};
 use crate::service::registration;
 
 /// Reserves an ID for an invite; the keys follow under `/keys/{id}` with the token given here.
@@ -18,7 +18,7 @@ use crate::service::registration;
 ))]
 pub(crate) async fn reserve(
     State(state): State<HttpState>,
-    Guessing(client): Guessing,
+    client: Unauthenticated,
     SmallJson(request): SmallJson<api::ReserveRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::Reservation>)> {
     let reserved = client.count(&state, registration::reserve(&state, request.invite).await)?;

@@ -8,7 +8,7 @@ use momedo_protocol::problem::Problem;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{Guessing, SmallJson, Unauthenticated};
+use super::extract::{SmallJson, Unauthenticated};
 use crate::service::login;
 
 /// Draws a nonce for a device to sign.
@@ -31,7 +31,7 @@ pub(crate) async fn challenge(
 ))]
 pub(crate) async fn log_in(
     State(state): State<HttpState>,
-    Guessing(client): Guessing,
+    client: Unauthenticated,
     SmallJson(request): SmallJson<api::LoginRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::Session>)> {
     let session = client.count(&state, login::log_in(&state, request.login).await)?;

@@ -36,14 +36,22 @@ pub(crate) async fn accept(
 ) {
     let Some(key) = proved_key(stream.get_ref().1.peer_certificates()) else { return };
     let peer = key.fingerprint();
-    if peer == app.fingerprint || app.rates.may_fail(address, app.clock.elapsed()).is_err() {
+    if peer == app.fingerprint {
+        return;
+    }
+    // A neighbour that proved its key is not kept out by what others behind the same address do.
+    let is_neighbour = matches!(app.store.read(move |tx| tx.find_neighbour(peer)).await, Ok(Some(_)));
+    if !is_neighbour && app.rates.may_fail(address, app.clock.elapsed()).is_err() {
         return;
     }
     match session::run(app, stream, peer, DialledBy::Them, Some(address), stop).await {
         End::Refused(standing) => {
             app.links.note_trouble(peer, Trouble::Refused(standing), None);
         }
-        End::RefusedByUs => app.rates.failure(address, app.clock.elapsed()),
+        End::RefusedByUs => {
+            // What is over the limit already needs no counting.
+            let _: Result<_, _> = app.rates.failure(address, app.clock.elapsed());
+        }
         End::Broken(reason) => tracing::debug!(%peer, %reason, "a link ended"),
         End::Closed => {}
     }

@@ -121,8 +121,9 @@ pub async fn fetch(app: &App, request: api::KeyBackupFetchRequest) -> Result<api
 /// As [`fetch`] and [`devices::update`], or [`ServiceError::KeyRule`] while an admin's key reset is open.
 pub async fn add_device(app: &App, request: api::RecoverDeviceRequest) -> Result<(), ServiceError> {
     let id = request.id;
-    app.rates.publication(id, app.clock.elapsed())?;
     let lock = open(app, id, &request.fetch_secret).await?;
+    // Charged to the participant, so only once it is them.
+    app.rates.publication(id, app.clock.elapsed())?;
     devices::add(
         app,
         id,
@@ -144,8 +145,6 @@ pub(super) fn opened_with(
 
 /// Lets somebody on who knows the secret of a slot; answers the slot's lock.
 async fn open(app: &App, id: ParticipantId, secret: &Base64Bytes) -> Result<[u8; 32], ServiceError> {
-    let now = app.clock.elapsed();
-    app.rates.may_try_key_backup(id, now)?;
     let (row, state, was_reset) = app.store.read(move |tx| look(tx, id)).await?;
     // The same work for everybody, so that nobody learns who has a backup.
     let known = row.and_then(|row| row.lock);
@@ -153,7 +152,6 @@ async fn open(app: &App, id: ParticipantId, secret: &Base64Bytes) -> Result<[u8;
     let given: [u8; 32] = secret.0.as_slice().try_into().unwrap_or([0; 32]);
     let fits = bool::from(lock_of(&given).ct_eq(&lock));
     if !fits || known.is_none() {
-        app.rates.failed_key_backup(id, now);
         return Err(ServiceError::KeyBackupRefused);
     }
     if was_reset {

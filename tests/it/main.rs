@@ -17,6 +17,7 @@ mod blobs;
 mod broken_line;
 mod browser;
 mod certificates;
+mod charging;
 mod crash;
 mod delivery;
 mod door;
