@@ -64,6 +64,20 @@ pub fn is_in_own_network(address: IpAddr) -> bool {
     })
 }
 
+/// Every address at which this server's listeners are reached: one that listens everywhere is reached at all of the
+/// machine's.
+pub fn listened_on(listeners: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut all = Vec::new();
+    for listener in listeners {
+        if listener.ip().is_unspecified() {
+            all.extend(interface_addresses().into_iter().map(|ip| SocketAddr::new(ip, listener.port())));
+        } else {
+            all.push(*listener);
+        }
+    }
+    all
+}
+
 fn interface_addresses() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces.into_iter().map(|interface| interface.ip()).collect()

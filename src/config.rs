@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -208,6 +208,9 @@ pub struct NeighboursConfig {
     pub nearby: bool,
     /// What neighbours outside the local network are dialled through.
     pub proxy: ProxySetting,
+    /// Loopback and link-local addresses that are dialled all the same, when others name them: other servers on this
+    /// machine, for example.
+    pub dial_also: Vec<IpAddr>,
 }
 
 /// A proxy as written; empty: none. Never shown, since a password may stand in it.
@@ -234,7 +237,13 @@ impl fmt::Debug for ProxySetting {
 
 impl Default for NeighboursConfig {
     fn default() -> Self {
-        Self { heartbeat_seconds: 30, announce: true, nearby: true, proxy: ProxySetting::default() }
+        Self {
+            heartbeat_seconds: 30,
+            announce: true,
+            nearby: true,
+            proxy: ProxySetting::default(),
+            dial_also: Vec::new(),
+        }
     }
 }
 

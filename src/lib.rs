@@ -32,6 +32,7 @@ pub mod config;
 pub mod control;
 pub mod data_directory;
 pub mod device_links;
+pub mod dialling;
 pub mod domain;
 pub mod exports;
 pub mod http;

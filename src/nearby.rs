@@ -13,6 +13,7 @@ use momedo_protocol::limits::is_acceptable_name;
 use momedo_protocol::link::MAX_ADDRESSES;
 use tokio::sync::{Notify, watch};
 
+use crate::domain::dialling::may_reach;
 use crate::domain::neighbour::may_ask_without_code;
 
 /// Most servers in the list; whoever announces more is playing.
@@ -38,11 +39,8 @@ impl Found {
         addresses: impl IntoIterator<Item = IpAddr>,
     ) -> Option<Self> {
         let id: Fingerprint = id.parse().ok()?;
-        // An address of one interface alone would have to name it; there is always another.
-        let is_usable = |ip: &IpAddr| match ip {
-            IpAddr::V4(_) => may_ask_without_code(*ip),
-            IpAddr::V6(v6) => may_ask_without_code(*ip) && !v6.is_unicast_link_local(),
-        };
+        // What is dialled is a private address: never loopback, nor one that leads no farther than the cable.
+        let is_usable = |ip: &IpAddr| may_ask_without_code(*ip) && may_reach(*ip, &[]).is_ok();
         let mut addresses: Vec<IpAddr> = addresses.into_iter().filter(is_usable).collect();
         addresses.sort();
         addresses.dedup();
@@ -160,8 +158,11 @@ mod tests {
     #[test]
     fn of_an_announcement_only_what_makes_sense_is_taken() {
         let heard = |name: &str, texts: &[&str]| Found::heard(&id(1), name, 4710, addresses(texts));
-        let found =
-            heard("Schule am See", &["fe80::1", "8.8.8.8", "fd00::7", "127.0.0.1", "10.0.0.7"]).unwrap();
+        let found = heard(
+            "Schule am See",
+            &["fe80::1", "8.8.8.8", "fd00::7", "127.0.0.1", "169.254.3.4", "10.0.0.7"],
+        )
+        .unwrap();
         assert_eq!(
             (found.name.as_str(), found.addresses),
             ("Schule am See", vec!["10.0.0.7:4710".into(), "[fd00::7]:4710".into()])

@@ -21,6 +21,7 @@ max_connections_per_address = 30000
 max_streams_per_device = 30000
 [neighbours]
 announce = false
+dial_also = ['127.0.0.1']
 [mail]
 max_queue_bytes = 1000000000
 sender_share_percent = 100

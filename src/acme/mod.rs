@@ -15,7 +15,8 @@ use instant_acme::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use self::transport::{AskedToWait, Transport};
+use self::transport::{AskedToWait, Dialled, Transport};
+use crate::dialling::Dialling;
 use crate::tls::{CertificatesError, Challenges, Expected};
 
 /// How long the authority may take for its checks.
@@ -107,6 +108,7 @@ fn words(problem: &instant_acme::Problem) -> String {
 pub struct Authority {
     directory: String,
     asked: AskedToWait,
+    allowed: Dialling,
 }
 
 /// A certificate that was issued.
@@ -125,9 +127,18 @@ pub struct Registered {
 }
 
 impl Authority {
-    /// The authority with this directory; nothing is sent yet.
-    pub fn new(directory: &str) -> Self {
-        Self { directory: directory.to_owned(), asked: Arc::new(Mutex::new(None)) }
+    /// The authority with this directory, which an admin typed; of what it names itself only what is `allowed` is
+    /// dialled. Nothing is sent yet.
+    pub fn new(directory: &str, allowed: Dialling) -> Self {
+        Self { directory: directory.to_owned(), asked: Arc::new(Mutex::new(None)), allowed }
+    }
+
+    /// Where the directory is.
+    fn dialled(&self) -> Dialled {
+        let uri: Option<hyper::Uri> = self.directory.parse().ok();
+        let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or_default();
+        let port = uri.as_ref().and_then(hyper::Uri::port_u16).unwrap_or(443);
+        Dialled { typed: format!("{host}:{port}"), allowed: self.allowed.clone() }
     }
 
     /// How long the authority asked to wait before the next try.
@@ -140,8 +151,8 @@ impl Authority {
     /// # Errors
     /// As [`AcmeError`] says.
     pub async fn account(&self, kept: Option<&str>, contact: Option<&str>) -> Result<Registered, AcmeError> {
-        let asked = self.asked.clone();
-        let transport = tokio::task::spawn_blocking(move || Transport::new(asked)).await;
+        let (asked, dialled) = (self.asked.clone(), self.dialled());
+        let transport = tokio::task::spawn_blocking(move || Transport::new(asked, dialled)).await;
         let transport = transport.map_err(|error| AcmeError::Failed(error.to_string()))??;
         let builder = Account::builder_with_http(Box::new(transport));
         if let Some(kept) = kept {

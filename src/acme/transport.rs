@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::AcmeError;
+use crate::dialling::Dialling;
 
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -30,11 +31,30 @@ pub(super) type AskedToWait = Arc<Mutex<Option<Duration>>>;
 pub(super) struct Transport {
     tls: Arc<ClientConfig>,
     asked: AskedToWait,
+    dialled: Arc<Dialled>,
+}
+
+/// Where an authority is reached.
+pub(super) struct Dialled {
+    /// `host:port` of the directory, as an admin typed it.
+    pub(super) typed: String,
+    /// What else is dialled that the authority names.
+    pub(super) allowed: Dialling,
+}
+
+impl Dialled {
+    async fn connect(&self, address: &str) -> std::io::Result<TcpStream> {
+        if address == self.typed {
+            self.allowed.connect_typed(address).await
+        } else {
+            self.allowed.connect(address).await
+        }
+    }
 }
 
 impl Transport {
     /// Reads the certificates this machine trusts; blocks on file I/O.
-    pub(super) fn new(asked: AskedToWait) -> Result<Self, AcmeError> {
+    pub(super) fn new(asked: AskedToWait, dialled: Dialled) -> Result<Self, AcmeError> {
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(found.certs);
@@ -49,7 +69,7 @@ impl Transport {
             .with_root_certificates(roots)
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: Arc::new(tls), asked })
+        Ok(Self { tls: Arc::new(tls), asked, dialled: Arc::new(dialled) })
     }
 }
 
@@ -60,10 +80,10 @@ impl HttpClient for Transport {
         &self,
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, instant_acme::Error>> + Send>> {
-        let (tls, asked) = (self.tls.clone(), self.asked.clone());
+        let (tls, asked, dialled) = (self.tls.clone(), self.asked.clone(), self.dialled.clone());
         Box::pin(async move {
             let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
-            let exchanged = tokio::time::timeout(REQUEST, exchange(tls, asked, request)).await;
+            let exchanged = tokio::time::timeout(REQUEST, exchange(tls, asked, &dialled, request)).await;
             exchanged
                 .unwrap_or_else(|_| Err("no answer in time".into()))
                 .map_err(|error| instant_acme::Error::Other(format!("{host}: {error}").into()))
@@ -74,6 +94,7 @@ impl HttpClient for Transport {
 async fn exchange(
     tls: Arc<ClientConfig>,
     asked: AskedToWait,
+    dialled: &Dialled,
     mut request: Request<BodyWrapper<Bytes>>,
 ) -> Result<BytesResponse, Failure> {
     let uri = request.uri().clone();
@@ -82,7 +103,7 @@ async fn exchange(
         _ => return Err("only https is spoken to an authority".into()),
     };
     let bare = host.trim_matches(['[', ']']);
-    let tcp = TcpStream::connect((bare, uri.port_u16().unwrap_or(443))).await?;
+    let tcp = dialled.connect(&format!("{host}:{}", uri.port_u16().unwrap_or(443))).await?;
     let name = ServerName::try_from(bare.to_owned())?;
     let stream = TlsConnector::from(tls).connect(name, tcp).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

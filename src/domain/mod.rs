@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod class_list;
+pub mod dialling;
 pub mod limits;
 pub mod neighbour;
 pub mod ozone;

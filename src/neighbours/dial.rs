@@ -14,6 +14,7 @@ use tokio_rustls::client::TlsStream;
 use super::session::{self, End};
 use super::{proxy, wants_dialling};
 use crate::addresses;
+use crate::dialling::Dialling;
 use crate::domain::neighbour::pause_before_retry;
 use crate::links::{DialledBy, ENDED, Trouble};
 use crate::shutdown::Shutdown;
@@ -101,8 +102,9 @@ async fn dial_one(app: &App, neighbour: Fingerprint, address: &str) -> Result<Tl
     // A proxy leads out of the local network, and not to who is in it.
     let is_near = || host.parse().is_ok_and(addresses::is_in_own_network);
     let proxy = app.config().neighbours.proxy.get().filter(|_| !is_near());
+    let allowed = Dialling::of(app);
     let dialling = async {
-        let tcp = proxy::connect(proxy.as_ref(), address).await?;
+        let tcp = proxy::connect(&allowed, proxy.as_ref(), address).await?;
         tcp.set_nodelay(true)?;
         TlsConnector::from(Arc::new(config)).connect(name, tcp).await
     };

@@ -15,14 +15,21 @@ use tokio::task::JoinSet;
 use tokio_socks::tcp::Socks5Stream;
 use zeroize::Zeroizing;
 
+use crate::dialling::Dialling;
 use crate::domain::proxy::{Proxy, ProxyKind};
 
-/// Connects to `host:port`; through a proxy the proxy looks the host up, too.
+/// Connects to `host:port`, where that is `allowed`; through a proxy the proxy looks the host up, and has to know itself
+/// what may be reached from where it is.
 ///
 /// # Errors
 /// What the operating system says, or what is wrong with the proxy, by its address.
-pub(super) async fn connect(proxy: Option<&Proxy>, address: &str) -> Result<TcpStream, Error> {
-    let Some(proxy) = proxy else { return TcpStream::connect(address).await };
+pub(super) async fn connect(
+    allowed: &Dialling,
+    proxy: Option<&Proxy>,
+    address: &str,
+) -> Result<TcpStream, Error> {
+    let Some(proxy) = proxy else { return allowed.connect(address).await };
+    allowed.check(address).map_err(|reason| Error::new(ErrorKind::InvalidInput, reason))?;
     let named = |reason: String| Error::new(ErrorKind::NotConnected, format!("the proxy {proxy} {reason}"));
     let tcp = TcpStream::connect(&proxy.address).await;
     let tcp = tcp.map_err(|error| named(format!("cannot be reached: {error}")))?;

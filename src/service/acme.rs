@@ -15,6 +15,7 @@ use super::certificates::{self, Upload};
 use super::permission::Admin;
 use super::{AdminError, ServiceError};
 use crate::acme::{AcmeError, Authority, Challenge, Issued};
+use crate::dialling::Dialling;
 use crate::domain::renewal;
 use crate::state::App;
 use crate::store::{ReadTx, WriteTx};
@@ -306,7 +307,7 @@ async fn order_now(app: &App) -> Result<(), ServiceError> {
     if app.listeners.running().is_empty() {
         return Err(AdminError::NotListening.into());
     }
-    let authority = Authority::new(&choice.directory);
+    let authority = Authority::new(&choice.directory, Dialling::of(app));
     let ordered = tokio::time::timeout(ORDER, order(app, &authority, &choice)).await;
     let result = match ordered {
         Ok(Ok(issued)) => put_into_force(app, &choice, issued).await,

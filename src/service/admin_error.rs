@@ -159,6 +159,9 @@ pub enum AdminError {
     /// The pairing link is this server's own.
     #[error("this is this server's own pairing link: give it to the other server's admin")]
     OwnPairingLink,
+    /// The pairing link leads to an address that is not dialled.
+    #[error("the link leads to an address that this server does not dial: {0}")]
+    NotDialled(String),
     /// No such neighbour.
     #[error("there is no such neighbour")]
     UnknownNeighbour,
@@ -256,6 +259,7 @@ impl AdminError {
             Self::Smoke(error) => error.word(),
             Self::NotAPairingLink => "not-a-pairing-link",
             Self::OwnPairingLink => "own-pairing-link",
+            Self::NotDialled(_) => "not-dialled",
             Self::UnknownNeighbour => "unknown-neighbour",
             Self::TooManyNeighbours => "too-many-neighbours",
             Self::NeighbourSilent(_) => "neighbour-silent",
@@ -281,6 +285,7 @@ impl AdminError {
             | Self::UnusableBackup(reason)
             | Self::NoAutostart(reason)
             | Self::NoCertificate(reason)
+            | Self::NotDialled(reason)
             | Self::NeighbourSilent(reason) => reason,
             _ => "",
         }

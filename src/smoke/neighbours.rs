@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig};
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
@@ -15,6 +14,7 @@ use momedo_smoke::frame;
 
 use super::Access;
 use super::connection::{Connection, Peer};
+use crate::dialling::Dialling;
 use crate::service::smoke::neighbours::{self, NeighbourKind};
 use crate::shutdown::Shutdown;
 use crate::smoke_hub::LinkState;
@@ -116,7 +116,7 @@ impl From<io::Error> for Failure {
 async fn connect(app: &AppState, row: &mut SmokeNeighbourRow, stop: Shutdown) -> Result<(), Failure> {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let shaken = async {
-        let stream = TcpStream::connect(&row.address).await?;
+        let stream = Dialling::of(app).connect_typed(&row.address).await?;
         stream.set_nodelay(true)?;
         let config = tls_config(row.certificate.clone()).map_err(io::Error::other)?;
         // Nobody looks at the name; an address is one that is never sent.

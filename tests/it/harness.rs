@@ -135,8 +135,25 @@ impl Server {
         self.folder.path().join(name)
     }
 
+    /// Servers of a test are all on this machine, where nobody else's are dialled.
+    fn let_this_machine_be_dialled(&self) {
+        let path = self.data().join("momedo.toml");
+        let settings = std::fs::read_to_string(&path).unwrap_or_default();
+        if settings.contains("dial_also") {
+            return;
+        }
+        let section = "[neighbours]\n";
+        let line = format!("{section}dial_also = ['127.0.0.1']\n");
+        let settings = match settings.contains(section) {
+            true => settings.replacen(section, &line, 1),
+            false => format!("{settings}\n{line}"),
+        };
+        std::fs::write(path, settings).unwrap();
+    }
+
     /// Starts the program on the same data and, after the first time, the same port.
     pub(crate) fn launch(&mut self) {
+        self.let_this_machine_be_dialled();
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -330,7 +347,8 @@ pub(crate) struct Inside {
 impl Inside {
     pub(crate) async fn start() -> Self {
         let mut server = Server::prepare("");
-        let (clock, config) = (Clock::manual(), Config::default());
+        let (clock, mut config) = (Clock::manual(), Config::default());
+        config.neighbours.dial_also = vec![[127, 0, 0, 1].into()];
         let listeners = momedo::listening::bind(&[server.address.parse().unwrap()]).await.unwrap();
         let opened = running::open(&server.data(), config, clock.clone()).await.unwrap();
         let app = opened.app.clone();

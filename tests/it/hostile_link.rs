@@ -41,11 +41,16 @@ impl Hostile {
     }
 
     pub(crate) async fn greet(&mut self) {
+        self.greet_from(Vec::new()).await;
+    }
+
+    /// Greets, and says where it may be dialled.
+    pub(crate) async fn greet_from(&mut self, addresses: Vec<String>) {
         let hello = Hello {
             versions: vec![1, 200],
             features: vec!["whatever".into()],
             name: "Mallory".into(),
-            addresses: Vec::new(),
+            addresses,
             max_envelope_bytes: 65_536,
             heartbeat_seconds: 600,
         };

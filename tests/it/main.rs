@@ -20,6 +20,7 @@ mod certificates;
 mod charging;
 mod crash;
 mod delivery;
+mod dialling;
 mod door;
 mod examples;
 mod expiry;

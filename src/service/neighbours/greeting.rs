@@ -8,6 +8,7 @@ use momedo_protocol::limits::is_acceptable_name;
 use momedo_protocol::link::{Frame, Hello, MAX_ADDRESS_BYTES, MAX_ADDRESSES, Standing};
 
 use super::pairing::{MAX_NEIGHBOURS, new_row};
+use crate::dialling::Dialling;
 use crate::domain::neighbour::{Asking, Decision, MAX_NEARBY_REQUESTS, may_ask_without_code};
 use crate::service::registration::code_hash;
 use crate::service::{ServiceError, administration};
@@ -58,7 +59,7 @@ pub async fn greeted(app: &App, id: Fingerprint, hello: Hello) -> Result<Option<
     let known = app.store.read(move |tx| Ok::<_, ServiceError>(tx.find_neighbour(id)?)).await?;
     let Some(known) = known else { return Ok(None) };
     let mut row = known.clone();
-    tell_apart(&mut row, hello);
+    tell_apart(&mut row, hello, &Dialling::of(app));
     // Writing the same again would only wear the SD card.
     if row.name == known.name && row.addresses == known.addresses {
         return Ok(Some(row));
@@ -75,7 +76,7 @@ pub async fn greeted(app: &App, id: Fingerprint, hello: Hello) -> Result<Option<
 }
 
 /// Takes over a neighbour's name and addresses; where it was reached first stays first.
-fn tell_apart(row: &mut NeighbourRow, hello: Hello) {
+fn tell_apart(row: &mut NeighbourRow, hello: Hello, dialling: &Dialling) {
     if is_acceptable_name(&hello.name) {
         row.name = hello.name;
     }
@@ -84,7 +85,8 @@ fn tell_apart(row: &mut NeighbourRow, hello: Hello) {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
         let acceptable = address.len() <= MAX_ADDRESS_BYTES
             && address.chars().all(is_plain)
-            && address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+            // Clients of this server's people are told of it, too.
+            && dialling.check(&address).is_ok();
         if acceptable && row.addresses.len() < MAX_ADDRESSES && !row.addresses.contains(&address) {
             row.addresses.push(address);
         }
@@ -113,7 +115,7 @@ pub async fn pair(
     code: Option<InviteCode>,
     from: Option<IpAddr>,
 ) -> Result<Standing, ServiceError> {
-    let now = app.clock.now();
+    let (now, dialling) = (app.clock.now(), Dialling::of(app));
     let may_ask = code.is_none() && may_ask_from(app, id, from).await?;
     let standing = app
         .store
@@ -150,7 +152,7 @@ pub async fn pair(
                 None if is_new => Some(tx.tick()),
                 None => row.asked,
             };
-            tell_apart(&mut row, hello);
+            tell_apart(&mut row, hello, &dialling);
             tx.save_neighbour(&row)?;
             Ok::<_, ServiceError>(standing(&row))
         })

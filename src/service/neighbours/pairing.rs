@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::greeting::{request_frame, standing};
 use super::{Neighbour, receipts};
+use crate::dialling::Dialling;
 use crate::domain::neighbour::{Asking, Contract, Decision};
 use crate::links::Trouble;
 use crate::service::audit::{self, Action};
@@ -63,12 +64,15 @@ pub async fn invite(app: &App, admin: &Admin) -> Result<NewLink, ServiceError> {
 /// Follows another server's link, which confirms this side; returns once the other server has recorded it.
 ///
 /// # Errors
-/// [`AdminError::NotAPairingLink`], [`AdminError::OwnPairingLink`], [`AdminError::PairingRefused`],
-/// [`AdminError::NeighbourSilent`] or [`AdminError::NotServing`]; nothing is kept then.
+/// [`AdminError::NotAPairingLink`], [`AdminError::OwnPairingLink`], [`AdminError::NotDialled`],
+/// [`AdminError::PairingRefused`], [`AdminError::NeighbourSilent`] or [`AdminError::NotServing`]; nothing is kept then.
 pub async fn add(app: &App, admin: &Admin, link: &str) -> Result<Neighbour, ServiceError> {
     let link: PairingLink = link.parse().map_err(|_| AdminError::NotAPairingLink)?;
     if link.server == app.fingerprint {
         return Err(AdminError::OwnPairingLink.into());
+    }
+    if let Err(reason) = Dialling::of(app).check(&link.address) {
+        return Err(AdminError::NotDialled(format!("{}: {reason}", link.address)).into());
     }
     request(app, admin, link.server, vec![link.address], Asking::Code(link.code.to_string())).await
 }
