@@ -107,6 +107,7 @@ async fn submissions(concurrency: usize) {
                     message_id: MessageId::new(momedo_client::now()),
                     accepted_at: UnixMillis(1),
                     bundle_version: 1,
+                    source: momedo::domain::ozone::Source::Here,
                     bytes: vec![7; 1024],
                 };
                 let write = store.write_decided(move |tx| {

@@ -6,6 +6,7 @@ pub mod dialling;
 pub mod limits;
 pub mod neighbour;
 pub mod ozone;
+pub mod patience;
 pub mod proxy;
 pub mod range;
 pub mod rate;

@@ -169,6 +169,18 @@ pub const KEY_QUESTIONS: Rate = Rate { per_minute: 60, burst: 60 };
 /// How often it may ask for something in the name of its participants; a piece of an attachment is one call.
 pub const CALLS: Rate = Rate { per_minute: 3_000, burst: 3_000 };
 
+/// How often it may report what this server's participants wrote: a moderator reads each.
+pub const REPORTS: Rate = Rate { per_minute: 6, burst: 60 };
+
+/// How often it may bring mail of groups whose home has to be looked for first.
+pub const GROUP_QUESTIONS: Rate = Rate { per_minute: 60, burst: 120 };
+
+/// How often a first home may tell of its participants, of whom this server is the second home.
+pub const PLACEMENTS: Rate = Rate { per_minute: 120, burst: 600 };
+
+/// Most participants of one first home: each has a large key, and what changes is logged for good.
+pub const MAX_STOOD_IN_FOR: u64 = 10_000;
+
 /// How often it may ask for a part of the key log: a whole school's in a minute.
 pub const LOG_QUESTIONS: Rate = Rate { per_minute: 600, burst: 600 };
 

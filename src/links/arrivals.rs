@@ -2,11 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use momedo_protocol::digest::Fingerprint;
 use tokio::sync::oneshot;
 
 use super::{Links, lock};
 use crate::store::OutgoingKey;
+
+/// How long nobody waits for a home whose word was late: it is not to hold up every message.
+const REST: Duration = Duration::from_secs(10);
 
 /// Those who wait, by what they wait for.
 pub(super) type Arrivals = Mutex<HashMap<OutgoingKey, Vec<oneshot::Sender<()>>>>;
@@ -45,6 +50,16 @@ impl Links {
         let (give, word) = oneshot::channel();
         lock(&self.arrivals).entry(key).or_default().push(give);
         Arrival { links: self.clone(), key, word }
+    }
+
+    /// Whether somebody waits for the word of this home: not shortly after it was late.
+    pub fn is_waited_for(&self, home: Fingerprint, now: Duration) -> bool {
+        lock(&self.slow).get(&home).is_none_or(|until| *until <= now)
+    }
+
+    /// Notes that the word of this home was late.
+    pub fn note_late(&self, home: Fingerprint, now: Duration) {
+        lock(&self.slow).insert(home, now + REST);
     }
 
     /// Gives the word.

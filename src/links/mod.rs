@@ -3,6 +3,7 @@
 //! The federation link's own tasks are in [`crate::neighbours`]; use cases reach a neighbour through here.
 
 mod arrivals;
+mod patience;
 mod questions;
 mod sent;
 
@@ -18,8 +19,10 @@ use momedo_protocol::time::UnixMillis;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock::Clock;
+use crate::domain::patience::Patience;
 use crate::domain::rate::{Bucket, Rate};
 use crate::shutdown::{self, Shutdown, Trigger};
+pub use patience::Waits;
 use questions::Asked;
 pub use questions::{Answer, Question};
 use sent::Sent;
@@ -147,6 +150,12 @@ pub enum Counted {
     Homes,
     /// Ask where somebody lives.
     Questions,
+    /// Bring mail of groups that are not known.
+    Groups,
+    /// Report messages.
+    Reports,
+    /// Tell of participants whose second home this server is.
+    Placements,
     /// Ask for McEliece keys.
     Keys,
     /// Ask for something in the name of a participant.
@@ -169,7 +178,9 @@ pub struct Links {
     buckets: Mutex<HashMap<(Fingerprint, Counted), Bucket>>,
     sent: Mutex<Sent>,
     arrivals: arrivals::Arrivals,
+    slow: Mutex<HashMap<Fingerprint, Duration>>,
     says_first: Mutex<HashSet<Fingerprint>>,
+    patience: Mutex<HashMap<(Waits, Fingerprint, ParticipantId), Patience>>,
     /// Raised when attachments are to be fetched from other homes.
     pub fetching: Notify,
     /// Raised when second homes have something to hear.
@@ -197,7 +208,9 @@ impl Links {
             buckets: Mutex::default(),
             sent: Mutex::default(),
             arrivals: Mutex::default(),
+            slow: Mutex::default(),
             says_first: Mutex::default(),
+            patience: Mutex::default(),
             fetching: Notify::new(),
             telling: Notify::new(),
         }

@@ -15,7 +15,7 @@ use super::neighbours::finding::{self, Asker};
 use super::neighbours::sending::{self, Way};
 use super::second_home::copying::{self, CopySent};
 use super::{ServiceError, blobs};
-use crate::domain::ozone::{QueueFull, Quota};
+use crate::domain::ozone::{QueueFull, Quota, Source};
 use crate::domain::receipt::ReceiptKey;
 use crate::sessions::Principal;
 use crate::state::App;
@@ -218,6 +218,7 @@ impl Submission {
             message_id: id,
             accepted_at,
             bundle_version,
+            source: Source::Here,
             bytes,
         };
         let mut via = None;

@@ -110,7 +110,6 @@ pub async fn report_from(
     reason: String,
     message: Jws,
 ) -> Result<(), ServiceError> {
-    app.rates.publication(reporter, app.clock.elapsed())?;
     let reason = checked_reason(&reason)?;
     let text = jws_text(&message)?;
     let claimed = Message::unverified(text.as_bytes()).map_err(|_| refused("it is not a signed message"))?;

@@ -142,6 +142,17 @@ impl ReadTx<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
     }
 
+    /// Bytes of blobs that came over a neighbour, and of those the ones that it says are a participant's.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn blob_bytes_over(&self, via: Fingerprint, owner: ParticipantId) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT coalesce(sum(size), 0), coalesce(sum(size) FILTER (WHERE owner = ?2), 0)
+                   FROM blobs_brought WHERE via = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row((via.0, owner.number()), |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+
     /// How many blobs there are, and how many bytes they have or will have.
     ///
     /// # Errors
@@ -276,8 +287,11 @@ impl WriteTx<'_> {
         owner: ParticipantId,
         size: u64,
         home: Fingerprint,
+        via: Fingerprint,
     ) -> Result<(), StoreError> {
         self.insert_blob(id, owner, size)?;
+        let sql = "INSERT INTO blobs_brought (blob, via, owner, size) VALUES (?1, ?2, ?3, ?4)";
+        self.connection.prepare_cached(sql)?.execute((id.0, via.0, owner.number(), size))?;
         let sql = "INSERT INTO blob_sources (blob, home) VALUES (?1, ?2)";
         self.connection.prepare_cached(sql)?.execute((id.0, home.0))?;
         Ok(())

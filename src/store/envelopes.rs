@@ -7,6 +7,7 @@ use momedo_protocol::time::UnixMillis;
 use rusqlite::OptionalExtension;
 
 use super::{ReadTx, StoreError, Tick, WriteTx};
+use crate::domain::ozone::Source;
 
 /// An envelope to be kept.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct NewEnvelope {
     pub accepted_at: UnixMillis,
     /// The own bundle version it is sealed to; 0 for device keys.
     pub bundle_version: u32,
+    /// Where it came from.
+    pub source: Source,
     /// The envelope.
     pub bytes: Vec<u8>,
 }

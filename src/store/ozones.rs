@@ -12,7 +12,7 @@ use momedo_protocol::time::UnixMillis;
 use rusqlite::OptionalExtension;
 
 use super::{Delivered, NewEnvelope, ReadTx, StoreError, StoredEnvelope, Tick, WriteTx, column};
-use crate::domain::ozone::{QueueFull, Quota};
+use crate::domain::ozone::{QueueFull, Queued, Quota, Source, SourceNumbers};
 
 /// Queues whose totals are kept in memory; beyond that all are forgotten and read again when needed.
 const MAX_CACHED_QUEUES: usize = 50_000;
@@ -22,7 +22,49 @@ const MAX_CACHED_QUEUES: usize = 50_000;
 pub struct QueueTotals {
     next_sequence: u64,
     bytes: u64,
-    by_sender: HashMap<u64, u64>,
+    /// Whoever speaks for somebody else fills nothing of theirs.
+    by_sender: HashMap<(i64, u64), u64>,
+    by_home: HashMap<i64, u64>,
+    by_neighbour: HashMap<i64, u64>,
+}
+
+fn subtract<K: Eq + std::hash::Hash>(totals: &mut HashMap<K, u64>, key: K, bytes: u64) {
+    if let Some(total) = totals.get_mut(&key) {
+        *total = total.saturating_sub(bytes);
+        if *total == 0 {
+            totals.remove(&key);
+        }
+    }
+}
+
+impl QueueTotals {
+    fn add(&mut self, source: SourceNumbers, sender: u64, bytes: u64) {
+        self.bytes += bytes;
+        *self.by_sender.entry((source.home, sender)).or_default() += bytes;
+        if source != SourceNumbers::default() {
+            *self.by_home.entry(source.home).or_default() += bytes;
+            *self.by_neighbour.entry(source.neighbour).or_default() += bytes;
+        }
+    }
+
+    fn subtract(&mut self, source: SourceNumbers, sender: u64, bytes: u64) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        subtract(&mut self.by_sender, (source.home, sender), bytes);
+        subtract(&mut self.by_home, source.home, bytes);
+        subtract(&mut self.by_neighbour, source.neighbour, bytes);
+    }
+
+    fn queued(&self, source: SourceNumbers, sender: u64) -> Queued {
+        fn of<K: Eq + std::hash::Hash>(totals: &HashMap<K, u64>, key: &K) -> u64 {
+            totals.get(key).copied().unwrap_or(0)
+        }
+        Queued {
+            all: self.bytes,
+            from_sender: of(&self.by_sender, &(source.home, sender)),
+            from_home: of(&self.by_home, &source.home),
+            over_neighbour: of(&self.by_neighbour, &source.neighbour),
+        }
+    }
 }
 
 /// Queue totals in the writer's memory, so that a quota check costs no read. Only the writer thread has
@@ -72,6 +114,23 @@ enum Place {
     Front,
     /// Any; what waits before them goes on waiting.
     Anywhere,
+}
+
+/// What is the same for a new delivery whatever queue it goes to.
+#[derive(Debug, Clone, Copy)]
+struct NewDelivery {
+    body: i64,
+    source: Source,
+    bundle_version: u32,
+}
+
+/// A delivery that was removed.
+struct Removed {
+    sequence: u64,
+    body: i64,
+    sender: u64,
+    size: u64,
+    source: SourceNumbers,
 }
 
 /// One delivery that waits.
@@ -174,16 +233,16 @@ impl ReadTx<'_> {
 
     fn queue_totals(&self, device: DeviceId) -> Result<QueueTotals, StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT sender, sum(size), max(sequence) FROM deliveries WHERE device = ?1 GROUP BY sender",
+            "SELECT sender, sum(size), max(sequence), via, home FROM deliveries WHERE device = ?1
+             GROUP BY sender, via, home",
         )?;
         let mut rows = statement.query([device.number()])?;
         let mut totals = QueueTotals::default();
         let state = self.queue_state(device)?;
         let mut last = state.last_removed.max(state.last_given);
         while let Some(row) = rows.next()? {
-            let bytes: u64 = row.get(1)?;
-            totals.bytes += bytes;
-            totals.by_sender.insert(row.get(0)?, bytes);
+            let source = SourceNumbers { neighbour: row.get(3)?, home: row.get(4)? };
+            totals.add(source, row.get(0)?, row.get(1)?);
             last = last.max(row.get(2)?);
         }
         totals.next_sequence = last + 1;
@@ -223,11 +282,25 @@ impl WriteTx<'_> {
         sender: ParticipantId,
         size: usize,
     ) -> Result<Takers, StoreError> {
+        self.takers_from(Source::Here, devices, quota, sender, size)
+    }
+
+    /// The same for what came from `source`. Writes nothing.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn takers_from(
+        &mut self,
+        source: Source,
+        devices: impl IntoIterator<Item = DeviceId>,
+        quota: &Quota,
+        sender: ParticipantId,
+        size: usize,
+    ) -> Result<Takers, StoreError> {
         let mut takers = Takers::default();
         for device in devices {
-            let totals = self.totals(device)?;
-            let from_sender = totals.by_sender.get(&sender.number()).copied().unwrap_or(0);
-            match quota.admit(totals.bytes, from_sender, size as u64) {
+            let queued = self.totals(device)?.queued(source.numbers(), sender.number());
+            match quota.admit_from(source, queued, size as u64) {
                 Ok(()) => takers.taking.push(device),
                 Err(reason) => {
                     takers.reason = Some(reason);
@@ -253,10 +326,10 @@ impl WriteTx<'_> {
             return Ok(());
         }
         let body = self.insert_body(&envelope, None, takers.taking.len())?;
-        let bundle_version = envelope.bundle_version;
+        let place = NewDelivery { body, source: envelope.source, bundle_version: envelope.bundle_version };
         let stored = Arc::new(stored(envelope, None));
         for device in takers.taking.iter().copied() {
-            self.enqueue(recipient, device, body, &stored, None, bundle_version)?;
+            self.enqueue(recipient, device, place, &stored, None)?;
         }
         for device in takers.full.iter().copied() {
             self.note_missed(device, 1)?;
@@ -278,6 +351,7 @@ impl WriteTx<'_> {
         let deliveries = recipients.iter().map(|recipient| recipient.takers.taking.len()).sum();
         if deliveries > 0 {
             let body = self.insert_body(&envelope, Some(group), deliveries)?;
+            let source = envelope.source;
             let stored = Arc::new(stored(envelope, Some(group)));
             for recipient in recipients {
                 let Recipient { participant, takers, slot, bundle_version } = recipient;
@@ -287,7 +361,8 @@ impl WriteTx<'_> {
                         .execute((body, participant.number(), &slot[..]))?;
                 }
                 for device in takers.taking.iter().copied() {
-                    self.enqueue(*participant, device, body, &stored, slot.as_ref(), *bundle_version)?;
+                    let place = NewDelivery { body, source, bundle_version: *bundle_version };
+                    self.enqueue(*participant, device, place, &stored, slot.as_ref())?;
                 }
             }
         }
@@ -301,24 +376,33 @@ impl WriteTx<'_> {
         &mut self,
         participant: ParticipantId,
         device: DeviceId,
-        body: i64,
+        NewDelivery { body, source, bundle_version }: NewDelivery,
         envelope: &Arc<StoredEnvelope>,
         slot: Option<&Arc<[u8]>>,
-        bundle_version: u32,
     ) -> Result<(), StoreError> {
+        let source = source.numbers();
         let size = (envelope.bytes.len() + slot.map_or(0, |slot| slot.len())) as u64;
         let (sender, tick) = (envelope.sender.number(), self.tick());
         let totals = self.totals(device)?;
         let sequence = totals.next_sequence;
         totals.next_sequence += 1;
-        totals.bytes += size;
-        *totals.by_sender.entry(sender).or_default() += size;
+        totals.add(source, sender, size);
         self.connection
             .prepare_cached(
-                "INSERT INTO deliveries (device, sequence, body, sender, size, bundle_version, accepted_tick)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO deliveries (device, sequence, body, sender, size, bundle_version, accepted_tick, via, home)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
-            .execute((device.number(), sequence, body, sender, size, bundle_version, tick.0))?;
+            .execute((
+                device.number(),
+                sequence,
+                body,
+                sender,
+                size,
+                bundle_version,
+                tick.0,
+                source.neighbour,
+                source.home,
+            ))?;
         self.delivered.push(Delivered {
             participant: participant.number(),
             device: device.number(),
@@ -422,7 +506,8 @@ impl WriteTx<'_> {
         place: Place,
     ) -> Result<u64, StoreError> {
         let sql = format!(
-            "DELETE FROM deliveries WHERE device = ?1 AND {condition} RETURNING sequence, body, sender, size"
+            "DELETE FROM deliveries WHERE device = ?1 AND {condition}
+             RETURNING sequence, body, sender, size, via, home"
         );
         // Before anything is deleted: totals read afterwards would not know the removed sequence numbers.
         self.totals(device)?;
@@ -431,28 +516,23 @@ impl WriteTx<'_> {
             let mut statement = self.read.connection.prepare_cached(&sql)?;
             let mut rows = statement.query((device.number(), bound))?;
             while let Some(row) = rows.next()? {
-                removed.push((
-                    row.get::<_, u64>(0)?,
-                    row.get::<_, i64>(1)?,
-                    row.get::<_, u64>(2)?,
-                    row.get::<_, u64>(3)?,
-                ));
+                removed.push(Removed {
+                    sequence: row.get(0)?,
+                    body: row.get(1)?,
+                    sender: row.get(2)?,
+                    size: row.get(3)?,
+                    source: SourceNumbers { neighbour: row.get(4)?, home: row.get(5)? },
+                });
             }
         }
         let totals = self.totals(device)?;
-        for (_, _, sender, size) in &removed {
-            totals.bytes = totals.bytes.saturating_sub(*size);
-            if let Some(bytes) = totals.by_sender.get_mut(sender) {
-                *bytes = bytes.saturating_sub(*size);
-                if *bytes == 0 {
-                    totals.by_sender.remove(sender);
-                }
-            }
+        for Removed { source, sender, size, .. } in &removed {
+            totals.subtract(*source, *sender, *size);
         }
-        for (_, body, _, _) in &removed {
-            self.release_body(*body)?;
+        for row in &removed {
+            self.release_body(row.body)?;
         }
-        if let Some(last) = removed.iter().map(|(sequence, ..)| *sequence).max() {
+        if let Some(last) = removed.iter().map(|row| row.sequence).max() {
             let sql = match place {
                 Place::Front => {
                     "INSERT INTO queues (device, last_removed) VALUES (?1, ?2)

@@ -74,13 +74,16 @@ impl ReadTx<'_> {
         Ok(self.connection.prepare_cached(&sql)?.query_row([batch.0], relayed).optional()?)
     }
 
-    /// Bytes of a neighbour's batches that wait here.
+    /// Bytes of a neighbour's batches that wait here, and of those that wait for `via`.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn relayed_bytes(&self, source: Fingerprint) -> Result<u64, StoreError> {
-        let sql = "SELECT coalesce(sum(size), 0) FROM relayed WHERE source = ?1";
-        Ok(self.connection.prepare_cached(sql)?.query_row([source.0], |row| row.get(0))?)
+    pub fn relayed_bytes(&self, source: Fingerprint, via: Fingerprint) -> Result<(u64, u64), StoreError> {
+        let sql =
+            "SELECT coalesce(sum(size), 0), coalesce(sum(size) FILTER (WHERE via = ?2 AND answered = 0), 0)
+                   FROM relayed WHERE source = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row((source.0, via.0), |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
 }
 

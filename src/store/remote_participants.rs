@@ -1,13 +1,27 @@
-//! The `remote_participants`, `remote_groups` and `blocked_remote` tables: who lives and what is kept on another
-//! server, which neighbour leads there, and from whom nothing is taken.
+//! The `remote_participants`, `remote_groups`, `posted_elsewhere` and `blocked_remote` tables: who lives and what is kept
+//! on another server, which neighbour leads there, what was posted there from here, and from whom nothing is taken.
 
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
+use momedo_protocol::message_id::MessageId;
 use momedo_protocol::time::UnixMillis;
 use rusqlite::OptionalExtension;
 
 use super::{ReadTx, StoreError, Tick, WriteTx, column};
+
+/// What is kept of what leads over one neighbour, at most: some thousand people with their keys, or a hundred thousand
+/// names. It is learned anew when somebody asks.
+const SHARE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// What a row costs besides its keys, as the triggers of the tables count, too.
+const ROW_BYTES: u64 = 256;
+
+/// McEliece keys that are kept of what leads over one neighbour: 100 MiB.
+const MCELIECE_KEYS: u64 = 200;
+
+/// Rows without keys that make room at once.
+const STEP: u64 = 64;
 
 /// A participant of another server.
 #[derive(Debug, Clone)]
@@ -149,15 +163,6 @@ impl ReadTx<'_> {
         let mut statement = self.connection.prepare_cached(&sql)?;
         Ok(statement.query_map([], from_row)?.collect::<Result<_, _>>()?)
     }
-
-    /// How many participants of other servers are known.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn count_remote(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM remote_participants";
-        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
-    }
 }
 
 impl ReadTx<'_> {
@@ -173,13 +178,74 @@ impl ReadTx<'_> {
     }
 }
 
-impl WriteTx<'_> {
-    /// Keeps what is known of a participant of another server.
+impl ReadTx<'_> {
+    /// Bytes that are kept of what leads over a neighbour, each row counted as 256 besides its keys.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn save_remote(&self, row: &RemoteRow) -> Result<(), StoreError> {
+    pub fn remote_bytes(&self, via: Fingerprint) -> Result<u64, StoreError> {
+        let sql = "SELECT bytes FROM remote_shares WHERE via = ?1";
+        let bytes = self.connection.prepare_cached(sql)?.query_row([via.0], |row| row.get(0)).optional()?;
+        Ok(bytes.unwrap_or(0))
+    }
+
+    /// Whether a participant of this server posted this message to a group of another one.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn has_posted_elsewhere(
+        &self,
+        id: MessageId,
+        sender: ParticipantId,
+        group: GroupId,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM posted_elsewhere
+                   WHERE message_id = ?1 AND sender = ?2 AND group_id = ?3)";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row((id.0, sender.number(), group.number()), |row| row.get(0))?)
+    }
+}
+
+impl WriteTx<'_> {
+    /// Notes that a participant of this server posts this message to a group of another one.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn note_posted_elsewhere(
+        &self,
+        id: MessageId,
+        sender: ParticipantId,
+        group: GroupId,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO posted_elsewhere (message_id, sender, group_id, posted_tick) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute((id.0, sender.number(), group.number(), self.tick().0))?;
+        Ok(())
+    }
+
+    /// Forgets what was posted before `before`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn forget_posted_elsewhere(&self, before: Tick) -> Result<(), StoreError> {
+        let sql = "DELETE FROM posted_elsewhere WHERE posted_tick < ?1";
+        self.connection.prepare_cached(sql)?.execute([before.0])?;
+        Ok(())
+    }
+
+    /// Keeps what is known of a participant of another server. What leads over a neighbour has a share of its own,
+    /// where the oldest makes room; false when nothing of it can go, and nothing was kept.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn save_remote(&self, row: &RemoteRow) -> Result<bool, StoreError> {
         let keys = row.keys.as_ref();
+        if !self.make_room(row.via, keys.map_or(0, |keys| keys.published.len()) as u64)? {
+            return Ok(false);
+        }
         self.connection
             .prepare_cached(
                 "INSERT INTO remote_participants (id, home, via, version, digest, mceliece, keys, learned_tick,
@@ -201,10 +267,40 @@ impl WriteTx<'_> {
                 row.settled,
                 row.other_home.map(|home| home.0),
             ))?;
-        Ok(())
+        Ok(true)
     }
 
-    /// Keeps where a group of another server is kept.
+    /// Whether there is room for one row more of what leads over a neighbour, after the oldest ones made it.
+    fn make_room(&self, via: Fingerprint, keys: u64) -> Result<bool, StoreError> {
+        // Whatever waits for its home needs its way, unless the neighbour is that home. Names that only batches said go
+        // first: flooding with them makes nobody forget whose keys are known.
+        const REMOVABLE: &str = "disputed_by IS NULL AND NOT settled
+            AND (home = via OR NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.home = r.home))";
+        const GROUPS: &str = "DELETE FROM remote_groups WHERE id IN (
+            SELECT id FROM remote_groups WHERE via = ?1 ORDER BY learned_tick LIMIT ?2)";
+        let of = |keys: &str| {
+            format!(
+                "DELETE FROM remote_participants WHERE id IN (
+                     SELECT id FROM remote_participants r WHERE via = ?1 AND keys {keys} AND {REMOVABLE}
+                     ORDER BY learned_tick LIMIT ?2)"
+            )
+        };
+        while self.remote_bytes(via)? + ROW_BYTES + keys > SHARE_BYTES {
+            let mut gone = 0;
+            for (sql, step) in [(of("IS NULL"), STEP), (GROUPS.to_owned(), STEP), (of("IS NOT NULL"), 1)] {
+                gone = self.connection.prepare_cached(&sql)?.execute((via.0, step))?;
+                if gone > 0 {
+                    break;
+                }
+            }
+            if gone == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Keeps where a group of another server is kept, in the share of the neighbour that leads there.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -214,6 +310,9 @@ impl WriteTx<'_> {
         home: Fingerprint,
         via: Fingerprint,
     ) -> Result<(), StoreError> {
+        if !self.make_room(via, 0)? {
+            return Ok(());
+        }
         self.connection
             .prepare_cached(
                 "INSERT INTO remote_groups (id, home, via, learned_tick) VALUES (?1, ?2, ?3, ?4)
@@ -244,6 +343,44 @@ impl WriteTx<'_> {
                 .prepare_cached("DELETE FROM blocked_remote WHERE participant = ?1")?
                 .execute([id.number()])?,
         };
+        Ok(())
+    }
+
+    /// Keeps the McEliece key of a participant of another server, in the share of the neighbour it came over; the oldest
+    /// make room.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn insert_brought_mceliece_key(
+        &self,
+        digest: &Sha512Digest,
+        owner: ParticipantId,
+        via: Fingerprint,
+        key: &[u8],
+    ) -> Result<(), StoreError> {
+        let count = "SELECT count(*) FROM mceliece_brought WHERE via = ?1";
+        let count: u64 = self.connection.prepare_cached(count)?.query_row([via.0], |row| row.get(0))?;
+        if let Some(many) = (count + 1).checked_sub(MCELIECE_KEYS) {
+            let oldest = "SELECT digest FROM mceliece_brought WHERE via = ?1 ORDER BY stored_tick LIMIT ?2";
+            for table in ["mceliece_keys", "mceliece_brought"] {
+                let sql = format!("DELETE FROM {table} WHERE digest IN ({oldest})");
+                self.connection.prepare_cached(&sql)?.execute((via.0, many))?;
+            }
+        }
+        self.insert_mceliece_key(digest, owner, key)?;
+        let sql = "INSERT INTO mceliece_brought (digest, via, stored_tick) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        self.connection.prepare_cached(sql)?.execute((digest.0, via.0, self.tick().0))?;
+        Ok(())
+    }
+
+    /// Keeps a McEliece key for good that came from elsewhere until now: its owner is a participant here.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn adopt_mceliece_key(&self, digest: &Sha512Digest) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM mceliece_brought WHERE digest = ?1")?
+            .execute([digest.0])?;
         Ok(())
     }
 

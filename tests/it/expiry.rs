@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use momedo::clock::Clock;
 use momedo::config::Config;
-use momedo::domain::ozone::Quota;
+use momedo::domain::ozone::{Quota, Source};
 use momedo::running;
 use momedo::service::{ServiceError, upkeep};
 use momedo::store::{NewEnvelope, WriteTx};
@@ -39,6 +39,7 @@ async fn deliver(app: &momedo::state::App, from: ParticipantId, to: ParticipantI
         message_id: MessageId::new(UnixMillis(1)),
         accepted_at: UnixMillis(1),
         bundle_version: 1,
+        source: Source::Here,
         bytes: vec![7; 1000],
     };
     app.store
@@ -154,6 +155,7 @@ async fn a_failed_job_undoes_itself_and_nobody_elses_and_the_counting_stays_righ
         message_id: MessageId([byte; 16]),
         accepted_at: UnixMillis(1),
         bundle_version: 1,
+        source: Source::Here,
         bytes: vec![byte; 600],
     };
     let quota = Quota { queue_bytes: 2000, sender_bytes: 2000 };

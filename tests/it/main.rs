@@ -31,6 +31,7 @@ mod group_limits;
 mod groups;
 mod hostile;
 mod hostile_link;
+mod hostile_mail;
 mod hostile_neighbour;
 mod hostile_second_home;
 mod http2;

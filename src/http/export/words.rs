@@ -214,6 +214,19 @@ const TABLES: &[Words] = &[
         ],
     ),
     (
+        "posted_elsewhere",
+        [
+            (
+                "In Gruppen anderer Server geschrieben",
+                "Welche Nachricht in welche Gruppe ging; nichts anderes nimmt dieser Server von dort in Ihrem Namen an.",
+            ),
+            (
+                "Posted to groups of other servers",
+                "Which message went to which group; this server takes nothing else from there in your name.",
+            ),
+        ],
+    ),
+    (
         "second_homes",
         [
             ("Zweites Zuhause", "Der andere Server, der Ihre Post und Ihre Schlüssel auch hat."),

@@ -22,6 +22,10 @@ use super::neighbours::{finding, sending};
 use super::permission::Admin;
 use super::{ServiceError, audit, key_server};
 use crate::domain::limits::{MAX_GROUPS_PER_PARTICIPANT, MAX_PAGE_BYTES};
+use crate::domain::ozone::Source;
+use crate::domain::rate::Rate;
+use crate::links::Counted;
+use crate::rates::TooOften;
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{Audience, GroupRow, ParticipantState, ReadTx};
@@ -49,6 +53,10 @@ pub enum Actor {
         participant: ParticipantId,
         /// Their home.
         home: Fingerprint,
+        /// The neighbour that brought what their home asks.
+        neighbour: Fingerprint,
+        /// How often that one may.
+        rate: Rate,
     },
 }
 
@@ -58,6 +66,32 @@ impl Actor {
         match self {
             Self::Here(principal) => principal.participant,
             Self::There { participant, .. } => participant,
+        }
+    }
+
+    /// Where what they write comes from.
+    fn source(self) -> Source {
+        match self {
+            Self::Here(_) => Source::Here,
+            Self::There { home, neighbour, .. } => Source::There { neighbour, home, is_copy: false },
+        }
+    }
+
+    /// Counts what they do: for this server's participants by themselves, for others by the neighbour that brings it,
+    /// which could name anybody.
+    fn count(self, app: &App, number: u32) -> Result<(), ServiceError> {
+        let now = app.clock.elapsed();
+        match self {
+            Self::Here(principal) => {
+                for _ in 0..number {
+                    app.rates.message(principal.participant, now)?;
+                }
+                Ok(())
+            }
+            Self::There { neighbour, rate, .. } => {
+                let counted = app.links.count(neighbour, Counted::Envelopes, rate, number, now);
+                counted.map_err(|wait| TooOften(wait).into())
+            }
         }
     }
 
@@ -197,7 +231,7 @@ pub async fn append_here(
     id: GroupId,
     jws: Jws,
 ) -> Result<api::GroupEntryTaken, ServiceError> {
-    app.rates.message(author.participant(), app.clock.elapsed())?;
+    author.count(app, 1)?;
     let text = as_text(&jws)?;
     let entry = read_entry(&jws).await?;
     if let Action::Add { members } = &entry.payload.action {
@@ -322,7 +356,7 @@ pub async fn entries_here(
             // Whoever left reads as far as that.
             let left_at = match reader {
                 _ if may_read => None,
-                Actor::There { participant, home }
+                Actor::There { participant, home, .. }
                     if tx.find_remote(participant)?.is_none_or(|row| row.home != home) =>
                 {
                     None

@@ -79,7 +79,7 @@ pub async fn post_here(
     request: api::GroupMessageRequest,
     coming: Vec<BatchBlob>,
 ) -> Result<api::GroupReceipt, ServiceError> {
-    app.rates.message(sender.participant(), app.clock.elapsed())?;
+    sender.count(app, 1)?;
     let header = check(app, &request)?;
     let digest = app.store.receipt_key().group_digest(&request);
     let mut slots = HashMap::with_capacity(request.slots.len());
@@ -116,7 +116,7 @@ pub async fn post_here(
     }
     // What it costs is known only now; whoever posts to thousands waits longer before the next time.
     for _ in 0..stored.members / MEMBERS_PER_SUBMISSION {
-        let _: Result<_, _> = app.rates.message(sender.participant(), app.clock.elapsed());
+        let _: Result<_, _> = sender.count(app, 1);
     }
     app.activity.count(app.clock.elapsed());
     Ok(api::GroupReceipt { id: request.id, status: ReceiptStatus::Accepted, members: stored.members as u64 })
@@ -127,6 +127,14 @@ struct Coming {
     blobs: Vec<BatchBlob>,
     /// Free bytes on the disk.
     room: u64,
+}
+
+impl Coming {
+    /// The same with the home that hands them over, for whoever posts from elsewhere.
+    fn from(&self, sender: Actor) -> Option<attachments::Coming<'_>> {
+        let Actor::There { participant: owner, home, neighbour: via, .. } = sender else { return None };
+        Some(attachments::Coming { owner, is_ours: false, via, home, blobs: &self.blobs })
+    }
 }
 
 /// What became of a message to a group.
@@ -203,10 +211,11 @@ impl Posted {
             message_id: self.id,
             accepted_at: self.accepted_at,
             bundle_version: 0,
+            source: self.sender.source(),
             bytes: self.envelope,
         };
-        if let Actor::There { home, .. } = self.sender {
-            attachments::keep(tx, sender, &self.coming.blobs, home, &[])?;
+        if let Some(coming) = self.coming.from(self.sender) {
+            attachments::keep(tx, coming, &[])?;
         }
         let posting = OutgoingPosting {
             group: self.group,
@@ -249,8 +258,8 @@ impl Posted {
 
     /// Whether the attachments that another home hands over fit.
     fn check_coming(&self, tx: &WriteTx<'_>) -> Result<(), ServiceError> {
-        let Coming { blobs, room } = &self.coming;
-        match attachments::check(&self.config, tx, self.sender.participant(), blobs, *room)? {
+        let Some(coming) = self.coming.from(self.sender) else { return Ok(()) };
+        match attachments::check(&self.config, tx, coming, self.coming.room)? {
             None => Ok(()),
             Some(Outcome::Later) => Err(ServiceError::StorageFull),
             Some(Outcome::Conflict) => Err(ServiceError::BlobConflict),
@@ -300,7 +309,8 @@ impl Posted {
                 recipients.elsewhere.extend(remote);
                 continue;
             };
-            if entry.state != ParticipantState::Active {
+            // Whoever blocks somebody gets nothing of theirs, wherever it is said.
+            if entry.state != ParticipantState::Active || entry.blocks(sender) {
                 continue;
             }
             let devices = || entry.receiving.iter().copied().filter(|device| Some(*device) != own_device);
@@ -309,7 +319,7 @@ impl Posted {
                 crate::store::Takers { full: devices().collect(), ..Default::default() }
             } else {
                 let size = self.envelope.len() + slot.as_ref().map_or(0, |slot| slot.bytes.len());
-                tx.takers(devices(), &quota, sender, size)?
+                tx.takers_from(self.sender.source(), devices(), &quota, sender, size)?
             };
             // Parked devices hear later that they missed something.
             takers.full.extend(entry.parked.iter().copied());

@@ -23,21 +23,39 @@ const PAGE: u32 = 16;
 /// How long one home is fetched from before others have their turn.
 const TURN: Duration = Duration::from_secs(30);
 
+/// What comes with a message from another home.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::service) struct Coming<'a> {
+    /// Who is said to have sent it.
+    pub(in crate::service) owner: ParticipantId,
+    /// Whether they live here alone: then nothing of theirs has to be fetched, and what is said of it costs them nothing.
+    pub(in crate::service) is_ours: bool,
+    /// The neighbour that brings the message.
+    pub(in crate::service) via: Fingerprint,
+    /// The home that has the attachments.
+    pub(in crate::service) home: Fingerprint,
+    /// What it refers to.
+    pub(in crate::service) blobs: &'a [BatchBlob],
+}
+
 /// Whether there is room for what comes with a message from another home. Writes nothing.
 pub(in crate::service) fn check(
     config: &Config,
     tx: &ReadTx<'_>,
-    owner: ParticipantId,
-    coming: &[BatchBlob],
+    coming: Coming<'_>,
     room: u64,
 ) -> Result<Option<Outcome>, ServiceError> {
     let config = &config.blobs;
+    let Coming { owner, is_ours, via, blobs, .. } = coming;
     let mut needed = 0u64;
-    for blob in coming {
+    for blob in blobs {
         if let Some(row) = tx.find_blob(blob.id)? {
             if row.owner != owner || row.size != blob.size {
                 return Ok(Some(Outcome::Conflict));
             }
+            continue;
+        }
+        if is_ours {
             continue;
         }
         if blob.size < sealed_length(0) {
@@ -55,24 +73,29 @@ pub(in crate::service) fn check(
     let most = config.max_server_bytes;
     // Whoever makes up senders would have a share for each of them.
     let elsewhere = tx.blob_bytes_from_elsewhere()?;
-    let is_full = elsewhere.saturating_add(needed) > elsewhere.saturating_add(room) / 2
+    let half = elsewhere.saturating_add(room) / 2;
+    // One neighbour leaves as much to all others, and spends nothing of whom it names.
+    let (over, of_owner) = tx.blob_bytes_over(via, owner)?;
+    let is_full = elsewhere.saturating_add(needed) > half
+        || over.saturating_add(needed) > half / 2
         || (most > 0 && tx.count_blobs()?.1.saturating_add(needed) > most)
-        || tx.blob_bytes_of(owner)?.saturating_add(needed) > config.max_participant_bytes
+        || of_owner.saturating_add(needed) > config.max_participant_bytes
         || room < to_come.saturating_add(config.min_free_bytes);
     Ok(is_full.then_some(Outcome::Later))
 }
 
-/// Notes what has to be fetched from `home`, and for which devices.
+/// Notes what has to be fetched, and for which devices.
 pub(in crate::service) fn keep(
     tx: &WriteTx<'_>,
-    owner: ParticipantId,
-    coming: &[BatchBlob],
-    home: Fingerprint,
+    coming: Coming<'_>,
     devices: &[DeviceId],
 ) -> Result<(), ServiceError> {
-    for blob in coming {
-        if tx.find_blob(blob.id)?.is_none() {
-            tx.insert_blob_from(blob.id, owner, blob.size, home)?;
+    let Coming { owner, is_ours, via, home, blobs } = coming;
+    for blob in blobs {
+        match tx.find_blob(blob.id)? {
+            Some(_) => {}
+            None if is_ours => continue,
+            None => tx.insert_blob_from(blob.id, owner, blob.size, home, via)?,
         }
         tx.hold_blob(blob.id, devices.iter().copied())?;
     }

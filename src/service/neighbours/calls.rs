@@ -5,17 +5,22 @@ use std::time::Duration;
 use momedo_protocol::blob::BlobId;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::id::ParticipantId;
 use momedo_protocol::link::calls::{
     BYTES, CallHeader, MAX_CALL_BYTES, MAX_REPLY_BYTES, Refusal, ReplyHeader, Request, Response,
 };
 use momedo_protocol::link::{Call, Frame, MAX_HOPS, Signed};
 use momedo_protocol::random;
 use momedo_protocol::rsa_key::RsaPublicKey;
+use tokio::time::Instant;
 
+use super::waiting::Waiting;
 use super::{attachments, groups};
-use crate::domain::neighbour::CALLS;
-use crate::links::{Answer, Counted};
+use crate::domain::neighbour::{CALLS, PLACEMENTS, REPORTS};
+use crate::links::{Answer, Counted, Waits};
+use crate::rates::TooOften;
 use crate::service::error::compute;
+use crate::service::groups::Actor;
 use crate::service::second_home::standing_in;
 use crate::service::{ServiceError, reports};
 use crate::state::{App, AppState};
@@ -50,6 +55,10 @@ pub(super) async fn way_to(app: &App, home: Fingerprint) -> Result<NeighbourRow,
 /// [`ServiceError::HomeUnreachable`], or [`ServiceError::Malformed`] when there is more to ask than a call holds.
 pub(super) async fn ask(app: &App, home: Fingerprint, request: &Request) -> Result<Vec<u8>, ServiceError> {
     let via = way_to(app, home).await?.id;
+    let mut waiting = Waiting::begin(app, Waits::Calls, who_waits(request), &[via], ANSWER_TIME);
+    if waiting.is_over() {
+        return Err(ServiceError::HomeUnreachable);
+    }
     let body = serde_json::to_vec(request).map_err(|error| ServiceError::Internal(error.to_string()))?;
     if body.len() > MAX_CALL_BYTES {
         return Err(ServiceError::Malformed("this is too large to be sent to another server".into()));
@@ -64,7 +73,11 @@ pub(super) async fn ask(app: &App, home: Fingerprint, request: &Request) -> Resu
     })
     .await?;
     let name = signed.name();
-    let reply = forward(app, via, home, MAX_HOPS, signed).await.ok_or(ServiceError::HomeUnreachable)?;
+    let until = waiting.until();
+    let reply = forward(app, via, home, MAX_HOPS, signed, until).await;
+    let reply = reply.ok_or(ServiceError::HomeUnreachable)?;
+    waiting.answered(via);
+    drop(waiting);
     let verified = compute(move || Ok(verify_reply(home, name, reply))).await?;
     verified.ok_or_else(|| {
         tracing::warn!(%via, "an answer of another home is not signed by it");
@@ -105,12 +118,30 @@ pub(in crate::service) fn unexpected() -> ServiceError {
     ServiceError::HomeUnreachable
 }
 
+/// The participant of this server who waits for the answer.
+fn who_waits(request: &Request) -> Option<ParticipantId> {
+    match request {
+        Request::GroupEntries { from, .. }
+        | Request::GroupAppend { from, .. }
+        | Request::GroupPost { from, .. }
+        | Request::Report { from, .. } => Some(*from),
+        _ => None,
+    }
+}
+
 /// Sends a call over a neighbour and waits for the answer.
-async fn forward(app: &App, via: Fingerprint, home: Fingerprint, hops: u8, signed: Signed) -> Option<Signed> {
+async fn forward(
+    app: &App,
+    via: Fingerprint,
+    home: Fingerprint,
+    hops: u8,
+    signed: Signed,
+    until: Instant,
+) -> Option<Signed> {
     let query = app.links.new_query();
     let call = Call { query, hops, home, signed };
     let mut question = app.links.ask(&[via], query, &Frame::Call(Box::new(call)));
-    match tokio::time::timeout(ANSWER_TIME, question.next()).await {
+    match tokio::time::timeout_at(until, question.next()).await {
         Ok(Some((_, Answer::Reply(reply)))) => reply,
         _ => None,
     }
@@ -137,7 +168,7 @@ pub async fn answer(app: &AppState, neighbour: Fingerprint, call: Call) -> Optio
         }
         _ if !row.contract.allows_anything() => Err(Refusal::NotAllowed),
         (_, None) => Err(Refusal::Malformed { reason: "this server does not know what is asked".into() }),
-        (_, Some(request)) => run(app, identity, request).await.map_err(|error| refusal(&error)),
+        (_, Some(request)) => run(app, &row, identity, request).await.map_err(|error| refusal(&error)),
     };
     let body = match result {
         Ok(Done::Bytes(mut bytes)) => {
@@ -178,7 +209,7 @@ async fn pass_on(app: &App, source: &NeighbourRow, call: Call) -> Option<Signed>
     if via.id == source.id || !via.contract.hop_through {
         return None;
     }
-    forward(app, via.id, call.home, hops, call.signed).await
+    forward(app, via.id, call.home, hops, call.signed, Instant::now() + ANSWER_TIME).await
 }
 
 /// What a call came to.
@@ -188,17 +219,29 @@ enum Done {
     Bytes(Vec<u8>),
 }
 
-async fn run(app: &AppState, identity: RsaPublicKey, request: Request) -> Result<Done, ServiceError> {
+/// Does what a home asks that is reached over `over`.
+async fn run(
+    app: &AppState,
+    over: &NeighbourRow,
+    identity: RsaPublicKey,
+    request: Request,
+) -> Result<Done, ServiceError> {
     let origin = identity.fingerprint();
+    let actor = |participant| Actor::There {
+        participant,
+        home: origin,
+        neighbour: over.id,
+        rate: over.contract.rate(),
+    };
     let response = match request {
         Request::GroupEntries { from, group, after, link } => {
-            Response::Entries(Box::new(groups::entries_for(app, origin, from, group, after, link).await?))
+            Response::Entries(Box::new(groups::entries_for(app, actor(from), group, after, link).await?))
         }
         Request::GroupAppend { from, group, entry } => {
-            Response::Appended(groups::append_for(app, origin, from, group, entry).await?)
+            Response::Appended(groups::append_for(app, actor(from), origin, group, entry).await?)
         }
         Request::GroupPost { from, group, message, sizes } => {
-            Response::Posted(groups::post_for(app, origin, from, group, *message, sizes).await?)
+            Response::Posted(groups::post_for(app, actor(from), group, *message, sizes).await?)
         }
         Request::Blob { id, offset } => {
             return Ok(Done::Bytes(attachments::part_for(app, origin, id, offset).await?));
@@ -208,10 +251,14 @@ async fn run(app: &AppState, identity: RsaPublicKey, request: Request) -> Result
             Response::Done
         }
         Request::Report { from, reason, message } => {
+            let counted = app.links.count(over.id, Counted::Reports, REPORTS, 1, app.clock.elapsed());
+            counted.map_err(TooOften)?;
             reports::report_from(app, origin, from, reason, message).await?;
             Response::Done
         }
         Request::StandIn { placement } => {
+            let counted = app.links.count(over.id, Counted::Placements, PLACEMENTS, 1, app.clock.elapsed());
+            counted.map_err(TooOften)?;
             standing_in::place(app, origin, identity, *placement).await?;
             Response::Done
         }

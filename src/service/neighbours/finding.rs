@@ -4,17 +4,21 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use momedo_protocol::api::PublishedKeys;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::link::{Find, Found, Frame, MAX_HOPS};
+use tokio::time::Instant;
 
 use super::claims::{Told, keep, verify};
 use super::key_logs;
+use super::waiting::Waiting;
 use crate::domain::neighbour::{Belonging, Contract, QUESTIONS};
-use crate::links::{Answer, Counted};
+use crate::links::{Answer, Counted, Waits};
 use crate::service::error::compute;
 use crate::service::{ServiceError, key_server};
 use crate::state::App;
@@ -41,6 +45,26 @@ pub enum Asker {
     Neighbour(Fingerprint, u8),
     /// This server, to check what another home says.
     Server,
+    /// This server, for one of its participants who did not ask.
+    For(ParticipantId),
+}
+
+impl Asker {
+    /// How many servers the question may pass.
+    pub(super) fn hops(self) -> u8 {
+        match self {
+            Self::Neighbour(_, hops) => hops,
+            Self::Participant(_) | Self::Server | Self::For(_) => MAX_HOPS,
+        }
+    }
+
+    /// The participant who waits for the answer.
+    pub(super) fn who_waits(self) -> Option<ParticipantId> {
+        match self {
+            Self::Participant(id) => Some(id),
+            Self::Neighbour(..) | Self::Server | Self::For(_) => None,
+        }
+    }
 }
 
 /// What is known of a participant of another server, asking the neighbours that may be asked; `None` when none of
@@ -55,6 +79,18 @@ pub async fn find(app: &App, asker: Asker, id: ParticipantId) -> Result<Option<R
     ask(app, asker, id, app.links.new_query()).await
 }
 
+/// The same for what a participant is owed without having asked; it counts for nobody.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub(super) async fn find_again(
+    app: &App,
+    participant: ParticipantId,
+    id: ParticipantId,
+) -> Result<Option<RemoteRow>, ServiceError> {
+    ask(app, Asker::For(participant), id, app.links.new_query()).await
+}
+
 async fn ask(
     app: &App,
     asker: Asker,
@@ -62,35 +98,45 @@ async fn ask(
     query: u64,
 ) -> Result<Option<RemoteRow>, ServiceError> {
     let neighbours = whom_to_ask(app, asker).await?;
-    if neighbours.is_empty() {
+    let hops = asker.hops();
+    let most = PER_HOP * (u32::from(hops) + 1);
+    let mut waiting = Waiting::begin(app, Waits::Questions, asker.who_waits(), &neighbours, most);
+    if waiting.is_over() {
         return Ok(None);
     }
-    let hops = match asker {
-        Asker::Participant(_) | Asker::Server => MAX_HOPS,
-        Asker::Neighbour(_, hops) => hops,
-    };
     let mut question = app.links.ask(&neighbours, query, &Frame::Find(Find { query, id, hops }));
-    let mut deadline = tokio::time::Instant::now() + PER_HOP * (u32::from(hops) + 1);
     let mut told: Vec<Told> = Vec::new();
-    for _ in 0..neighbours.len() {
-        let Ok(Some((via, answer))) = tokio::time::timeout_at(deadline, question.next()).await else { break };
-        let Answer::Found(found) = answer else { continue };
-        let (own, now) = (app.fingerprint, app.clock.now());
-        let verified = compute(move || Ok(verify(own, id, now, via, *found))).await?;
-        match verified {
-            Ok(None) => {}
-            Ok(Some(verified)) => {
-                if !key_logs::vouch(app, verified.home, via, &verified.bundle).await? {
-                    tracing::warn!(%via, "a neighbour told of keys that do not stand in the log of their home");
-                    continue;
+    let mut first_told: Option<Instant> = None;
+    // Each answer is looked at by itself: whoever shows no log of key changes keeps nobody else's from being heard.
+    let mut checking = FuturesUnordered::new();
+    while !waiting.is_over() {
+        let until = match first_told {
+            // What came in time is heard to its end.
+            Some(at) if checking.is_empty() => waiting.until().min(at + GRACE),
+            _ => waiting.until(),
+        };
+        tokio::select! {
+            answer = question.next() => match answer {
+                Some((via, Answer::Found(found))) if found.keys.is_some() => {
+                    checking.push(async move { (via, check(app, id, via, *found).await) });
                 }
-                told.push(verified);
-                deadline = deadline.min(tokio::time::Instant::now() + GRACE);
+                Some((via, _)) => waiting.answered(via),
+                None => break,
+            },
+            Some((via, checked)) = checking.next() => {
+                waiting.answered(via);
+                if let Some(checked) = checked? {
+                    told.push(checked);
+                    waiting.told();
+                    first_told.get_or_insert_with(Instant::now);
+                }
             }
-            Err(reason) => tracing::warn!(%via, "a neighbour told of a participant {reason}"),
+            () = tokio::time::sleep_until(until) => break,
         }
     }
     drop(question);
+    drop(checking);
+    drop(waiting);
     if told.is_empty() {
         // A question that was passed on may have missed those that heard it before, on another way.
         if !matches!(asker, Asker::Neighbour(..)) {
@@ -120,6 +166,28 @@ async fn ask(
     Ok(row)
 }
 
+/// What a neighbour tells, if it may be believed.
+async fn check(
+    app: &App,
+    id: ParticipantId,
+    via: Fingerprint,
+    found: Found,
+) -> Result<Option<Told>, ServiceError> {
+    let (own, now) = (app.fingerprint, app.clock.now());
+    match compute(move || Ok(verify(own, id, now, via, found))).await? {
+        Ok(None) => Ok(None),
+        Ok(Some(told)) if key_logs::vouch(app, told.home, via, &told.bundle).await? => Ok(Some(told)),
+        Ok(Some(_)) => {
+            tracing::warn!(%via, "a neighbour told of keys that do not stand in the log of their home");
+            Ok(None)
+        }
+        Err(reason) => {
+            tracing::warn!(%via, "a neighbour told of a participant {reason}");
+            Ok(None)
+        }
+    }
+}
+
 /// Connected neighbours whose contract lets the asker's question pass.
 pub(super) async fn whom_to_ask(app: &App, asker: Asker) -> Result<Vec<Fingerprint>, ServiceError> {
     let connected = app.links.connected();
@@ -129,7 +197,7 @@ pub(super) async fn whom_to_ask(app: &App, asker: Asker) -> Result<Vec<Fingerpri
     app.store
         .read(move |tx| {
             let person = match asker {
-                Asker::Participant(id) => Some(tx.belonging(id)?),
+                Asker::Participant(id) | Asker::For(id) => Some(tx.belonging(id)?),
                 Asker::Neighbour(..) | Asker::Server => None,
             };
             let mut asked = Vec::new();
@@ -139,7 +207,7 @@ pub(super) async fn whom_to_ask(app: &App, asker: Asker) -> Result<Vec<Fingerpri
                     (Some(person), _) => row.contract.admits(person),
                     (None, Asker::Neighbour(asking, _)) => asking != id && row.contract.hop_through,
                     (None, Asker::Server) => row.contract.allows_anything(),
-                    (None, Asker::Participant(_)) => false,
+                    (None, Asker::Participant(_) | Asker::For(_)) => false,
                 };
                 if may {
                     asked.push(id);

@@ -1,5 +1,7 @@
 //! Where a group of another server is kept: asked of neighbours; the group's first entry proves the answer.
 
+use std::time::Duration;
+
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::GroupEntry;
@@ -9,8 +11,9 @@ use momedo_protocol::jws::Jws;
 use momedo_protocol::link::{FindGroup, FoundGroup, Frame, MAX_HOPS};
 
 use super::finding::{Asker, PER_HOP, whom_to_ask};
+use super::waiting::Waiting;
 use crate::domain::neighbour::QUESTIONS;
-use crate::links::{Answer, Counted};
+use crate::links::{Answer, Counted, Waits};
 use crate::service::error::compute;
 use crate::service::{ServiceError, key_server};
 use crate::state::App;
@@ -32,6 +35,23 @@ pub async fn group_home(app: &App, asker: ParticipantId, id: GroupId) -> Result<
     Ok(home)
 }
 
+/// Asks one neighbour, which brought mail of a group, who keeps that group, for so long; keeps what it proves.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub(super) async fn learn_from(
+    app: &App,
+    via: Fingerprint,
+    group: GroupId,
+    time: Duration,
+) -> Result<(), ServiceError> {
+    let waiting = Waiting::begin(app, Waits::Questions, None, &[via], time);
+    match ask_neighbours(app, &[via], waiting, group, app.links.new_query(), MAX_HOPS).await? {
+        Some((home, via, _)) => app.store.write(move |tx| Ok(tx.save_remote_group(group, home, via)?)).await,
+        None => Ok(()),
+    }
+}
+
 /// The home that a group's first entry names, and the neighbour that told.
 async fn ask_for_group(
     app: &App,
@@ -40,15 +60,26 @@ async fn ask_for_group(
     query: u64,
 ) -> Result<Option<(Fingerprint, Fingerprint, Jws)>, ServiceError> {
     let neighbours = whom_to_ask(app, asker).await?;
-    let hops = match asker {
-        Asker::Participant(_) | Asker::Server => MAX_HOPS,
-        Asker::Neighbour(_, hops) => hops,
-    };
+    let hops = asker.hops();
+    let most = PER_HOP * (u32::from(hops) + 1);
+    let waiting = Waiting::begin(app, Waits::Questions, asker.who_waits(), &neighbours, most);
+    ask_neighbours(app, &neighbours, waiting, group, query, hops).await
+}
+
+async fn ask_neighbours(
+    app: &App,
+    neighbours: &[Fingerprint],
+    mut waiting: Waiting<'_>,
+    group: GroupId,
+    query: u64,
+    hops: u8,
+) -> Result<Option<(Fingerprint, Fingerprint, Jws)>, ServiceError> {
     let frame = Frame::FindGroup(FindGroup { query, group, hops });
-    let mut question = app.links.ask(&neighbours, query, &frame);
-    let deadline = tokio::time::Instant::now() + PER_HOP * (u32::from(hops) + 1);
-    for _ in 0..neighbours.len() {
-        let Ok(Some((via, answer))) = tokio::time::timeout_at(deadline, question.next()).await else { break };
+    let mut question = app.links.ask(neighbours, query, &frame);
+    while !waiting.is_over() {
+        let next = tokio::time::timeout_at(waiting.until(), question.next());
+        let Ok(Some((via, answer))) = next.await else { break };
+        waiting.answered(via);
         let Answer::FoundGroup(found) = answer else { continue };
         let Some(jws) = found.entry else { continue };
         let own = app.fingerprint;
@@ -57,7 +88,10 @@ async fn ask_for_group(
             Ok(state.filter(|state| state.id() == group && state.home != own).map(|state| (state.home, jws)))
         });
         match verified.await? {
-            Some((home, jws)) => return Ok(Some((home, via, jws))),
+            Some((home, jws)) => {
+                waiting.told();
+                return Ok(Some((home, via, jws)));
+            }
             None => tracing::warn!(%via, "a neighbour told of a group what its ID contradicts"),
         }
     }

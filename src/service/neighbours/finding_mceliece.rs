@@ -28,8 +28,10 @@ pub async fn key(app: &App, digest: Sha512Digest) -> Result<Vec<u8>, ServiceErro
     let row = row.ok_or(ServiceError::UnknownMcElieceKey)?;
     let key = fetch_key(app, row.via, digest, MAX_HOPS).await?.ok_or(ServiceError::UnknownMcElieceKey)?;
     let bytes = key.clone();
-    let kept: Result<(), ServiceError> =
-        app.store.write(move |tx| Ok(tx.insert_mceliece_key(&digest, row.id, &bytes)?)).await;
+    let kept: Result<(), ServiceError> = app
+        .store
+        .write(move |tx| Ok(tx.insert_brought_mceliece_key(&digest, row.id, row.via, &bytes)?))
+        .await;
     if let Err(error) = kept {
         tracing::debug!(%error, "a neighbour's McEliece key is not kept");
     }

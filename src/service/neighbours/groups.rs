@@ -14,6 +14,7 @@ use momedo_protocol::link::documents::BatchBlob;
 use super::calls;
 use super::finding::{self, Asker, may_talk};
 use super::finding_groups;
+use crate::domain::ozone::Source;
 use crate::service::error::compute;
 use crate::service::groups::{self, Actor, posting};
 use crate::service::{ServiceError, blobs, delivery};
@@ -83,13 +84,15 @@ pub async fn post(
     message: api::GroupMessageRequest,
 ) -> Result<api::GroupReceipt, ServiceError> {
     let home = home_for(app, sender, group).await?;
-    let ids = message.blobs.clone();
+    let (ids, id) = (message.blobs.clone(), message.id);
     let sizes = app
         .store
         .write(move |tx| {
             delivery::active_sender(tx, sender)?;
             blobs::check_references(tx, sender, &ids)?;
             tx.hold_for_home(home, &ids)?;
+            // Before its home has it, which brings it back for others who live here.
+            tx.note_posted_elsewhere(id, sender.participant, group)?;
             let size = |id| Ok(tx.find_blob(id)?.ok_or(ServiceError::UnknownBlob)?.size);
             ids.iter().copied().map(size).collect::<Result<Vec<_>, ServiceError>>()
         })
@@ -133,6 +136,7 @@ async fn keep_for_own_devices(
                 message_id: message.id,
                 accepted_at,
                 bundle_version: 0,
+                source: Source::Here,
                 bytes: message.envelope.0,
             };
             Ok(tx.append_to_group(group, &[own], envelope)?)
@@ -171,23 +175,23 @@ pub async fn hand_out_keys(
 /// A part of the chain of a group kept here, for a participant of another home.
 pub(super) async fn entries_for(
     app: &App,
-    home: Fingerprint,
-    participant: ParticipantId,
+    actor: Actor,
     group: GroupId,
     after: u32,
     link: Option<Base64Bytes>,
 ) -> Result<api::GroupEntries, ServiceError> {
-    groups::entries_here(app, Actor::There { participant, home }, group, after, link).await
+    groups::entries_here(app, actor, group, after, link).await
 }
 
 /// The next entry of the chain of a group kept here, by a participant of another home.
 pub(super) async fn append_for(
     app: &App,
+    actor: Actor,
     home: Fingerprint,
-    participant: ParticipantId,
     group: GroupId,
     jws: Jws,
 ) -> Result<api::GroupEntryTaken, ServiceError> {
+    let participant = actor.participant();
     let entry = jws.clone();
     let read = compute(move || Ok(GroupEntry::read(&entry).ok())).await?;
     let entry = read.ok_or_else(|| ServiceError::GroupRefused("the entry cannot be read".into()))?;
@@ -212,14 +216,13 @@ pub(super) async fn append_for(
     for id in unknown {
         finding::find(app, Asker::Server, id).await?;
     }
-    groups::append_here(app, Actor::There { participant, home }, group, jws).await
+    groups::append_here(app, actor, group, jws).await
 }
 
 /// A message to a group kept here, by a participant of another home.
 pub(super) async fn post_for(
     app: &App,
-    home: Fingerprint,
-    participant: ParticipantId,
+    actor: Actor,
     group: GroupId,
     message: api::GroupMessageRequest,
     sizes: Vec<u64>,
@@ -228,5 +231,5 @@ pub(super) async fn post_for(
         return Err(ServiceError::Malformed("each attachment has one size".into()));
     }
     let coming = message.blobs.iter().zip(sizes).map(|(id, size)| BatchBlob { id: *id, size }).collect();
-    posting::post_here(app, Actor::There { participant, home }, group, message, coming).await
+    posting::post_here(app, actor, group, message, coming).await
 }

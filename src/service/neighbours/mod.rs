@@ -12,10 +12,12 @@
 //! | [`nearby`] | servers found in the local network |
 //! | [`finding`] | who is home to an ID, and their keys |
 //! | `claims` | what neighbours tell of that, verified again here |
+//! | `waiting` | how long participants wait for neighbours |
 //! | [`finding_groups`], [`finding_mceliece`] | who keeps a group, and McEliece keys |
 //! | [`key_logs`] | what they show of their logs of key changes, and whether it continues |
 //! | [`sending`] | what goes out: batches of this server's envelopes, and what passes through |
 //! | [`receiving`] | what comes in: batches for this server's participants |
+//! | `origins` | who may say what in them |
 //! | `relaying` | batches for others |
 //! | [`receipts`] | what became of it, and telling the sender |
 //!
@@ -34,11 +36,13 @@ pub mod greeting;
 pub mod groups;
 pub mod key_logs;
 pub mod nearby;
+mod origins;
 pub mod pairing;
 pub mod receipts;
 pub mod receiving;
 mod relaying;
 pub mod sending;
+mod waiting;
 
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::link::Standing;

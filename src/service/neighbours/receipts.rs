@@ -12,9 +12,11 @@ use momedo_protocol::notice::{Fate, Notice, NoticedMessage};
 use momedo_protocol::rsa_key::RsaPublicKey;
 use momedo_protocol::time::UnixMillis;
 
-use super::finding::{self, Asker};
+use super::finding;
 use super::sending::REPEAT;
-use crate::domain::ozone::Quota;
+use crate::domain::neighbour::HOME_QUESTIONS;
+use crate::domain::ozone::{Quota, Source};
+use crate::links::Counted;
 use crate::service::ServiceError;
 use crate::service::error::compute;
 use crate::state::{App, AppState};
@@ -135,6 +137,7 @@ fn tell(
             message_id: MessageId::new(now),
             accepted_at: now,
             bundle_version: 0,
+            source: Source::Here,
             bytes,
         };
         tx.append(sender, &takers, envelope)?;
@@ -185,10 +188,10 @@ pub async fn no_way(
         .await?;
     if known.is_some() {
         // Another way may be found; if not, it is tried again later, and the sender is told in the end.
-        let found = match finding::find(app, Asker::Participant(first.sender), first.recipient).await {
-            // Nobody may ask now; it is tried again with the envelope.
-            Err(ServiceError::TooOften(_)) => None,
-            found => found?,
+        let counted = app.links.count(neighbour, Counted::Homes, HOME_QUESTIONS, 1, app.clock.elapsed());
+        let found = match counted {
+            Ok(()) => finding::find_again(app, first.sender, first.recipient).await?,
+            Err(_) => None,
         };
         if found.is_some_and(|row| row.via != neighbour) {
             app.links.postpone(&batch, app.clock.elapsed());
@@ -278,6 +281,7 @@ pub async fn expire(app: &App, before: Tick) -> Result<u64, ServiceError> {
     app.store
         .write_freeing(move |tx| {
             tx.forget_relayed(before)?;
+            tx.forget_posted_elsewhere(before)?;
             Ok::<_, ServiceError>(tx.forget_remote(before)?)
         })
         .await?;

@@ -2,7 +2,7 @@
 //!
 //! An answer is given after everything it says is on disk.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use momedo_protocol::blob::{BlobId, MAX_MESSAGE_BLOBS};
@@ -15,9 +15,10 @@ use momedo_protocol::link::documents::{BatchHeader, BatchItem, ItemOutcome, Outc
 use momedo_protocol::link::{Batch, BatchId, Frame, MAX_BATCH_ITEMS, NoWay, SignedReceipt};
 use momedo_protocol::rsa_key::RsaPublicKey;
 
-use super::finding::{self, Asker};
-use super::{attachments, relaying};
-use crate::domain::neighbour::{Contract, Decision, HOME_QUESTIONS};
+use super::attachments::{self, Coming};
+use super::{origins, relaying};
+use crate::domain::neighbour::{Contract, Decision};
+use crate::domain::ozone::Source;
 use crate::links::Counted;
 use crate::service::error::compute;
 use crate::service::second_home::copying::{self, CopySent};
@@ -33,12 +34,6 @@ const RETRY_SECONDS: u32 = 5;
 
 /// When it tries again what there is no room for.
 pub(super) const FULL_SECONDS: u32 = 60;
-
-/// Participants of other servers remembered because they wrote: beyond it, mail of new ones waits.
-const MAX_REMOTE: u64 = 200_000;
-
-/// Senders about whom is asked anew for one batch.
-const MAX_ASKED: usize = 4;
 
 /// How many envelopes a batch says it brings, before anything is verified. Those to several people travel once, so
 /// its parts do not tell.
@@ -135,7 +130,7 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
         room: if brings_blobs { blobs::available(app).await? } else { 0 },
         parts: digests.into_iter().zip(batch.parts).map(|(digest, part)| (digest.0, part.into())).collect(),
     };
-    ask_about_senders(app, neighbour.id, &header).await?;
+    origins::learn(app, neighbour.id, &header).await?;
     let (outcomes, copies) = app
         .store
         .write(move |tx| {
@@ -166,36 +161,6 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
     })
     .await?;
     Ok(Frame::Receipt(Box::new(receipt)))
-}
-
-/// Asks anew about senders who wrote from another home than the one known: they may have two by now.
-async fn ask_about_senders(
-    app: &AppState,
-    via: Fingerprint,
-    header: &BatchHeader,
-) -> Result<(), ServiceError> {
-    let origin = header.origin;
-    let from = header.items.iter().filter(|item| item.group.is_none() && !item.copy).map(|item| item.from);
-    let senders: BTreeSet<ParticipantId> = from.collect();
-    let strangers = app
-        .store
-        .read(move |tx| {
-            let mut strangers = Vec::new();
-            for id in senders {
-                if tx.find_remote(id)?.is_some_and(|row| !row.lives_at(origin) && row.disputed_by.is_none()) {
-                    strangers.push(id);
-                }
-            }
-            Ok::<_, ServiceError>(strangers)
-        })
-        .await?;
-    for id in strangers.into_iter().take(MAX_ASKED) {
-        if app.links.count(via, Counted::Homes, HOME_QUESTIONS, 1, app.clock.elapsed()).is_err() {
-            break;
-        }
-        finding::find(app, Asker::Server, id).await?;
-    }
-    Ok(())
 }
 
 /// Whether an envelope is sealed to keys that are still used; `None` when it is.
@@ -261,7 +226,7 @@ impl Incoming {
         if posting.as_ref().is_some_and(|posting| !posting.is_of(item)) {
             self.hand_out(tx, posting.take())?;
         }
-        if let Some(outcome) = self.check_origin(tx, item)? {
+        if let Some(outcome) = origins::check(tx, self.origin, self.via, item)? {
             return Ok(outcome);
         }
         let Some(bytes) = self.parts.get(&item.digest.0) else { return Ok(Outcome::Malformed) };
@@ -291,8 +256,8 @@ impl Incoming {
         };
         // Whom a copy is for, and that it may be, the other home decided.
         if !item.copy {
-            let is_blocked = item.group.is_none() && recipient.blocks(item.from);
-            if is_blocked || !self.contract.admits(&tx.belonging(item.to)?) {
+            let is_refused = item.group.is_none() && recipient.blocks(item.from);
+            if is_refused || !self.contract.admits(&tx.belonging(item.to)?) {
                 return Ok(Outcome::NotAllowed);
             }
             if let Sealed::To(header) = &sealed
@@ -300,6 +265,10 @@ impl Incoming {
             {
                 return Ok(outcome);
             }
+        }
+        // As among this server's own people: what the blocked post to groups goes to everybody else.
+        if recipient.blocks(item.from) {
+            return Ok(Outcome::Delivered);
         }
         if recipient.receiving.is_empty() && recipient.parked.is_empty() {
             return Ok(Outcome::NoDevice);
@@ -310,7 +279,8 @@ impl Incoming {
             item.device.is_none_or(|only| only == *device) && item.sender_device != Some(*device)
         };
         let devices = recipient.receiving.iter().copied().filter(gets_it);
-        let mut takers = tx.takers(devices.clone(), &config.mail.quota(), item.from, size)?;
+        let source = Source::There { neighbour: self.via, home: self.origin, is_copy: item.copy };
+        let mut takers = tx.takers_from(source, devices.clone(), &config.mail.quota(), item.from, size)?;
         // A local sender hears that there is no room, and may repeat it; here their home repeats it. That goes for
         // somebody whose devices are all parked, too: there is room as soon as one of them comes back.
         if takers.taking.is_empty() {
@@ -318,17 +288,21 @@ impl Incoming {
             let has_nobody = item.copy && devices.count() == 0;
             return Ok(if has_nobody { Outcome::Delivered } else { Outcome::Later });
         }
-        if let Some(outcome) = attachments::check(&config, tx, item.from, &item.blobs, self.room)? {
+        let coming = Coming {
+            owner: item.from,
+            is_ours: origins::lives_here_alone(tx, item.from)?,
+            via: self.via,
+            home: self.origin,
+            blobs: &item.blobs,
+        };
+        if let Some(outcome) = attachments::check(&config, tx, coming, self.room)? {
             return Ok(outcome);
         }
-        if item.group.is_none() && !self.is_known(tx, item)? {
-            if tx.count_remote()? >= MAX_REMOTE {
-                return Ok(Outcome::Later);
-            }
-            self.remember_sender(tx, item)?;
+        if item.group.is_none() && !self.is_known(tx, item)? && !self.remember_sender(tx, item)? {
+            return Ok(Outcome::Later);
         }
         tx.remember_message(item.id, item.from, conversation, &digest)?;
-        attachments::keep(tx, item.from, &item.blobs, self.origin, &takers.taking)?;
+        attachments::keep(tx, coming, &takers.taking)?;
         let other_home = recipient.other_home.filter(|_| !item.copy);
         // After the attachments, which the other home fetches from here.
         if let Some(home) = other_home {
@@ -349,6 +323,7 @@ impl Incoming {
             message_id: item.id,
             accepted_at: self.own.clock.now(),
             bundle_version: 0,
+            source,
             bytes: bytes.to_vec(),
         };
         let Some(group) = group else {
@@ -373,36 +348,6 @@ impl Incoming {
         }
         posting.recipients.push(Recipient { participant: item.to, takers, slot, bundle_version });
         Ok(Outcome::Delivered)
-    }
-
-    /// Whether the home that signed the batch may speak for this envelope.
-    fn check_origin(&self, tx: &ReadTx<'_>, item: &BatchItem) -> Result<Option<Outcome>, ServiceError> {
-        if item.copy {
-            let other = tx.find_other_home(item.to)?.map(|home| home.server);
-            return Ok((other != Some(self.origin)).then_some(Outcome::UnknownParticipant));
-        }
-        if tx.is_blocked_remote(item.from)? {
-            return Ok(Some(Outcome::NotAllowed));
-        }
-        if item.device.is_some() || item.sender_device.is_some() {
-            return Ok(Some(Outcome::Malformed));
-        }
-        let speaks = match item.group {
-            // A group's home passes on what anybody posted; who did, the clients check.
-            Some(group) => {
-                !tx.has_group(group)?
-                    && tx.find_remote_group(group)?.is_none_or(|(home, _)| home == self.origin)
-            }
-            // Nobody but this server speaks for its own participants, nor for those another home has signed for.
-            None => match tx.find_participant(item.from)? {
-                Some(_) => tx.find_other_home(item.from)?.is_some_and(|home| home.server == self.origin),
-                None => tx.find_remote(item.from)?.is_none_or(|known| known.lives_at(self.origin)),
-            },
-        };
-        if !speaks {
-            tracing::warn!(neighbour = %self.via, "a batch brings what another home has to bring");
-        }
-        Ok((!speaks).then_some(Outcome::WrongHome))
     }
 
     /// The recipient's other home, if what comes goes there as a copy.
@@ -449,8 +394,9 @@ impl Incoming {
         Ok(tx.append_to_group(group, &recipients, envelope)?)
     }
 
-    /// Whoever wrote lives where the batch was signed, until a home's countersignature says otherwise.
-    fn remember_sender(&self, tx: &WriteTx<'_>, item: &BatchItem) -> Result<(), StoreError> {
+    /// Whoever wrote lives where the batch was signed, until a home's countersignature says otherwise. False when the
+    /// neighbour's share is full of what has to stay.
+    fn remember_sender(&self, tx: &WriteTx<'_>, item: &BatchItem) -> Result<bool, StoreError> {
         tx.save_remote(&RemoteRow {
             id: item.from,
             home: self.origin,

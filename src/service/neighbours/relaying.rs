@@ -54,7 +54,10 @@ pub(super) async fn relay(
             if !next.is_some_and(|row| row.is_paired() && row.contract.hop_through) {
                 return Ok(Taken::NoWay(NoWay::NotAllowed));
             }
-            if tx.relayed_bytes(source)? + frame.len() as u64 > queue_bytes {
+            let (all, over) = tx.relayed_bytes(source, via)?;
+            let size = frame.len() as u64;
+            // One that answers nothing keeps nobody's mail from all others.
+            if all + size > queue_bytes || over + size > queue_bytes / 2 {
                 return Ok(Taken::Full);
             }
             tx.insert_relayed(&id, source, home, via, &frame)?;

@@ -24,7 +24,7 @@ pub struct CopySent {
     pub key: OutgoingKey,
 }
 
-/// Waits until copies have arrived, or two seconds; not at all for a home that is not connected.
+/// Waits until copies have arrived, or two seconds; not at all for a home that is not connected, or was late a moment ago.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
@@ -34,8 +34,10 @@ pub async fn arrived(app: &App, copies: Vec<CopySent>) -> Result<(), ServiceErro
     }
     let connected = app.links.connected();
     let mut expected = Vec::with_capacity(copies.len());
-    for copy in copies.iter().filter(|copy| connected.contains(&copy.to)) {
-        expected.push((copy.key, app.links.expect(copy.key)));
+    let now = app.clock.elapsed();
+    let is_waited_for = |home| connected.contains(&home) && app.links.is_waited_for(home, now);
+    for copy in copies.iter().filter(|copy| is_waited_for(copy.to)) {
+        expected.push((copy.to, copy.key, app.links.expect(copy.key)));
     }
     copies.iter().for_each(|copy| app.links.wake(copy.to));
     // What arrived before anybody expected it is not on its way any more.
@@ -43,21 +45,20 @@ pub async fn arrived(app: &App, copies: Vec<CopySent>) -> Result<(), ServiceErro
         .store
         .read(move |tx| {
             let mut open = Vec::with_capacity(expected.len());
-            for (key, arrival) in expected {
+            for (home, key, arrival) in expected {
                 if tx.on_its_way(&key)?.is_some() {
-                    open.push(arrival);
+                    open.push((home, arrival));
                 }
             }
             Ok::<_, ServiceError>(open)
         })
         .await?;
-    let all = async {
-        for arrival in expected {
-            arrival.wait().await;
+    let until = tokio::time::Instant::now() + PATIENCE;
+    for (home, arrival) in expected {
+        if tokio::time::timeout_at(until, arrival.wait()).await.is_err() {
+            tracing::debug!(%home, "the other home of a participant is slow; its copies follow");
+            app.links.note_late(home, app.clock.elapsed());
         }
-    };
-    if tokio::time::timeout(PATIENCE, all).await.is_err() {
-        tracing::debug!("the other home of a participant is slow; its copies follow");
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use momedo_protocol::limits::MAX_BLOCKS;
 use momedo_protocol::link::second_home::Placement;
 use momedo_protocol::time::UnixMillis;
 
+use crate::domain::neighbour::MAX_STOOD_IN_FOR;
 use crate::service::error::compute;
 use crate::service::key_server::{countersign, jws_text};
 use crate::service::neighbours::finding::{self, Asker};
@@ -78,6 +79,9 @@ fn may_stand_in(tx: &ReadTx<'_>, first: Fingerprint, id: ParticipantId) -> Resul
         (None, None) if tx.find_remote(id)?.is_some_and(|row| !row.lives_at(first)) => {
             Err(ServiceError::NotAllowedAcross)
         }
+        (None, None) if tx.count_shared(first)?.theirs >= MAX_STOOD_IN_FOR => {
+            Err(ServiceError::NotAllowedAcross)
+        }
         (None, None) => Ok(()),
         (_, Some(home)) if home.server == first && !home.is_first => Ok(()),
         (_, Some(home)) if home.server == first => Err(ServiceError::FirstHomeOnly),
@@ -121,6 +125,10 @@ pub async fn place(
     if newest.payload.version < known {
         return Err(refused("the key bundle is older than the one known here"));
     }
+    if newest.payload.version > known {
+        // They publish nothing here themselves, and what the log has it keeps.
+        app.rates.publication(id, app.clock.elapsed())?;
+    }
     if let Some(digest) = newest.payload.mceliece_key {
         let is_here =
             app.store.read(move |tx| Ok::<_, ServiceError>(tx.find_mceliece_key(&digest)?.is_some())).await?;
@@ -159,6 +167,9 @@ pub async fn place(
                 tx.insert_participant(id, name, now)?;
             }
             tx.set_other_home(id, first, false)?;
+            if let Some(digest) = checked.bundles.last().and_then(|(bundle, _)| bundle.payload.mceliece_key) {
+                tx.adopt_mceliece_key(&digest)?;
+            }
             let role = checked.placement.role.parse().unwrap_or_default();
             tx.set_role_of_participant(id, role)?;
             for (row, has_one_signature) in rows.into_iter().filter(|(row, _)| row.version > current) {

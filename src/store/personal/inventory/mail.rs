@@ -36,6 +36,8 @@ pub(super) const TABLES: &[Table] = &[
             ("size", Plain),
             ("bundle_version", Plain),
             ("accepted_tick", Plain),
+            ("via", Plain),
+            ("home", Plain),
         ],
         holds: Personal {
             // In other people's queues the places are other people's; the bodies show what was sent.

@@ -130,6 +130,29 @@ pub(super) const TABLES: &[Table] = &[
         holds: Impersonal("groups of other servers, and who keeps them"),
     },
     Table {
+        name: "posted_elsewhere",
+        columns: &[("message_id", Plain), ("sender", Id), ("group_id", Plain), ("posted_tick", Plain)],
+        holds: Personal {
+            export: "sender = :participant",
+            erase: &["DELETE FROM posted_elsewhere WHERE sender = :participant"],
+        },
+    },
+    Table {
+        name: "blobs_brought",
+        columns: &[("blob", Plain), ("via", Plain), ("owner", Plain), ("size", Plain)],
+        holds: Impersonal("over which server attachments came that people of other servers sent"),
+    },
+    Table {
+        name: "mceliece_brought",
+        columns: &[("digest", Plain), ("via", Plain), ("stored_tick", Plain)],
+        holds: Impersonal("over which server large public keys of people of other servers came"),
+    },
+    Table {
+        name: "remote_shares",
+        columns: &[("via", Plain), ("bytes", Plain)],
+        holds: Impersonal("how much is kept of what leads to other servers"),
+    },
+    Table {
         name: "blocked_remote",
         columns: &[("participant", Plain), ("blocked_at", Time)],
         holds: Impersonal("participants of other servers from whom nothing is taken"),

@@ -1,0 +1,139 @@
+//! Who may say what in a batch: which home speaks for a sender, for a group, and for a copy.
+//!
+//! Nobody but this server speaks for participants that live here alone. A group's home passes on what its members
+//! posted, so it names anybody as the sender; whether they did, clients see by the signature inside. What it says in the
+//! name of this server's own people is taken only if they posted it from here.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::group::GroupId;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::link::documents::{BatchHeader, BatchItem, Outcome};
+
+use super::finding::{self, Asker};
+use super::finding_groups;
+use crate::domain::neighbour::{GROUP_QUESTIONS, HOME_QUESTIONS};
+use crate::links::Counted;
+use crate::service::ServiceError;
+use crate::state::App;
+use crate::store::ReadTx;
+
+/// Senders about whom is asked anew for one batch.
+const MAX_ASKED: usize = 4;
+
+/// How long a batch waits for the word who keeps its groups; without it they come again later.
+const GROUP_TIME: Duration = Duration::from_secs(3);
+
+/// Learns what has to be known of senders and groups before a batch is judged. What cannot be learned in time is judged
+/// without it.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub(super) async fn learn(app: &App, via: Fingerprint, header: &BatchHeader) -> Result<(), ServiceError> {
+    let (senders, groups) = tokio::join!(learn_senders(app, via, header), learn_groups(app, via, header));
+    senders.and(groups)
+}
+
+/// Asks anew about senders who wrote from another home than the one known: they may have two by now.
+async fn learn_senders(app: &App, via: Fingerprint, header: &BatchHeader) -> Result<(), ServiceError> {
+    let origin = header.origin;
+    let from = header.items.iter().filter(|item| item.group.is_none() && !item.copy).map(|item| item.from);
+    let senders: BTreeSet<ParticipantId> = from.collect();
+    let strangers = app
+        .store
+        .read(move |tx| {
+            let mut strangers = Vec::new();
+            for id in senders {
+                if tx.find_remote(id)?.is_some_and(|row| !row.lives_at(origin) && row.disputed_by.is_none()) {
+                    strangers.push(id);
+                }
+            }
+            Ok::<_, ServiceError>(strangers)
+        })
+        .await?;
+    let may_ask = |_: &ParticipantId| {
+        app.links.count(via, Counted::Homes, HOME_QUESTIONS, 1, app.clock.elapsed()).is_ok()
+    };
+    let asked = strangers.into_iter().take(MAX_ASKED).take_while(may_ask);
+    let found = join_all(asked.map(|id| finding::find(app, Asker::Server, id))).await;
+    found.into_iter().try_for_each(|found| found.map(drop))
+}
+
+/// Asks the neighbour that brings a batch who keeps the groups in it of which nobody here has heard.
+async fn learn_groups(app: &App, via: Fingerprint, header: &BatchHeader) -> Result<(), ServiceError> {
+    let named = header.items.iter().filter(|item| !item.copy).filter_map(|item| item.group);
+    let groups: BTreeSet<GroupId> = named.collect();
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let unknown = app
+        .store
+        .read(move |tx| {
+            let mut unknown = Vec::new();
+            for group in groups {
+                if !tx.has_group(group)? && tx.find_remote_group(group)?.is_none() {
+                    unknown.push(group);
+                }
+            }
+            Ok::<_, ServiceError>(unknown)
+        })
+        .await?;
+    let may_ask =
+        |_: &GroupId| app.links.count(via, Counted::Groups, GROUP_QUESTIONS, 1, app.clock.elapsed()).is_ok();
+    let asked = unknown.into_iter().take_while(may_ask);
+    let found = join_all(asked.map(|group| finding_groups::learn_from(app, via, group, GROUP_TIME))).await;
+    found.into_iter().collect()
+}
+
+/// Whether a participant of this server lives nowhere else, so that nobody else speaks for them.
+pub(super) fn lives_here_alone(tx: &ReadTx<'_>, id: ParticipantId) -> Result<bool, ServiceError> {
+    Ok(tx.find_participant(id)?.is_some() && tx.find_other_home(id)?.is_none())
+}
+
+/// Whether what a home says its group's member posted, or another one's, may be so.
+fn may_have_posted(tx: &ReadTx<'_>, item: &BatchItem, group: GroupId) -> Result<bool, ServiceError> {
+    Ok(!lives_here_alone(tx, item.from)? || tx.has_posted_elsewhere(item.id, item.from, group)?)
+}
+
+/// What an envelope comes to because of who says it; `None` when `origin`, which signed the batch, may.
+pub(super) fn check(
+    tx: &ReadTx<'_>,
+    origin: Fingerprint,
+    via: Fingerprint,
+    item: &BatchItem,
+) -> Result<Option<Outcome>, ServiceError> {
+    if item.copy {
+        let other = tx.find_other_home(item.to)?.map(|home| home.server);
+        if other != Some(origin) {
+            return Ok(Some(Outcome::UnknownParticipant));
+        }
+    } else if item.device.is_some() || item.sender_device.is_some() {
+        return Ok(Some(Outcome::Malformed));
+    }
+    if tx.is_blocked_remote(item.from)? {
+        return Ok(Some(Outcome::NotAllowed));
+    }
+    let speaks = match (item.group, item.copy) {
+        // The group's home took it there; what was posted to a group of this server never comes back.
+        (Some(group), true) => !tx.has_group(group)? && may_have_posted(tx, item, group)?,
+        (None, true) => !lives_here_alone(tx, item.from)?,
+        (Some(group), false) => match tx.find_remote_group(group)? {
+            _ if tx.has_group(group)? => false,
+            // Nobody has proved yet who keeps it.
+            None => return Ok(Some(Outcome::Later)),
+            Some((home, _)) => home == origin && may_have_posted(tx, item, group)?,
+        },
+        // Nobody but this server speaks for its own participants, nor for those another home has signed for.
+        (None, false) => match tx.find_participant(item.from)? {
+            Some(_) => tx.find_other_home(item.from)?.is_some_and(|home| home.server == origin),
+            None => tx.find_remote(item.from)?.is_none_or(|known| known.lives_at(origin)),
+        },
+    };
+    if !speaks {
+        tracing::warn!(neighbour = %via, "a batch brings what another home has to bring");
+    }
+    Ok((!speaks).then_some(Outcome::WrongHome))
+}
