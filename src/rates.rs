@@ -9,7 +9,9 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use momedo_protocol::digest::sha256;
 use momedo_protocol::id::ParticipantId;
+use momedo_protocol::random;
 
 use crate::config::RatesConfig;
 use crate::domain::neighbour::NEARBY_REQUESTS;
@@ -29,6 +31,10 @@ const ACCOUNT_LOG_INS: Rate = Rate { per_minute: 30, burst: 200 };
 /// may use them up alone.
 const SEARCHES: Rate = Rate { per_minute: 20, burst: 60 };
 
+/// Stands for what was typed as an account, whether there is one or not: so neither a lock-out nor a wait tells them
+/// apart, and nothing that was typed is kept. So short that all of them together never fill a limit's memory.
+type AccountTag = u16;
+
 /// Every limit that is being counted.
 pub struct Rates {
     messages: Limit<ParticipantId>,
@@ -40,8 +46,10 @@ pub struct Rates {
     /// Servers that ask without a code to become neighbours.
     nearby_requests: Limit<IpAddr>,
     /// Failed log-ins on the admin pages, from one address to one account, and to one account from anywhere.
-    log_ins: Limit<(IpAddr, String)>,
-    accounts: Limit<String>,
+    log_ins: Limit<(IpAddr, AccountTag)>,
+    accounts: Limit<AccountTag>,
+    /// What [`Rates::tag`] is made with.
+    tag_key: [u8; 32],
     /// Failed log-ins from a browser that logged in before, which what others do must not slow down.
     known_browsers: Limit<String>,
     /// Failed log-ins on the admin pages from one address, whatever the account. Apart from `failures`: whoever
@@ -112,6 +120,7 @@ impl Rates {
             nearby_requests: Limit::new(NEARBY_REQUESTS),
             log_ins: Limit::new(LOG_INS),
             accounts: Limit::new(ACCOUNT_LOG_INS),
+            tag_key: random::bytes(),
             known_browsers: Limit::new(LOG_INS),
             staff_failures: Limit::new(config.failures),
             set_up_codes: Limit::new(LOG_INS),
@@ -134,8 +143,9 @@ impl Rates {
     /// [`TooOften`] for an address, or an account, that failed too often.
     pub fn take_log_in(&self, address: IpAddr, account: &str, now: Duration) -> Result<(), TooOften> {
         self.staff_failures.take(network(address), now)?;
-        self.log_ins.take((network(address), account.to_owned()), now)?;
-        self.accounts.take(account.to_owned(), now)
+        let tag = self.tag(account);
+        self.log_ins.take((network(address), tag), now)?;
+        self.accounts.take(tag, now)
     }
 
     /// The same for a browser that logged in before, by what its cookie says.
@@ -154,15 +164,22 @@ impl Rates {
     /// Gives back what [`Rates::take_log_in`] counted.
     pub fn give_log_in_back(&self, address: IpAddr, account: &str, now: Duration) {
         self.staff_failures.give_back(network(address), now);
-        self.log_ins.give_back((network(address), account.to_owned()), now);
-        self.accounts.give_back(account.to_owned(), now);
+        let tag = self.tag(account);
+        self.log_ins.give_back((network(address), tag), now);
+        self.accounts.give_back(tag, now);
+    }
+
+    fn tag(&self, account: &str) -> AccountTag {
+        let digest = sha256(&[&self.tag_key[..], account.as_bytes()].concat());
+        AccountTag::from_be_bytes([digest[0], digest[1]])
     }
 
     /// Forgets failed log-ins of an account whose password was set at the machine.
     pub fn forget_log_ins(&self, account: &str) {
         let mut log_ins = self.log_ins.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        log_ins.retain(|(_, name), _| name != account);
-        self.accounts.buckets.lock().unwrap_or_else(PoisonError::into_inner).remove(account);
+        let tag = self.tag(account);
+        log_ins.retain(|(_, other), _| *other != tag);
+        self.accounts.buckets.lock().unwrap_or_else(PoisonError::into_inner).remove(&tag);
     }
 
     /// Counts a submission.
@@ -263,5 +280,23 @@ pub fn network(address: IpAddr) -> IpAddr {
             octets.into()
         }
         v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_that_is_typed_waits_for_itself_whether_there_is_such_an_account_or_not() {
+        let (rates, now) = (Rates::new(&RatesConfig::default()), Duration::ZERO);
+        let address = IpAddr::from([192, 0, 2, 1]);
+        for name in ["admin", "nobody", "nothing"] {
+            let tries = (0..6).map(|_| rates.take_log_in(address, name, now).is_ok());
+            assert_eq!(tries.collect::<Vec<_>>(), [true, true, true, true, true, false], "{name}");
+        }
+        rates.forget_log_ins("nobody");
+        assert!(rates.take_log_in(address, "nobody", now).is_ok());
+        assert!(rates.take_log_in(address, "admin", now).is_err());
     }
 }

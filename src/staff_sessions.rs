@@ -12,22 +12,42 @@ use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
 use subtle::ConstantTimeEq;
 
-use crate::domain::limits::{MAX_SESSIONS_PER_ACCOUNT, STAFF_SESSION, STAFF_SESSION_IDLE};
+use crate::domain::limits::{
+    MAX_SESSIONS_PER_ACCOUNT, RECENT_CONFIRMATION, STAFF_SESSION, STAFF_SESSION_IDLE,
+};
 
 /// Sessions of the admin pages.
-#[derive(Default)]
 pub struct StaffSessions {
     /// By the token's SHA-256: what is looked up is no secret, so the look-up may take any time.
     sessions: Mutex<HashMap<[u8; 32], Session>>,
+    /// Names this process in its cookies on loopback, where nothing else tells servers apart: 16 hexadecimal digits.
+    process: String,
+}
+
+impl Default for StaffSessions {
+    fn default() -> Self {
+        Self { sessions: Mutex::default(), process: encode_hex(&random::bytes::<8>()) }
+    }
+}
+
+/// How a request came in. A session holds only at the door it began at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Over TLS.
+    Tls,
+    /// Over the plain listener on loopback at this port.
+    Loopback(u16),
 }
 
 struct Session {
     account: String,
     stamp: Stamp,
-    is_local: bool,
+    door: Door,
     csrf: String,
     begun: Duration,
     used: Duration,
+    /// When the password was typed last.
+    confirmed: Duration,
     begun_at: UnixMillis,
     address: IpAddr,
     browser: String,
@@ -41,8 +61,8 @@ pub type Stamp = [u8; 32];
 pub struct Client<'a> {
     /// The address.
     pub address: IpAddr,
-    /// Whether it came over the plain loopback listener; its session holds only there.
-    pub is_local: bool,
+    /// How it came in.
+    pub door: Door,
     /// What the browser calls itself.
     pub browser: &'a str,
 }
@@ -58,6 +78,8 @@ pub struct Authenticated {
     pub csrf: String,
     /// Names the session without giving its token away.
     pub handle: String,
+    /// When it began.
+    pub begun_at: UnixMillis,
 }
 
 /// A session as listed.
@@ -114,10 +136,12 @@ impl StaffSessions {
         let session = Session {
             account,
             stamp,
-            is_local: client.is_local,
+            door: client.door,
             csrf: encode_base64(&random::bytes::<32>()),
             begun: now,
             used: now,
+            // Whoever begins one has just typed it.
+            confirmed: now,
             begun_at,
             address: client.address,
             browser: client.browser.chars().filter(|c| !c.is_control()).take(120).collect(),
@@ -127,13 +151,7 @@ impl StaffSessions {
     }
 
     /// The session of a token.
-    pub fn find(
-        &self,
-        token: &str,
-        is_local: bool,
-        counts_as_use: bool,
-        now: Duration,
-    ) -> Option<Authenticated> {
+    pub fn find(&self, token: &str, door: Door, counts_as_use: bool, now: Duration) -> Option<Authenticated> {
         let hash = sha256(token.as_bytes());
         let mut sessions = self.lock();
         let session = sessions.get_mut(&hash)?;
@@ -141,7 +159,7 @@ impl StaffSessions {
             sessions.remove(&hash);
             return None;
         }
-        if session.is_local != is_local {
+        if session.door != door {
             return None;
         }
         if counts_as_use {
@@ -152,6 +170,28 @@ impl StaffSessions {
             stamp: session.stamp,
             csrf: session.csrf.clone(),
             handle: handle(&hash),
+            begun_at: session.begun_at,
+        })
+    }
+
+    /// What this process is called in its cookies on loopback; another one is not.
+    pub fn process(&self) -> &str {
+        &self.process
+    }
+
+    /// Notes that whoever uses a session has just typed the password.
+    pub fn confirm(&self, wanted: &str, now: Duration) {
+        for (_, session) in self.lock().iter_mut().filter(|(hash, _)| handle(hash) == wanted) {
+            session.confirmed = now;
+        }
+    }
+
+    /// Whether the password was typed in this session of `account` at most five minutes ago.
+    pub fn is_recently_confirmed(&self, wanted: &str, account: &str, now: Duration) -> bool {
+        self.lock().iter().any(|(hash, session)| {
+            handle(hash) == wanted
+                && session.account == account
+                && now.saturating_sub(session.confirmed) <= RECENT_CONFIRMATION
         })
     }
 
@@ -205,4 +245,31 @@ impl StaffSessions {
 /// Compares secrets without telling by the time where they differ.
 pub fn equal(a: &str, b: &str) -> bool {
     a.as_bytes().ct_eq(b.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_holds_at_its_door_and_its_password_for_five_minutes() {
+        let sessions = StaffSessions::default();
+        assert_ne!(sessions.process(), StaffSessions::default().process());
+        let door = Door::Loopback(4711);
+        let client = Client { address: [127, 0, 0, 1].into(), door, browser: "" };
+        let token = sessions.begin("admin".into(), [1; 32], Duration::ZERO, UnixMillis(1), &client);
+        for elsewhere in [Door::Tls, Door::Loopback(4712)] {
+            assert!(sessions.find(&token, elsewhere, true, Duration::ZERO).is_none());
+        }
+        let session = sessions.find(&token, door, true, Duration::ZERO).unwrap().handle;
+        let is_recent = |account, seconds| {
+            sessions.is_recently_confirmed(&session, account, Duration::from_secs(seconds))
+        };
+        assert!(is_recent("admin", 0) && is_recent("admin", 300));
+        assert!(!is_recent("admin", 301) && !is_recent("grete", 0));
+        sessions.confirm(&session, Duration::from_secs(1000));
+        assert!(is_recent("admin", 1300) && !is_recent("admin", 1301));
+        sessions.end(&session);
+        assert!(!is_recent("admin", 1000));
+    }
 }

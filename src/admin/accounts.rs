@@ -8,8 +8,9 @@ use momedo_protocol::random;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::confirm::{ConfirmedForm, ConfirmedStaffForm};
 use super::page::{Page, show};
-use super::session::{Form, Session, StaffForm};
+use super::session::{Session, StaffForm, cookie};
 use super::{error_page, sheets, status_of};
 use crate::domain::role::AccountRole;
 use crate::service::accounts::{self, TOTP_SECRET_BYTES, base32};
@@ -121,12 +122,14 @@ pub(super) struct PasswordForm {
     repeated: Zeroizing<String>,
 }
 
-pub(super) async fn change_password(StaffForm(session, form): StaffForm<PasswordForm>) -> Response {
+pub(super) async fn change_password(
+    ConfirmedStaffForm(session, staff, form): ConfirmedStaffForm<PasswordForm>,
+) -> Response {
     let app = &session.visitor.pages.app;
     let result = if staff_sessions::equal(&form.password, &form.repeated) {
-        let address = session.visitor.address;
-        accounts::change_password(app, &session.staff, form.old, form.password, address, &session.handle)
-            .await
+        let device = cookie(&session.visitor.headers, &session.visitor.device_cookie()).map(str::to_owned);
+        let caller = session.visitor.caller(device.as_deref());
+        accounts::change_password(app, &staff, form.old, form.password, caller, &session.handle).await
     } else {
         Err(AdminError::PasswordsDiffer.into())
     };
@@ -139,21 +142,19 @@ pub(super) struct OneTimeForm {
     secret: String,
     #[serde(default)]
     one_time: String,
-    #[serde(default)]
-    password: Zeroizing<String>,
 }
 
-pub(super) async fn one_time_passwords(StaffForm(session, form): StaffForm<OneTimeForm>) -> Response {
+pub(super) async fn one_time_passwords(
+    ConfirmedStaffForm(session, staff, form): ConfirmedStaffForm<OneTimeForm>,
+) -> Response {
     let app = &session.visitor.pages.app;
     if form.secret.is_empty() {
-        let address = session.visitor.address;
-        let result = accounts::disable_one_time_passwords(app, &session.staff, form.password, address).await;
+        let result = accounts::disable_one_time_passwords(app, &staff).await;
         return after(&session, result, "account.one-time-off").await;
     }
     let enabled = async {
         let secret = decode_hex(&form.secret).ok_or(AdminError::ForeignForm)?;
-        let (staff, address) = (&session.staff, session.visitor.address);
-        accounts::enable_one_time_passwords(app, staff, secret, &form.one_time, form.password, address).await
+        accounts::enable_one_time_passwords(app, &staff, secret, &form.one_time).await
     };
     let page = session.page("account");
     match enabled.await {
@@ -199,10 +200,10 @@ pub(super) struct NewAccountForm {
     class: Vec<i64>,
 }
 
-pub(super) async fn add(Form(session, form): Form<NewAccountForm>) -> Response {
+pub(super) async fn add(ConfirmedForm(session, admin, form): ConfirmedForm<NewAccountForm>) -> Response {
     let app = &session.session.visitor.pages.app;
     let role = if form.role == "admin" { AccountRole::Admin } else { AccountRole::Moderator };
-    let result = accounts::add(app, &session.admin, form.name, form.password, role, form.class).await;
+    let result = accounts::add(app, &admin, form.name, form.password, role, form.class).await;
     after(&session.session, result, "account.added").await
 }
 
@@ -211,8 +212,8 @@ pub(super) struct DeleteForm {
     name: String,
 }
 
-pub(super) async fn delete(Form(session, form): Form<DeleteForm>) -> Response {
+pub(super) async fn delete(ConfirmedForm(session, admin, form): ConfirmedForm<DeleteForm>) -> Response {
     let app = &session.session.visitor.pages.app;
-    let result = accounts::delete(app, &session.admin, form.name).await;
+    let result = accounts::delete(app, &admin, form.name).await;
     after(&session.session, result, "account.deleted").await
 }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::confirm::{self, ConfirmedForm};
 use super::page::{Page, show};
 use super::session::{AdminSession, Form};
 use super::{error_page, status_of};
@@ -22,6 +23,8 @@ struct BackupPage {
     status: BackupStatus,
     every_hours: u64,
     keep: u64,
+    /// Whether the password is asked for before a file is chosen.
+    asks_first: bool,
 }
 
 struct Row {
@@ -53,6 +56,7 @@ pub(super) async fn list_with(session: &AdminSession, page: Page, status: Status
                 status: backup::status(app).await,
                 every_hours: config.backup.every_hours,
                 keep: config.backup.keep as u64,
+                asks_first: confirm::proof(session).is_none(),
             };
             show(status, &nonce, &template)
         }
@@ -127,14 +131,10 @@ pub(super) struct DownloadForm {
     passphrase: Zeroizing<String>,
 }
 
-pub(super) async fn download(Form(session, form): Form<DownloadForm>) -> Response {
+pub(super) async fn download(ConfirmedForm(session, admin, form): ConfirmedForm<DownloadForm>) -> Response {
     let app = &session.session.visitor.pages.app;
     let passphrase = Some(form.passphrase).filter(|passphrase| !passphrase.is_empty());
-    let started = async {
-        let download = backup::download(app, &form.name, passphrase).await?;
-        audit::note(app, session.admin.account(), Action::BackupDownloaded, &form.name).await?;
-        Ok::<_, ServiceError>(download)
-    };
+    let started = backup::download(app, &admin, &form.name, passphrase);
     match started.await {
         Ok(download) => {
             let headers = [

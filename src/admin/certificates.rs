@@ -8,6 +8,7 @@ use momedo_protocol::encoding::encode_hex;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::confirm::ConfirmedForm;
 use super::page::{Page, show};
 use super::session::{AdminSession, Form};
 use super::{error_page, status_of};
@@ -128,7 +129,7 @@ pub(super) struct AcmeForm {
 }
 
 /// Switches certificates from a public authority on; the order itself runs by itself and is shown here.
-pub(super) async fn acme_on(Form(session, form): Form<AcmeForm>) -> Response {
+pub(super) async fn acme_on(ConfirmedForm(session, admin, form): ConfirmedForm<AcmeForm>) -> Response {
     let app = &session.session.visitor.pages.app;
     let choice = Choice {
         enabled: false,
@@ -137,7 +138,7 @@ pub(super) async fn acme_on(Form(session, form): Form<AcmeForm>) -> Response {
         contact: form.contact,
         challenge: form.challenge,
     };
-    match acme::switch_on(app, &session.admin, choice.clone(), form.agrees.is_some()).await {
+    match acme::switch_on(app, &admin, choice.clone(), form.agrees.is_some()).await {
         Ok(()) => Redirect::to("/admin/certificates?done=on").into_response(),
         Err(error) => {
             let page = session.page("certificates").fail(&error);
@@ -146,8 +147,8 @@ pub(super) async fn acme_on(Form(session, form): Form<AcmeForm>) -> Response {
     }
 }
 
-pub(super) async fn acme_off(Form(session, Nothing {}): Form<Nothing>) -> Response {
-    let result = acme::switch_off(&session.session.visitor.pages.app, &session.admin).await;
+pub(super) async fn acme_off(ConfirmedForm(session, admin, Nothing {}): ConfirmedForm<Nothing>) -> Response {
+    let result = acme::switch_off(&session.session.visitor.pages.app, &admin).await;
     changed(&session, result, "off").await
 }
 
@@ -162,13 +163,13 @@ pub(super) struct UploadForm {
     key: Zeroizing<String>,
 }
 
-pub(super) async fn upload(Form(session, form): Form<UploadForm>) -> Response {
+pub(super) async fn upload(ConfirmedForm(session, admin, form): ConfirmedForm<UploadForm>) -> Response {
     let pages = &session.session.visitor.pages;
     let result = if form.chain.len() > MAX_PEM_BYTES || form.key.len() > MAX_PEM_BYTES {
         Err(AdminError::FileTooLarge.into())
     } else {
         let upload = Upload { chain: form.chain, key: form.key.to_string(), acme: false };
-        certificates::upload(&pages.app, &session.admin, upload).await
+        certificates::upload(&pages.app, &admin, upload).await
     };
     changed(&session, result, "").await
 }
@@ -176,8 +177,8 @@ pub(super) async fn upload(Form(session, form): Form<UploadForm>) -> Response {
 #[derive(Deserialize)]
 pub(super) struct Nothing {}
 
-pub(super) async fn remove(Form(session, Nothing {}): Form<Nothing>) -> Response {
-    let result = certificates::remove(&session.session.visitor.pages.app, &session.admin).await;
+pub(super) async fn remove(ConfirmedForm(session, admin, Nothing {}): ConfirmedForm<Nothing>) -> Response {
+    let result = certificates::remove(&session.session.visitor.pages.app, &admin).await;
     changed(&session, result, "").await
 }
 

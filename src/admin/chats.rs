@@ -6,8 +6,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use super::confirm::ConfirmedForm;
 use super::page::{Page, Paging, ROWS, show};
-use super::session::{AdminSession, Form};
+use super::session::AdminSession;
 use super::{error_page, status_of};
 use crate::service::groups::{self, Chat};
 
@@ -45,9 +46,12 @@ pub(super) async fn list(session: AdminSession, Query(query): Query<ListQuery>) 
 #[derive(Deserialize)]
 pub(super) struct Nothing {}
 
-pub(super) async fn delete(Path(id): Path<String>, Form(session, Nothing {}): Form<Nothing>) -> Response {
+pub(super) async fn delete(
+    Path(id): Path<String>,
+    ConfirmedForm(session, admin, Nothing {}): ConfirmedForm<Nothing>,
+) -> Response {
     let app = &session.session.visitor.pages.app;
-    match groups::delete(app, &session.admin, &id).await {
+    match groups::delete(app, &admin, &id).await {
         Ok(()) => Redirect::to("/admin/chats").into_response(),
         Err(error) => error_page(session.page("groups"), status_of(&error), &error),
     }

@@ -44,14 +44,14 @@ struct LogInForm {
 
 /// The form's token: the browser's cookie, or a new one to be set.
 pub(super) fn form_token(visitor: &Visitor) -> (String, Option<HeaderValue>) {
-    let known = cookie(&visitor.headers, visitor.form_cookie());
+    let known = cookie(&visitor.headers, &visitor.form_cookie());
     match known.filter(|token| {
         token.len() == 43 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     }) {
         Some(token) => (token.to_owned(), None),
         None => {
             let token = encode_base64(&random::bytes::<32>());
-            let value = visitor.set_cookie(visitor.form_cookie(), &token);
+            let value = visitor.set_cookie(&visitor.form_cookie(), &token);
             (token, HeaderValue::from_str(&value).ok())
         }
     }
@@ -59,7 +59,7 @@ pub(super) fn form_token(visitor: &Visitor) -> (String, Option<HeaderValue>) {
 
 /// Whether a form without a session comes from the browser it was shown in.
 pub(super) fn is_own(visitor: &Visitor, token: &str) -> bool {
-    let known = cookie(&visitor.headers, visitor.form_cookie()).unwrap_or("");
+    let known = cookie(&visitor.headers, &visitor.form_cookie()).unwrap_or("");
     visitor.is_own_form() && !known.is_empty() && staff_sessions::equal(known, token)
 }
 
@@ -96,13 +96,13 @@ pub(super) fn form(visitor: &Visitor, user: &str, next: &str, error: Option<&Ser
 pub(super) fn begin(visitor: &Visitor, who: LoggedIn, next: &str) -> Response {
     let app = &visitor.pages.app;
     let browser = visitor.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let client = Client { address: visitor.address, is_local: visitor.is_local, browser };
+    let client = Client { address: visitor.address, door: visitor.door, browser };
     let LoggedIn { account, stamp, device_cookie } = who;
     let token = app.staff_sessions.begin(account, stamp, app.clock.elapsed(), app.clock.now(), &client);
-    let cookie = HeaderValue::from_str(&visitor.set_cookie(visitor.session_cookie(), &token)).ok();
+    let cookie = HeaderValue::from_str(&visitor.set_cookie(&visitor.session_cookie(), &token)).ok();
     // A year; the password ends it before if it is changed.
     let device = device_cookie.and_then(|value| {
-        let cookie = visitor.set_cookie(visitor.device_cookie(), &value);
+        let cookie = visitor.set_cookie(&visitor.device_cookie(), &value);
         HeaderValue::from_str(&format!("{cookie}; Max-Age=31536000")).ok()
     });
     with_cookie(with_cookie(Redirect::to(own_path(next)).into_response(), cookie), device)
@@ -128,8 +128,8 @@ pub(super) async fn log_in(State(_): State<Arc<Pages>>, visitor: Visitor, reques
     let account: String = typed.user.trim().chars().take(100).collect();
     let credentials =
         Credentials { account: account.clone(), password: typed.password, one_time: typed.one_time };
-    let device = cookie(&visitor.headers, visitor.device_cookie());
-    match accounts::log_in(&visitor.pages.app, credentials, visitor.address, device).await {
+    let device = cookie(&visitor.headers, &visitor.device_cookie()).map(str::to_owned);
+    match accounts::log_in(&visitor.pages.app, credentials, visitor.caller(device.as_deref())).await {
         Ok(who) => begin(&visitor, who, &typed.next),
         Err(error) => form(&visitor, &account, &typed.next, Some(&error)),
     }
@@ -140,6 +140,7 @@ pub(super) struct Nothing {}
 
 pub(super) async fn log_out(StaffForm(session, Nothing {}): StaffForm<Nothing>) -> Response {
     session.visitor.pages.app.staff_sessions.end(&session.handle);
-    let cookie = format!("{}; Max-Age=0", session.visitor.set_cookie(session.visitor.session_cookie(), ""));
+    let cookie = session.visitor.set_cookie(&session.visitor.session_cookie(), "");
+    let cookie = format!("{cookie}; Max-Age=0");
     with_cookie(Redirect::to("/admin").into_response(), HeaderValue::from_str(&cookie).ok())
 }

@@ -8,6 +8,7 @@ mod backup;
 mod certificates;
 mod chats;
 mod classes;
+mod confirm;
 mod events;
 mod files;
 mod import;
@@ -79,6 +80,8 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/", get(overview::show_or_log_in).post(log_in::log_in))
         .route("/log-out", post(log_in::log_out))
         .route("/language", get(choose_language))
+        .route("/confirm", get(confirm::show_before).post(confirm::before))
+        .route("/notices", post(overview::note_read))
         .route("/setup", get(set_up::again).post(set_up::account))
         .route("/setup/server", get(set_up::server).post(set_up::name_server))
         .route("/setup/class", get(set_up::class).post(set_up::add_class))
@@ -99,6 +102,9 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/neighbours", get(neighbours::list).post(neighbours::change))
         .route("/neighbours/changes", get(events::neighbours))
         .route("/neighbours/rules", post(neighbours::allow))
+        .route("/neighbours/take-over", post(neighbours::take_over))
+        .route("/neighbours/accept-take-over", post(neighbours::accept_take_over))
+        .route("/neighbours/accept-log", post(neighbours::accept_log))
         .route("/about", get(lists::about))
         .route("/help", get(lists::help))
         .route("/listeners", get(listeners::list).post(listeners::change))
@@ -126,11 +132,15 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/account/session", post(accounts::end_session))
         .route("/accounts", post(accounts::add))
         .route("/accounts/delete", post(accounts::delete))
-        .route("/smoke/participants", get(smoke::all_participants).post(smoke::change_participants))
+        .route("/smoke/participants", get(smoke::all_participants).post(smoke::add_participant))
+        .route("/smoke/participants/sharing", post(smoke::change_sharing))
         .route("/smoke/participants/{id}", get(smoke::participant).post(smoke::change_participant))
+        .route("/smoke/participants/{id}/keys", post(smoke::change_keys))
         .route("/smoke/ozones", post(smoke::change_ozones))
         .route("/smoke/listeners", post(smoke::change_listeners))
+        .route("/smoke/listeners/shared-port", post(smoke::change_shared_port))
         .route("/smoke/neighbours", post(smoke::change_neighbours))
+        .route("/smoke/neighbours/forget", post(smoke::forget_certificate))
         .route("/stop", post(overview::stop))
         .route("/static/{name}", get(files::file))
         .fallback(no_such_page)
@@ -185,11 +195,19 @@ struct Choice {
     back: String,
 }
 
-/// Only paths of these pages: nobody is led elsewhere from here.
+/// Longest path somebody is led to, in bytes.
+const MAX_OWN_PATH: usize = 2_000;
+
+/// Only paths of these pages: nobody is led elsewhere from here, and no path is a header line.
 fn own_path(path: &str) -> &str {
-    let is_own = (path == "/admin" || path.starts_with("/admin/") || path.starts_with("/admin?"))
+    let place = path.split(['?', '#']).next().unwrap_or_default();
+    // A browser resolves these itself, encoded ones too, and would be out of these pages.
+    let is_dots = |part: &str| matches!(&*part.to_ascii_lowercase().replace("%2e", "."), "." | "..");
+    let is_own = (place == "/admin" || place.starts_with("/admin/"))
+        && path.len() <= MAX_OWN_PATH
         && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-        && !path.contains("//");
+        && !place.contains("//")
+        && !place.split('/').any(is_dots);
     if is_own { path } else { "/admin" }
 }
 
@@ -219,11 +237,22 @@ mod tests {
             "/admin\\elsewhere",
             "/i",
             "/adminx",
+            "/admin/../i",
+            "/admin/log/%2E%2e/%2e./i",
+            "/admin/.",
+            "/admin/a b",
+            "/admin/a\r\nb",
             "",
         ] {
             assert_eq!(own_path(path), "/admin", "{path}");
         }
-        for path in ["/admin", "/admin/log?search=a&page=2", "/admin?next=x"] {
+        for path in [
+            "/admin",
+            "/admin/log?search=a//..&page=2",
+            "/admin?next=x",
+            "/admin/backup#restore",
+            "/admin/.a/..b",
+        ] {
             assert_eq!(own_path(path), path);
         }
     }

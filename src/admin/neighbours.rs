@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use super::confirm::ConfirmedForm;
 use super::page::{Page, show};
 use super::session::{AdminSession, Form};
 use super::smoke::{self, Typed};
@@ -16,7 +17,7 @@ use crate::service::neighbours::nearby::{self, NearbyServer};
 use crate::service::neighbours::pairing::{self, NewLink};
 use crate::service::neighbours::{self, Neighbour, NeighbourState, Why};
 use crate::service::second_home::taking_over;
-use crate::service::{ServiceError, classes};
+use crate::service::{AdminError, ServiceError, classes};
 use crate::store::Shared;
 
 /// Classes offered in a contract's form.
@@ -220,10 +221,9 @@ pub(super) async fn change(Form(session, form): Form<ChangeForm>) -> Response {
                     "pause" => drop(pairing::pause(app, admin, id).await?),
                     "resume" => drop(pairing::resume(app, admin, id).await?),
                     "block" => drop(pairing::block(app, admin, id).await?),
-                    "take-over" => drop(taking_over::take_over(app, admin, id).await?),
-                    "accept-take-over" => drop(taking_over::accept(app, admin, id).await?),
-                    "accept-log" => key_logs::accept(app, admin, id).await?,
-                    _ => pairing::remove(app, admin, id).await?,
+                    "remove" => pairing::remove(app, admin, id).await?,
+                    // Whatever this page does not have.
+                    _ => return Err(AdminError::ForeignForm.into()),
                 }
             }
         }
@@ -260,8 +260,8 @@ pub(super) struct ContractForm {
     queue_mib: u64,
 }
 
-pub(super) async fn allow(Form(session, form): Form<ContractForm>) -> Response {
-    let (app, admin) = (&session.session.visitor.pages.app, &session.admin);
+pub(super) async fn allow(ConfirmedForm(session, admin, form): ConfirmedForm<ContractForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
     let result = async {
         let id = neighbours::named(app, &form.id).await?;
         let change = ContractChange {
@@ -273,13 +273,53 @@ pub(super) async fn allow(Form(session, form): Form<ContractForm>) -> Response {
             queue_mib: Some(form.queue_mib),
             second_home: Some(form.second_home == "on"),
         };
-        contracts::allow(app, admin, Some(id), change).await
+        contracts::allow(app, &admin, Some(id), change).await.map(drop)
     };
-    match result.await {
-        Ok(_) => Redirect::to("/admin/neighbours").into_response(),
+    after(&session, result.await).await
+}
+
+/// The list again, after something was done or refused.
+async fn after(session: &AdminSession, result: Result<(), ServiceError>) -> Response {
+    match result {
+        Ok(()) => Redirect::to("/admin/neighbours").into_response(),
         Err(error) => {
             let page = session.page("neighbours").fail(&error);
-            list_with(&session, page, Shown::default(), status_of(&error)).await
+            list_with(session, page, Shown::default(), status_of(&error)).await
         }
     }
+}
+
+#[derive(Deserialize)]
+pub(super) struct IdForm {
+    id: String,
+}
+
+/// Becomes the first home of everybody this server stands in for at a lost neighbour's request.
+pub(super) async fn take_over(ConfirmedForm(session, admin, form): ConfirmedForm<IdForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let result = async {
+        let id = neighbours::named(app, &form.id).await?;
+        taking_over::take_over(app, &admin, id).await.map(drop)
+    };
+    after(&session, result.await).await
+}
+
+/// Believes a neighbour that it took this server's participants over.
+pub(super) async fn accept_take_over(ConfirmedForm(session, admin, form): ConfirmedForm<IdForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let result = async {
+        let id = neighbours::named(app, &form.id).await?;
+        taking_over::accept(app, &admin, id).await.map(drop)
+    };
+    after(&session, result.await).await
+}
+
+/// Lets a neighbour's log of key changes begin anew.
+pub(super) async fn accept_log(ConfirmedForm(session, admin, form): ConfirmedForm<IdForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let result = async {
+        let id = neighbours::named(app, &form.id).await?;
+        key_logs::accept(app, &admin, id).await
+    };
+    after(&session, result.await).await
 }

@@ -27,10 +27,28 @@ struct OverviewPage {
     most: u64,
     messages: u64,
     now: UnixMillis,
+    unread: Vec<Unread>,
+    /// Older ones that are not shown.
+    more: u64,
+    /// The newest of them.
+    until: i64,
     autostart_text: String,
     autostart_is_on: bool,
     autostart_switches: bool,
 }
+
+/// Something that weighs much and that this admin has not read, in words.
+struct Unread {
+    what: String,
+    subject: String,
+    who: String,
+    /// Whether it was done in this admin's name, in another session.
+    is_own: bool,
+    when: String,
+}
+
+/// How many of these are shown.
+const MAX_UNREAD: u64 = 30;
 
 /// A task in words.
 struct Shown {
@@ -76,10 +94,27 @@ pub(super) async fn show_or_log_in(visitor: Visitor, Query(next): Query<Next>) -
 async fn show_overview(session: AdminSession) -> Response {
     let page = session.page("overview");
     let app = &session.session.visitor.pages.app;
-    let overview = match overview::overview(app, &session.admin).await {
-        Ok(overview) => overview,
+    let read = async {
+        let begun_at = session.session.begun_at;
+        let unread = audit::unread(app, &session.admin, begun_at, MAX_UNREAD).await?;
+        Ok::<_, ServiceError>((overview::overview(app, &session.admin).await?, unread))
+    };
+    let (overview, unread) = match read.await {
+        Ok(read) => read,
         Err(error) => return error_page(page, status_of(&error), &error),
     };
+    let until = unread.first().map_or(0, |row| row.id);
+    let more = session.session.unread.saturating_sub(unread.len() as u64);
+    let unread = unread
+        .into_iter()
+        .map(|row| Unread {
+            what: page.word("action", &row.action),
+            is_own: row.account == session.admin.account(),
+            subject: row.subject,
+            who: row.account,
+            when: page.time(&row.at),
+        })
+        .collect();
     let mut tasks: Vec<Shown> = overview.tasks.iter().map(|task| shown(&page, task)).collect();
     tasks.extend(certificate_task(&session, &page));
     let most = overview.messages_per_hour.iter().copied().max().unwrap_or(0);
@@ -104,12 +139,29 @@ async fn show_overview(session: AdminSession) -> Response {
         most,
         messages,
         now,
+        unread,
+        more,
+        until,
         autostart_text: page.t(word).to_owned(),
         autostart_is_on: matches!(autostart, Autostart::On { .. }),
         autostart_switches: switches,
         page,
     };
     show(StatusCode::OK, &nonce, &template)
+}
+
+#[derive(Deserialize)]
+pub(super) struct ReadForm {
+    until: i64,
+}
+
+/// Notes that an admin has read what weighs much.
+pub(super) async fn note_read(Form(session, form): Form<ReadForm>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    match audit::note_read(app, &session.admin, form.until).await {
+        Ok(()) => Redirect::to("/admin").into_response(),
+        Err(error) => error_page(session.page("overview"), status_of(&error), &error),
+    }
 }
 
 #[derive(Deserialize)]

@@ -29,6 +29,8 @@ pub(super) struct Page {
     /// Who is logged in; empty: nobody.
     pub(super) account: String,
     pub(super) is_admin: bool,
+    /// How much that weighs much an admin has not read.
+    pub(super) unread: u64,
     /// The page's own path, encoded for a link.
     pub(super) path: String,
     /// The page of the navigation that this is.
@@ -52,6 +54,7 @@ impl Page {
             csrf: String::new(),
             account: String::new(),
             is_admin: false,
+            unread: 0,
             path: String::new(),
             current,
             server,

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use super::confirm::ConfirmedForm;
 use super::page::{Notice, Page, Paging, ROWS, show};
 use super::session::{AdminSession, Form, Session, StaffForm};
 use super::smoke::{self, Typed};
@@ -290,10 +291,10 @@ pub(super) async fn invite(
 
 pub(super) async fn reset_keys(
     Path(number): Path<i64>,
-    Form(session, Nothing {}): Form<Nothing>,
+    ConfirmedForm(session, admin, Nothing {}): ConfirmedForm<Nothing>,
 ) -> Response {
     let app = &session.session.visitor.pages.app;
-    let result = people::reset_keys(app, &session.admin, who(number)).await;
+    let result = people::reset_keys(app, &admin, who(number)).await;
     let key = "person.keys-reset";
     after(&session, number, result, key).await
 }
@@ -332,11 +333,14 @@ pub(super) async fn set_class(Path(number): Path<i64>, Form(session, form): Form
 }
 
 /// Everything about a person as a file; that it was asked for stands in the log.
-pub(super) async fn export(Path(number): Path<i64>, Form(session, Nothing {}): Form<Nothing>) -> Response {
+pub(super) async fn export(
+    Path(number): Path<i64>,
+    ConfirmedForm(session, admin, Nothing {}): ConfirmedForm<Nothing>,
+) -> Response {
     let page = session.page("participants");
     let app = &session.session.visitor.pages.app;
     let started = async {
-        let subject = personal::of(app, &session.admin, who(number)).await?;
+        let subject = personal::of(app, &admin, who(number)).await?;
         export::start(app, subject, page.language).await
     };
     match started.await {
@@ -375,9 +379,12 @@ pub(super) async fn preview_deletion(session: AdminSession, Path(number): Path<i
     }
 }
 
-pub(super) async fn delete(Path(number): Path<i64>, Form(session, Nothing {}): Form<Nothing>) -> Response {
+pub(super) async fn delete(
+    Path(number): Path<i64>,
+    ConfirmedForm(session, admin, Nothing {}): ConfirmedForm<Nothing>,
+) -> Response {
     let app = &session.session.visitor.pages.app;
-    match people::delete(app, &session.admin, who(number)).await {
+    match people::delete(app, &admin, who(number)).await {
         Ok(()) => Redirect::to("/admin/participants").into_response(),
         Err(error) => error_page(session.page("participants"), status_of(&error), &error),
     }

@@ -10,11 +10,16 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::confirm::{self, ConfirmedForm};
 use super::page::{Page, show};
 use super::session::{AdminSession, Form, is_genuine, refuse};
 use super::{Pages, backup as list, status_of};
 use crate::service::backup::{self, Staged};
+use crate::service::permission::RecentlyConfirmed;
 use crate::service::{AdminError, ServiceError};
+
+/// Where a file is chosen.
+pub(super) const CHOOSE_FILE: &str = "/admin/backup#restore-file";
 
 #[derive(Template)]
 #[template(path = "admin/restore.html")]
@@ -51,9 +56,9 @@ pub(super) struct NameForm {
 }
 
 /// Prepares one of the kept backups.
-pub(super) async fn choose(Form(session, form): Form<NameForm>) -> Response {
+pub(super) async fn choose(ConfirmedForm(session, admin, form): ConfirmedForm<NameForm>) -> Response {
     let app = &session.session.visitor.pages.app;
-    match backup::stage_kept(app, &session.admin, &form.name).await {
+    match backup::stage_kept(app, &admin, &form.name).await {
         Ok(staged) => confirmation(&session, staged),
         Err(error) => refused(&session, error).await,
     }
@@ -66,10 +71,14 @@ pub(super) async fn upload(State(pages): State<Arc<Pages>>, request: Request) ->
         Ok(session) => session,
         Err(refused) => return refused.into_response(),
     };
+    // Before anything is read: what is this large goes not through a form again.
+    let Some(admin) = confirm::proof(&session) else {
+        return confirm::ask_before(&session.session, CHOOSE_FILE).await;
+    };
     let Ok(fields) = Multipart::from_request(Request::from_parts(parts, body), &()).await else {
         return refuse(&session.session.visitor, StatusCode::BAD_REQUEST, AdminError::ForeignForm);
     };
-    match read(&session, fields).await {
+    match read(&session, &admin, fields).await {
         Ok(staged) => confirmation(&session, staged),
         Err(error @ ServiceError::Admin(AdminError::ForeignForm)) => {
             refuse(&session.session.visitor, StatusCode::FORBIDDEN, error)
@@ -78,7 +87,11 @@ pub(super) async fn upload(State(pages): State<Arc<Pages>>, request: Request) ->
     }
 }
 
-async fn read(session: &AdminSession, mut fields: Multipart) -> Result<Staged, ServiceError> {
+async fn read(
+    session: &AdminSession,
+    admin: &RecentlyConfirmed,
+    mut fields: Multipart,
+) -> Result<Staged, ServiceError> {
     let app = &session.session.visitor.pages.app;
     let malformed =
         |error: axum::extract::multipart::MultipartError| ServiceError::Malformed(error.body_text());
@@ -110,7 +123,7 @@ async fn read(session: &AdminSession, mut fields: Multipart) -> Result<Staged, S
                 passphrase = Some(Zeroizing::new(text)).filter(|text| !text.is_empty());
             }
             Some("file") => {
-                let mut upload = backup::Upload::begin(app, &session.admin);
+                let mut upload = backup::Upload::begin(app, admin);
                 while let Some(part) =
                     tokio::time::timeout(patience, field.chunk()).await.map_err(late)?.map_err(malformed)?
                 {
@@ -129,21 +142,13 @@ async fn read(session: &AdminSession, mut fields: Multipart) -> Result<Staged, S
 #[derive(Deserialize)]
 pub(super) struct Confirmation {
     id: String,
-    password: Zeroizing<String>,
     server: String,
 }
 
 /// Stops the server and has it start again with the backup.
-pub(super) async fn confirm(Form(session, form): Form<Confirmation>) -> Response {
-    let visitor = &session.session.visitor;
-    let confirmed = backup::confirm(
-        &visitor.pages.app,
-        &session.admin,
-        &form.id,
-        form.password,
-        &form.server,
-        visitor.address,
-    );
+pub(super) async fn confirm(ConfirmedForm(session, admin, form): ConfirmedForm<Confirmation>) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let confirmed = backup::confirm(app, &admin, &form.id, &form.server);
     if let Err(error) = confirmed.await {
         return refused(&session, error).await;
     }

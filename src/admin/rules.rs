@@ -5,8 +5,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use super::confirm::ConfirmedForm;
 use super::page::{Page, show};
-use super::session::{AdminSession, Form};
+use super::session::AdminSession;
 use super::status_of;
 use crate::service::rules::{self, Rules};
 
@@ -102,7 +103,7 @@ pub(super) struct RulesForm {
     backup_keep: Option<u64>,
 }
 
-pub(super) async fn change(Form(session, form): Form<RulesForm>) -> Response {
+pub(super) async fn change(ConfirmedForm(session, admin, form): ConfirmedForm<RulesForm>) -> Response {
     let app = &session.session.visitor.pages.app;
     let split = |text: String| {
         text.split([' ', ',', ';']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
@@ -124,7 +125,7 @@ pub(super) async fn change(Form(session, form): Form<RulesForm>) -> Response {
         backup_keep: form.backup_keep,
         ..Rules::default()
     };
-    match rules::change(app, &session.admin, rules).await {
+    match rules::change(app, &admin, rules).await {
         Ok(()) => {
             super::renew_certificate(&session.session.visitor.pages).await;
             Redirect::to("/admin/rules?saved=1").into_response()

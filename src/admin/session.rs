@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use momedo_protocol::time::UnixMillis;
 use serde::de::DeserializeOwned;
 
 use super::Pages;
@@ -16,15 +17,17 @@ use crate::addresses;
 use crate::http::Connection;
 use crate::http::extract::limited_body;
 use crate::http::language::Language;
+use crate::service::accounts::{self, Caller, Rights};
 use crate::service::permission::{Admin, Staff};
-use crate::service::{AdminError, ServiceError, accounts};
-use crate::staff_sessions::{self, Authenticated};
+use crate::service::{AdminError, ServiceError};
+use crate::staff_sessions::{self, Authenticated, Door};
 
 /// The session's cookie on TLS. The prefix makes browsers refuse it without `Secure`, for other paths and
 /// from other hosts.
 pub(super) const COOKIE: &str = "__Host-momedo-admin";
 
-/// The session's cookie on the loopback listener without TLS, refused on TLS.
+/// The session's cookie on the loopback listener without TLS, refused on TLS. Cookies know no ports: a browser sends
+/// it to every port of this machine, so port and process stand in its name, and a session holds only at its port.
 pub(super) const LOCAL_COOKIE: &str = "momedo-admin-local";
 
 /// The cookie that ties a log-in form to the browser it was shown in.
@@ -59,7 +62,7 @@ pub(super) struct Visitor {
     pub(super) headers: HeaderMap,
     pub(super) address: IpAddr,
     pub(super) language: Language,
-    pub(super) is_local: bool,
+    pub(super) door: Door,
     pub(super) path: String,
 }
 
@@ -69,6 +72,10 @@ pub(super) struct Session {
     pub(super) staff: Staff,
     pub(super) csrf: String,
     pub(super) handle: String,
+    /// When it began.
+    pub(super) begun_at: UnixMillis,
+    /// How much that weighs much an admin has not read.
+    pub(super) unread: u64,
 }
 
 /// A request of an admin.
@@ -126,45 +133,67 @@ impl Visitor {
         match (text("origin"), text("host")) {
             (None, _) => true,
             (Some(origin), Some(host)) => {
-                let scheme = if self.is_local { "http" } else { "https" };
+                let scheme = if self.door == Door::Tls { "https" } else { "http" };
                 origin == format!("{scheme}://{host}")
             }
             (Some(_), None) => false,
         }
     }
 
-    pub(super) fn session_cookie(&self) -> &'static str {
-        if self.is_local { LOCAL_COOKIE } else { COOKIE }
+    /// A cookie's name at the door of this request.
+    fn name_here(&self, tls: &str, local: &str) -> String {
+        match self.door {
+            Door::Tls => tls.to_owned(),
+            Door::Loopback(port) => {
+                format!("{local}-{port}-{}", self.pages.app.staff_sessions.process())
+            }
+        }
     }
 
-    pub(super) fn form_cookie(&self) -> &'static str {
-        if self.is_local { LOCAL_FORM_COOKIE } else { FORM_COOKIE }
+    pub(super) fn session_cookie(&self) -> String {
+        self.name_here(COOKIE, LOCAL_COOKIE)
     }
 
-    pub(super) fn device_cookie(&self) -> &'static str {
-        if self.is_local { LOCAL_DEVICE_COOKIE } else { DEVICE_COOKIE }
+    pub(super) fn form_cookie(&self) -> String {
+        self.name_here(FORM_COOKIE, LOCAL_FORM_COOKIE)
     }
 
-    /// A cookie's attributes: `Secure` but on loopback without TLS.
+    /// The next process, too, knows a browser again.
+    pub(super) fn device_cookie(&self) -> String {
+        match self.door {
+            Door::Tls => DEVICE_COOKIE.to_owned(),
+            Door::Loopback(port) => format!("{LOCAL_DEVICE_COOKIE}-{port}"),
+        }
+    }
+
+    /// A cookie's attributes: `Secure` but on loopback without TLS, where a path keeps it from other pages at least.
     pub(super) fn set_cookie(&self, name: &str, value: &str) -> String {
-        let secure = if self.is_local { "" } else { "; Secure" };
-        format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}")
+        let scope = if self.door == Door::Tls { "/; Secure" } else { "/admin" };
+        format!("{name}={value}; HttpOnly; SameSite=Strict; Path={scope}")
+    }
+
+    /// Where a typed password comes from.
+    pub(super) fn caller<'a>(&self, device_cookie: Option<&'a str>) -> Caller<'a> {
+        Caller { address: self.address, device_cookie }
     }
 
     fn authenticated(&self) -> Option<Authenticated> {
-        let token = cookie(&self.headers, self.session_cookie())?;
+        let token = cookie(&self.headers, &self.session_cookie())?;
         // What a page fetches by itself, with nobody there, keeps no session alive.
         let counts_as_use = !self.path.starts_with("/admin/events");
         let now = self.pages.app.clock.elapsed();
-        self.pages.app.staff_sessions.find(token, self.is_local, counts_as_use, now)
+        self.pages.app.staff_sessions.find(token, self.door, counts_as_use, now)
     }
 
     /// The session of the request, if it has one whose account still is what it was; with today's rights.
     pub(super) async fn session(self) -> Result<Session, Self> {
         let Some(known) = self.authenticated() else { return Err(self) };
         let app = &self.pages.app;
-        match accounts::rights(app, &known.account, &known.stamp).await {
-            Ok(Some(staff)) => Ok(Session { staff, csrf: known.csrf, handle: known.handle, visitor: self }),
+        match accounts::rights(app, &known.account, &known.stamp, known.begun_at).await {
+            Ok(Some(Rights { staff, unread })) => {
+                let Authenticated { csrf, handle, begun_at, .. } = known;
+                Ok(Session { staff, unread, csrf, handle, begun_at, visitor: self })
+            }
             Ok(None) => {
                 app.staff_sessions.end(&known.handle);
                 Err(self)
@@ -190,6 +219,7 @@ impl Session {
         page.csrf.clone_from(&self.csrf);
         page.account = self.staff.account().to_owned();
         page.is_admin = self.staff.admin().is_some();
+        page.unread = self.unread;
         page
     }
 }
@@ -245,7 +275,7 @@ impl FromRequestParts<Arc<Pages>> for Visitor {
             language: chosen.unwrap_or_else(|| Language::of(&headers)),
             headers,
             address,
-            is_local: local.is_some(),
+            door: local.map_or(Door::Tls, |Loopback(port)| Door::Loopback(port)),
             // Below a nested router the request's own target is cut short.
             path: parts
                 .extensions
@@ -309,7 +339,7 @@ impl FromRequestParts<Arc<Pages>> for AdminSession {
 }
 
 /// Reads a form's body and checks its token.
-async fn checked<T: DeserializeOwned>(session: &Session, request: Request) -> Result<T, Refused> {
+pub(super) async fn checked_body(session: &Session, request: Request) -> Result<Bytes, Refused> {
     let refused = |error: ServiceError, status| Refused::from(refuse(&session.visitor, status, error));
     let body = limited_body(request, &session.visitor.pages.app, MAX_FORM_BYTES)
         .await
@@ -317,8 +347,19 @@ async fn checked<T: DeserializeOwned>(session: &Session, request: Request) -> Re
     if !is_genuine(session, &token_in(&body)) {
         return Err(refused(AdminError::ForeignForm.into(), StatusCode::FORBIDDEN));
     }
-    serde_html_form::from_bytes(&body)
-        .map_err(|error| refused(ServiceError::Malformed(error.to_string()), StatusCode::BAD_REQUEST))
+    Ok(body)
+}
+
+/// The fields of a form.
+pub(super) fn fields<T: DeserializeOwned>(session: &Session, body: &Bytes) -> Result<T, Refused> {
+    serde_html_form::from_bytes(body).map_err(|error| {
+        let error = ServiceError::Malformed(error.to_string());
+        refuse(&session.visitor, StatusCode::BAD_REQUEST, error).into()
+    })
+}
+
+async fn checked<T: DeserializeOwned>(session: &Session, request: Request) -> Result<T, Refused> {
+    fields(session, &checked_body(session, request).await?)
 }
 
 fn token_in(body: &Bytes) -> String {

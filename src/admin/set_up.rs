@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::confirm::ConfirmedForm;
 use super::page::{Page, show};
 use super::session::{AdminSession, Form, Visitor, refuse};
 use super::{log_in, status_of};
@@ -156,7 +157,7 @@ pub(super) struct ServerForm {
     port: String,
 }
 
-pub(super) async fn name_server(Form(session, form): Form<ServerForm>) -> Response {
+pub(super) async fn name_server(ConfirmedForm(session, admin, form): ConfirmedForm<ServerForm>) -> Response {
     let app = &session.session.visitor.pages.app;
     let own = form.own_address.trim().to_owned();
     let chosen = if form.address == "own" { own.clone() } else { form.address.clone() };
@@ -179,7 +180,7 @@ pub(super) async fn name_server(Form(session, form): Form<ServerForm>) -> Respon
             addresses: addresses.filter(|_| !fixed.contains("server.addresses")),
             ..Rules::default()
         };
-        rules::change(app, &session.admin, rules).await
+        rules::change(app, &admin, rules).await
     };
     match change.await {
         Ok(()) => {

@@ -8,6 +8,7 @@ use momedo_protocol::encoding::encode_hex;
 use momedo_protocol::time::UnixMillis;
 use serde::Deserialize;
 
+use super::confirm::ConfirmedForm;
 use super::page::{Page, Paging, ROWS, show};
 use super::session::{AdminSession, Form};
 use super::{
@@ -124,6 +125,7 @@ pub(super) async fn all_participants(session: AdminSession, Query(query): Query<
 
 #[derive(Deserialize, Default)]
 pub(super) struct ParticipantForm {
+    #[serde(default)]
     act: String,
     #[serde(default)]
     id: String,
@@ -133,22 +135,33 @@ pub(super) struct ParticipantForm {
     allowed: String,
 }
 
-/// Adds a participant, or says whether clients may register IDs.
-pub(super) async fn change_participants(Form(session, form): Form<ParticipantForm>) -> Response {
+/// Adds a participant.
+pub(super) async fn add_participant(Form(session, form): Form<ParticipantForm>) -> Response {
     let app = &session.session.visitor.pages.app;
-    let done = match form.act.as_str() {
-        "sharing" => {
-            let rules = Rules { smoke_share_ids: Some(form.allowed == "1"), ..Rules::default() };
-            rules::change(app, &session.admin, rules).await
-        }
-        _ => participants::add(app, &session.admin, &form.id, &form.name).await.map(drop),
-    };
-    match done {
-        Ok(()) => Redirect::to("/admin/participants#smoke").into_response(),
+    match participants::add(app, &session.admin, &form.id, &form.name).await {
+        Ok(_) => Redirect::to("/admin/participants#smoke").into_response(),
         Err(error) => {
             let typed = Typed { name: form.name, value: form.id };
             people::list_with_smoke(session.session, &error, typed).await
         }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct AllowedForm {
+    #[serde(default)]
+    allowed: String,
+}
+
+/// Says whether clients may register IDs.
+pub(super) async fn change_sharing(
+    ConfirmedForm(session, admin, form): ConfirmedForm<AllowedForm>,
+) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let rules = Rules { smoke_share_ids: Some(form.allowed == "1"), ..Rules::default() };
+    match rules::change(app, &admin, rules).await {
+        Ok(()) => Redirect::to("/admin/participants#smoke").into_response(),
+        Err(error) => people::list_with_smoke(session.session, &error, Typed::default()).await,
     }
 }
 
@@ -192,13 +205,39 @@ pub(super) async fn change_participant(
         match form.act.as_str() {
             "rename" => participants::change(app, admin, id, Some(form.name.trim().to_owned()), None).await,
             "unsigned" => participants::change(app, admin, id, None, Some(form.allowed == "1")).await,
-            "approve" => keys::approve(app, admin, id).await,
-            "forget" => keys::forget(app, admin, id).await,
             _ => participants::remove(app, admin, id).await,
         }
     };
     match change.await {
         Ok(()) if form.act == "remove" => Redirect::to("/admin/participants#smoke").into_response(),
+        Ok(()) => Redirect::to(&format!("/admin/smoke/participants/{id}")).into_response(),
+        Err(error) => {
+            let page = session.page("participants").fail(&error);
+            person_page(&session, page, &id, status_of(&error)).await
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct KeysForm {
+    #[serde(default)]
+    act: String,
+}
+
+/// Binds the keys that wait, or forgets those there are.
+pub(super) async fn change_keys(
+    Path(id): Path<String>,
+    ConfirmedForm(session, admin, form): ConfirmedForm<KeysForm>,
+) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let change = async {
+        let id = participants::parse_id(&id)?;
+        match form.act.as_str() {
+            "approve" => keys::approve(app, &admin, id).await,
+            _ => keys::forget(app, &admin, id).await,
+        }
+    };
+    match change.await {
         Ok(()) => Redirect::to(&format!("/admin/smoke/participants/{id}")).into_response(),
         Err(error) => {
             let page = session.page("participants").fail(&error);
@@ -301,18 +340,28 @@ pub(super) struct ListenerForm {
     private: String,
     #[serde(default)]
     max_clients: String,
-    #[serde(default)]
-    allowed: String,
 }
 
-/// Adds or changes a listener, or says whether Smoke clients may use everybody's.
+/// Says whether Smoke clients may use everybody's listeners.
+pub(super) async fn change_shared_port(
+    ConfirmedForm(session, admin, form): ConfirmedForm<AllowedForm>,
+) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let rules = Rules { smoke_shared_port: Some(form.allowed == "1"), ..Rules::default() };
+    match rules::change(app, &admin, rules).await {
+        Ok(()) => Redirect::to("/admin/listeners#smoke").into_response(),
+        Err(error) => {
+            let page = session.page("listeners").fail(&error);
+            listeners_page::list_with(&session, page, String::new(), Typed::default(), status_of(&error))
+                .await
+        }
+    }
+}
+
+/// Adds or changes a listener.
 pub(super) async fn change_listeners(Form(session, form): Form<ListenerForm>) -> Response {
     let (app, admin) = (&session.session.visitor.pages.app, &session.admin);
     let done = match form.act.as_str() {
-        "shared-port" => {
-            let rules = Rules { smoke_shared_port: Some(form.allowed == "1"), ..Rules::default() };
-            rules::change(app, admin, rules).await
-        }
         "add" => {
             let max_clients = form.max_clients.trim().parse().unwrap_or(0);
             listeners::add(app, admin, &form.address, form.private == "1", max_clients).await.map(drop)
@@ -390,20 +439,41 @@ pub(super) async fn change_neighbours(Form(session, form): Form<NeighbourForm>) 
         "add" => None,
         "start" => Some(NeighbourChange::Start),
         "stop" => Some(NeighbourChange::Stop),
-        "forget" => Some(NeighbourChange::ForgetCertificate),
         _ => Some(NeighbourChange::Remove),
     };
     let done = match change {
         None => neighbours::add(app, admin, &form.address, NeighbourKind::of(&form.kind)).await,
         Some(change) => neighbours::change(app, admin, &form.address, change).await,
     };
+    after_neighbour(&session, done, form.address).await
+}
+
+async fn after_neighbour(
+    session: &AdminSession,
+    done: Result<(), ServiceError>,
+    address: String,
+) -> Response {
     match done {
         Ok(()) => Redirect::to("/admin/neighbours#smoke").into_response(),
         Err(error) => {
             let page = session.page("neighbours").fail(&error);
-            let typed = Typed { value: form.address, ..Typed::default() };
+            let typed = Typed { value: address, ..Typed::default() };
             let shown = neighbours_page::Shown { smoke: typed, ..Default::default() };
-            neighbours_page::list_with(&session, page, shown, status_of(&error)).await
+            neighbours_page::list_with(session, page, shown, status_of(&error)).await
         }
     }
+}
+
+#[derive(Deserialize)]
+pub(super) struct AddressForm {
+    address: String,
+}
+
+/// Takes whatever certificate a neighbour shows next.
+pub(super) async fn forget_certificate(
+    ConfirmedForm(session, admin, form): ConfirmedForm<AddressForm>,
+) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let done = neighbours::forget_certificate(app, &admin, &form.address).await;
+    after_neighbour(&session, done, form.address).await
 }

@@ -1,6 +1,6 @@
 //! `momedo admin backup` and `momedo admin restore`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use super::admin::Common;
 use super::output;
 use crate::clock::Clock;
+use crate::domain::backup::BackupName;
 use crate::service::administration::{AdminRequest, AdminResponse};
 use crate::service::backup::{self, BackupRequest, Overwrite, Passphrase, Replace};
 
@@ -94,6 +95,7 @@ impl Backup {
                 let passphrase = passphrase.read()?;
                 let directory = common.directory()?;
                 let exported = backup::export_from(&directory, &name, &to, passphrase.as_ref(), overwrite)?;
+                note(&common, &directory, exported.name.clone());
                 if common.json {
                     return output::json(&exported);
                 }
@@ -122,6 +124,16 @@ impl Restore {
             println!("the database that was there is in {}", folder.display());
         }
         Ok(())
+    }
+}
+
+/// Has the log, and with it every admin, know of an export. Where the folder holds backups alone there is no log.
+fn note(common: &Common, directory: &Path, name: BackupName) {
+    if !directory.join("momedo.db").exists() {
+        return;
+    }
+    if let Err(error) = common.ask(AdminRequest::Backup(BackupRequest::Exported { name })) {
+        eprintln!("the server's log does not tell of this export: {error:#}");
     }
 }
 

@@ -78,5 +78,8 @@ pub const STAFF_SESSION: Duration = Duration::from_secs(12 * 3600);
 /// How long one may be idle.
 pub const STAFF_SESSION_IDLE: Duration = Duration::from_secs(3600);
 
+/// How old a typed password may be for what weighs much on the admin pages.
+pub const RECENT_CONFIRMATION: Duration = Duration::from_secs(5 * 60);
+
 /// Most sessions one account of the admin pages has; beyond that the one unused for longest ends.
 pub const MAX_SESSIONS_PER_ACCOUNT: usize = 16;

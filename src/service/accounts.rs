@@ -7,12 +7,13 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt
 use hmac::{Hmac, KeyInit, Mac};
 use momedo_protocol::digest::sha256;
 use momedo_protocol::random;
+use momedo_protocol::time::UnixMillis;
 use zeroize::Zeroizing;
 
 use super::audit::{self, Action};
 use super::error::compute;
 use super::people::check_name;
-use super::permission::{Admin, Staff};
+use super::permission::{Admin, RecentlyConfirmed, Staff};
 use super::{AdminError, ServiceError, device_cookie};
 use crate::domain::role::AccountRole;
 use crate::staff_sessions::Stamp;
@@ -112,75 +113,167 @@ pub(super) fn stamp(password_hash: &str) -> Stamp {
     sha256(password_hash.as_bytes())
 }
 
-/// What an account may do today; `None` when it is gone or its password is another by now.
+/// Where a typed password comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// The address.
+    pub address: IpAddr,
+    /// The cookie that a browser which logged in before is known by, if it has one.
+    pub device_cookie: Option<&'a str>,
+}
+
+/// Somebody who is logged in, as they are today.
+#[derive(Debug, Clone)]
+pub struct Rights {
+    /// What they may do.
+    pub staff: Staff,
+    /// Lines that [`audit::unread`] would give them.
+    pub unread: u64,
+}
+
+/// What an account may do today; `None` when it is gone or its password is another by now. `begun_at` is when its
+/// session began.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
-pub async fn rights(app: &App, account: &str, expected: &Stamp) -> Result<Option<Staff>, ServiceError> {
+pub async fn rights(
+    app: &App,
+    account: &str,
+    expected: &Stamp,
+    begun_at: UnixMillis,
+) -> Result<Option<Rights>, ServiceError> {
     let name = account.to_owned();
-    let (row, classes) = app
+    let (row, classes, unread) = app
         .store
-        .read(move |tx| Ok::<_, ServiceError>((tx.find_account(&name)?, tx.classes_of_account(&name)?)))
+        .read(move |tx| {
+            let row = tx.find_account(&name)?;
+            let is_admin = row.as_ref().is_some_and(|row| row.role == AccountRole::Admin);
+            let unread = if is_admin { tx.count_unread_grave(&name, begun_at)? } else { 0 };
+            Ok::<_, ServiceError>((row, tx.classes_of_account(&name)?, unread))
+        })
         .await?;
     let row = row.filter(|row| stamp(&row.password_hash) == *expected);
-    Ok(row.map(|row| Staff::authenticated(row.name, row.role, classes)))
+    Ok(row.map(|row| Rights { staff: Staff::authenticated(row.name, row.role, classes), unread }))
 }
 
-/// Logs somebody in; wrong account and wrong password take the same time and get the same answer.
+/// A try that was counted before it is checked: many at once get no more tries than one by one.
+struct Counted<'a> {
+    app: &'a App,
+    caller: Caller<'a>,
+    /// As typed: nobody learns from a wait whether there is such an account.
+    account: &'a str,
+    browser: Option<String>,
+}
+
+impl<'a> Counted<'a> {
+    fn take(
+        app: &'a App,
+        caller: Caller<'a>,
+        account: &'a str,
+        row: Option<&AccountRow>,
+        key: Option<&[u8]>,
+    ) -> Result<Self, ServiceError> {
+        let browser = row.zip(key).zip(caller.device_cookie).and_then(|((row, key), cookie)| {
+            device_cookie::known(key, cookie, &row.name, &stamp(&row.password_hash)).map(str::to_owned)
+        });
+        let now = app.clock.elapsed();
+        match &browser {
+            Some(browser) => app.rates.take_known_log_in(browser, now)?,
+            None => app.rates.take_log_in(caller.address, account, now)?,
+        }
+        Ok(Self { app, caller, account, browser })
+    }
+
+    /// For a try that was right, or of which nobody learned anything.
+    fn give_back(&self) {
+        let now = self.app.clock.elapsed();
+        match &self.browser {
+            Some(browser) => self.app.rates.give_known_log_in_back(browser, now),
+            None => self.app.rates.give_log_in_back(self.caller.address, self.account, now),
+        }
+    }
+}
+
+/// Checks what was typed, counted. Off this path, a wrong password for an account there is goes into the log.
+async fn counted_check(
+    app: &App,
+    row: Option<&AccountRow>,
+    key: Option<&[u8]>,
+    credentials: &Credentials,
+    caller: Caller<'_>,
+) -> Result<IsKnownBrowser, ServiceError> {
+    let counted = Counted::take(app, caller, &credentials.account, row, key)?;
+    let result = check(app, row, credentials).await;
+    let needs_more = matches!(result, Err(ServiceError::Admin(AdminError::NeedsOneTimePassword)));
+    if needs_more || !matches!(result, Err(ServiceError::Admin(_))) {
+        counted.give_back();
+    }
+    match result {
+        Ok(()) => Ok(IsKnownBrowser(counted.browser.is_some())),
+        Err(ServiceError::Admin(_)) if !needs_more => {
+            // Off this path, so that the time it takes tells nothing.
+            if let Some(row) = row {
+                let from = caller.address.to_string();
+                audit::note_later(app, row.name.clone(), Action::LogInFailed, from);
+            }
+            Err(AdminError::WrongPassword.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a browser was here before.
+struct IsKnownBrowser(bool);
+
+/// Reads an account, and the key that browsers are known by.
+async fn read_account(app: &App, name: &str) -> Result<(Option<AccountRow>, Option<Vec<u8>>), ServiceError> {
+    let name = name.to_owned();
+    app.store.read(move |tx| Ok::<_, ServiceError>((tx.find_account(&name)?, device_cookie::key(tx)?))).await
+}
+
+/// Logs somebody in; an account that is not there takes the same time and gets the same answers, waits included.
 ///
 /// # Errors
 /// [`AdminError::WrongPassword`], [`AdminError::NeedsOneTimePassword`], or [`ServiceError::TooOften`].
 pub async fn log_in(
     app: &App,
     credentials: Credentials,
-    address: IpAddr,
-    cookie: Option<&str>,
+    caller: Caller<'_>,
 ) -> Result<LoggedIn, ServiceError> {
-    let now = app.clock.elapsed();
-    let name = credentials.account.clone();
-    let (row, key) = app
-        .store
-        .read(move |tx| Ok::<_, ServiceError>((tx.find_account(&name)?, device_cookie::key(tx)?)))
-        .await?;
-    let browser = row.as_ref().zip(key.as_deref()).zip(cookie).and_then(|((row, key), cookie)| {
-        device_cookie::known(key, cookie, &row.name, &stamp(&row.password_hash)).map(str::to_owned)
-    });
-    // What is typed as an account may be anything, even a password: unknown ones count as one.
-    let counted = row.as_ref().map_or("", |row| row.name.as_str());
-    // Counted before the check and given back after: many at once get no more tries than one by one.
-    match &browser {
-        Some(browser) => app.rates.take_known_log_in(browser, now)?,
-        None => app.rates.take_log_in(address, counted, now)?,
-    }
-    let result = check(app, row.as_ref(), &credentials).await;
-    let needs_more = matches!(result, Err(ServiceError::Admin(AdminError::NeedsOneTimePassword)));
-    if needs_more || !matches!(result, Err(ServiceError::Admin(_))) {
-        match &browser {
-            Some(browser) => app.rates.give_known_log_in_back(browser, now),
-            None => app.rates.give_log_in_back(address, counted, now),
-        }
-    }
-    match (result, row) {
-        (Ok(()), Some(row)) => {
-            let device_cookie = match &browser {
-                Some(_) => None,
-                None => new_device_cookie(app, &row).await,
-            };
-            // Off this path, as below.
-            audit::note_later(app, row.name.clone(), Action::LoggedIn, address.to_string());
-            Ok(LoggedIn { stamp: stamp(&row.password_hash), account: row.name, device_cookie })
-        }
-        (Err(error), _) if needs_more => Err(error),
-        (Err(ServiceError::Admin(_)), row) => {
-            // Off this path, so that the time it takes tells nothing.
-            if let Some(row) = row {
-                audit::note_later(app, row.name, Action::LogInFailed, address.to_string());
-            }
-            Err(AdminError::WrongPassword.into())
-        }
-        (Err(other), _) => Err(other),
-        (Ok(()), None) => Err(AdminError::WrongPassword.into()),
-    }
+    let (row, key) = read_account(app, &credentials.account).await?;
+    let IsKnownBrowser(is_known) =
+        counted_check(app, row.as_ref(), key.as_deref(), &credentials, caller).await?;
+    let row = row.ok_or(AdminError::WrongPassword)?;
+    let device_cookie = if is_known { None } else { new_device_cookie(app, &row).await };
+    // Off this path, as a failure.
+    audit::note_later(app, row.name.clone(), Action::LoggedIn, caller.address.to_string());
+    Ok(LoggedIn { stamp: stamp(&row.password_hash), account: row.name, device_cookie })
+}
+
+/// Proof that whoever uses a session typed the password in it in the last five minutes.
+pub fn recently_confirmed(app: &App, staff: &Staff, session: &str) -> Option<RecentlyConfirmed<Staff>> {
+    let is_recent = app.staff_sessions.is_recently_confirmed(session, staff.account(), app.clock.elapsed());
+    is_recent.then(|| RecentlyConfirmed::proved(staff.clone()))
+}
+
+/// Asks somebody who is logged in for the password again, and for a one-time password if the account has them; counted
+/// as a log-in. It holds for five minutes in this session.
+///
+/// # Errors
+/// As [`log_in`].
+pub async fn confirm(
+    app: &App,
+    staff: &Staff,
+    session: &str,
+    password: Zeroizing<String>,
+    one_time: String,
+    caller: Caller<'_>,
+) -> Result<RecentlyConfirmed<Staff>, ServiceError> {
+    let credentials = Credentials { account: staff.account().to_owned(), password, one_time };
+    let (row, key) = read_account(app, staff.account()).await?;
+    counted_check(app, row.as_ref(), key.as_deref(), &credentials, caller).await?;
+    app.staff_sessions.confirm(session, app.clock.elapsed());
+    Ok(RecentlyConfirmed::proved(staff.clone()))
 }
 
 /// A cookie for a browser that is new here. Without one it is only counted like any other.
@@ -268,15 +361,12 @@ pub fn base32(bytes: &[u8]) -> String {
 /// [`AdminError::WrongPassword`] for a wrong one-time password.
 pub async fn enable_one_time_passwords(
     app: &App,
-    staff: &Staff,
+    staff: &RecentlyConfirmed<Staff>,
     secret: [u8; TOTP_SECRET_BYTES],
     typed: &str,
-    password: Zeroizing<String>,
-    address: IpAddr,
 ) -> Result<Vec<String>, ServiceError> {
     let typed: String = typed.chars().filter(char::is_ascii_digit).collect();
     let now = app.clock.now();
-    confirm_password(app, staff, password, address).await?;
     let step = matching_step(&secret, &typed, now.0 / 1000).ok_or(AdminError::WrongPassword)?;
     let codes: Vec<String> =
         (0..RECOVERY_CODES).map(|_| momedo_protocol::invite::InviteCode::random().to_string()).collect();
@@ -284,7 +374,7 @@ pub async fn enable_one_time_passwords(
     let account = staff.account().to_owned();
     app.store
         .write(move |tx| {
-            // Whoever has them on switches them off first, with the password and a log line.
+            // Whoever has them on switches them off first, with a log line.
             if tx.find_account(&account)?.is_none_or(|row| row.totp_secret.is_some()) {
                 return Err(AdminError::ForeignForm.into());
             }
@@ -297,17 +387,14 @@ pub async fn enable_one_time_passwords(
     Ok(codes)
 }
 
-/// Switches one-time passwords off; the password is asked for again.
+/// Switches one-time passwords off.
 ///
 /// # Errors
-/// [`AdminError::WrongPassword`], or [`ServiceError::TooOften`].
+/// As [`ServiceError`] says.
 pub async fn disable_one_time_passwords(
     app: &App,
-    staff: &Staff,
-    password: Zeroizing<String>,
-    address: IpAddr,
+    staff: &RecentlyConfirmed<Staff>,
 ) -> Result<(), ServiceError> {
-    confirm_password(app, staff, password, address).await?;
     let (now, account) = (app.clock.now(), staff.account().to_owned());
     app.store
         .write(move |tx| {
@@ -317,41 +404,25 @@ pub async fn disable_one_time_passwords(
         .await
 }
 
-/// Asks for the password of who is logged in already.
-pub(super) async fn confirm_password(
-    app: &App,
-    staff: &Staff,
-    password: Zeroizing<String>,
-    address: IpAddr,
-) -> Result<(), ServiceError> {
-    let elapsed = app.clock.elapsed();
-    app.rates.take_log_in(address, staff.account(), elapsed)?;
-    let name = staff.account().to_owned();
-    let row = app.store.read(move |tx| tx.find_account(&name)).await?;
-    let mut row = row.ok_or(AdminError::UnknownAccount)?;
-    row.totp_secret = None;
-    let credentials = Credentials { account: row.name.clone(), password, one_time: String::new() };
-    let result = check(app, Some(&row), &credentials).await;
-    if result.is_ok() {
-        app.rates.give_log_in_back(address, &row.name, elapsed);
-    }
-    result
-}
-
 /// Changes one's own password; every other session of the account ends.
 ///
 /// # Errors
 /// [`AdminError::WrongPassword`], [`AdminError::WeakPassword`], or [`ServiceError::TooOften`].
 pub async fn change_password(
     app: &App,
-    staff: &Staff,
+    staff: &RecentlyConfirmed<Staff>,
     old: Zeroizing<String>,
     new: Zeroizing<String>,
-    address: IpAddr,
+    caller: Caller<'_>,
     session: &str,
 ) -> Result<(), ServiceError> {
     check_password(&new)?;
-    confirm_password(app, staff, old, address).await?;
+    let (row, key) = read_account(app, staff.account()).await?;
+    let mut row = row.ok_or(AdminError::UnknownAccount)?;
+    // It was asked for a moment ago, and each works once.
+    row.totp_secret = None;
+    let credentials = Credentials { account: row.name.clone(), password: old, one_time: String::new() };
+    counted_check(app, Some(&row), key.as_deref(), &credentials, caller).await?;
     let hash = hash(new).await?;
     let new_stamp = stamp(&hash);
     let (now, account) = (app.clock.now(), staff.account().to_owned());
@@ -372,7 +443,7 @@ pub async fn change_password(
 /// [`AdminError::WeakPassword`] or [`AdminError::UnacceptableName`].
 pub async fn reset_password(
     app: &App,
-    admin: &Admin,
+    admin: &RecentlyConfirmed,
     account: &str,
     password: Zeroizing<String>,
 ) -> Result<(), ServiceError> {
@@ -422,7 +493,7 @@ pub async fn list(app: &App, _: &Admin) -> Result<Vec<(AccountRow, Vec<i64>)>, S
 /// [`AdminError::AccountExists`], [`AdminError::WeakPassword`] or [`AdminError::UnacceptableName`].
 pub async fn add(
     app: &App,
-    admin: &Admin,
+    admin: &RecentlyConfirmed,
     name: String,
     password: Zeroizing<String>,
     role: AccountRole,
@@ -458,7 +529,7 @@ fn set_classes(tx: &crate::store::WriteTx<'_>, name: &str, classes: &[i64]) -> R
 ///
 /// # Errors
 /// [`AdminError::UnknownAccount`] or [`AdminError::LastAdmin`].
-pub async fn delete(app: &App, admin: &Admin, name: String) -> Result<(), ServiceError> {
+pub async fn delete(app: &App, admin: &RecentlyConfirmed, name: String) -> Result<(), ServiceError> {
     let (now, by, account) = (app.clock.now(), admin.account().to_owned(), name.clone());
     app.store
         .write(move |tx| {

@@ -12,7 +12,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::audit::{self, Action};
 use super::certificates::{self, Upload};
-use super::permission::Admin;
+use super::permission::{Admin, RecentlyConfirmed};
 use super::{AdminError, ServiceError};
 use crate::acme::{AcmeError, Authority, Challenge, Issued};
 use crate::dialling::Dialling;
@@ -217,7 +217,7 @@ pub fn is_public_name(name: &str) -> bool {
 /// [`AdminError::UnacceptableContact`].
 pub async fn switch_on(
     app: &App,
-    admin: &Admin,
+    admin: &RecentlyConfirmed,
     mut choice: Choice,
     agrees_to_terms: bool,
 ) -> Result<(), ServiceError> {
@@ -256,7 +256,7 @@ pub async fn switch_on(
 ///
 /// # Errors
 /// As [`ServiceError`] says.
-pub async fn switch_off(app: &App, admin: &Admin) -> Result<(), ServiceError> {
+pub async fn switch_off(app: &App, admin: &RecentlyConfirmed) -> Result<(), ServiceError> {
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     app.store
         .write(move |tx| {

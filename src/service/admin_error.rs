@@ -138,6 +138,15 @@ pub enum AdminError {
     /// A file that is no usable backup.
     #[error("this backup cannot be used: {0}")]
     UnusableBackup(String),
+    /// No backup of that name, or not a name.
+    #[error("{0}")]
+    UnknownBackup(String),
+    /// A passphrase that is too easily guessed.
+    #[error("a passphrase needs at least 10 characters")]
+    ShortPassphrase,
+    /// The disk has no room for a backup.
+    #[error("{0}")]
+    NoRoom(String),
     /// Starting with the computer cannot be switched.
     #[error("starting with the computer cannot be switched: {0}")]
     NoAutostart(String),
@@ -252,6 +261,9 @@ impl AdminError {
             Self::RestoreGone => "restore-gone",
             Self::PassphraseNeeded => "passphrase-needed",
             Self::UnusableBackup(_) => "unusable-backup",
+            Self::UnknownBackup(_) => "unknown-backup",
+            Self::ShortPassphrase => "short-passphrase",
+            Self::NoRoom(_) => "no-room",
             Self::NoAutostart(_) => "no-autostart",
             Self::AcmeOff => "acme-off",
             Self::NotListening => "not-listening",
@@ -283,6 +295,7 @@ impl AdminError {
             | Self::UnusableCertificate(reason)
             | Self::UnacceptableDomain(reason)
             | Self::UnusableBackup(reason)
+            | Self::NoRoom(reason)
             | Self::NoAutostart(reason)
             | Self::NoCertificate(reason)
             | Self::NotDialled(reason)

@@ -5,7 +5,7 @@ use momedo_protocol::time::UnixMillis;
 use super::ServiceError;
 use super::permission::Admin;
 use crate::state::App;
-use crate::store::{AuditRow, PersonId, WriteTx};
+use crate::store::{AuditRow, NewAuditRow, PersonId, WriteTx};
 
 /// What was done, as one word; the pages have a sentence for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,7 @@ pub enum Action {
     SmokeNeighbourAdded,
     SmokeNeighbourChanged,
     SmokeNeighbourRemoved,
+    SmokeCertificateForgotten,
     NeighbourInvited,
     NeighbourAdded,
     NeighbourConfirmed,
@@ -146,6 +147,7 @@ impl Action {
         Self::SmokeNeighbourAdded,
         Self::SmokeNeighbourChanged,
         Self::SmokeNeighbourRemoved,
+        Self::SmokeCertificateForgotten,
         Self::NeighbourInvited,
         Self::NeighbourAdded,
         Self::NeighbourConfirmed,
@@ -223,6 +225,7 @@ impl Action {
             Self::SmokeNeighbourAdded => "smoke-neighbour-added",
             Self::SmokeNeighbourChanged => "smoke-neighbour-changed",
             Self::SmokeNeighbourRemoved => "smoke-neighbour-removed",
+            Self::SmokeCertificateForgotten => "smoke-certificate-forgotten",
             Self::NeighbourInvited => "neighbour-invited",
             Self::NeighbourAdded => "neighbour-added",
             Self::NeighbourConfirmed => "neighbour-confirmed",
@@ -239,6 +242,40 @@ impl Action {
             Self::LogAccepted => "log-accepted",
         }
     }
+
+    /// Whether every other admin is shown it until they have read it: what needs a recent password
+    /// ([`super::permission::RecentlyConfirmed`]) on the pages, and what came of it.
+    pub fn is_grave(self) -> bool {
+        matches!(
+            self,
+            Self::PersonDeleted
+                | Self::PersonExported
+                | Self::KeysReset
+                | Self::ChatDeleted
+                | Self::AccountAdded
+                | Self::AccountDeleted
+                | Self::AccountChanged
+                | Self::PasswordChanged
+                | Self::OneTimePasswordsOn
+                | Self::OneTimePasswordsOff
+                | Self::RulesChanged
+                | Self::CertificateChanged
+                | Self::AcmeOn
+                | Self::AcmeOff
+                | Self::BackupDownloaded
+                | Self::BackupRestored
+                | Self::RestoreConfirmed
+                | Self::RestoreFailed
+                | Self::SmokeKeysApproved
+                | Self::SmokeKeysForgotten
+                | Self::SmokeCertificateForgotten
+                | Self::HomeTakenOver
+                | Self::HomeYielded
+                | Self::ContractChanged
+                | Self::DisputeSettled
+                | Self::LogAccepted
+        )
+    }
 }
 
 /// Adds a line that names a person, in the transaction of what it tells of. Whatever names somebody goes
@@ -251,7 +288,15 @@ pub(super) fn log_about(
     subject: &str,
     person: PersonId,
 ) -> Result<(), ServiceError> {
-    Ok(tx.log_about(at, account, action.word(), subject, Some(person))?)
+    let person = Some(person);
+    Ok(tx.log(&NewAuditRow {
+        at,
+        account,
+        action: action.word(),
+        is_grave: action.is_grave(),
+        subject,
+        person,
+    })?)
 }
 
 /// Adds a line in the transaction of what it tells of.
@@ -262,7 +307,15 @@ pub(super) fn log(
     action: Action,
     subject: &str,
 ) -> Result<(), ServiceError> {
-    Ok(tx.log(at, account, action.word(), subject)?)
+    let line = NewAuditRow {
+        at,
+        account,
+        action: action.word(),
+        is_grave: action.is_grave(),
+        subject,
+        person: None,
+    };
+    Ok(tx.log(&line)?)
 }
 
 /// Adds a line for what is not in the database itself.
@@ -302,4 +355,28 @@ pub async fn list(
 ) -> Result<Vec<AuditRow>, ServiceError> {
     let before = before.unwrap_or(i64::MAX);
     app.store.read(move |tx| Ok(tx.audit_log(&search, &actions, before, limit)?)).await
+}
+
+/// Grave lines that an admin has not read, newest first: everybody else's, and the own ones of earlier sessions, since a
+/// thief has the same name. `begun_at` is when this session began.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn unread(
+    app: &App,
+    admin: &Admin,
+    begun_at: UnixMillis,
+    limit: u64,
+) -> Result<Vec<AuditRow>, ServiceError> {
+    let account = admin.account().to_owned();
+    app.store.read(move |tx| Ok(tx.list_unread_grave(&account, begun_at, limit)?)).await
+}
+
+/// Notes that an admin has read what weighs much, up to the line `last`.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn note_read(app: &App, admin: &Admin, last: i64) -> Result<(), ServiceError> {
+    let account = admin.account().to_owned();
+    app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.note_read_lines(&account, last)?)).await
 }

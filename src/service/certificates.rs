@@ -11,7 +11,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::acme::AcmeStatus;
 use super::audit::{self, Action};
-use super::permission::Admin;
+use super::permission::{Admin, RecentlyConfirmed};
 use super::{AdminError, ServiceError, acme};
 use crate::addresses;
 use crate::clock::Clock;
@@ -200,7 +200,7 @@ pub(super) fn keep(tx: &WriteTx<'_>, upload: Option<&Upload>) -> Result<(), Serv
 ///
 /// # Errors
 /// [`AdminError::UnusableCertificate`].
-pub async fn upload(app: &App, admin: &Admin, upload: Upload) -> Result<(), ServiceError> {
+pub async fn upload(app: &App, admin: &RecentlyConfirmed, upload: Upload) -> Result<(), ServiceError> {
     let now = app.clock.now();
     let (certified, about) = Certificates::check(&upload.chain, &upload.key, Origin::Uploaded, now)
         .map_err(|error| AdminError::UnusableCertificate(error.to_string()))?;
@@ -213,13 +213,13 @@ pub async fn upload(app: &App, admin: &Admin, upload: Upload) -> Result<(), Serv
 ///
 /// # Errors
 /// As [`ServiceError`] says.
-pub async fn remove(app: &App, admin: &Admin) -> Result<(), ServiceError> {
+pub async fn remove(app: &App, admin: &RecentlyConfirmed) -> Result<(), ServiceError> {
     change(app, admin, None).await?;
     let identity = identity(&app.store, &app.config(), &app.clock).await?;
     app.certificates.use_issued(&identity).map_err(|error| RenewalError::from(error).into())
 }
 
-async fn change(app: &App, admin: &Admin, upload: Option<Upload>) -> Result<(), ServiceError> {
+async fn change(app: &App, admin: &RecentlyConfirmed, upload: Option<Upload>) -> Result<(), ServiceError> {
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     // An order under way must not put its own into force afterwards.
     let _turn = app.certificate_orders.lock().await;

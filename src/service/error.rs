@@ -6,6 +6,7 @@ use momedo_protocol::device_list::DeviceListError;
 use momedo_protocol::envelope::EnvelopeError;
 use momedo_protocol::key_bundle::KeyBundleError;
 
+use super::AdminError;
 use super::backup::BackupError;
 use crate::rates::TooOften;
 use crate::store::StoreError;
@@ -231,10 +232,24 @@ pub enum ServiceError {
     Busy,
     /// A backup was not made, or cannot be used.
     #[error(transparent)]
-    Backup(#[from] BackupError),
+    Backup(BackupError),
     /// Not the caller's fault.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+impl From<BackupError> for ServiceError {
+    fn from(error: BackupError) -> Self {
+        match error {
+            // What was typed is wrong, and can be put right there.
+            BackupError::Name(_) | BackupError::Unknown(_) => {
+                AdminError::UnknownBackup(error.to_string()).into()
+            }
+            BackupError::PassphraseTooShort => AdminError::ShortPassphrase.into(),
+            BackupError::NoRoom { .. } => AdminError::NoRoom(error.to_string()).into(),
+            other => Self::Backup(other),
+        }
+    }
 }
 
 impl From<StoreError> for ServiceError {

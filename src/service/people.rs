@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::AdminError;
 use super::audit::{self, Action};
-use super::permission::{Admin, Staff};
+use super::permission::{Admin, RecentlyConfirmed, Staff};
 use super::registration::code_hash;
 use super::{ServiceError, administration, devices, personal};
 use crate::domain::role::Role;
@@ -402,7 +402,7 @@ pub async fn preview_deletion(app: &App, _: &Admin, who: Who) -> Result<Deletion
 ///
 /// # Errors
 /// [`AdminError::UnknownPerson`].
-pub async fn delete(app: &App, admin: &Admin, who: Who) -> Result<(), ServiceError> {
+pub async fn delete(app: &App, admin: &RecentlyConfirmed, who: Who) -> Result<(), ServiceError> {
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     let participant = app
         .store
@@ -422,7 +422,7 @@ pub async fn delete(app: &App, admin: &Admin, who: Who) -> Result<(), ServiceErr
 ///
 /// # Errors
 /// [`AdminError::UnknownPerson`] or [`AdminError::NotRegistered`].
-pub async fn reset_keys(app: &App, admin: &Admin, who: Who) -> Result<(), ServiceError> {
+pub async fn reset_keys(app: &App, admin: &RecentlyConfirmed, who: Who) -> Result<(), ServiceError> {
     let now = app.clock.now();
     let person = change(app, admin, who, Action::KeysReset, move |tx, person| {
         let participant = person.participant.ok_or(AdminError::NotRegistered)?;

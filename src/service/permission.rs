@@ -17,6 +17,38 @@ pub struct Staff {
     classes: Option<Vec<i64>>,
 }
 
+/// Proof that somebody acts who typed their password, and their one-time password if they have one, in the last five
+/// minutes, or who is at the machine itself. Use cases that let somebody in, hand data or keys out, open this server to
+/// another one, or cannot be undone on the pages take it instead of the plain proof: a stolen session alone has none.
+#[derive(Debug, Clone)]
+pub struct RecentlyConfirmed<P = Admin>(P);
+
+impl<P> std::ops::Deref for RecentlyConfirmed<P> {
+    type Target = P;
+    fn deref(&self) -> &P {
+        &self.0
+    }
+}
+
+impl RecentlyConfirmed {
+    /// Whoever holds the data directory or its control socket.
+    pub(crate) fn at_the_machine() -> Self {
+        Self(Admin::at_the_machine())
+    }
+}
+
+impl RecentlyConfirmed<Staff> {
+    /// For the accounts alone, once they know that it is so.
+    pub(super) fn proved(staff: Staff) -> Self {
+        Self(staff)
+    }
+
+    /// The same for an admin's rights, if it is an admin.
+    pub fn admin(&self) -> Option<RecentlyConfirmed> {
+        self.0.admin().map(RecentlyConfirmed)
+    }
+}
+
 impl Admin {
     /// Whoever holds the data directory or its control socket; they could change the file itself.
     pub(crate) fn at_the_machine() -> Self {

@@ -8,7 +8,7 @@ use momedo_protocol::rsa_key::RsaPublicKey;
 use super::audit::{self, Action};
 use super::error::compute;
 use super::people::{self, Who};
-use super::permission::Admin;
+use super::permission::RecentlyConfirmed;
 use super::{AdminError, ServiceError, devices, second_home};
 use crate::sessions::Principal;
 use crate::state::App;
@@ -37,7 +37,7 @@ pub async fn own(app: &App, principal: Principal) -> Result<Subject, ServiceErro
 ///
 /// # Errors
 /// [`AdminError::UnknownPerson`].
-pub async fn of(app: &App, admin: &Admin, who: Who) -> Result<Subject, ServiceError> {
+pub async fn of(app: &App, admin: &RecentlyConfirmed, who: Who) -> Result<Subject, ServiceError> {
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     app.store
         .write_freeing(move |tx| {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::{self, Action};
 use super::people::check_name;
-use super::permission::Admin;
+use super::permission::RecentlyConfirmed;
 use super::{AdminError, ServiceError};
 use crate::config::Config;
 use crate::state::App;
@@ -211,7 +211,7 @@ pub async fn kept(store: &crate::store::Store) -> Result<Rules, ServiceError> {
 ///
 /// # Errors
 /// [`AdminError::RuleFixed`], [`AdminError::RuleOutOfRange`] or [`AdminError::UnacceptableName`].
-pub async fn change(app: &App, admin: &Admin, rules: Rules) -> Result<(), ServiceError> {
+pub async fn change(app: &App, admin: &RecentlyConfirmed, rules: Rules) -> Result<(), ServiceError> {
     if let Some(name) = &rules.name {
         check_name(name)?;
     }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::accounts::LoggedIn;
 use super::audit::{self, Action};
-use super::permission::Admin;
+use super::permission::RecentlyConfirmed;
 use super::rules::{self, Rules};
 use super::{AdminError, ServiceError, accounts};
 use crate::domain::role::AccountRole;
@@ -81,7 +81,7 @@ async fn first_account(app: &App, password: Zeroizing<String>, from: &str) -> Re
 /// [`AdminError::AlreadySetUp`], [`AdminError::WeakPassword`] or [`AdminError::UnacceptableName`].
 pub async fn at_the_machine(
     app: &App,
-    admin: &Admin,
+    admin: &RecentlyConfirmed,
     name: Option<String>,
     password: Zeroizing<String>,
 ) -> Result<(), ServiceError> {

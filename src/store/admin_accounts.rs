@@ -90,7 +90,9 @@ impl WriteTx<'_> {
         let added = self
             .connection
             .prepare_cached(
-                "INSERT INTO admin_accounts (name, password_hash, role, created_at) VALUES (?1, ?2, ?3, ?4)
+                // It need not read what was before it, nor that it was made.
+                "INSERT INTO admin_accounts (name, password_hash, role, created_at, read_line)
+                 VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(max(id), 0) + 1 FROM audit_log))
                  ON CONFLICT DO NOTHING",
             )?
             .execute((name, hash, role.word(), now.0))?;
@@ -105,8 +107,8 @@ impl WriteTx<'_> {
     pub fn set_admin_password(&self, name: &str, hash: &str) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "INSERT INTO admin_accounts (name, password_hash) VALUES (?1, ?2)
-                 ON CONFLICT (name) DO UPDATE SET password_hash = ?2, totp_secret = NULL",
+                "INSERT INTO admin_accounts (name, password_hash, read_line)
+                 VALUES (?1, ?2, (SELECT coalesce(max(id), 0) + 1 FROM audit_log)) ON CONFLICT (name) DO UPDATE SET password_hash = ?2, totp_secret = NULL",
             )?
             .execute((name, hash))?;
         Ok(())

@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0011_second_homes.sql"),
     include_str!("migrations/0012_key_backup_ends.sql"),
     include_str!("migrations/0013_neighbour_shares.sql"),
+    include_str!("migrations/0014_grave_acts.sql"),
 ];
 
 /// The schema this program writes.

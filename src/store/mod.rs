@@ -63,7 +63,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use momedo_protocol::cursor::StoreEpoch;
 
 pub use admin_accounts::AccountRow;
-pub use audit::AuditRow;
+pub use audit::{AuditRow, NewAuditRow};
 pub use blob_files::{BlobFile, BlobFiles};
 pub use blobs::BlobRow;
 pub use classes::ClassRow;

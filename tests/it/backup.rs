@@ -10,8 +10,8 @@ use momedo::clock::Clock;
 use momedo::config::Config;
 use momedo::domain::backup::Made;
 use momedo::running::{self, Opened};
-use momedo::service::ServiceError;
 use momedo::service::backup::{self, Backup, BackupError, Overwrite, Passphrase, Replace, Restored};
+use momedo::service::{ServiceError, set_up};
 use momedo::state::App;
 use momedo::store::Tick;
 use momedo::store::backup::{self as copies, KeyFiles};
@@ -25,7 +25,8 @@ use momedo_protocol::time::UnixMillis;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Server, program};
+use crate::harness::{Server, program, recently_confirmed};
+use crate::visitor::PASSWORD;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
@@ -361,7 +362,11 @@ async fn a_restored_store_has_another_epoch_and_goes_on_with_served_time() {
     store.write(|tx| Ok::<_, ServiceError>(tx.store_served_time()?)).await.unwrap();
     let made = backup::create(bench.app()).await.unwrap();
     // What is downloaded is what is exported.
-    let mut download = backup::download(bench.app(), made.name.as_str(), None).await.unwrap();
+    let (app, address) = (bench.app(), [127, 0, 0, 1].into());
+    let password = PASSWORD.to_owned().into();
+    let who = set_up::with_code(app, &set_up::code(app), password, address).await.unwrap();
+    let admin = recently_confirmed(app, who).await;
+    let mut download = backup::download(app, &admin, made.name.as_str(), None).await.unwrap();
     let mut bytes = Vec::new();
     while let Some(part) = download.parts.next().await {
         bytes.extend_from_slice(&part.unwrap());

@@ -99,10 +99,12 @@ async fn a_double_click_leads_to_the_first_invite_without_a_typed_code() {
     assert!(again.ends_with("/admin") && url.starts_with(&again), "{again}");
     // The session of loopback is not one on TLS, and no other name leads to loopback.
     let cookies = browser.client.get_all_cookies().await.unwrap();
+    let port = port_of(&url);
+    let name = format!("momedo-admin-local-{port}-");
     assert!(
-        cookies.iter().any(|cookie| cookie.name() == "momedo-admin-local" && cookie.secure() != Some(true))
+        cookies.iter().any(|cookie| cookie.name().starts_with(&name) && cookie.secure() != Some(true)),
+        "{cookies:?}"
     );
-    let port: u16 = url.split(':').nth(2).unwrap().split('/').next().unwrap().parse().unwrap();
     assert_eq!(status(port, "elsewhere.example"), "421");
     assert_eq!(status(port, &format!("127.0.0.1:{}", port.wrapping_add(1))), "421");
     assert_eq!(status(port, &format!("127.0.0.1:{port}")), "200");
@@ -113,6 +115,68 @@ async fn a_double_click_leads_to_the_first_invite_without_a_typed_code() {
     browser.find("button.danger").await.click().await.unwrap();
     let ended = server.process.wait().unwrap();
     assert!(ended.success(), "{ended}");
+}
+
+fn port_of(url: &str) -> u16 {
+    url.split(':').nth(2).unwrap().split('/').next().unwrap().parse().unwrap()
+}
+
+/// A request over loopback, as a browser makes it that has `cookies`.
+fn request(port: u16, method: &str, path: &str, cookies: &str, body: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nCookie: {cookies}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Cookies that an answer sets, by name.
+fn set_cookies(answer: &str) -> Vec<(String, String)> {
+    let lines = answer.lines().filter_map(|line| line.strip_prefix("set-cookie: "));
+    let pair = |line: &str| {
+        assert!(line.contains("; Path=/admin"), "{line}");
+        let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
+        (name.to_owned(), value.to_owned())
+    };
+    lines.map(pair).collect()
+}
+
+#[test]
+fn two_servers_on_one_machine_neither_take_nor_replace_each_others_cookies() {
+    let servers = [Opened::start(), Opened::start()];
+    let mut sessions = Vec::new();
+    for server in &servers {
+        let url = server.url();
+        let (port, code) = (port_of(&url), url.split("code=").nth(1).unwrap().to_owned());
+        let (name, form) = set_cookies(&request(port, "GET", "/admin", "", "")).remove(0);
+        let password = crate::visitor::encode(&[("password", PASSWORD), ("repeated", PASSWORD)]);
+        let body = format!("form={form}&code={code}&{password}");
+        let answer = request(port, "POST", "/admin/setup", &format!("{name}={form}"), &body);
+        let session = set_cookies(&answer).into_iter().find(|(name, _)| name.contains("admin-local"));
+        sessions.push((port, session.unwrap_or_else(|| panic!("no session: {answer}"))));
+    }
+    // A browser sends both to both, since cookies know no ports.
+    let jar: Vec<String> = sessions.iter().map(|(_, (name, value))| format!("{name}={value}")).collect();
+    let jar = jar.join("; ");
+    for (port, _) in &sessions {
+        assert!(request(*port, "GET", "/admin/log", &jar, "").starts_with("HTTP/1.1 200"), "{jar}");
+    }
+    let [(port, (name, value)), (other_port, (other_name, other_value))] = &sessions[..] else { panic!() };
+    assert_ne!(name, other_name);
+    for stolen in [format!("{name}={other_value}"), format!("{other_name}={other_value}")] {
+        assert!(request(*port, "GET", "/admin/log", &stolen, "").starts_with("HTTP/1.1 303"), "{stolen}");
+    }
+    // The same process at another port is another door, too; the unit tests of the sessions have that.
+    assert!(
+        request(*other_port, "GET", "/admin/log", &format!("{name}={value}"), "").starts_with("HTTP/1.1 303")
+    );
 }
 
 fn status(port: u16, host: &str) -> String {

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use momedo::clock::Clock;
 use momedo::config::Config;
-use momedo::state::AppState;
+use momedo::service::accounts::{self, LoggedIn};
+use momedo::service::permission::RecentlyConfirmed;
+use momedo::staff_sessions::{Client, Door};
+use momedo::state::{App, AppState};
 use momedo::{running, shutdown};
 use momedo_client::connection::{Connection, ServerAddress};
 use momedo_client::profile::Profile;
@@ -358,6 +361,16 @@ impl Inside {
         server.address = bound.await.unwrap().to_string();
         Self { server, app, clock, _running: trigger }
     }
+}
+
+/// What an admin has who has just logged in with the password.
+pub(crate) async fn recently_confirmed(app: &App, who: LoggedIn) -> RecentlyConfirmed {
+    let client = Client { address: [127, 0, 0, 1].into(), door: Door::Tls, browser: "" };
+    let (elapsed, now) = (app.clock.elapsed(), app.clock.now());
+    let token = app.staff_sessions.begin(who.account.clone(), who.stamp, elapsed, now, &client);
+    let session = app.staff_sessions.find(&token, Door::Tls, true, elapsed).unwrap();
+    let rights = accounts::rights(app, &who.account, &who.stamp, now).await.unwrap().unwrap();
+    accounts::recently_confirmed(app, &rights.staff, &session.handle).unwrap().admin().unwrap()
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

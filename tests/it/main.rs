@@ -18,6 +18,7 @@ mod broken_line;
 mod browser;
 mod certificates;
 mod charging;
+mod confirming;
 mod crash;
 mod delivery;
 mod dialling;

@@ -48,10 +48,10 @@ fn participants_ozones_listeners_and_neighbours_are_changed_on_their_pages() {
     let own = format!("participants/{ID}");
     done(submit("participants", &own, &[("act", "rename"), ("name", "Kim M.")]));
     done(submit("participants", &own, &[("act", "unsigned"), ("allowed", "1")]));
-    assert_eq!(submit("participants", &own, &[("act", "approve")]).0, 422);
+    assert_eq!(submit("participants", &format!("{own}/keys"), &[("act", "approve")]).0, 422);
     let listed = smoke(&server, &["participant", "list"]);
     assert_eq!((&listed[0]["name"], &listed[0]["accepts_unsigned"]), (&"Kim M.".into(), &true.into()));
-    done(submit("participants", "participants", &[("act", "sharing")]));
+    done(submit("participants", "participants/sharing", &[]));
     assert_eq!(smoke(&server, &["status"])[0]["share_ids"], false);
     done(submit("participants", &own, &[("act", "remove")]));
     assert!(smoke(&server, &["participant", "list"]).is_empty());
@@ -79,7 +79,7 @@ fn participants_ozones_listeners_and_neighbours_are_changed_on_their_pages() {
     }
     done(submit("listeners", "listeners", &[("act", "remove"), ("address", &address)]));
     assert!(smoke(&server, &["listener", "list"]).is_empty());
-    done(submit("listeners", "listeners", &[("act", "shared-port")]));
+    done(submit("listeners", "listeners/shared-port", &[]));
     assert_eq!(smoke(&server, &["status"])[0]["shared_port"], false);
     // Neighbours.
     assert_eq!(submit("neighbours", "neighbours", &[("act", "add"), ("address", "nowhere")]).0, 422);

@@ -21,7 +21,7 @@ use super::audit::Action;
 use super::backup::{self, Backup, BackupRequest, BackupStatus};
 use super::certificates::Upload;
 use super::neighbours::{self, blocking, contracts, key_logs, nearby, pairing};
-use super::permission::Admin;
+use super::permission::RecentlyConfirmed;
 use super::registration::code_hash;
 use super::second_home::taking_over;
 use super::{
@@ -103,7 +103,7 @@ pub struct Status {
 /// # Errors
 /// As [`ServiceError`] says.
 pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, ServiceError> {
-    let admin = &Admin::at_the_machine();
+    let admin = &RecentlyConfirmed::at_the_machine();
     let line = |value: Value| Ok(AdminResponse::Lines(vec![value]));
     match request {
         AdminRequest::Invite { name } => invite(app, admin, name).await.map(AdminResponse::Invite),
@@ -156,6 +156,9 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
         AdminRequest::Certificate(request) => certificate(app, admin, request).await,
         AdminRequest::Smoke(request) => smoke::execute(app, admin, request).await,
         AdminRequest::Backup(request) => {
+            if let BackupRequest::Exported { name } = &request {
+                audit::note(app, admin.account(), Action::BackupDownloaded, name.as_str()).await?;
+            }
             let makes = matches!(request, BackupRequest::Now);
             let backups = backup::execute(app, request).await?;
             if let Some(made) = backups.first().filter(|_| makes) {
@@ -190,7 +193,7 @@ fn person_line(person: &PersonRow) -> Value {
 
 async fn participant(
     app: &App,
-    admin: &Admin,
+    admin: &RecentlyConfirmed,
     request: ParticipantRequest,
 ) -> Result<AdminResponse, ServiceError> {
     let done = || AdminResponse::Lines(vec![json!({ "done": true })]);
@@ -278,14 +281,22 @@ async fn participant(
     }
 }
 
-async fn unregistered(app: &App, admin: &Admin, class: String) -> Result<Vec<PersonId>, ServiceError> {
+async fn unregistered(
+    app: &App,
+    admin: &RecentlyConfirmed,
+    class: String,
+) -> Result<Vec<PersonId>, ServiceError> {
     let class = app.store.read(move |tx| classes::find_class(tx, &class)).await?.id;
     let filter = PeopleFilter { class: Some(class), unregistered: true, ..PeopleFilter::default() };
     let (rows, _) = people::list(app, &admin.staff(), filter, 0, 2_000).await?;
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
-async fn class(app: &App, admin: &Admin, request: ClassRequest) -> Result<AdminResponse, ServiceError> {
+async fn class(
+    app: &App,
+    admin: &RecentlyConfirmed,
+    request: ClassRequest,
+) -> Result<AdminResponse, ServiceError> {
     let done = || AdminResponse::Lines(vec![json!({ "done": true })]);
     match request {
         ClassRequest::List => lines(classes::list(app, &admin.staff(), String::new(), 0, 10_000).await?.0),
@@ -303,7 +314,11 @@ async fn class(app: &App, admin: &Admin, request: ClassRequest) -> Result<AdminR
     }
 }
 
-async fn listener(app: &App, admin: &Admin, request: ListenerRequest) -> Result<AdminResponse, ServiceError> {
+async fn listener(
+    app: &App,
+    admin: &RecentlyConfirmed,
+    request: ListenerRequest,
+) -> Result<AdminResponse, ServiceError> {
     match request {
         ListenerRequest::List => {}
         ListenerRequest::Add { address } => drop(listeners::add(app, admin, &address).await?),
@@ -322,7 +337,7 @@ async fn listener(app: &App, admin: &Admin, request: ListenerRequest) -> Result<
 
 async fn certificate(
     app: &App,
-    admin: &Admin,
+    admin: &RecentlyConfirmed,
     request: CertificateRequest,
 ) -> Result<AdminResponse, ServiceError> {
     use CertificateRequest as R;
@@ -347,7 +362,7 @@ async fn certificate(
 
 async fn neighbour(
     app: &App,
-    admin: &Admin,
+    admin: &RecentlyConfirmed,
     request: NeighbourRequest,
 ) -> Result<AdminResponse, ServiceError> {
     use NeighbourRequest as R;
@@ -405,7 +420,11 @@ async fn neighbour(
     lines(vec![one])
 }
 
-async fn account(app: &App, admin: &Admin, request: AccountRequest) -> Result<AdminResponse, ServiceError> {
+async fn account(
+    app: &App,
+    admin: &RecentlyConfirmed,
+    request: AccountRequest,
+) -> Result<AdminResponse, ServiceError> {
     match request {
         AccountRequest::List => {}
         AccountRequest::Add { name, password, role, classes } => {
@@ -427,7 +446,7 @@ async fn account(app: &App, admin: &Admin, request: AccountRequest) -> Result<Ad
     Ok(AdminResponse::Lines(rows.into_iter().map(line).collect()))
 }
 
-async fn invite(app: &App, admin: &Admin, name: Option<String>) -> Result<Invite, ServiceError> {
+async fn invite(app: &App, admin: &RecentlyConfirmed, name: Option<String>) -> Result<Invite, ServiceError> {
     if let Some(name) = name {
         let role = crate::domain::role::Role::Member;
         let person = people::add(app, admin, name, role, None, None).await?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::AdminResponse;
 use crate::service::ServiceError;
 use crate::service::audit::Action;
-use crate::service::permission::Admin;
+use crate::service::permission::RecentlyConfirmed;
 use crate::service::smoke::neighbours::{NeighbourChange, NeighbourKind, SmokeNeighbour};
 use crate::service::smoke::{keys, listeners, neighbours, ozones, participants};
 use crate::state::App;
@@ -74,7 +74,7 @@ fn neighbour_line(neighbour: &SmokeNeighbour) -> Value {
 /// As [`ServiceError`] says.
 pub(super) async fn execute(
     app: &App,
-    admin: &Admin,
+    admin: &RecentlyConfirmed,
     request: SmokeRequest,
 ) -> Result<AdminResponse, ServiceError> {
     use SmokeRequest as R;
@@ -153,7 +153,8 @@ pub(super) async fn execute(
         R::StartNeighbour { address } => change(app, admin, &address, NeighbourChange::Start).await,
         R::StopNeighbour { address } => change(app, admin, &address, NeighbourChange::Stop).await,
         R::ForgetCertificate { address } => {
-            change(app, admin, &address, NeighbourChange::ForgetCertificate).await
+            neighbours::forget_certificate(app, admin, &address).await?;
+            neighbour_lines(app, admin).await
         }
         R::RemoveNeighbour { address } => change(app, admin, &address, NeighbourChange::Remove).await,
     }
@@ -161,7 +162,7 @@ pub(super) async fn execute(
 
 async fn change(
     app: &App,
-    admin: &Admin,
+    admin: &RecentlyConfirmed,
     address: &str,
     change: NeighbourChange,
 ) -> Result<AdminResponse, ServiceError> {
@@ -169,7 +170,7 @@ async fn change(
     neighbour_lines(app, admin).await
 }
 
-async fn neighbour_lines(app: &App, admin: &Admin) -> Result<AdminResponse, ServiceError> {
+async fn neighbour_lines(app: &App, admin: &RecentlyConfirmed) -> Result<AdminResponse, ServiceError> {
     let rows = neighbours::list(app, admin).await?;
     Ok(AdminResponse::Lines(rows.iter().map(neighbour_line).collect()))
 }

@@ -18,6 +18,9 @@ use super::sealed::{Sealer, sealed_bytes};
 use super::{BackupError, MIN_PASSPHRASE, Passphrase, blocking};
 use crate::data_directory::create_private_file;
 use crate::domain::backup::BackupName;
+use crate::service::ServiceError;
+use crate::service::audit::{self, Action};
+use crate::service::permission::RecentlyConfirmed;
 use crate::state::App;
 use crate::store::backup as copies;
 
@@ -104,22 +107,24 @@ pub struct Download {
     pub parts: BoxStream<'static, Result<Bytes, BackupError>>,
 }
 
-/// Begins to hand out a backup as one complete file, as fast as it is taken.
+/// Begins to hand out a backup as one complete file, as fast as it is taken. The identity key is in it.
 ///
 /// # Errors
 /// As [`BackupError`] says, before the first part.
 pub async fn download(
     app: &App,
+    admin: &RecentlyConfirmed,
     name: &str,
     passphrase: Option<Passphrase>,
-) -> Result<Download, BackupError> {
-    let (directory, name) = (app.store.directory().to_owned(), name.parse::<BackupName>()?);
+) -> Result<Download, ServiceError> {
+    let directory = app.store.directory().to_owned();
+    let name = name.parse::<BackupName>().map_err(BackupError::from)?;
     check(passphrase.as_ref())?;
     let end = if passphrase.is_some() { "sealed" } else { "db" };
-    let file_name = format!("momedo-{name}.{end}");
+    let (file_name, staged) = (format!("momedo-{name}.{end}"), name.clone());
     let is_sealed = passphrase.is_some();
     let (handing_out, bytes) = blocking(move || {
-        let complete = stage(&directory, &name)?;
+        let complete = stage(&directory, &staged)?;
         let failed = file("read", complete.path());
         let plain = std::fs::metadata(complete.path()).map_err(&failed)?.len();
         let from = File::open(complete.path()).map_err(&failed)?;
@@ -129,6 +134,8 @@ pub async fn download(
         Ok((HandingOut { complete, from, sealer, is_finished: false }, bytes))
     })
     .await?;
+    // Before the first part: whoever breaks off has most of it.
+    audit::note(app, admin.account(), Action::BackupDownloaded, name.as_str()).await?;
     let parts = stream::try_unfold(handing_out, |mut handing_out| async move {
         loop {
             if handing_out.is_finished {

@@ -86,6 +86,11 @@ pub enum BackupRequest {
         /// Which.
         name: String,
     },
+    /// Notes that one was taken away from the machine.
+    Exported {
+        /// Which.
+        name: BackupName,
+    },
 }
 
 /// What went wrong, as remembered in the database.
@@ -106,6 +111,7 @@ pub async fn execute(app: &App, request: BackupRequest) -> Result<Vec<Backup>, B
         BackupRequest::Now => Ok(vec![create(app).await?]),
         BackupRequest::List => list(app).await,
         BackupRequest::Verify { name } => Ok(vec![verify(app, &name).await?]),
+        BackupRequest::Exported { .. } => Ok(Vec::new()),
     }
 }
 

@@ -7,7 +7,6 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +17,6 @@ use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use zeroize::Zeroizing;
 
 use super::error::file;
 use super::folder::{Folder, Unfinished, check_room, sweep};
@@ -26,8 +24,8 @@ use super::restore::{Prepared, adopt_owner, prepare, put_in_place};
 use super::{BackupError, Passphrase, blocking};
 use crate::data_directory::{DataDirectory, create_private_file, sync_folder};
 use crate::service::audit::{self, Action};
-use crate::service::permission::Admin;
-use crate::service::{AdminError, ServiceError, accounts};
+use crate::service::permission::{Admin, RecentlyConfirmed};
+use crate::service::{AdminError, ServiceError};
 use crate::state::App;
 use crate::store::Store;
 
@@ -85,7 +83,7 @@ fn prepared(directory: &Path, id: &str) -> PathBuf {
 ///
 /// # Errors
 /// [`AdminError::UnusableBackup`], or [`BackupError`] when it is not there.
-pub async fn stage_kept(app: &App, _: &Admin, name: &str) -> Result<Staged, ServiceError> {
+pub async fn stage_kept(app: &App, _: &RecentlyConfirmed, name: &str) -> Result<Staged, ServiceError> {
     let name = name.parse().map_err(BackupError::from)?;
     let directory = app.store.directory().to_owned();
     let prepared = blocking(move || {
@@ -103,7 +101,7 @@ pub struct Upload {
 
 impl Upload {
     /// Begins to write beside the database.
-    pub fn begin(app: &App, _: &Admin) -> Self {
+    pub fn begin(app: &App, _: &RecentlyConfirmed) -> Self {
         let directory = app.store.directory().to_owned();
         let (parts, mut received) = mpsc::channel::<Bytes>(PARTS);
         let written = tokio::task::spawn_blocking(move || {
@@ -155,6 +153,7 @@ fn unusable(error: BackupError) -> ServiceError {
         // The pages have other words around it, and nobody there knows the file's name.
         BackupError::Unusable { reason, .. } => AdminError::UnusableBackup(reason.to_string()).into(),
         BackupError::Sealed { reason, .. } => AdminError::UnusableBackup(reason).into(),
+        error @ (BackupError::Unknown(_) | BackupError::NoRoom { .. }) => error.into(),
         other => AdminError::UnusableBackup(other.to_string()).into(),
     }
 }
@@ -203,24 +202,20 @@ pub fn cancel(app: &App, _: &Admin) {
     }
 }
 
-/// Has the next start take a prepared restore, and the server stop and start again. The admin's password and
-/// the name of the server that goes are asked for.
+/// Has the next start take a prepared restore, and the server stop and start again. The name of the server that goes is
+/// asked for, against slips.
 ///
 /// # Errors
-/// [`AdminError::WrongServerName`], [`AdminError::WrongPassword`], [`AdminError::RestoreGone`], or
-/// [`BackupError`] when the marker cannot be written.
+/// [`AdminError::WrongServerName`], [`AdminError::RestoreGone`], or [`BackupError`] when the marker cannot be written.
 pub async fn confirm(
     app: &App,
-    admin: &Admin,
+    admin: &RecentlyConfirmed,
     id: &str,
-    password: Zeroizing<String>,
     server: &str,
-    address: IpAddr,
 ) -> Result<(), ServiceError> {
     if server.trim() != app.config().server.name {
         return Err(AdminError::WrongServerName.into());
     }
-    accounts::confirm_password(app, &admin.staff(), password, address).await?;
     let made_at = {
         let mut kept = app.staged_restore.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let is_this = kept.as_ref().is_some_and(|(known, _)| known == id);

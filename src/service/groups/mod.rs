@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::error::compute;
 use super::neighbours::groups as elsewhere;
 use super::neighbours::{finding, sending};
-use super::permission::Admin;
+use super::permission::{Admin, RecentlyConfirmed};
 use super::{ServiceError, audit, key_server};
 use crate::domain::limits::{MAX_GROUPS_PER_PARTICIPANT, MAX_PAGE_BYTES};
 use crate::domain::ozone::Source;
@@ -477,7 +477,7 @@ pub async fn list_all(
 ///
 /// # Errors
 /// [`ServiceError::UnknownGroup`].
-pub async fn delete(app: &App, admin: &Admin, id: &str) -> Result<(), ServiceError> {
+pub async fn delete(app: &App, admin: &RecentlyConfirmed, id: &str) -> Result<(), ServiceError> {
     let id: GroupId = id.parse().map_err(|_| ServiceError::UnknownGroup)?;
     let (at, account) = (app.clock.now(), admin.account().to_owned());
     app.store

@@ -7,7 +7,7 @@ use super::Neighbour;
 use super::pairing::unknown;
 use crate::domain::role::Role;
 use crate::service::audit::{self, Action};
-use crate::service::permission::Admin;
+use crate::service::permission::RecentlyConfirmed;
 use crate::service::{ServiceError, classes};
 use crate::state::App;
 
@@ -38,7 +38,7 @@ pub struct ContractChange {
 /// [`crate::service::AdminError::UnknownClass`].
 pub async fn allow(
     app: &App,
-    admin: &Admin,
+    admin: &RecentlyConfirmed,
     id: Option<Fingerprint>,
     change: ContractChange,
 ) -> Result<Vec<Neighbour>, ServiceError> {

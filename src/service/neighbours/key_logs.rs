@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::domain::neighbour::{LOG_QUESTIONS, MAX_LOG_ENTRIES};
 use crate::links::{Answer, Counted};
 use crate::service::audit::{self, Action};
-use crate::service::permission::Admin;
+use crate::service::permission::RecentlyConfirmed;
 use crate::service::{AdminError, ServiceError, key_log};
 use crate::state::App;
 use crate::store::{LogStanding, NeighbourLogRow, NeighbourRow};
@@ -270,7 +270,7 @@ pub(super) async fn vouch(
 ///
 /// # Errors
 /// [`AdminError::UnknownNeighbour`].
-pub async fn accept(app: &App, admin: &Admin, server: Fingerprint) -> Result<(), ServiceError> {
+pub async fn accept(app: &App, admin: &RecentlyConfirmed, server: Fingerprint) -> Result<(), ServiceError> {
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     app.store
         .write(move |tx| {

@@ -15,7 +15,7 @@ use crate::dialling::Dialling;
 use crate::domain::neighbour::{Asking, Contract, Decision};
 use crate::links::Trouble;
 use crate::service::audit::{self, Action};
-use crate::service::permission::Admin;
+use crate::service::permission::{Admin, RecentlyConfirmed};
 use crate::service::registration::code_hash;
 use crate::service::{AdminError, ServiceError, administration};
 use crate::state::App;
@@ -306,7 +306,7 @@ pub async fn remove(app: &App, admin: &Admin, id: Fingerprint) -> Result<(), Ser
 /// [`AdminError::NotDisputed`].
 pub async fn settle(
     app: &App,
-    admin: &Admin,
+    admin: &RecentlyConfirmed,
     participant: ParticipantId,
     home: Fingerprint,
 ) -> Result<(), ServiceError> {

@@ -3,7 +3,7 @@
 use momedo_protocol::digest::Fingerprint;
 
 use crate::service::audit::{self, Action};
-use crate::service::permission::Admin;
+use crate::service::permission::RecentlyConfirmed;
 use crate::service::{AdminError, ServiceError};
 use crate::state::App;
 use crate::store::NewPerson;
@@ -13,7 +13,7 @@ use crate::store::NewPerson;
 ///
 /// # Errors
 /// [`AdminError::UnknownNeighbour`], or [`AdminError::StillConnected`] while the other server answers.
-pub async fn take_over(app: &App, admin: &Admin, lost: Fingerprint) -> Result<u64, ServiceError> {
+pub async fn take_over(app: &App, admin: &RecentlyConfirmed, lost: Fingerprint) -> Result<u64, ServiceError> {
     if app.links.connected().contains(&lost) {
         return Err(AdminError::StillConnected.into());
     }
@@ -49,7 +49,7 @@ pub async fn take_over(app: &App, admin: &Admin, lost: Fingerprint) -> Result<u6
 ///
 /// # Errors
 /// [`AdminError::UnknownNeighbour`], or [`AdminError::NotTakenOver`] when it does not say so.
-pub async fn accept(app: &App, admin: &Admin, other: Fingerprint) -> Result<u64, ServiceError> {
+pub async fn accept(app: &App, admin: &RecentlyConfirmed, other: Fingerprint) -> Result<u64, ServiceError> {
     if !app.links.says_first(other) {
         return Err(AdminError::NotTakenOver.into());
     }

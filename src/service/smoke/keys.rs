@@ -13,7 +13,7 @@ use super::SmokeError;
 use crate::service::ServiceError;
 use crate::service::audit::{self, Action};
 use crate::service::error::compute;
-use crate::service::permission::Admin;
+use crate::service::permission::RecentlyConfirmed;
 use crate::state::App;
 use crate::store::{SmokeKeysRow, SmokeKeysState};
 
@@ -179,7 +179,7 @@ pub async fn authenticates(
 ///
 /// # Errors
 /// [`SmokeError::UnknownParticipant`] or [`SmokeError::NoWaitingKeys`].
-pub async fn approve(app: &App, admin: &Admin, id: SmokeId) -> Result<(), ServiceError> {
+pub async fn approve(app: &App, admin: &RecentlyConfirmed, id: SmokeId) -> Result<(), ServiceError> {
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     app.store
         .write(move |tx| {
@@ -196,7 +196,7 @@ pub async fn approve(app: &App, admin: &Admin, id: SmokeId) -> Result<(), Servic
 ///
 /// # Errors
 /// [`SmokeError::UnknownParticipant`].
-pub async fn forget(app: &App, admin: &Admin, id: SmokeId) -> Result<(), ServiceError> {
+pub async fn forget(app: &App, admin: &RecentlyConfirmed, id: SmokeId) -> Result<(), ServiceError> {
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     app.store
         .write_freeing(move |tx| {

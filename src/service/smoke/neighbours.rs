@@ -7,7 +7,7 @@ use momedo_protocol::digest::{Fingerprint, sha256};
 use super::SmokeError;
 use crate::service::ServiceError;
 use crate::service::audit::{self, Action};
-use crate::service::permission::Admin;
+use crate::service::permission::{Admin, RecentlyConfirmed};
 use crate::smoke_hub::LinkState;
 use crate::state::App;
 use crate::store::SmokeNeighbourRow;
@@ -121,8 +121,6 @@ pub enum NeighbourChange {
     Start,
     /// Do not.
     Stop,
-    /// Whatever certificate it shows next is the right one.
-    ForgetCertificate,
     /// Forget it.
     Remove,
 }
@@ -149,16 +147,37 @@ pub async fn change(
                     tx.enable_smoke_neighbour(row.number, change == NeighbourChange::Start)?;
                     Action::SmokeNeighbourChanged
                 }
-                NeighbourChange::ForgetCertificate => {
-                    tx.pin_smoke_neighbour(row.number, None)?;
-                    Action::SmokeNeighbourChanged
-                }
                 NeighbourChange::Remove => {
                     tx.delete_smoke_neighbour(row.number)?;
                     Action::SmokeNeighbourRemoved
                 }
             };
             audit::log(tx, now, &account, action, &row.address)?;
+            Ok::<_, ServiceError>(row.number)
+        })
+        .await?;
+    app.smoke.restart_link(number);
+    Ok(())
+}
+
+/// Forgets a neighbour's certificate: whatever it shows next is the right one.
+///
+/// # Errors
+/// [`SmokeError::UnknownNeighbour`].
+pub async fn forget_certificate(
+    app: &App,
+    admin: &RecentlyConfirmed,
+    address: &str,
+) -> Result<(), ServiceError> {
+    let address = address.trim().to_ascii_lowercase();
+    let (now, account) = (app.clock.now(), admin.account().to_owned());
+    let number = app
+        .store
+        .write_freeing(move |tx| {
+            let rows = tx.smoke_neighbours()?;
+            let row = rows.iter().find(|row| row.address == address).ok_or(SmokeError::UnknownNeighbour)?;
+            tx.pin_smoke_neighbour(row.number, None)?;
+            audit::log(tx, now, &account, Action::SmokeCertificateForgotten, &row.address)?;
             Ok::<_, ServiceError>(row.number)
         })
         .await?;

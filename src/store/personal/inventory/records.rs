@@ -112,6 +112,7 @@ pub(super) const TABLES: &[Table] = &[
             ("action", Plain),
             ("subject", Plain),
             ("person", Plain),
+            ("grave", Plain),
         ],
         holds: Personal {
             export: log_lines!(),

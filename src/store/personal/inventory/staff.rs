@@ -19,6 +19,7 @@ pub(super) const TABLES: &[Table] = &[
             ("created_at", Time),
             ("totp_secret", Plain),
             ("totp_step", Plain),
+            ("read_line", Plain),
         ],
         holds: Impersonal("accounts of the admin pages belong to staff and to no participant"),
     },
