@@ -14,6 +14,10 @@ use zeroize::Zeroizing;
 use crate::domain::ozone::Quota;
 use crate::domain::proxy::{NOT_A_PROXY, Proxy};
 use crate::domain::rate::Rate;
+use crate::domain::security_contact::{is_address, is_contact};
+
+const NOT_A_CONTACT: &str = "is an e-mail address, or begins with https:// or tel:";
+const NOT_AN_ADDRESS: &str = "begins with https://";
 
 /// Everything `momedo.toml` may hold. An unknown key is an error.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -41,6 +45,8 @@ pub struct Config {
     pub neighbours: NeighboursConfig,
     /// What else the admin decides.
     pub rules: RulesConfig,
+    /// Whom to tell of a fault of this server.
+    pub security: SecurityConfig,
     /// The gateway for the Smoke app.
     pub smoke: SmokeConfig,
     /// Settings that stand in the file, as `section.key`: the pages show them and cannot change them.
@@ -54,6 +60,20 @@ pub struct Config {
 pub struct RulesConfig {
     /// How long an invite can be used, in days.
     pub invite_days: u64,
+    /// Whether accounts of the admin pages have to use one-time passwords.
+    pub one_time_passwords: bool,
+}
+
+/// Whom to tell of a fault of this server: what `/.well-known/security.txt` says (RFC 9116).
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecurityConfig {
+    /// An e-mail address, or an `https:` or `tel:` address; empty: nobody.
+    pub contact: String,
+    /// Where it is said what happens with reports, an `https:` address; empty: nowhere.
+    pub policy: String,
+    /// A key to write with, an `https:` address; empty: none.
+    pub encryption: String,
 }
 
 /// Who this server is.
@@ -261,7 +281,7 @@ impl Default for AcmeConfig {
 
 impl Default for RulesConfig {
     fn default() -> Self {
-        Self { invite_days: 30 }
+        Self { invite_days: 30, one_time_passwords: false }
     }
 }
 
@@ -415,6 +435,9 @@ impl Config {
         check((1..=365).contains(&self.backup.keep), "backup.keep", "is 1 to 365")?;
         check(self.backup.every_hours <= 8760, "backup.every_hours", "is 0 to 8760")?;
         check((1..=365).contains(&self.rules.invite_days), "rules.invite_days", "is 1 to 365")?;
+        check(is_contact(&self.security.contact), "security.contact", NOT_A_CONTACT)?;
+        check(is_address(&self.security.policy), "security.policy", NOT_AN_ADDRESS)?;
+        check(is_address(&self.security.encryption), "security.encryption", NOT_AN_ADDRESS)?;
         let participants = (1..=10_000).contains(&self.smoke.max_participants);
         check(participants, "smoke.max_participants", "is 1 to 10000")?;
         let positive = self.listen.handshake_seconds > 0

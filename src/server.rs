@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,11 +65,23 @@ pub struct Occupied {
     _alive: mpsc::Sender<std::convert::Infallible>,
 }
 
+/// Tells browsers to come over TLS alone from now on (RFC 6797), once they have a certificate they trust by themselves.
+/// Under the server's own authority a browser ignores it, or, once somebody trusts that authority, could no more be
+/// led past a warning after a new one.
+async fn strict_transport(State(app): State<AppState>, mut response: Response) -> Response {
+    if app.certificates.is_from_elsewhere() {
+        let value = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
+    response
+}
+
 /// Serves the listeners that are started until `stop` turns true, then drains.
 pub async fn run(app: AppState, mut started: mpsc::UnboundedReceiver<Started>, stop: Shutdown) {
     let door = Arc::new(Door {
         router: http::router(app.clone(), stop.clone())
-            .merge(crate::admin::router(app.clone(), stop.clone())),
+            .merge(crate::admin::router(app.clone(), stop.clone()))
+            .layer(axum::middleware::map_response_with_state(app.clone(), strict_transport)),
         free: Arc::new(Semaphore::new(app.config().listen.max_connections)),
         per_address: Mutex::default(),
         app,

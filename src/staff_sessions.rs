@@ -40,6 +40,8 @@ pub enum Door {
 }
 
 struct Session {
+    /// Names it without giving its token away, and stays when that is changed.
+    handle: String,
     account: String,
     stamp: Stamp,
     door: Door,
@@ -99,10 +101,6 @@ pub struct Listed {
     pub browser: String,
 }
 
-fn handle(hash: &[u8; 32]) -> String {
-    encode_hex(&hash[..8])
-}
-
 impl Session {
     fn has_ended(&self, now: Duration) -> bool {
         now.saturating_sub(self.begun) > STAFF_SESSION || now.saturating_sub(self.used) > STAFF_SESSION_IDLE
@@ -134,6 +132,7 @@ impl StaffSessions {
             sessions.remove(&oldest);
         }
         let session = Session {
+            handle: encode_hex(&random::bytes::<8>()),
             account,
             stamp,
             door: client.door,
@@ -169,7 +168,7 @@ impl StaffSessions {
             account: session.account.clone(),
             stamp: session.stamp,
             csrf: session.csrf.clone(),
-            handle: handle(&hash),
+            handle: session.handle.clone(),
             begun_at: session.begun_at,
         })
     }
@@ -179,17 +178,21 @@ impl StaffSessions {
         &self.process
     }
 
-    /// Notes that whoever uses a session has just typed the password.
-    pub fn confirm(&self, wanted: &str, now: Duration) {
-        for (_, session) in self.lock().iter_mut().filter(|(hash, _)| handle(hash) == wanted) {
-            session.confirmed = now;
-        }
+    /// Notes that whoever uses a session has just typed the password, and gives it another token: whoever has the old
+    /// one has nothing. `None` when there is no such session any more.
+    pub fn confirm(&self, wanted: &str, now: Duration) -> Option<String> {
+        let mut sessions = self.lock();
+        let old = *sessions.iter().find(|(_, session)| session.handle == wanted)?.0;
+        let session = sessions.remove(&old)?;
+        let token = encode_base64(&random::bytes::<32>());
+        sessions.insert(sha256(token.as_bytes()), Session { confirmed: now, ..session });
+        Some(token)
     }
 
     /// Whether the password was typed in this session of `account` at most five minutes ago.
     pub fn is_recently_confirmed(&self, wanted: &str, account: &str, now: Duration) -> bool {
-        self.lock().iter().any(|(hash, session)| {
-            handle(hash) == wanted
+        self.lock().values().any(|session| {
+            session.handle == wanted
                 && session.account == account
                 && now.saturating_sub(session.confirmed) <= RECENT_CONFIRMATION
         })
@@ -200,9 +203,10 @@ impl StaffSessions {
         let sessions = self.lock();
         let mut all: Vec<Listed> = sessions
             .iter()
-            .filter(|(_, session)| !session.has_ended(now))
-            .map(|(hash, session)| Listed {
-                handle: handle(hash),
+            .map(|(_, session)| session)
+            .filter(|session| !session.has_ended(now))
+            .map(|session| Listed {
+                handle: session.handle.clone(),
                 account: session.account.clone(),
                 begun_at: session.begun_at,
                 idle: now.saturating_sub(session.used),
@@ -216,12 +220,12 @@ impl StaffSessions {
 
     /// Whether a session still holds, without counting as its use.
     pub fn holds(&self, wanted: &str, now: Duration) -> bool {
-        self.lock().iter().any(|(hash, session)| handle(hash) == wanted && !session.has_ended(now))
+        self.lock().values().any(|session| session.handle == wanted && !session.has_ended(now))
     }
 
     /// Lets a session go on after its account's password was changed in it.
     pub fn renew(&self, wanted: &str, stamp: Stamp) {
-        for (_, session) in self.lock().iter_mut().filter(|(hash, _)| handle(hash) == wanted) {
+        for session in self.lock().values_mut().filter(|session| session.handle == wanted) {
             session.stamp = stamp;
         }
     }
@@ -230,14 +234,14 @@ impl StaffSessions {
     pub fn end(&self, wanted: &str) -> bool {
         let mut sessions = self.lock();
         let before = sessions.len();
-        sessions.retain(|hash, _| handle(hash) != wanted);
+        sessions.retain(|_, session| session.handle != wanted);
         sessions.len() < before
     }
 
     /// Ends the sessions of an account, but for the one with the handle `except`.
     pub fn end_account(&self, account: &str, except: Option<&str>) {
-        self.lock().retain(|hash, session| {
-            session.account != account || except.is_some_and(|except| handle(hash) == except)
+        self.lock().retain(|_, session| {
+            session.account != account || except.is_some_and(|except| session.handle == except)
         });
     }
 }
@@ -267,9 +271,15 @@ mod tests {
         };
         assert!(is_recent("admin", 0) && is_recent("admin", 300));
         assert!(!is_recent("admin", 301) && !is_recent("grete", 0));
-        sessions.confirm(&session, Duration::from_secs(1000));
+        let new = sessions.confirm(&session, Duration::from_secs(1000)).unwrap();
+        let found = |token| sessions.find(token, door, true, Duration::from_secs(1000)).map(|one| one.handle);
+        assert_eq!(
+            (found(&new), found(&token)),
+            (Some(session.clone()), None),
+            "the old token is worth nothing"
+        );
         assert!(is_recent("admin", 1300) && !is_recent("admin", 1301));
-        sessions.end(&session);
+        assert!(sessions.end(&session) && sessions.confirm(&session, Duration::ZERO).is_none());
         assert!(!is_recent("admin", 1000));
     }
 }

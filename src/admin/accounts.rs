@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::confirm::{ConfirmedForm, ConfirmedStaffForm};
 use super::page::{Page, show};
-use super::session::{Session, StaffForm, cookie};
+use super::session::{Session, cookie};
 use super::{error_page, sheets, status_of};
 use crate::domain::role::AccountRole;
 use crate::service::accounts::{self, TOTP_SECRET_BYTES, base32};
@@ -24,6 +24,7 @@ use crate::staff_sessions::{self, Listed};
 struct AccountPage {
     page: Page,
     has_one_time_passwords: bool,
+    must_enrol: bool,
     secret: String,
     secret_text: String,
     qr: String,
@@ -87,6 +88,7 @@ async fn own_with(session: &Session, page: Page, recovery: Vec<String>, status: 
     let template = AccountPage {
         page,
         has_one_time_passwords,
+        must_enrol: session.must_enrol,
         secret: encode_hex(&secret),
         secret_text: text,
         qr: if has_one_time_passwords { String::new() } else { sheets::qr(&uri) },
@@ -100,7 +102,10 @@ async fn own_with(session: &Session, page: Page, recovery: Vec<String>, status: 
 }
 
 pub(super) async fn own(session: Session) -> Response {
-    let page = session.page("account");
+    let mut page = session.page("account");
+    if session.must_enrol {
+        page = page.fail(&AdminError::OneTimePasswordsRequired.into());
+    }
     own_with(&session, page, Vec::new(), StatusCode::OK).await
 }
 
@@ -149,12 +154,12 @@ pub(super) async fn one_time_passwords(
 ) -> Response {
     let app = &session.visitor.pages.app;
     if form.secret.is_empty() {
-        let result = accounts::disable_one_time_passwords(app, &staff).await;
+        let result = accounts::disable_one_time_passwords(app, &staff, &session.handle).await;
         return after(&session, result, "account.one-time-off").await;
     }
     let enabled = async {
         let secret = decode_hex(&form.secret).ok_or(AdminError::ForeignForm)?;
-        accounts::enable_one_time_passwords(app, &staff, secret, &form.one_time).await
+        accounts::enable_one_time_passwords(app, &staff, secret, &form.one_time, &session.handle).await
     };
     let page = session.page("account");
     match enabled.await {
@@ -171,7 +176,9 @@ pub(super) struct SessionForm {
     session: String,
 }
 
-pub(super) async fn end_session(StaffForm(session, form): StaffForm<SessionForm>) -> Response {
+pub(super) async fn end_session(
+    ConfirmedStaffForm(session, _, form): ConfirmedStaffForm<SessionForm>,
+) -> Response {
     let app = &session.visitor.pages.app;
     let all = app.staff_sessions.list(app.clock.elapsed());
     let is_admin = session.staff.admin().is_some();

@@ -3,17 +3,19 @@
 //! The page carries everything that was typed, and sends it with the password to where it was going, so nothing is
 //! typed twice. Only an upload is too large for that: there the password is asked for before the file is chosen.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use askama::Template;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use super::log_in::with_cookie;
 use super::page::{Page, show};
 use super::session::{AdminSession, Refused, Session, StaffForm, checked_body, cookie, fields};
 use super::{Pages, error_page, own_path, status_of};
@@ -56,6 +58,7 @@ fn purpose(path: &str) -> (&'static str, &'static str) {
         ["accounts"] => ("confirm.account-add", "/admin/account"),
         ["accounts", ..] => ("confirm.account-delete", "/admin/account"),
         ["account", "password"] => ("confirm.password", "/admin/account"),
+        ["account", "session"] => ("confirm.session", "/admin/account"),
         ["account", ..] => ("confirm.one-time", "/admin/account"),
         ["participants", _, "reset-keys"] => ("confirm.reset-keys", "/admin/participants"),
         ["participants", _, "export"] => ("confirm.export", "/admin/participants"),
@@ -119,7 +122,30 @@ async fn confirm(
     let visitor = &session.visitor;
     let device = cookie(&visitor.headers, &visitor.device_cookie());
     let (app, caller) = (&visitor.pages.app, visitor.caller(device));
-    accounts::confirm(app, &session.staff, &session.handle, password, one_time, caller).await
+    let confirmed =
+        accounts::confirm(app, &session.staff, &session.handle, password, one_time, caller).await?;
+    let cookie = visitor.set_cookie(&visitor.session_cookie(), &confirmed.token);
+    visitor.new_cookie.set(HeaderValue::from_str(&cookie).ok());
+    Ok(confirmed.proof)
+}
+
+/// A cookie that the answer sets, whatever the answer is.
+#[derive(Clone, Default)]
+pub(super) struct NewCookie(Arc<Mutex<Option<HeaderValue>>>);
+
+impl NewCookie {
+    fn set(&self, cookie: Option<HeaderValue>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = cookie;
+    }
+}
+
+/// Gives every request a place for a new cookie, and its answer that cookie.
+pub(super) async fn with_new_cookie(mut request: Request, next: Next) -> Response {
+    let place = NewCookie::default();
+    request.extensions_mut().insert(place.clone());
+    let response = next.run(request).await;
+    let cookie = place.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    with_cookie(response, cookie)
 }
 
 /// Reads a form, and finds or asks for the proof.
@@ -191,13 +217,13 @@ impl<T: DeserializeOwned> FromRequest<Arc<Pages>> for ConfirmedStaffForm<T> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Next {
+pub(super) struct Where {
     #[serde(default)]
     next: String,
 }
 
 /// The page, before something is chosen.
-pub(super) async fn show_before(session: Session, Query(query): Query<Next>) -> Response {
+pub(super) async fn show_before(session: Session, Query(query): Query<Where>) -> Response {
     let mut response = ask_before(&session, own_path(&query.next)).await;
     // Nothing was refused.
     *response.status_mut() = StatusCode::OK;

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use momedo_protocol::encoding::encode_base64;
 use momedo_protocol::random;
@@ -142,5 +142,10 @@ pub(super) async fn log_out(StaffForm(session, Nothing {}): StaffForm<Nothing>) 
     session.visitor.pages.app.staff_sessions.end(&session.handle);
     let cookie = session.visitor.set_cookie(&session.visitor.session_cookie(), "");
     let cookie = format!("{cookie}; Max-Age=0");
-    with_cookie(Redirect::to("/admin").into_response(), HeaderValue::from_str(&cookie).ok())
+    let mut response =
+        with_cookie(Redirect::to("/admin").into_response(), HeaderValue::from_str(&cookie).ok());
+    // Nothing is cached, and nothing of it stays behind a "back" button either.
+    let clear = HeaderValue::from_static("\"cache\"");
+    response.headers_mut().insert(HeaderName::from_static("clear-site-data"), clear);
+    response
 }

@@ -40,7 +40,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 
 use self::page::{Page, show};
-use self::session::{LANGUAGE_COOKIE, Visitor};
+use self::session::Visitor;
 use self::texts::AllTexts;
 use crate::service::ServiceError;
 use crate::service::import::MAX_FILE_BYTES;
@@ -144,6 +144,7 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/stop", post(overview::stop))
         .route("/static/{name}", get(files::file))
         .fallback(no_such_page)
+        .layer(axum::middleware::from_fn(confirm::with_new_cookie))
         // A refused upload must not leave the line broken.
         .layer(axum::middleware::from_fn(crate::http::drain::refused))
         .layer(DefaultBodyLimit::max(MAX_FILE_BYTES + 64 * 1024))
@@ -217,7 +218,7 @@ async fn choose_language(
 ) -> Response {
     let language = if choice.to == "de" { "de" } else { "en" };
     let mut response = Redirect::to(own_path(&choice.back)).into_response();
-    let cookie = format!("{}; Max-Age=31536000", visitor.set_cookie(LANGUAGE_COOKIE, language));
+    let cookie = format!("{}; Max-Age=31536000", visitor.set_cookie(visitor.language_cookie(), language));
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, value);
     }

@@ -84,6 +84,9 @@ pub(super) async fn show_or_log_in(visitor: Visitor, Query(next): Query<Next>) -
         Ok(session) => session,
         Err(visitor) => return log_in::form(&visitor, setting_up::ACCOUNT, &next.next, None),
     };
+    if !session.may_see_this() {
+        return Redirect::to("/admin/account").into_response();
+    }
     match session.staff.admin() {
         Some(admin) => show_overview(AdminSession { session, admin }).await,
         // A moderator's own page is the list of people.

@@ -31,6 +31,8 @@ pub(super) struct Page {
     pub(super) is_admin: bool,
     /// How much that weighs much an admin has not read.
     pub(super) unread: u64,
+    /// Whether it is shown on the loopback listener, which has these pages alone.
+    pub(super) is_local: bool,
     /// The page's own path, encoded for a link.
     pub(super) path: String,
     /// The page of the navigation that this is.
@@ -55,6 +57,7 @@ impl Page {
             account: String::new(),
             is_admin: false,
             unread: 0,
+            is_local: false,
             path: String::new(),
             current,
             server,
@@ -232,7 +235,10 @@ pub(super) async fn headers(mut response: Response) -> Response {
     default(header::X_FRAME_OPTIONS, "DENY");
     default(header::REFERRER_POLICY, "same-origin");
     default(header::CACHE_CONTROL, "no-store");
-    default(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    default(
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
     default(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     default(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
     response

@@ -24,10 +24,19 @@ struct Field {
     label: String,
     hint: String,
     value: String,
-    is_number: bool,
+    kind: Kind,
     /// Of a number.
     least: u64,
     is_fixed: bool,
+}
+
+/// What a rule is.
+#[derive(PartialEq)]
+enum Kind {
+    Text,
+    Number,
+    /// "1" or "0".
+    YesOrNo,
 }
 
 fn fields(session: &AdminSession, page: &Page) -> Vec<Field> {
@@ -45,6 +54,14 @@ fn fields(session: &AdminSession, page: &Page) -> Vec<Field> {
         ("server_files_mib", "blobs.max_server_bytes", mib(config.blobs.max_server_bytes)),
         ("file_days", "blobs.retention_days", config.blobs.retention_days.to_string()),
         ("invite_days", "rules.invite_days", config.rules.invite_days.to_string()),
+        (
+            "one_time_passwords",
+            "rules.one_time_passwords",
+            u8::from(config.rules.one_time_passwords).to_string(),
+        ),
+        ("security_contact", "security.contact", config.security.contact.clone()),
+        ("security_policy", "security.policy", config.security.policy.clone()),
+        ("security_encryption", "security.encryption", config.security.encryption.clone()),
         ("messages_per_minute", "rates.messages", config.rates.messages.per_minute.to_string()),
         ("backup_every_hours", "backup.every_hours", config.backup.every_hours.to_string()),
         ("backup_keep", "backup.keep", config.backup.keep.to_string()),
@@ -55,7 +72,12 @@ fn fields(session: &AdminSession, page: &Page) -> Vec<Field> {
         label: page.word("rule", name),
         hint: page.word("rule-hint", name),
         value,
-        is_number: !matches!(name, "name" | "addresses"),
+        kind: match name {
+            "one_time_passwords" => Kind::YesOrNo,
+            "name" | "addresses" => Kind::Text,
+            _ if name.starts_with("security") => Kind::Text,
+            _ => Kind::Number,
+        },
         least: u64::from(!matches!(name, "backup_every_hours" | "server_files_mib")),
         is_fixed: fixed.contains(setting),
     })
@@ -98,6 +120,10 @@ pub(super) struct RulesForm {
     server_files_mib: Option<u64>,
     file_days: Option<u64>,
     invite_days: Option<u64>,
+    one_time_passwords: Option<u8>,
+    security_contact: Option<String>,
+    security_policy: Option<String>,
+    security_encryption: Option<String>,
     messages_per_minute: Option<u32>,
     backup_every_hours: Option<u64>,
     backup_keep: Option<u64>,
@@ -105,11 +131,12 @@ pub(super) struct RulesForm {
 
 pub(super) async fn change(ConfirmedForm(session, admin, form): ConfirmedForm<RulesForm>) -> Response {
     let app = &session.session.visitor.pages.app;
+    let trimmed = |text: String| text.trim().to_owned();
     let split = |text: String| {
         text.split([' ', ',', ';']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     };
     let rules = Rules {
-        name: form.name.map(|name| name.trim().to_owned()),
+        name: form.name.map(trimmed),
         addresses: form.addresses.map(split),
         link_port: None,
         retention_days: form.retention_days,
@@ -120,6 +147,10 @@ pub(super) async fn change(ConfirmedForm(session, admin, form): ConfirmedForm<Ru
         server_files_mib: form.server_files_mib,
         file_days: form.file_days,
         invite_days: form.invite_days,
+        one_time_passwords: form.one_time_passwords.map(|asks| asks == 1),
+        security_contact: form.security_contact.map(trimmed),
+        security_policy: form.security_policy.map(trimmed),
+        security_encryption: form.security_encryption.map(trimmed),
         messages_per_minute: form.messages_per_minute,
         backup_every_hours: form.backup_every_hours,
         backup_keep: form.backup_keep,

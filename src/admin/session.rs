@@ -12,6 +12,7 @@ use momedo_protocol::time::UnixMillis;
 use serde::de::DeserializeOwned;
 
 use super::Pages;
+use super::confirm::NewCookie;
 use super::page::Page;
 use crate::addresses;
 use crate::http::Connection;
@@ -41,7 +42,9 @@ pub(super) const DEVICE_COOKIE: &str = "__Host-momedo-device";
 pub(super) const LOCAL_DEVICE_COOKIE: &str = "momedo-device-local";
 
 /// The cookie that remembers a chosen language.
-pub(super) const LANGUAGE_COOKIE: &str = "momedo-language";
+const LANGUAGE_COOKIE: &str = "__Host-momedo-language";
+/// The same on the loopback listener.
+const LOCAL_LANGUAGE_COOKIE: &str = "momedo-language";
 
 /// Largest form without a session, in bytes.
 pub(super) const MAX_SMALL_FORM_BYTES: usize = 16 * 1024;
@@ -64,6 +67,8 @@ pub(super) struct Visitor {
     pub(super) language: Language,
     pub(super) door: Door,
     pub(super) path: String,
+    /// What the answer sets, if anything.
+    pub(super) new_cookie: NewCookie,
 }
 
 /// A request of somebody who is logged in.
@@ -76,6 +81,8 @@ pub(super) struct Session {
     pub(super) begun_at: UnixMillis,
     /// How much that weighs much an admin has not read.
     pub(super) unread: u64,
+    /// Whether it has to switch one-time passwords on before anything else.
+    pub(super) must_enrol: bool,
 }
 
 /// A request of an admin.
@@ -166,6 +173,10 @@ impl Visitor {
         }
     }
 
+    pub(super) fn language_cookie(&self) -> &'static str {
+        if self.door == Door::Tls { LANGUAGE_COOKIE } else { LOCAL_LANGUAGE_COOKIE }
+    }
+
     /// A cookie's attributes: `Secure` but on loopback without TLS, where a path keeps it from other pages at least.
     pub(super) fn set_cookie(&self, name: &str, value: &str) -> String {
         let scope = if self.door == Door::Tls { "/; Secure" } else { "/admin" };
@@ -190,9 +201,9 @@ impl Visitor {
         let Some(known) = self.authenticated() else { return Err(self) };
         let app = &self.pages.app;
         match accounts::rights(app, &known.account, &known.stamp, known.begun_at).await {
-            Ok(Some(Rights { staff, unread })) => {
+            Ok(Some(Rights { staff, unread, must_enrol })) => {
                 let Authenticated { csrf, handle, begun_at, .. } = known;
-                Ok(Session { staff, unread, csrf, handle, begun_at, visitor: self })
+                Ok(Session { staff, unread, must_enrol, csrf, handle, begun_at, visitor: self })
             }
             Ok(None) => {
                 app.staff_sessions.end(&known.handle);
@@ -208,12 +219,22 @@ impl Visitor {
     pub(super) fn page(&self, current: &'static str) -> Page {
         let server = self.pages.app.config().server.name.clone();
         let mut page = Page::new(self.pages.texts.clone(), self.language, server, current);
+        page.is_local = self.door != Door::Tls;
         page.path = form_urlencoded::byte_serialize(self.path.as_bytes()).collect();
         page
     }
 }
 
 impl Session {
+    /// Whoever has to switch one-time passwords on sees where that is done, and nothing else.
+    pub(super) fn may_see_this(&self) -> bool {
+        let path = self.visitor.path.split('?').next().unwrap_or_default();
+        !self.must_enrol
+            || path == "/admin/account"
+            || path.starts_with("/admin/account/")
+            || matches!(path, "/admin/log-out" | "/admin/confirm")
+    }
+
     pub(super) fn page(&self, current: &'static str) -> Page {
         let mut page = self.visitor.page(current);
         page.csrf.clone_from(&self.csrf);
@@ -258,7 +279,8 @@ impl FromRequestParts<Arc<Pages>> for Visitor {
             .extensions
             .get::<Connection>()
             .map_or(IpAddr::from([127, 0, 0, 1]), |connection| connection.address);
-        let chosen = match cookie(&parts.headers, LANGUAGE_COOKIE) {
+        let language_cookie = if local.is_some() { LOCAL_LANGUAGE_COOKIE } else { LANGUAGE_COOKIE };
+        let chosen = match cookie(&parts.headers, language_cookie) {
             Some("de") => Some(Language::German),
             Some("en") => Some(Language::English),
             _ => None,
@@ -276,6 +298,7 @@ impl FromRequestParts<Arc<Pages>> for Visitor {
             headers,
             address,
             door: local.map_or(Door::Tls, |Loopback(port)| Door::Loopback(port)),
+            new_cookie: parts.extensions.get::<NewCookie>().cloned().unwrap_or_default(),
             // Below a nested router the request's own target is cut short.
             path: parts
                 .extensions
@@ -313,7 +336,14 @@ impl FromRequestParts<Arc<Pages>> for Session {
     async fn from_request_parts(parts: &mut Parts, pages: &Arc<Pages>) -> Result<Self, Refused> {
         let visitor = Visitor::from_request_parts(parts, pages).await?;
         match visitor.session().await {
-            Ok(session) => Ok(session),
+            Ok(session) if session.may_see_this() => Ok(session),
+            Ok(_) if parts.method == Method::GET => {
+                Err(Redirect::to("/admin/account").into_response().into())
+            }
+            Ok(session) => {
+                let error = AdminError::OneTimePasswordsRequired.into();
+                Err(super::error_page(session.page("error"), StatusCode::FORBIDDEN, &error).into())
+            }
             Err(visitor) if parts.method == Method::GET => {
                 let next: String = form_urlencoded::byte_serialize(visitor.path.as_bytes()).collect();
                 Err(Redirect::to(&format!("/admin?next={next}")).into_response().into())
@@ -330,6 +360,8 @@ impl FromRequestParts<Arc<Pages>> for AdminSession {
         match session.staff.admin() {
             Some(admin) => Ok(Self { session, admin }),
             None => {
+                let path = session.visitor.path.split('?').next().unwrap_or_default();
+                tracing::warn!(path, address = %session.visitor.address, "a moderator asked for what only admins may");
                 let page = session.page("error");
                 let error = AdminError::AdminsOnly.into();
                 Err(super::error_page(page, StatusCode::FORBIDDEN, &error).into())

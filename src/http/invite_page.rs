@@ -60,7 +60,7 @@ pub(crate) async fn device(
     shown(&page, language)
 }
 
-fn shown(page: &impl Template, language: Language) -> Response {
+pub(super) fn shown(page: &impl Template, language: Language) -> Response {
     match page.render() {
         Ok(html) => {
             let headers = [

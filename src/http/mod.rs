@@ -23,6 +23,7 @@ pub mod plain;
 pub(crate) mod problems;
 mod registration;
 mod reports;
+mod security;
 mod server_information;
 mod sessions;
 mod stream;
@@ -140,6 +141,8 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/i", get(invite_page::invite))
         .route("/d", get(invite_page::device))
         .route("/", get(invite_page::home))
+        .route("/security", get(security::page))
+        .route("/.well-known/security.txt", get(security::text))
         .route("/static/public.css", get(invite_page::style))
         .fallback(|| async { error::ApiError(crate::service::ServiceError::NoSuchPath) })
         .method_not_allowed_fallback(|| async { error::ApiError(crate::service::ServiceError::WrongMethod) })
@@ -162,6 +165,9 @@ async fn security_headers<B>(mut response: Response<B>) -> Response<B> {
     default(header::X_FRAME_OPTIONS, "DENY");
     default(header::REFERRER_POLICY, "no-referrer");
     default(header::CACHE_CONTROL, "no-store");
-    default(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    default(
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
     response
 }

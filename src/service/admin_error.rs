@@ -57,6 +57,9 @@ pub enum AdminError {
     /// Password right, and a one-time password is needed.
     #[error("a one-time password is needed")]
     NeedsOneTimePassword,
+    /// The rule asks for one-time passwords, and this account has none.
+    #[error("one-time passwords have to be switched on first")]
+    OneTimePasswordsRequired,
     /// The set-up code is wrong.
     #[error("the set-up code is wrong: the server's log shows it")]
     WrongSetUpCode,
@@ -234,6 +237,7 @@ impl AdminError {
             Self::PasswordsDiffer => "passwords-differ",
             Self::WrongPassword => "wrong-password",
             Self::NeedsOneTimePassword => "needs-one-time-password",
+            Self::OneTimePasswordsRequired => "one-time-passwords-required",
             Self::WrongSetUpCode => "wrong-set-up-code",
             Self::AlreadySetUp => "already-set-up",
             Self::UnknownReport => "unknown-report",

@@ -10,6 +10,7 @@ use super::people::check_name;
 use super::permission::RecentlyConfirmed;
 use super::{AdminError, ServiceError};
 use crate::config::Config;
+use crate::domain::security_contact::{is_address, is_contact};
 use crate::state::App;
 
 /// The setting the rules are kept under.
@@ -43,6 +44,14 @@ pub struct Rules {
     pub file_days: Option<u64>,
     /// How long an invite can be used, in days.
     pub invite_days: Option<u64>,
+    /// Whether accounts of the admin pages have to use one-time passwords.
+    pub one_time_passwords: Option<bool>,
+    /// Whom to tell of a fault of this server; empty: nobody.
+    pub security_contact: Option<String>,
+    /// Where it is said what happens with reports; empty: nowhere.
+    pub security_policy: Option<String>,
+    /// A key to write reports with; empty: none.
+    pub security_encryption: Option<String>,
     /// Messages one participant may send per minute.
     pub messages_per_minute: Option<u32>,
     /// Time between two backups, in hours; 0: none by themselves.
@@ -91,6 +100,18 @@ impl Rules {
         if let Some(days) = self.invite_days.filter(|_| free("rules.invite_days")) {
             config.rules.invite_days = days;
         }
+        if let Some(asks) = self.one_time_passwords.filter(|_| free("rules.one_time_passwords")) {
+            config.rules.one_time_passwords = asks;
+        }
+        for (rule, setting, value) in [
+            (&self.security_contact, "security.contact", &mut config.security.contact),
+            (&self.security_policy, "security.policy", &mut config.security.policy),
+            (&self.security_encryption, "security.encryption", &mut config.security.encryption),
+        ] {
+            if let Some(text) = rule.as_ref().filter(|_| free(setting)) {
+                value.clone_from(text);
+            }
+        }
         if let Some(rate) = self.messages_per_minute.filter(|_| free("rates.messages")) {
             config.rates.messages.per_minute = rate;
             config.rates.messages.burst = rate.saturating_mul(2);
@@ -122,6 +143,10 @@ impl Rules {
             ("blobs.max_server_bytes", self.server_files_mib.is_some()),
             ("blobs.retention_days", self.file_days.is_some()),
             ("rules.invite_days", self.invite_days.is_some()),
+            ("rules.one_time_passwords", self.one_time_passwords.is_some()),
+            ("security.contact", self.security_contact.is_some()),
+            ("security.policy", self.security_policy.is_some()),
+            ("security.encryption", self.security_encryption.is_some()),
             ("rates.messages", self.messages_per_minute.is_some()),
             ("backup.every_hours", self.backup_every_hours.is_some()),
             ("backup.keep", self.backup_keep.is_some()),
@@ -151,6 +176,16 @@ impl Rules {
         within(self.messages_per_minute.map(u64::from), 1..=100_000, "rates.messages")?;
         within(self.backup_every_hours, 0..=8760, "backup.every_hours")?;
         within(self.backup_keep, 1..=365, "backup.keep")?;
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        for (holds, setting) in [
+            (is_contact(&text(&self.security_contact)), "security.contact"),
+            (is_address(&text(&self.security_policy)), "security.policy"),
+            (is_address(&text(&self.security_encryption)), "security.encryption"),
+        ] {
+            if !holds {
+                return Err(AdminError::RuleOutOfRange(setting));
+            }
+        }
         let plain = |address: &String| {
             !address.is_empty()
                 && address.len() <= 253
@@ -182,6 +217,10 @@ impl Rules {
         take(&mut self.server_files_mib, change.server_files_mib);
         take(&mut self.file_days, change.file_days);
         take(&mut self.invite_days, change.invite_days);
+        take(&mut self.one_time_passwords, change.one_time_passwords);
+        take(&mut self.security_contact, change.security_contact);
+        take(&mut self.security_policy, change.security_policy);
+        take(&mut self.security_encryption, change.security_encryption);
         take(&mut self.messages_per_minute, change.messages_per_minute);
         take(&mut self.backup_every_hours, change.backup_every_hours);
         take(&mut self.backup_keep, change.backup_keep);

@@ -59,7 +59,7 @@ pub async fn with_code(
 }
 
 async fn first_account(app: &App, password: Zeroizing<String>, from: &str) -> Result<LoggedIn, ServiceError> {
-    let hash = accounts::hash(password).await?;
+    let hash = accounts::hash(app, ACCOUNT, password).await?;
     let stamp = accounts::stamp(&hash);
     let (now, from) = (app.clock.now(), from.to_owned());
     app.store

@@ -100,7 +100,7 @@ impl WriteTx<'_> {
     }
 
     /// Sets an admin account's password hash (Argon2id in PHC form), adding the account if need be. One-time
-    /// passwords are switched off: whoever may do this has the machine.
+    /// passwords stay as they are.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -108,7 +108,7 @@ impl WriteTx<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO admin_accounts (name, password_hash, read_line)
-                 VALUES (?1, ?2, (SELECT coalesce(max(id), 0) + 1 FROM audit_log)) ON CONFLICT (name) DO UPDATE SET password_hash = ?2, totp_secret = NULL",
+                 VALUES (?1, ?2, (SELECT coalesce(max(id), 0) + 1 FROM audit_log)) ON CONFLICT (name) DO UPDATE SET password_hash = ?2",
             )?
             .execute((name, hash))?;
         Ok(())

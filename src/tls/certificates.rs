@@ -275,6 +275,11 @@ impl Certificates {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the certificate in force is not one that this server issued to itself.
+    pub fn is_from_elsewhere(&self) -> bool {
+        self.own.is_some() || self.kept().is_some_and(|origin| origin != Origin::Issued)
+    }
+
     /// Whether an own certificate is configured.
     pub fn is_own(&self) -> bool {
         self.own.is_some()

@@ -221,6 +221,17 @@ async fn no_page_violates_wcag_in_light_or_dark_on_a_phone_or_a_desk() {
         server.json(&[&["admin"], arguments, &["--data-dir", "data", "--json"]].concat());
     }
     crate::smoke_pages::furnish(&server);
+    // Something that weighs much, done at the machine.
+    let account =
+        ["admin", "account", "add", "grete", "--password-file", "password", "--data-dir", "data", "--json"];
+    server.json(&account);
+    browser.open(&format!("https://{}/security", server.address)).await;
+    look(&browser, "security-nobody", folder.as_deref(), &mut found).await;
+    let rules = ["admin", "rules", "--security-contact", "it@schule.example", "--data-dir", "data", "--json"];
+    server.json(&rules);
+    browser.open(&format!("https://{}/security", server.address)).await;
+    look(&browser, "security", folder.as_deref(), &mut found).await;
+    browser.open(&base).await;
     let (reporter, writer) = (server.register(0).await, server.register(1).await);
     crate::personal::report(&server, &writer, &reporter).await;
     crate::personal::report(&server, &writer, &reporter).await;
@@ -235,6 +246,8 @@ async fn no_page_violates_wcag_in_light_or_dark_on_a_phone_or_a_desk() {
     browser.open(&format!("{base}/reports")).await;
     browser.click("section.report button").await;
     look(&browser, "reports-closed", folder.as_deref(), &mut found).await;
+    browser.open(&format!("{base}/confirm?next=/admin/backup%23restore-file")).await;
+    look(&browser, "confirm", folder.as_deref(), &mut found).await;
     browser.open(&format!("https://{}/d", server.address)).await;
     look(&browser, "device", folder.as_deref(), &mut found).await;
     for (page, button, name) in [

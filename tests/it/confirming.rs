@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::browser::Browser;
 use crate::harness::{Inside, Server};
 use crate::visitor::{Answer, PASSWORD, Visitor, set_up};
 
@@ -64,7 +65,7 @@ const POSTS: &[(&str, Asks)] = &[
     ("/admin/autostart", Asks::Nothing),
     ("/admin/account/password", Asks::Password),
     ("/admin/account/one-time-passwords", Asks::Password),
-    ("/admin/account/session", Asks::Nothing),
+    ("/admin/account/session", Asks::Password),
     ("/admin/accounts", Asks::Password),
     ("/admin/accounts/delete", Asks::Password),
     ("/admin/smoke/participants", Asks::Nothing),
@@ -196,8 +197,12 @@ async fn a_session_alone_makes_no_admin_takes_no_identity_and_restores_nothing()
     here.clock.advance(Duration::from_secs(300));
     let refused = guess(&mut thief, "falsch geraten");
     assert!(refused.status == 422 && refused.field("name") == "mallory", "{}", refused.body);
+    let before = thief.cookies.clone();
     let done = guess(&mut thief, PASSWORD);
     assert_eq!(done.status, 200, "{}", done.body);
+    let after = std::mem::replace(&mut thief.cookies, before);
+    assert_eq!(thief.get("/admin/account").status, 303, "the token from before goes on");
+    thief.cookies = after;
     assert_eq!(accounts(server), ["admin", "mallory"]);
     // And holds for five minutes, for this session.
     here.clock.advance(Duration::from_secs(299));
@@ -217,7 +222,7 @@ fn with_one_time_passwords(here: &Inside, admin: &mut Visitor<'_>) -> impl Fn(u6
         momedo::service::accounts::one_time_password(&bytes, clock.now().0 / 30_000 + ahead)
     };
     let (csrf, now) = (page.field("csrf"), code(0));
-    let fields = [("csrf", csrf.as_str()), ("secret", &secret), ("one_time", &now), ("password", PASSWORD)];
+    let fields = [("csrf", csrf.as_str()), ("secret", &secret), ("one_time", &now)];
     let on = admin.post("/admin/account/one-time-passwords", &fields);
     assert_eq!(on.status, 200, "{}", on.body);
     code
@@ -230,7 +235,7 @@ async fn one_time_passwords_are_asked_again_too_and_a_password_alone_switches_th
     let code = with_one_time_passwords(&here, &mut admin);
     here.clock.advance(STALE);
     let off = |admin: &mut Visitor<'_>, password: &str, one_time: &str| {
-        let fields = [("password", password), ("confirm-password", password), ("confirm-one-time", one_time)];
+        let fields = [("confirm-password", password), ("confirm-one-time", one_time)];
         admin.submit("/admin/account", "/admin/account/one-time-passwords", &fields)
     };
     let alone = off(&mut admin, PASSWORD, "");
@@ -403,4 +408,128 @@ fn no_typed_path_leads_away_and_no_bad_backup_name_breaks_anything() {
     }
     let short = [("name", "20260101-000000Z"), ("passphrase", "short")];
     assert_eq!(admin.submit("/admin/backup", "/admin/backup/download", &short).status, 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_rule_asks_for_one_time_passwords_nobody_gets_further_without() {
+    let here = inside().await;
+    let server = &here.server;
+    let mut admin = Visitor::admin(server);
+    server.json(&["admin", "rules", "--one-time-passwords", "true", "--data-dir", "data", "--json"]);
+    for page in ["/admin", "/admin/participants", "/admin/log.csv", "/admin/backup", "/admin/accounts"] {
+        assert_eq!(admin.get(page).header("location"), Some("/admin/account"), "{page}");
+    }
+    let add = [("name", "eve"), ("password", "Rettich und Kohlrabi"), ("role", "admin")];
+    assert_eq!(admin.submit("/admin/account", "/admin/accounts", &add).status, 403);
+    assert_eq!(accounts(server), ["admin"]);
+    with_one_time_passwords(&here, &mut admin);
+    assert_eq!(admin.get("/admin/participants").status, 200);
+}
+
+#[test]
+fn a_fault_can_be_reported_where_the_server_says() {
+    let server = Server::start();
+    set_up(&server);
+    let mut visitor = Visitor::new(&server);
+    let text = visitor.get("/.well-known/security.txt");
+    assert!(
+        text.status == 404 && text.body.contains("No contact") && text.body.contains("keine Stelle"),
+        "{}",
+        text.body
+    );
+    assert!(
+        visitor.get("/security").body.contains("No contact is given"),
+        "{}",
+        visitor.get("/security").body
+    );
+    let mut admin = Visitor::admin(&server);
+    for (contact, policy) in [
+        ("nobody", ""),
+        ("javascript:alert(1)", ""),
+        ("it@schule.example\r\nContact: mailto:eve@elsewhere.example", ""),
+        ("it@schule.example", "http://schule.example"),
+    ] {
+        let fields = [("security_contact", contact), ("security_policy", policy)];
+        assert_eq!(admin.submit("/admin/rules", "/admin/rules", &fields).status, 422, "{contact} {policy}");
+    }
+    let fields =
+        [("security_contact", " it@schule.example "), ("security_policy", "https://schule.example/melden")];
+    assert_eq!(admin.submit("/admin/rules", "/admin/rules", &fields).status, 303);
+    let text = visitor.get("/.well-known/security.txt");
+    assert_eq!((text.status, text.header("content-type")), (200, Some("text/plain; charset=utf-8")));
+    let lines: Vec<&str> = text.body.lines().collect();
+    let canonical = format!("Canonical: https://{}/.well-known/security.txt", server.address);
+    for line in ["Contact: mailto:it@schule.example", "Policy: https://schule.example/melden", &canonical] {
+        assert!(lines.contains(&line), "{line} is not in {}", text.body);
+    }
+    // Once, as RFC 3339 writes it, and within the year that RFC 9116 wants.
+    let expires: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("Expires: ")).collect();
+    assert!(expires.len() == 1 && expires[0].len() == 20 && expires[0].ends_with('Z'), "{expires:?}");
+    let day = |at: momedo_protocol::time::UnixMillis| at.0 / 86_400_000;
+    let year: u64 = expires[0][..4].parse().unwrap();
+    assert!(
+        (1970 + day(momedo_client::now()) / 366..=1971 + day(momedo_client::now()) / 365).contains(&year)
+    );
+    let mut german = Visitor::new(&server);
+    german.headers = vec!["Accept-Language: de".into()];
+    let page = german.get("/security").body;
+    assert!(
+        page.contains("Einen Fehler melden") && page.contains("href=\"mailto:it@schule.example\""),
+        "{page}"
+    );
+    for page in ["/admin/about", "/admin/help"] {
+        assert!(admin.get(page).body.contains("href=\"/security\""), "{page}");
+    }
+    assert!(visitor.get("/i").body.contains("href=\"/security\""));
+    // Given up again.
+    assert_eq!(admin.submit("/admin/rules", "/admin/rules", &[("security_contact", "")]).status, 303);
+    assert_eq!(visitor.get("/.well-known/security.txt").status, 404);
+}
+
+#[test]
+fn browsers_are_told_to_stay_on_tls_once_they_trust_the_certificate_by_themselves() {
+    let own = Server::start_with_own_certificate();
+    let issued = Server::start();
+    for (server, wanted) in [(&own, Some("max-age=31536000; includeSubDomains")), (&issued, None)] {
+        let mut visitor = Visitor::new(server);
+        for path in ["/admin", "/i", "/api/v1/server", "/nothing", "/admin/static/admin.css"] {
+            let answer = visitor.get(path);
+            assert_eq!(answer.header("strict-transport-security"), wanted, "{path}");
+            let policy = answer.header("content-security-policy").unwrap_or_default();
+            assert!(
+                policy.contains("default-src 'none'") && policy.contains("base-uri 'none'"),
+                "{path}: {policy}"
+            );
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        }
+        assert_eq!(visitor.request("TRACE", "/admin", "", "").status, 405);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_javascript_a_form_goes_on_after_the_password_as_it_was_typed() {
+    let here = inside().await;
+    let browser = Browser::start("de-DE,de", false).await;
+    let base = format!("https://{}/admin", here.server.address);
+    browser.open(&base).await;
+    browser.type_into("#password", PASSWORD).await;
+    browser.click("#login button").await;
+    here.clock.advance(STALE);
+    browser.open(&format!("{base}/account")).await;
+    browser.find("main > details:last-of-type summary").await.click().await.unwrap();
+    browser.type_into("#new-name", "grete").await;
+    browser.type_into("#new-password", "Kreide und Schwamm").await;
+    browser.click("form[action='/admin/accounts'] button").await;
+    let why = browser.text("main").await;
+    assert!(
+        why.contains("ein Konto für diese Seiten anzulegen") && why.contains("Passwort von admin"),
+        "{why}"
+    );
+    browser.type_into("#confirm-password", "falsch geraten").await;
+    browser.click("#confirm-it button").await;
+    assert!(browser.text("[role=alert]").await.contains("falsch"));
+    browser.type_into("#confirm-password", PASSWORD).await;
+    browser.click("#confirm-it button").await;
+    assert!(browser.text(".notice").await.contains("hinzugefügt"), "{}", browser.text("main").await);
+    assert_eq!(accounts(&here.server), ["admin", "grete"]);
 }

@@ -71,5 +71,6 @@ mod stream;
 mod tour;
 mod two_faced;
 mod unread;
+mod verification;
 mod visitor;
 mod withdrawing;

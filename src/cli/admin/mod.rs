@@ -109,6 +109,9 @@ pub(super) enum Admin {
         /// File with the new password; without it one is made and printed
         #[arg(long, value_name = "FILE")]
         password_file: Option<PathBuf>,
+        /// Switch the account's one-time passwords off, too: what makes them is lost, and every recovery code
+        #[arg(long)]
+        lost_one_time_passwords: bool,
     },
 }
 
@@ -212,11 +215,12 @@ impl Admin {
             Self::Log { common, search, limit } => {
                 common.print(AdminRequest::Log { search, limit }, &["at", "account", "action", "subject"])
             }
-            Self::ResetPassword { common, account, password_file } => {
+            Self::ResetPassword { common, account, password_file, lost_one_time_passwords } => {
                 let (password, made) = password(password_file)?;
                 common.ask(AdminRequest::ResetPassword {
                     account: account.clone(),
                     password: Password(password.clone()),
+                    lost_one_time_passwords,
                 })?;
                 let shown = made.then_some(password);
                 if common.json {

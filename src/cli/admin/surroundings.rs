@@ -145,6 +145,18 @@ pub(in crate::cli) struct ChangeRules {
     /// How long an invite can be used, in days
     #[arg(long)]
     invite_days: Option<u64>,
+    /// Whether accounts of the admin pages have to use one-time passwords
+    #[arg(long, value_name = "true|false")]
+    one_time_passwords: Option<bool>,
+    /// Whom to tell of a fault of this server: an e-mail address, https:// or tel:; empty: nobody
+    #[arg(long)]
+    security_contact: Option<String>,
+    /// Where it is said what happens with reports, https://; empty: nowhere
+    #[arg(long)]
+    security_policy: Option<String>,
+    /// A key to write reports with, https://; empty: none
+    #[arg(long)]
+    security_encryption: Option<String>,
     /// Messages one participant may send per minute
     #[arg(long)]
     messages_per_minute: Option<u32>,
@@ -176,6 +188,10 @@ impl ChangeRules {
             server_files_mib: self.server_files_mib,
             file_days: self.file_days,
             invite_days: self.invite_days,
+            one_time_passwords: self.one_time_passwords,
+            security_contact: self.security_contact,
+            security_policy: self.security_policy,
+            security_encryption: self.security_encryption,
             messages_per_minute: self.messages_per_minute,
             backup_every_hours: self.backup_every_hours,
             backup_keep: self.backup_keep,

@@ -17,6 +17,7 @@ pub use request::{
 };
 pub use smoke::SmokeRequest;
 
+use super::accounts::Second;
 use super::audit::Action;
 use super::backup::{self, Backup, BackupRequest, BackupStatus};
 use super::certificates::Upload;
@@ -108,8 +109,9 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
     match request {
         AdminRequest::Invite { name } => invite(app, admin, name).await.map(AdminResponse::Invite),
         AdminRequest::Status => status(app).await.map(AdminResponse::Status),
-        AdminRequest::ResetPassword { account, password } => {
-            accounts::reset_password(app, admin, &account, password.into()).await?;
+        AdminRequest::ResetPassword { account, password, lost_one_time_passwords } => {
+            let second = if lost_one_time_passwords { Second::SwitchOff } else { Second::Keep };
+            accounts::reset_password(app, admin, &account, password.into(), second).await?;
             line(json!({ "account": account }))
         }
         AdminRequest::SetUp { name, password } => {
@@ -136,6 +138,10 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
                 "server_files_mib": config.blobs.max_server_bytes / (1024 * 1024),
                 "file_days": config.blobs.retention_days,
                 "invite_days": config.rules.invite_days,
+                "one_time_passwords": config.rules.one_time_passwords,
+                "security_contact": config.security.contact,
+                "security_policy": config.security.policy,
+                "security_encryption": config.security.encryption,
                 "messages_per_minute": config.rates.messages.per_minute,
                 "backup_every_hours": config.backup.every_hours, "backup_keep": config.backup.keep,
                 "smoke_shared_port": config.smoke.shared_port, "smoke_share_ids": config.smoke.share_ids,

@@ -45,6 +45,9 @@ pub enum AdminRequest {
         account: String,
         /// The new password.
         password: Password,
+        /// Whether its one-time passwords are switched off.
+        #[serde(default)]
+        lost_one_time_passwords: bool,
     },
     /// Makes the first account.
     SetUp {
