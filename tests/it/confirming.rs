@@ -284,7 +284,7 @@ async fn names_that_do_not_exist_answer_as_those_that_do() {
         ["admin", "account", "add", "grete", "--password-file", "other", "--data-dir", "data", "--json"];
     server.json(&add);
     let mut admin = Visitor::admin(server);
-    with_one_time_passwords(&here, &mut admin);
+    let _code = with_one_time_passwords(&here, &mut admin);
     // One with one-time passwords, one without, and several that nobody has: the second of them, too.
     let expected = seen(server, "grete", "");
     assert_eq!(
@@ -422,7 +422,7 @@ async fn where_the_rule_asks_for_one_time_passwords_nobody_gets_further_without(
     let add = [("name", "eve"), ("password", "Rettich und Kohlrabi"), ("role", "admin")];
     assert_eq!(admin.submit("/admin/account", "/admin/accounts", &add).status, 403);
     assert_eq!(accounts(server), ["admin"]);
-    with_one_time_passwords(&here, &mut admin);
+    let _code = with_one_time_passwords(&here, &mut admin);
     assert_eq!(admin.get("/admin/participants").status, 200);
 }
 
