@@ -43,15 +43,15 @@ const ACROSS: (usize, Duration) = (4, Duration::from_millis(50));
 const TIMER: Duration = Duration::from_millis(2);
 
 /// Two ends of a conversation.
-struct Pair {
-    from: Stream,
-    to: Stream,
-    frames: Vec<String>,
-    every: Duration,
+pub(crate) struct Pair {
+    pub(crate) from: Stream,
+    pub(crate) to: Stream,
+    pub(crate) frames: Vec<String>,
+    pub(crate) every: Duration,
 }
 
 /// Writes one message after the other for a while, and returns how long each took from the moment it was due.
-async fn write(pair: Pair, offset: Duration) -> Vec<Duration> {
+pub(crate) async fn write(pair: Pair, offset: Duration) -> Vec<Duration> {
     let Pair { mut from, mut to, frames, every } = pair;
     let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + offset, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);

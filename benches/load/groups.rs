@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use momedo_client::connection::{Connection, ServerAddress};
 use momedo_client::groups::membership::Membership;
 use momedo_client::registration::{self, Joining, ParticipantKeys};
 use momedo_client::secrets::{DeviceKeys, NewKeys};
 use momedo_client::session::Session;
+use momedo_protocol::api;
 use momedo_protocol::api::groups::{GroupEntryRequest, GroupMessageRequest};
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::Base64Bytes;
@@ -20,6 +22,7 @@ use momedo_protocol::id::ParticipantId;
 use momedo_protocol::mceliece::McEliecePrivateKey;
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::ml_kem_key::MlKemPrivateKey;
+use momedo_protocol::random;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::seal::PrivateKeys;
 use momedo_protocol::stream::ClientFrame;
@@ -40,9 +43,26 @@ fn settings() -> Settings {
 }
 
 /// A group of these people with a key nobody was sent: what is measured is the server.
-struct Group {
+pub(crate) struct Group {
     state: GroupState,
     key: GroupKey,
+}
+
+/// Another connection with somebody's session.
+pub(crate) fn session(server: ServerAddress, person: &Person) -> Session {
+    let session = api::Session {
+        id: person.bundle.payload.id,
+        device: person.session.device,
+        token: person.session.token().to_owned(),
+        expires_in: 0,
+    };
+    Session::with_token(Connection::new(server, "en"), session)
+}
+
+/// A group of few; `None` when the server refused it.
+pub(crate) async fn small(server: ServerAddress, author: &Person, members: &[&Person]) -> Option<Group> {
+    let home = server.fingerprint;
+    Group::try_make(&mut session(server, author), home, members, &signature_key()).await
 }
 
 impl Group {
@@ -52,13 +72,23 @@ impl Group {
         members: &[&Person],
         signer: &RsaPrivateKey,
     ) -> Self {
+        Self::try_make(author, home, members, signer).await.unwrap()
+    }
+
+    /// `None` when the server refused an entry.
+    async fn try_make(
+        author: &mut Session,
+        home: Fingerprint,
+        members: &[&Person],
+        signer: &RsaPrivateKey,
+    ) -> Option<Self> {
         let key = GroupKey::random();
         let create = Action::Create {
             settings: settings(),
             encryption: Encryption::Symmetric,
             home,
             version: 1,
-            salt: Base64Bytes(vec![0; 16]),
+            salt: Base64Bytes(random::bytes::<16>().to_vec()),
         };
         let mut state: Option<GroupState> = None;
         let mut actions = vec![create];
@@ -89,19 +119,23 @@ impl Group {
             let request = GroupEntryRequest { entry: jws };
             match &mut state {
                 None => {
-                    author.create_group(&request).await.unwrap();
+                    author.create_group(&request).await.ok()?;
                     state = Some(GroupState::create(&entry).unwrap());
                 }
                 Some(state) => {
-                    author.append_to_group(state.id(), &request).await.unwrap();
+                    author.append_to_group(state.id(), &request).await.ok()?;
                     state.apply(&entry).unwrap();
                 }
             }
         }
-        Self { state: state.unwrap(), key }
+        Some(Self { state: state.unwrap(), key })
     }
 
-    fn posting(&self, sender: ParticipantId) -> GroupMessageRequest {
+    pub(crate) fn id(&self) -> GroupId {
+        self.state.id()
+    }
+
+    pub(crate) fn posting(&self, sender: ParticipantId) -> GroupMessageRequest {
         let id = MessageId::new(momedo_client::now());
         let inner = [b'x'; 1000];
         let envelope = seal_message(self.state.group, 1, &self.key, sender, id, &inner).unwrap();

@@ -11,10 +11,14 @@ mod flood;
 mod groups;
 #[path = "../../tests/it/hostile_link.rs"]
 mod hostile_link;
+#[path = "../../tests/it/http2.rs"]
+#[allow(dead_code, reason = "the tests read what the server says")]
+mod http2;
 mod keys;
 #[path = "../../tests/it/line.rs"]
 #[allow(dead_code, reason = "the tests make it fail in more ways")]
 mod line;
+mod malice;
 mod pages;
 mod people;
 mod second_home;
@@ -26,7 +30,7 @@ use serde_json::json;
 /// One figure: its name, what it is, and how it is taken.
 type Figure = (&'static str, &'static str, fn(&tokio::runtime::Runtime));
 
-const FIGURES: [Figure; 18] = [
+const FIGURES: [Figure; 19] = [
     ("start", "start-up time, and memory of an idle server", figures::start),
     ("live", "live 1:1, 50 pairs, window 4: messages/s and server CPU", figures::live),
     ("latency", "live 1:1, one pair, window 1: p50 and p99", figures::latency),
@@ -54,6 +58,11 @@ const FIGURES: [Figure; 18] = [
         "flood",
         "a neighbour floods ten times over its contract, then without end: what others' messages notice",
         flood::flood,
+    ),
+    (
+        "malice",
+        "attacks at the default limits: what others' messages notice, and the memory it takes (MALICE names some)",
+        malice::malice,
     ),
     (
         "second-home",

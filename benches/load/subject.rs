@@ -42,11 +42,16 @@ pub(crate) fn program() -> Command {
 
 impl Subject {
     pub(crate) fn start() -> Self {
+        Self::start_with(SETTINGS)
+    }
+
+    /// Starts with other settings.
+    pub(crate) fn start_with(settings: &str) -> Self {
         // On a disk, not in memory: an fsync has to cost what it costs.
         let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
         let folder = tempfile::tempdir_in(target).unwrap();
         std::fs::create_dir(folder.path().join("data")).unwrap();
-        std::fs::write(folder.path().join("data/momedo.toml"), SETTINGS).unwrap();
+        std::fs::write(folder.path().join("data/momedo.toml"), settings).unwrap();
         Self::launch(folder, "127.0.0.1:0")
     }
 
