@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 
 use crate::ClientError;
 use crate::contacts::{Contact, Trust};
+use crate::groups::earlier::EarlierGroups;
 
 /// The profile's schema, step by step; step `n` of the list leads to `user_version` `n + 2`. Steps are only added.
 const SCHEMA: &[&str] = &[
@@ -70,6 +71,9 @@ pub struct Profile {
     path: PathBuf,
     database: Connection,
     key: Option<Zeroizing<[u8; 32]>>,
+    /// Groups as they were after an entry that was asked for, so that the next message is not checked from the first
+    /// entry on.
+    pub(crate) earlier_groups: EarlierGroups,
 }
 
 impl Profile {
@@ -85,7 +89,12 @@ impl Profile {
         }
         std::fs::create_dir_all(path).map_err(|error| failed(error.to_string()))?;
         make_private(path).map_err(|error| failed(error.to_string()))?;
-        let mut profile = Self { path: path.to_owned(), database: connect(path)?, key: None };
+        let mut profile = Self {
+            path: path.to_owned(),
+            database: connect(path)?,
+            key: None,
+            earlier_groups: EarlierGroups::default(),
+        };
         // The version comes last: a profile whose making was cut off has none.
         profile.sql(|database| database.execute_batch(groups::SCHEMA))?;
         profile.sql(|database| database.execute_batch(living::SCHEMA))?;
@@ -110,7 +119,12 @@ impl Profile {
         if !Self::exists(path) {
             return Err(failed("there is no profile; make one with `momedo user register`"));
         }
-        let mut profile = Self { path: path.to_owned(), database: connect(path)?, key: None };
+        let mut profile = Self {
+            path: path.to_owned(),
+            database: connect(path)?,
+            key: None,
+            earlier_groups: EarlierGroups::default(),
+        };
         let version: i64 =
             profile.sql(|database| database.pragma_query_value(None, "user_version", |row| row.get(0)))?;
         if version < FIRST_VERSION || version >= FIRST_VERSION + SCHEMA.len() as i64 {

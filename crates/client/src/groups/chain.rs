@@ -302,13 +302,21 @@ pub(crate) fn state_at(
     if state.number == number {
         return Ok((state.head == *head).then_some(state));
     }
-    let mut then: Option<GroupState> = None;
-    for jws in profile.group_entries(id, 1, number)? {
+    if number > state.number {
+        return Ok(None);
+    }
+    let mut then = profile.earlier_groups.at_or_before(id, number);
+    let from = then.as_ref().map_or(1, |then| then.number + 1);
+    for jws in profile.group_entries(id, from, number)? {
         let entry = GroupEntry::read(&jws).map_err(|error| broken(id, error))?;
         match &mut then {
             None => then = Some(GroupState::create(&entry).map_err(|error| broken(id, error))?),
             Some(then) => then.apply(&entry).map_err(|error| broken(id, error))?,
         }
     }
-    Ok(then.filter(|then| then.number == number && then.head == *head))
+    let then = then.filter(|then| then.number == number);
+    if let Some(then) = &then {
+        profile.earlier_groups.keep(then.clone());
+    }
+    Ok(then.filter(|then| then.head == *head))
 }

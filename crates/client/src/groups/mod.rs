@@ -13,6 +13,7 @@
 //! | `receiving` | opens and checks what was posted |
 
 pub mod chain;
+pub(crate) mod earlier;
 pub(crate) mod keys;
 pub mod membership;
 pub mod posting;
