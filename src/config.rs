@@ -160,8 +160,10 @@ pub struct StorageConfig {
 pub struct BlobsConfig {
     /// Largest attachment, in bytes before its sender seals it.
     pub max_blob_bytes: u64,
-    /// Most bytes of one participant's attachments, sealed.
+    /// Most bytes of one participant's attachments, sealed; each counts as whole blocks of 4,096.
     pub max_participant_bytes: u64,
+    /// Most attachments of one participant.
+    pub max_participant_files: u64,
     /// Most bytes of everybody's attachments, sealed; 0: as much as the disk has.
     pub max_server_bytes: u64,
     /// How long an attachment is kept, in days.
@@ -196,6 +198,8 @@ pub struct RatesConfig {
     pub unauthenticated: Rate,
     /// Failed log-ins, wrong codes and the like from one address.
     pub failures: Rate,
+    /// TLS handshakes with one address; twice as many with a /56 of IPv6, four times with a /48.
+    pub handshakes: Rate,
 }
 
 /// The gateway for the Smoke app.
@@ -318,6 +322,7 @@ impl Default for BlobsConfig {
         Self {
             max_blob_bytes: 100 * 1024 * 1024,
             max_participant_bytes: 1024 * 1024 * 1024,
+            max_participant_files: 10_000,
             max_server_bytes: 0,
             retention_days: 90,
             min_free_bytes: 256 * 1024 * 1024,
@@ -339,6 +344,7 @@ impl Default for RatesConfig {
             publications: Rate { per_minute: 1, burst: 30 },
             unauthenticated: Rate { per_minute: 1500, burst: 3000 },
             failures: Rate { per_minute: 60, burst: 120 },
+            handshakes: Rate { per_minute: 3000, burst: 6000 },
         }
     }
 }
@@ -429,6 +435,7 @@ impl Config {
             "mail.sender_share_percent",
             "is 1 to 100",
         )?;
+        check(self.blobs.max_participant_files > 0, "blobs.max_participant_files", "is at least 1")?;
         let blob = (1..=1 << 40).contains(&self.blobs.max_blob_bytes);
         check(blob, "blobs.max_blob_bytes", "is 1 to 1099511627776")?;
         check((1..=3650).contains(&self.blobs.retention_days), "blobs.retention_days", "is 1 to 3650")?;

@@ -42,6 +42,7 @@ pub mod links;
 pub mod listening;
 pub mod local_pages;
 pub mod logging;
+pub mod login_nonces;
 pub mod memory;
 pub mod nearby;
 pub mod neighbours;

@@ -10,6 +10,9 @@ use momedo_protocol::random;
 /// Lists that may wait at once; the oldest goes first.
 const MAX_PREVIEWS: usize = 8;
 
+/// Lists of one account that may wait at once, so that it does not push out those of others.
+const MAX_PREVIEWS_PER_ACCOUNT: usize = 2;
+
 /// How long one waits.
 const PREVIEW: Duration = Duration::from_secs(1800);
 
@@ -33,10 +36,17 @@ impl Previews {
     pub fn keep(&self, account: &str, file_name: String, file: Vec<u8>, now: Duration) -> String {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, preview| now.saturating_sub(preview.made) <= PREVIEW);
-        if all.len() >= MAX_PREVIEWS
-            && let Some(oldest) =
-                all.iter().min_by_key(|(_, preview)| preview.made).map(|(name, _)| name.clone())
-        {
+        let own = all.values().filter(|preview| preview.account == account).count();
+        let crowded = |preview: &Preview| {
+            if own >= MAX_PREVIEWS_PER_ACCOUNT {
+                preview.account == account
+            } else {
+                all.len() >= MAX_PREVIEWS
+            }
+        };
+        let oldest =
+            all.iter().filter(|(_, preview)| crowded(preview)).min_by_key(|(_, preview)| preview.made);
+        if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
             all.remove(&oldest);
         }
         let name = encode_hex(&random::bytes::<16>());
@@ -52,5 +62,24 @@ impl Previews {
             return None;
         }
         all.remove(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_pushes_out_its_own_lists_and_not_those_of_others() {
+        let previews = Previews::default();
+        let keep = |account: &str, second| {
+            previews.keep(account, String::new(), vec![], Duration::from_secs(second))
+        };
+        let kept = keep("ada", 0);
+        let own: Vec<String> = (1..=10).map(|second| keep("ben", second)).collect();
+        let now = Duration::from_secs(11);
+        assert!(previews.take(&kept, "ada", now).is_some());
+        let there: Vec<bool> = own.iter().map(|name| previews.take(name, "ben", now).is_some()).collect();
+        assert_eq!(there, [false, false, false, false, false, false, false, false, true, true]);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -35,6 +35,10 @@ const SEARCHES: Rate = Rate { per_minute: 20, burst: 60 };
 /// apart, and nothing that was typed is kept. So short that all of them together never fill a limit's memory.
 type AccountTag = u16;
 
+/// The networks whose handshakes are counted, in bits, and how many times the rate of one address each has: whoever has a
+/// /48 has 65,536 addresses.
+const HANDSHAKE_NETWORKS: [(u32, u32); 3] = [(64, 1), (56, 2), (48, 4)];
+
 /// Every limit that is being counted.
 pub struct Rates {
     messages: Limit<ParticipantId>,
@@ -43,6 +47,8 @@ pub struct Rates {
     searches: Limit<ParticipantId>,
     unauthenticated: Limit<IpAddr>,
     failures: Limit<IpAddr>,
+    /// TLS handshakes with an address, and with the larger networks it is in.
+    handshakes: [Limit<IpAddr>; HANDSHAKE_NETWORKS.len()],
     /// Servers that ask without a code to become neighbours.
     nearby_requests: Limit<IpAddr>,
     /// Failed log-ins on the admin pages, from one address to one account, and to one account from anywhere.
@@ -117,6 +123,7 @@ impl Rates {
             searches: Limit::new(SEARCHES),
             unauthenticated: Limit::new(config.unauthenticated),
             failures: Limit::new(config.failures),
+            handshakes: HANDSHAKE_NETWORKS.map(|(_, share)| Limit::new(config.handshakes.times(share))),
             nearby_requests: Limit::new(NEARBY_REQUESTS),
             log_ins: Limit::new(LOG_INS),
             accounts: Limit::new(ACCOUNT_LOG_INS),
@@ -134,6 +141,9 @@ impl Rates {
         self.publications.change(config.publications);
         self.unauthenticated.change(config.unauthenticated);
         self.failures.change(config.failures);
+        for (limit, (_, share)) in self.handshakes.iter().zip(HANDSHAKE_NETWORKS) {
+            limit.change(config.handshakes.times(share));
+        }
         self.staff_failures.change(config.failures);
     }
 
@@ -222,6 +232,17 @@ impl Rates {
         self.unauthenticated.take(network(address), now)
     }
 
+    /// Counts a TLS handshake: each costs more than its client hello, which can be sent again and again.
+    ///
+    /// # Errors
+    /// [`TooOften`].
+    pub fn handshake(&self, address: IpAddr, now: Duration) -> Result<(), TooOften> {
+        self.handshakes
+            .iter()
+            .zip(HANDSHAKE_NETWORKS)
+            .try_for_each(|(limit, (bits, _))| limit.take(network_of(address, bits), now))
+    }
+
     /// Refuses addresses that failed too often.
     ///
     /// # Errors
@@ -273,11 +294,15 @@ impl Rates {
 
 /// One household or school has a whole IPv6 /64, so that is what counts as one address.
 pub fn network(address: IpAddr) -> IpAddr {
+    network_of(address, 64)
+}
+
+/// The IPv6 network of so many bits that an address is in; an IPv4 address is one by itself.
+pub fn network_of(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
-            let mut octets = v6.octets();
-            octets[8..].fill(0);
-            octets.into()
+            let rest = u128::MAX.checked_shr(bits).unwrap_or(0);
+            Ipv6Addr::from_bits(v6.to_bits() & !rest).into()
         }
         v4 => v4,
     }
@@ -298,5 +323,40 @@ mod tests {
         rates.forget_log_ins("nobody");
         assert!(rates.take_log_in(address, "nobody", now).is_ok());
         assert!(rates.take_log_in(address, "admin", now).is_err());
+    }
+
+    #[test]
+    fn an_address_is_in_networks_of_several_sizes() {
+        let address: IpAddr = "2001:db8:1234:5678:9abc::1".parse().unwrap();
+        for (bits, network) in
+            [(64, "2001:db8:1234:5678::"), (56, "2001:db8:1234:5600::"), (48, "2001:db8:1234::")]
+        {
+            assert_eq!(network_of(address, bits), network.parse::<IpAddr>().unwrap());
+        }
+        let v4: IpAddr = "192.0.2.7".parse().unwrap();
+        assert_eq!(network_of("::ffff:192.0.2.7".parse().unwrap(), 48), v4);
+    }
+
+    #[test]
+    fn handshakes_have_a_rate_for_an_address_and_for_all_of_a_network() {
+        let handshakes = Rate { per_minute: 60, burst: 10 };
+        let rates = Rates::new(&RatesConfig { handshakes, ..RatesConfig::default() });
+        let now = Duration::ZERO;
+        let address = |subnet: u16, host: u16| -> IpAddr {
+            Ipv6Addr::new(0x2001, 0xdb8, 1, subnet, 0, 0, 0, host).into()
+        };
+        for host in 0..10 {
+            assert!(rates.handshake(address(0, host), now).is_ok());
+        }
+        assert!(rates.handshake(address(0, 99), now).is_err(), "one address: its /64");
+        let taken = (1..100).filter(|subnet| rates.handshake(address(*subnet, 0), now).is_ok()).count();
+        assert!((8..=10).contains(&taken), "twice as many in a /56: {taken}");
+        let taken =
+            (1..200u16).filter(|number| rates.handshake(address(number << 8, 0), now).is_ok()).count();
+        assert!((15..=20).contains(&taken), "four times as many in a /48: {taken}");
+        let other: IpAddr = "2001:db8:2::1".parse().unwrap();
+        assert!(
+            rates.handshake(other, now).is_ok() && rates.handshake("192.0.2.7".parse().unwrap(), now).is_ok()
+        );
     }
 }

@@ -47,6 +47,9 @@ const RECEIVE_WINDOWS: (u32, u32) = (128 * 1024, 256 * 1024);
 /// What of one answer waits inside HTTP/2 for the connection, in bytes.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
 
+/// What a handshake counts as in the budget of memory, in bytes; few are as large as they may be.
+const HANDSHAKE_COST_BYTES: usize = 16 * 1024;
+
 /// How long a connection without a request may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -145,7 +148,7 @@ async fn accept(door: Arc<Door>, started: Started, alive: mpsc::Sender<std::conv
             let served = match purpose {
                 Purpose::Everything => serve(&door, stream, address, occupied).await,
                 Purpose::Smoke { is_private, free } => match free.try_acquire_owned() {
-                    Ok(place) => serve_smoke(&door, stream, is_private, (occupied, place)).await,
+                    Ok(place) => serve_smoke(&door, stream, address, is_private, (occupied, place)).await,
                     Err(_) => {
                         tracing::warn!("a Smoke listener has all its clients: one was refused");
                         Ok(())
@@ -211,10 +214,21 @@ async fn serve(
         }
         FirstByte::Tls => {}
     }
-    let stream = door::Socket::new(stream, Duration::from_secs(listen.write_seconds));
-    match door::recognise(stream, &door.app.certificates, handshake).await? {
+    // Whoever was refused here has cost nothing yet.
+    if door.app.rates.handshake(address, door.app.clock.elapsed()).is_err() {
+        return Ok(());
+    }
+    let line = door.app.memory.line(address);
+    let Ok(unfinished) = line.hold(None, HANDSHAKE_COST_BYTES) else { return Ok(()) };
+    let patience = Duration::from_secs(listen.write_seconds);
+    let stream = door::Socket::new(stream, patience, door::MAX_HANDSHAKE_BYTES);
+    let recognised = tokio::select! {
+        recognised = door::recognise(stream, &door.app.certificates, handshake) => recognised?,
+        () = line.cut() => return Ok(()),
+    };
+    drop(unfinished);
+    match recognised {
         Recognised::Http2(stream, exporter) => {
-            let line = door.app.memory.line(address);
             let client = Client { address, exporter, occupied, line: line.clone() };
             let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
             builder
@@ -230,7 +244,6 @@ async fn serve(
             attend(door, &line, std::pin::pin!(served), |served| served.graceful_shutdown()).await
         }
         Recognised::Http1(stream, exporter) => {
-            let line = door.app.memory.line(address);
             let client = Client { address, exporter, occupied, line: line.clone() };
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder
@@ -310,13 +323,17 @@ where
 async fn serve_smoke(
     door: &Door,
     stream: TcpStream,
+    address: IpAddr,
     is_private: bool,
     _places: (Arc<Occupied>, OwnedSemaphorePermit),
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let handshake = Duration::from_secs(door.app.config().listen.handshake_seconds);
+    if door.app.rates.handshake(address, door.app.clock.elapsed()).is_err() {
+        return Ok(());
+    }
     let patience = Duration::from_secs(door.app.config().listen.write_seconds);
-    let stream = door::Socket::new(stream, patience);
+    let stream = door::Socket::new(stream, patience, door::MAX_HANDSHAKE_BYTES);
     let stream = door::accept_smoke(stream, &door.app.certificates, handshake).await?;
     let access = if is_private { smoke::Access::Private } else { smoke::Access::Public };
     smoke::serve_client(&door.app, stream, access, door.stop.clone()).await

@@ -12,7 +12,8 @@ use momedo_protocol::encoding::encode_base64;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::random;
 
-use crate::domain::limits::{MAX_NONCES, MAX_SESSIONS_PER_DEVICE, NONCE, SESSION};
+use crate::domain::limits::{MAX_SESSIONS_PER_DEVICE, SESSION};
+use crate::login_nonces::LoginNonces;
 
 /// Who a request is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +24,11 @@ pub struct Principal {
     pub device: DeviceId,
 }
 
-/// Every session and every nonce that waits for its log-in.
+/// Every session, and the nonces they begin with.
 #[derive(Default)]
 pub struct Sessions {
+    /// What devices sign to begin one.
+    pub nonces: LoginNonces,
     state: Mutex<State>,
 }
 
@@ -34,7 +37,6 @@ struct State {
     /// By the token's SHA-256: what is looked up is no secret, so the look-up may take any time.
     sessions: HashMap<[u8; 32], Session>,
     by_device: HashMap<u64, VecDeque<[u8; 32]>>,
-    nonces: HashMap<[u8; 32], (DeviceId, Duration)>,
 }
 
 struct Session {
@@ -89,32 +91,11 @@ impl Sessions {
         self.lock().sessions.retain(|_, session| session.principal.participant != participant);
     }
 
-    /// Draws a nonce for a device; `None` when too many wait.
-    pub fn draw_nonce(&self, device: DeviceId, now: Duration) -> Option<[u8; 32]> {
-        let mut state = self.lock();
-        if state.nonces.len() >= MAX_NONCES {
-            state.nonces.retain(|_, (_, drawn)| now.saturating_sub(*drawn) <= NONCE);
-            if state.nonces.len() >= MAX_NONCES {
-                return None;
-            }
-        }
-        let nonce = random::bytes();
-        state.nonces.insert(nonce, (device, now));
-        Some(nonce)
-    }
-
-    /// Uses a nonce up; true when it was drawn for this device a short while ago.
-    pub fn use_nonce(&self, nonce: &[u8], device: DeviceId, now: Duration) -> bool {
-        let Ok(nonce) = <[u8; 32]>::try_from(nonce) else { return false };
-        let found = self.lock().nonces.remove(&nonce);
-        found.is_some_and(|(owner, drawn)| owner == device && now.saturating_sub(drawn) <= NONCE)
-    }
-
     /// Forgets what ended.
     pub fn sweep(&self, now: Duration) {
         let mut state = self.lock();
         let state = &mut *state;
-        state.nonces.retain(|_, (_, drawn)| now.saturating_sub(*drawn) <= NONCE);
+        self.nonces.sweep(now);
         state.sessions.retain(|_, session| now.saturating_sub(session.used) <= SESSION);
         for own in state.by_device.values_mut() {
             own.retain(|hash| state.sessions.contains_key(hash));

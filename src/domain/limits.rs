@@ -15,8 +15,8 @@ pub const CHALLENGE: Duration = Duration::from_secs(120);
 /// How long a log-in nonce can be used.
 pub const NONCE: Duration = Duration::from_secs(60);
 
-/// Nonces kept at once, 64 bytes each or so.
-pub const MAX_NONCES: usize = 50_000;
+/// Log-ins of one device for which the server remembers that their nonce was used: more per minute are refused.
+pub const MAX_USED_NONCES_PER_DEVICE: usize = 256;
 
 /// Offered bundles kept until they are proved, a few kilobytes each.
 pub const MAX_PENDING_BUNDLES: usize = 1_000;

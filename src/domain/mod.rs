@@ -1,6 +1,7 @@
 //! The server's rules: pure, without tokio, SQLite, axum, clock or randomness of their own.
 
 pub mod backup;
+pub mod blobs;
 pub mod class_list;
 pub mod dialling;
 pub mod limits;

@@ -12,6 +12,13 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// So many times the rate.
+    pub fn times(self, factor: u32) -> Self {
+        Self { per_minute: self.per_minute.saturating_mul(factor), burst: self.burst.saturating_mul(factor) }
+    }
+}
+
 /// How much of a rate is left.
 #[derive(Debug, Clone, Copy)]
 pub struct Bucket {

@@ -21,7 +21,7 @@ pub(crate) async fn challenge(
     _: Unauthenticated,
     SmallJson(request): SmallJson<api::LoginChallengeRequest>,
 ) -> ApiResult<Answer<api::LoginChallenge>> {
-    Ok(Answer(login::challenge(&state, request.device)?))
+    Ok(Answer(login::challenge(&state, request.device)))
 }
 
 /// Begins a session.

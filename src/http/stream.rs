@@ -23,6 +23,7 @@ use momedo_protocol::stream::{
     ClientFrame, Delivering, MAX_PENDING_SUBMISSIONS, SUBPROTOCOL, ServerFrame, deliver_frame,
 };
 use serde::Deserialize;
+use tokio::time::{Instant, sleep_until};
 
 use super::error::{ApiError, ApiResult, problem};
 use super::extract::{Authenticated, InQuery};
@@ -39,6 +40,9 @@ const SEND_TIME: Duration = Duration::from_secs(30);
 
 /// How long a stream that has to wait for memory waits before it asks again.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How often a stream is told which devices are there.
+const PRESENCE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Deliveries read from the store at once, and their bytes.
 const READ_AHEAD: usize = 64;
@@ -176,6 +180,9 @@ impl Stream {
         keep_alive.reset();
         let mut silent = 0;
         let mut stop = self.state.stop.clone();
+        // Told at once, and then of what changed meanwhile.
+        let mut told_presence = Instant::now();
+        let mut presence_due = None;
         loop {
             self.deliver(socket, line).await?;
             if let Some(cursor) = self.to_acknowledge.take_if(|_| !acknowledging) {
@@ -203,7 +210,7 @@ impl Stream {
                         return Ok(End::Closed);
                     }
                     if self.listening.take_presence_change() {
-                        self.presence(socket).await?;
+                        presence_due.get_or_insert(told_presence + PRESENCE_PAUSE);
                     }
                 }
                 received = socket.recv(), if submissions < MAX_PENDING_SUBMISSIONS => {
@@ -249,6 +256,10 @@ impl Stream {
                             None => break,
                         }
                     }
+                }
+                () = sleep_until(presence_due.unwrap_or(told_presence)), if presence_due.is_some() => {
+                    (told_presence, presence_due) = (Instant::now(), None);
+                    self.presence(socket).await?;
                 }
                 _ = keep_alive.tick() => {
                     silent += 1;

@@ -13,6 +13,7 @@ use momedo_protocol::id::DeviceId;
 
 use super::ServiceError;
 use super::error::compute;
+use crate::domain::blobs::cost;
 use crate::domain::limits::{BLOB_SYNC_BYTES, UNSENT_BLOB};
 use crate::sessions::Principal;
 use crate::state::{App, AppState};
@@ -52,14 +53,17 @@ pub async fn announce(
                 let same = row.owner == participant && row.size == size;
                 return if same { Ok(upload(&row)) } else { Err(ServiceError::BlobConflict) };
             }
-            if tx.blob_bytes_of(participant)?.saturating_add(size) > config.max_participant_bytes {
+            let (own, cost) = (tx.blobs_of(participant)?, cost(size));
+            if own.bytes.saturating_add(cost) > config.max_participant_bytes
+                || own.files >= config.max_participant_files
+            {
                 return Err(ServiceError::BlobQuotaFull);
             }
-            let most = config.max_server_bytes;
-            if most > 0 && tx.count_blobs()?.1.saturating_add(size) > most {
+            let (all, most) = (tx.all_blobs()?, config.max_server_bytes);
+            if most > 0 && all.bytes.saturating_add(cost) > most {
                 return Err(ServiceError::BlobStoreFull);
             }
-            let needed = tx.blob_bytes_to_come()?.saturating_add(size).saturating_add(config.min_free_bytes);
+            let needed = all.to_come.saturating_add(cost).saturating_add(config.min_free_bytes);
             if available < needed {
                 return Err(ServiceError::StorageFull);
             }

@@ -18,12 +18,9 @@ use crate::store::ParticipantState;
 const SEEN_RESOLUTION_MILLIS: u64 = 86_400_000;
 
 /// Draws a nonce. The same answer comes for devices nobody knows, so that nobody can ask who exists.
-///
-/// # Errors
-/// [`ServiceError::Busy`] when too many nonces wait.
-pub fn challenge(app: &App, device: DeviceId) -> Result<api::LoginChallenge, ServiceError> {
-    let nonce = app.sessions.draw_nonce(device, app.clock.elapsed()).ok_or(ServiceError::Busy)?;
-    Ok(api::LoginChallenge { nonce: Base64Bytes(nonce.to_vec()), expires_in: NONCE.as_secs() })
+pub fn challenge(app: &App, device: DeviceId) -> api::LoginChallenge {
+    let nonce = app.sessions.nonces.draw(device, app.clock.elapsed());
+    api::LoginChallenge { nonce: Base64Bytes(nonce.to_vec()), expires_in: NONCE.as_secs() }
 }
 
 /// Begins a session for the device that signed its nonce.
@@ -33,8 +30,9 @@ pub fn challenge(app: &App, device: DeviceId) -> Result<api::LoginChallenge, Ser
 /// [`ServiceError::Disabled`] for a right signature that is not welcome any more.
 pub async fn log_in(app: &App, jws: Jws) -> Result<api::Session, ServiceError> {
     let claimed = Login::unverified(&jws).map_err(|_| ServiceError::LoginRefused)?;
-    let known_nonce = app.sessions.use_nonce(&claimed.nonce.0, claimed.device, app.clock.elapsed());
-    if !known_nonce || claimed.server != app.fingerprint {
+    let nonces = &app.sessions.nonces;
+    let is_usable = nonces.is_usable(&claimed.nonce.0, claimed.device, app.clock.elapsed());
+    if !is_usable || claimed.server != app.fingerprint {
         return Err(ServiceError::LoginRefused);
     }
     let (device, state) = app
@@ -51,6 +49,10 @@ pub async fn log_in(app: &App, jws: Jws) -> Result<api::Session, ServiceError> {
         Login::verify(&jws, &key).map(drop).map_err(|_| ServiceError::LoginRefused)
     })
     .await?;
+    // Now that the device itself has signed it.
+    if !nonces.use_up(&claimed.nonce.0, claimed.device, app.clock.elapsed()) {
+        return Err(ServiceError::LoginRefused);
+    }
     if device.revoked {
         return Err(ServiceError::DeviceRevoked);
     }

@@ -63,7 +63,7 @@ pub async fn erase_own(app: &App, principal: Principal, jws: Jws) -> Result<(), 
         Erasure::verify(&jws, &key).map_err(|_| ServiceError::LoginRefused)
     })
     .await?;
-    let is_fresh = app.sessions.use_nonce(&erasure.nonce.0, principal.device, app.clock.elapsed());
+    let is_fresh = app.sessions.nonces.use_up(&erasure.nonce.0, principal.device, app.clock.elapsed());
     let names_this =
         erasure.id == id && erasure.device == principal.device && erasure.server == app.fingerprint;
     if !is_fresh || !names_this {

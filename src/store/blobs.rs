@@ -33,6 +33,26 @@ pub struct BlobRow {
     pub sent: bool,
 }
 
+/// What somebody's blobs take on the disk, each in whole blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BlobTotals {
+    /// How many there are.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What everybody's blobs take on the disk, each in whole blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BlobSums {
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes that announced uploads still have to bring.
+    pub to_come: u64,
+    /// Bytes of those whose owners live elsewhere.
+    pub elsewhere: u64,
+}
+
 impl BlobRow {
     /// Whether all of it is there.
     pub fn is_complete(&self) -> bool {
@@ -115,31 +135,28 @@ impl ReadTx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Bytes of a participant's blobs, finished or announced.
+    /// What somebody's blobs take, finished or announced.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn blob_bytes_of(&self, owner: ParticipantId) -> Result<u64, StoreError> {
-        let sql = "SELECT coalesce(sum(size), 0) FROM blobs WHERE owner = ?1";
-        Ok(self.connection.prepare_cached(sql)?.query_row([owner.number()], |row| row.get(0))?)
+    pub fn blobs_of(&self, owner: ParticipantId) -> Result<BlobTotals, StoreError> {
+        let sql = "SELECT files, bytes FROM blob_totals WHERE owner = ?1";
+        let row = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([owner.number()], |row| Ok(BlobTotals { files: row.get(0)?, bytes: row.get(1)? }));
+        Ok(row.optional()?.unwrap_or_default())
     }
 
-    /// Bytes that announced uploads still have to bring.
+    /// What everybody's blobs take, finished or announced.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn blob_bytes_to_come(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT coalesce(sum(size - durable), 0) FROM blobs WHERE durable < size";
-        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
-    }
-
-    /// Bytes of blobs, finished or announced, whose owners live elsewhere.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn blob_bytes_from_elsewhere(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT coalesce(sum(size), 0) FROM blobs WHERE owner NOT IN (SELECT id FROM participants)";
-        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    pub fn all_blobs(&self) -> Result<BlobSums, StoreError> {
+        let sql = "SELECT bytes, to_come, elsewhere FROM blob_sums";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| {
+            Ok(BlobSums { bytes: row.get(0)?, to_come: row.get(1)?, elsewhere: row.get(2)? })
+        })?)
     }
 
     /// Bytes of blobs that came over a neighbour, and of those the ones that it says are a participant's.
@@ -151,15 +168,6 @@ impl ReadTx<'_> {
                    FROM blobs_brought WHERE via = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_row((via.0, owner.number()), |row| Ok((row.get(0)?, row.get(1)?)))?)
-    }
-
-    /// How many blobs there are, and how many bytes they have or will have.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn count_blobs(&self) -> Result<(u64, u64), StoreError> {
-        let sql = "SELECT count(*), coalesce(sum(size), 0) FROM blobs";
-        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
 
     /// Blobs created before `before`, and uploads not touched since `untouched` that nobody was sent.
@@ -343,5 +351,59 @@ impl WriteTx<'_> {
             .optional()?;
         self.removed_files.extend(file.map(BlobFile));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    /// What the running totals have to equal.
+    const COUNTED: &str = "SELECT (SELECT coalesce(sum((size + 4095) / 4096 * 4096), 0) FROM blobs),
+        (SELECT coalesce(sum(size - durable), 0) FROM blobs),
+        (SELECT coalesce(sum((size + 4095) / 4096 * 4096), 0) FROM blobs WHERE owner > 100)";
+
+    #[test]
+    fn the_running_totals_are_what_counting_gives() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE participants (id INTEGER PRIMARY KEY);
+                 CREATE TABLE blobs (id INTEGER PRIMARY KEY, owner INTEGER, size INTEGER, durable INTEGER DEFAULT 0,
+                     sent INTEGER DEFAULT 0);
+                 INSERT INTO participants VALUES (1), (2);
+                 INSERT INTO blobs (id, owner, size, durable) VALUES (1, 1, 16, 16), (2, 101, 5000, 10);",
+            )
+            .unwrap();
+        connection.execute_batch(include_str!("migrations/0015_blob_totals.sql")).unwrap();
+        let sums = |sql: &str| -> (u64, u64, u64) {
+            connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap()
+        };
+        let check = |what: &str| {
+            let running = sums("SELECT bytes, to_come, elsewhere FROM blob_sums");
+            assert_eq!(running, sums(COUNTED), "{what}");
+            let sql = "SELECT count(*) FROM (SELECT owner, files, bytes FROM blob_totals EXCEPT
+                SELECT owner, count(*), sum((size + 4095) / 4096 * 4096) FROM blobs GROUP BY owner)";
+            assert_eq!(connection.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap(), 0, "{what}");
+        };
+        check("what was there before");
+        for (id, owner, size) in [(3, 1, 1), (4, 2, 4096), (5, 102, 4097), (6, 1, 1_000_000)] {
+            connection
+                .execute("INSERT INTO blobs (id, owner, size) VALUES (?1, ?2, ?3)", (id, owner, size))
+                .unwrap();
+            check("announced");
+        }
+        connection.execute("UPDATE blobs SET durable = 4096, sent = 1 WHERE id IN (4, 6)", []).unwrap();
+        check("grown");
+        for sql in
+            ["DELETE FROM blobs WHERE owner = 1", "DELETE FROM blobs WHERE id = 5", "DELETE FROM blobs"]
+        {
+            connection.execute(sql, []).unwrap();
+            check(sql);
+        }
+        assert_eq!(
+            connection.query_row("SELECT count(*) FROM blob_totals", [], |row| row.get::<_, u64>(0)).unwrap(),
+            0
+        );
     }
 }

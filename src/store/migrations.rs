@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0012_key_backup_ends.sql"),
     include_str!("migrations/0013_neighbour_shares.sql"),
     include_str!("migrations/0014_grave_acts.sql"),
+    include_str!("migrations/0015_blob_totals.sql"),
 ];
 
 /// The schema this program writes.

@@ -65,7 +65,7 @@ use momedo_protocol::cursor::StoreEpoch;
 pub use admin_accounts::AccountRow;
 pub use audit::{AuditRow, NewAuditRow};
 pub use blob_files::{BlobFile, BlobFiles};
-pub use blobs::BlobRow;
+pub use blobs::{BlobRow, BlobSums, BlobTotals};
 pub use classes::ClassRow;
 pub use devices::DeviceRow;
 pub use directory::DirectoryEntry;

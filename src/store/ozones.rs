@@ -231,6 +231,15 @@ impl ReadTx<'_> {
         Ok(statement.query_row([device.number()], |row| row.get(0))?)
     }
 
+    /// How many deliveries wait for a device, counted up to `most`.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn count_waiting_up_to(&self, device: DeviceId, most: u64) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE device = ?1 LIMIT ?2)";
+        Ok(self.connection.prepare_cached(sql)?.query_row((device.number(), most), |row| row.get(0))?)
+    }
+
     fn queue_totals(&self, device: DeviceId) -> Result<QueueTotals, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT sender, sum(size), max(sequence), via, home FROM deliveries WHERE device = ?1

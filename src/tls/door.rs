@@ -18,7 +18,10 @@ use super::{ACME_ALPN, Certificates};
 /// Ciphertext that waits for the socket, in bytes: two records. What does not fit waits as plain text, where it is counted.
 const UNWRITTEN_BYTES: usize = 32 * 1024;
 
-/// A socket that is given up when nothing is taken from it.
+/// What a client may bring before its handshake is done, in bytes: several times what one with a certificate takes.
+pub const MAX_HANDSHAKE_BYTES: usize = 32 * 1024;
+
+/// A socket that is given up when nothing is taken from it, or when its handshake is too large.
 pub type Socket = Patient<TcpStream>;
 
 /// What a Smoke client's first frame begins with: a request line without a path, which HTTP never has.
@@ -91,7 +94,7 @@ pub async fn recognise(
             let config = certificates.link.accepting();
             let mut tls =
                 tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
-            tls.get_mut().1.set_buffer_limit(Some(UNWRITTEN_BYTES));
+            let_in(&mut tls);
             return Ok(Recognised::Neighbour(Box::new(tls)));
         }
         // Whoever checks a name offers this alone.
@@ -107,7 +110,7 @@ pub async fn recognise(
         None => certificates.fixed.clone(),
     };
     let mut tls = tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
-    tls.get_mut().1.set_buffer_limit(Some(UNWRITTEN_BYTES));
+    let_in(&mut tls);
     let exporter = exporter(&tls);
     if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
         return Ok(Recognised::Http2(tls, exporter));
@@ -136,8 +139,15 @@ pub async fn accept_smoke(
     let acceptor = tokio_rustls::TlsAcceptor::from(certificates.fixed.clone());
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
     let mut tls = tokio::time::timeout(handshake, acceptor.accept(stream)).await.map_err(late)??;
-    tls.get_mut().1.set_buffer_limit(Some(UNWRITTEN_BYTES));
+    let_in(&mut tls);
     Ok(tls)
+}
+
+/// The handshake is done.
+fn let_in(tls: &mut TlsStream<Socket>) {
+    let (socket, session) = tls.get_mut();
+    socket.let_in();
+    session.set_buffer_limit(Some(UNWRITTEN_BYTES));
 }
 
 /// Reads until it is clear whether the greeting is Smoke's.

@@ -17,7 +17,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 #[tokio::test]
 async fn every_limit_holds_on_both_sides() {
-    let settings = "[blobs]\nmax_blob_bytes = 1000\nmax_participant_bytes = 3000\n";
+    let settings = "[blobs]\nmax_blob_bytes = 1000\nmax_participant_files = 18\n";
     let server = Server::start_with(settings);
     let (mut ada, mut ben) = (server.register(0).await, server.register(1).await);
     let mut announce =
@@ -25,9 +25,9 @@ async fn every_limit_holds_on_both_sides() {
     assert_eq!(refused(announce(15).await), "malformed");
     assert_eq!(refused(announce(sealed_length(1000) + 1).await), "blob-too-large");
     announce(sealed_length(1000)).await.unwrap();
-    announce(sealed_length(1000)).await.unwrap();
-    assert_eq!(refused(announce(3000 - 2 * sealed_length(1000) + 1).await), "blob-quota-full");
-    announce(3000 - 2 * sealed_length(1000)).await.unwrap();
+    for _ in 1..18 {
+        announce(16).await.unwrap();
+    }
     assert_eq!(refused(announce(16).await), "blob-quota-full");
     let mut blobs = Vec::new();
     for _ in 0..17 {
@@ -65,7 +65,11 @@ async fn everybodys_files_together_have_a_limit_that_admins_change() {
     assert_eq!(refused(announce(0, sealed_length(MIB) + 1).await), "blob-too-large");
     announce(0, sealed_length(MIB)).await.unwrap();
     assert_eq!(refused(announce(0, MIB).await), "blob-quota-full");
-    announce(0, 2 * MIB - sealed_length(MIB)).await.unwrap();
+    // Each takes whole blocks of 4,096 bytes.
+    announce(0, MIB - 8192).await.unwrap();
+    assert_eq!(refused(announce(0, 4097).await), "blob-quota-full");
+    announce(0, 16).await.unwrap();
+    assert_eq!(refused(announce(0, 16).await), "blob-quota-full");
     assert_eq!(refused(announce(1, MIB + 1).await), "blob-store-full");
     announce(1, MIB).await.unwrap();
     assert_eq!(refused(announce(1, 16).await), "blob-store-full");

@@ -248,6 +248,27 @@ async fn tls_12_and_13_are_spoken_and_post_quantum_is_preferred() {
 }
 
 #[tokio::test]
+async fn a_client_hello_that_is_sent_again_and_again_is_answered_so_often_and_no_more() {
+    let server = Server::start_with("[rates]\nhandshakes = { per_minute = 1, burst = 5 }\n");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone))
+        .with_no_client_auth();
+    let mut client = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    let answered = (0..12).filter(|_| {
+        let mut line = tcp(&server);
+        line.write_all(&hello).unwrap();
+        matches!(line.read(&mut [0; 16]), Ok(1..))
+    });
+    assert_eq!(answered.count(), 5);
+}
+
+#[tokio::test]
 async fn clients_without_alpn_get_a_certificate_that_never_changes() {
     let mut server = Server::start();
     let certificate = |server: &Server| {

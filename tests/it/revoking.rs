@@ -50,7 +50,7 @@ async fn a_log_in_that_its_devices_revocation_overtakes_is_refused() {
     let blocking = app.store.write(move |_| held.recv().map_err(|_| ServiceError::Busy));
     let mut blocking = std::pin::pin!(blocking);
     assert!(blocking.as_mut().now_or_never().is_none());
-    let nonce = login::challenge(app, device).unwrap().nonce;
+    let nonce = login::challenge(app, device).nonce;
     let login = Login { device, nonce, server: app.fingerprint }.sign(&ada.keys.device.login);
     let logging_in = login::log_in(app, login);
     let mut logging_in = std::pin::pin!(logging_in);

@@ -16,7 +16,6 @@ use momedo_protocol::encoding::encode_hex;
 use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
 use super::error::file;
 use super::folder::{Folder, Unfinished, check_room, sweep};
@@ -38,8 +37,8 @@ const PREPARED: &str = "restore-";
 /// The setting that remembers which restore the log tells of already.
 const NOTED: &str = "restore-noted";
 
-/// Parts of an upload that wait for the disk, some KiB each.
-const PARTS: usize = 8;
+/// What is gathered of an upload before it is written, in bytes.
+const WRITE_BYTES: usize = 256 * 1024;
 
 /// How often an upload looks whether there still is room, in bytes.
 const ROOM_STEP: u64 = 8 * 1024 * 1024;
@@ -93,43 +92,70 @@ pub async fn stage_kept(app: &App, _: &RecentlyConfirmed, name: &str) -> Result<
     keep(app, prepared.await)
 }
 
-/// An upload on its way to the disk.
+/// An upload on its way to the disk. Every write blocks a thread for a moment, and none between them.
 pub struct Upload {
-    parts: Option<mpsc::Sender<Bytes>>,
-    written: tokio::task::JoinHandle<Result<Unfinished, BackupError>>,
+    directory: PathBuf,
+    /// `None` before the first write and after one that failed.
+    file: Option<Writing>,
+    gathered: Vec<u8>,
+    failed: Option<BackupError>,
+}
+
+struct Writing {
+    upload: Unfinished,
+    out: File,
+    until_look: u64,
+}
+
+impl Writing {
+    fn begin(directory: &Path) -> Result<Self, BackupError> {
+        let upload = Unfinished::in_folder(directory);
+        let out = create_private_file(upload.path()).map_err(file("write", upload.path()))?;
+        Ok(Self { upload, out, until_look: 0 })
+    }
+
+    fn write(&mut self, directory: &Path, bytes: &[u8]) -> Result<(), BackupError> {
+        let count = bytes.len() as u64;
+        if self.until_look < count {
+            // The running server needs its room.
+            check_room(directory, ROOM_STEP)?;
+            self.until_look = ROOM_STEP;
+        }
+        self.until_look = self.until_look.saturating_sub(count);
+        self.out.write_all(bytes).map_err(file("write", self.upload.path()))
+    }
 }
 
 impl Upload {
     /// Begins to write beside the database.
     pub fn begin(app: &App, _: &RecentlyConfirmed) -> Self {
         let directory = app.store.directory().to_owned();
-        let (parts, mut received) = mpsc::channel::<Bytes>(PARTS);
-        let written = tokio::task::spawn_blocking(move || {
-            let upload = Unfinished::in_folder(&directory);
-            let failed = file("write", upload.path());
-            let mut out = create_private_file(upload.path()).map_err(&failed)?;
-            let mut until_look = 0;
-            while let Some(part) = received.blocking_recv() {
-                if until_look < part.len() as u64 {
-                    // The running server needs its room.
-                    check_room(&directory, ROOM_STEP)?;
-                    until_look = ROOM_STEP;
-                }
-                until_look = until_look.saturating_sub(part.len() as u64);
-                out.write_all(&part).map_err(&failed)?;
-            }
-            drop(out);
-            drop(failed);
-            Ok(upload)
-        });
-        Self { parts: Some(parts), written }
+        Self { directory, file: None, gathered: Vec::new(), failed: None }
     }
 
     /// Writes a part; false when the disk takes no more, as [`Upload::stage`] will tell.
     pub async fn put(&mut self, part: Bytes) -> bool {
-        match &self.parts {
-            Some(parts) => parts.send(part).await.is_ok(),
-            None => false,
+        self.gathered.extend_from_slice(&part);
+        if self.gathered.len() >= WRITE_BYTES {
+            self.write().await;
+        }
+        self.failed.is_none()
+    }
+
+    async fn write(&mut self) {
+        if self.failed.is_some() {
+            return;
+        }
+        let (directory, bytes) = (self.directory.clone(), std::mem::take(&mut self.gathered));
+        let file = self.file.take();
+        let written = blocking(move || {
+            let mut file = file.map_or_else(|| Writing::begin(&directory), Ok)?;
+            file.write(&directory, &bytes)?;
+            Ok(file)
+        });
+        match written.await {
+            Ok(file) => self.file = Some(file),
+            Err(error) => self.failed = Some(error),
         }
     }
 
@@ -138,9 +164,14 @@ impl Upload {
     /// # Errors
     /// [`AdminError::PassphraseNeeded`] or [`AdminError::UnusableBackup`].
     pub async fn stage(mut self, app: &App, passphrase: Option<Passphrase>) -> Result<Staged, ServiceError> {
-        drop(self.parts.take());
-        let internal = |error: tokio::task::JoinError| BackupError::Internal(error.to_string());
-        let upload = self.written.await.map_err(internal)?.map_err(unusable)?;
+        self.write().await;
+        if let Some(error) = self.failed {
+            return Err(unusable(error));
+        }
+        let Some(Writing { upload, out, .. }) = self.file else {
+            return Err(BackupError::Internal("an upload that was not written".into()).into());
+        };
+        drop(out);
         let directory = app.store.directory().to_owned();
         let prepared = blocking(move || stage(&directory, upload.path(), passphrase.as_ref())).await;
         keep(app, prepared)

@@ -12,6 +12,7 @@ use momedo_protocol::link::documents::{BatchBlob, Outcome};
 
 use super::calls;
 use crate::config::Config;
+use crate::domain::blobs::cost;
 use crate::service::error::compute;
 use crate::service::{ServiceError, blobs};
 use crate::state::App;
@@ -64,21 +65,21 @@ pub(in crate::service) fn check(
         if blob.size > sealed_length(config.max_blob_bytes) {
             return Ok(Some(Outcome::TooLarge));
         }
-        needed = needed.saturating_add(blob.size);
+        needed = needed.saturating_add(cost(blob.size));
     }
     if needed == 0 {
         return Ok(None);
     }
-    let to_come = tx.blob_bytes_to_come()?.saturating_add(needed);
+    let all = tx.all_blobs()?;
+    let to_come = all.to_come.saturating_add(needed);
     let most = config.max_server_bytes;
     // Whoever makes up senders would have a share for each of them.
-    let elsewhere = tx.blob_bytes_from_elsewhere()?;
-    let half = elsewhere.saturating_add(room) / 2;
+    let half = all.elsewhere.saturating_add(room) / 2;
     // One neighbour leaves as much to all others, and spends nothing of whom it names.
     let (over, of_owner) = tx.blob_bytes_over(via, owner)?;
-    let is_full = elsewhere.saturating_add(needed) > half
+    let is_full = all.elsewhere.saturating_add(needed) > half
         || over.saturating_add(needed) > half / 2
-        || (most > 0 && tx.count_blobs()?.1.saturating_add(needed) > most)
+        || (most > 0 && all.bytes.saturating_add(needed) > most)
         || of_owner.saturating_add(needed) > config.max_participant_bytes
         || room < to_come.saturating_add(config.min_free_bytes);
     Ok(is_full.then_some(Outcome::Later))

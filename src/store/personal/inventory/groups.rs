@@ -1,6 +1,6 @@
 //! Groups and attachments.
 
-use super::Holds::Personal;
+use super::Holds::{Impersonal, Personal};
 use super::Shown::{File, Id, Plain, Time};
 use super::Table;
 
@@ -83,6 +83,20 @@ pub(super) const TABLES: &[Table] = &[
             // Already gone with their files; see WriteTx::erase.
             erase: &["DELETE FROM blobs WHERE owner = :participant"],
         },
+    },
+    Table {
+        name: "blob_totals",
+        columns: &[("owner", Id), ("files", Plain), ("bytes", Plain), ("elsewhere", Plain)],
+        holds: Personal {
+            export: "owner = :participant",
+            // Gone with the last of them.
+            erase: &["DELETE FROM blob_totals WHERE owner = :participant"],
+        },
+    },
+    Table {
+        name: "blob_sums",
+        columns: &[("one", Plain), ("bytes", Plain), ("to_come", Plain), ("elsewhere", Plain)],
+        holds: Impersonal("sums over everybody"),
     },
     Table {
         name: "blob_holds",
