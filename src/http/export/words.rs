@@ -190,6 +190,13 @@ const TABLES: &[Words] = &[
         ],
     ),
     (
+        "blob_totals",
+        [
+            ("Summe Ihrer Anhänge", "Wie viele es sind, und wie viel Platz sie brauchen."),
+            ("Your attachments in all", "How many there are, and how much room they take."),
+        ],
+    ),
+    (
         "blob_holds",
         [
             ("Anhänge für Ihre Geräte", "Was Ihre Geräte noch abholen können."),
