@@ -331,8 +331,9 @@ async fn whatever_is_refused_wherever_known_peoples_mail_arrives_at_once_and_all
             number += 1;
             let (from_ben, stranger) = (format!("von Ben {number}"), format!("von Carl {number}"));
             let read = |shown: &[Received], left: &mut BTreeSet<String>| {
-                let texts = shown.iter().filter(|one| one.kind == kind::TEXT);
-                texts.for_each(|one| drop(left.remove(one.text.as_deref().unwrap())));
+                for one in shown.iter().filter(|one| one.kind == kind::TEXT) {
+                    left.remove(one.text.as_deref().unwrap());
+                }
             };
             scene.prepare_steps().await;
             scene.carl_says(&stranger).await;
