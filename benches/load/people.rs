@@ -7,7 +7,7 @@ use momedo_client::session::Session;
 use momedo_client::stream::Stream;
 use momedo_protocol::api::SubmitRequest;
 use momedo_protocol::encoding::Base64Bytes;
-use momedo_protocol::envelope::{Ciphertexts, Header, TAG_BYTES, encode_header};
+use momedo_protocol::envelope::{Ciphertexts, Header, SEAL_BYTES, encode_header};
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::McEliecePrivateKey;
 use momedo_protocol::message_id::MessageId;
@@ -80,7 +80,7 @@ impl Person {
 
 /// Size of the opaque envelopes: the smallest there can be for keys of 3072 bits, suite 2 with 512 padded
 /// bytes. An envelope of 1 KiB, which the goals speak of, does not exist.
-pub(crate) const ENVELOPE_BYTES: usize = 86 + 2 + 1088 + 2 + 384 + 512 + TAG_BYTES;
+pub(crate) const ENVELOPE_BYTES: usize = 86 + 2 + 1088 + 2 + 384 + 512 + SEAL_BYTES;
 
 /// A message with an opaque envelope to `to`.
 pub(crate) fn message(to: &KeyBundle) -> (MessageId, Vec<u8>) {
@@ -93,7 +93,7 @@ pub(crate) fn message(to: &KeyBundle) -> (MessageId, Vec<u8>) {
     };
     let (ml_kem, rsa) = (random::bytes::<1088>(), random::bytes::<384>());
     let mut envelope = encode_header(&header, &Ciphertexts { mceliece: None, ml_kem: &ml_kem, rsa: &rsa });
-    envelope.extend_from_slice(&random::bytes::<{ 512 + TAG_BYTES }>());
+    envelope.extend_from_slice(&random::bytes::<{ 512 + SEAL_BYTES }>());
     assert_eq!(envelope.len(), ENVELOPE_BYTES);
     (id, envelope)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use momedo_protocol::api::blobs as api;
-use momedo_protocol::blob::{BlobId, MAX_MESSAGE_BLOBS, sealed_length};
+use momedo_protocol::blob::{BlobId, MAX_MESSAGE_BLOBS, MIN_BLOB_BYTES, sealed_length};
 use momedo_protocol::id::DeviceId;
 
 use super::ServiceError;
@@ -38,8 +38,8 @@ pub async fn announce(
 ) -> Result<api::BlobUpload, ServiceError> {
     let api::BlobRequest { id, size } = request;
     let config = app.config().blobs.clone();
-    if size < sealed_length(0) {
-        return Err(ServiceError::Malformed("a sealed file has at least 16 bytes".into()));
+    if size < MIN_BLOB_BYTES {
+        return Err(ServiceError::Malformed(format!("a sealed file has at least {MIN_BLOB_BYTES} bytes")));
     }
     if size > sealed_length(config.max_blob_bytes) {
         return Err(ServiceError::BlobTooLarge { limit: config.max_blob_bytes });

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use momedo_protocol::blob::SEALED_CHUNK_BYTES;
+use momedo_protocol::blob::{COMMITMENT_BYTES, SEALED_CHUNK_BYTES};
 
 use crate::blobs::sent_file;
 use crate::harness::Server;
@@ -17,12 +17,17 @@ fn what_the_server_changes_is_refused_and_leaves_nothing_behind() {
     let (path, id) = sent_file(&server);
     let whole = std::fs::read(&path).unwrap();
     let save = ["file", "save", "--profile", "ben", &id, "--to", "da", "--wait", "2"];
-    let chunk = SEALED_CHUNK_BYTES;
-    let swapped = [&whole[chunk..2 * chunk], &whole[..chunk], &whole[2 * chunk..]].concat();
-    let mut flipped = whole.clone();
-    flipped[2 * chunk + 7] ^= 1;
-    let repeated = [&whole[..chunk], &whole[..chunk], &whole[2 * chunk..]].concat();
-    for changed in [swapped, flipped, repeated] {
+    let (commitment, chunks) = whole.split_at(COMMITMENT_BYTES);
+    let (first, rest) = chunks.split_at(SEALED_CHUNK_BYTES);
+    let (second, third) = rest.split_at(SEALED_CHUNK_BYTES);
+    let swapped = [commitment, second, first, third].concat();
+    let repeated = [commitment, first, first, third].concat();
+    let flipped = |place: usize| {
+        let mut flipped = whole.clone();
+        flipped[place] ^= 1;
+        flipped
+    };
+    for changed in [swapped, repeated, flipped(7), flipped(whole.len() - 7)] {
         std::fs::write(&path, changed).unwrap();
         let said = server.failure(&save);
         assert!(said.contains("not what its sender sealed"), "{said}");

@@ -22,16 +22,16 @@ async fn every_limit_holds_on_both_sides() {
     let (mut ada, mut ben) = (server.register(0).await, server.register(1).await);
     let mut announce =
         async |size| ada.session.announce_blob(&BlobRequest { id: BlobId::random(), size }).await;
-    assert_eq!(refused(announce(15).await), "malformed");
+    assert_eq!(refused(announce(47).await), "malformed");
     assert_eq!(refused(announce(sealed_length(1000) + 1).await), "blob-too-large");
     announce(sealed_length(1000)).await.unwrap();
     for _ in 1..18 {
-        announce(16).await.unwrap();
+        announce(48).await.unwrap();
     }
-    assert_eq!(refused(announce(16).await), "blob-quota-full");
+    assert_eq!(refused(announce(48).await), "blob-quota-full");
     let mut blobs = Vec::new();
     for _ in 0..17 {
-        blobs.push(upload(&mut ben.session, 16).await);
+        blobs.push(upload(&mut ben.session, 48).await);
     }
     assert_eq!(refused(refer(&mut ben, &ada, &blobs).await), "malformed");
     assert_eq!(refused(refer(&mut ben, &ada, &[blobs[0], blobs[0]]).await), "malformed");
@@ -68,20 +68,20 @@ async fn everybodys_files_together_have_a_limit_that_admins_change() {
     // Each takes whole blocks of 4,096 bytes.
     announce(0, MIB - 8192).await.unwrap();
     assert_eq!(refused(announce(0, 4097).await), "blob-quota-full");
-    announce(0, 16).await.unwrap();
-    assert_eq!(refused(announce(0, 16).await), "blob-quota-full");
+    announce(0, 48).await.unwrap();
+    assert_eq!(refused(announce(0, 48).await), "blob-quota-full");
     assert_eq!(refused(announce(1, MIB + 1).await), "blob-store-full");
     announce(1, MIB).await.unwrap();
-    assert_eq!(refused(announce(1, 16).await), "blob-store-full");
+    assert_eq!(refused(announce(1, 48).await), "blob-store-full");
     rules(&["--server-files-mib", "0"]);
-    announce(1, 16).await.unwrap();
+    announce(1, 48).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_disk_with_too_little_room_takes_no_files() {
     let server = Server::start_with("[blobs]\nmin_free_bytes = 1000000000000000\n");
     let (mut ada, ben) = (server.register(0).await, server.register(1).await);
-    let announced = ada.session.announce_blob(&BlobRequest { id: BlobId::random(), size: 16 }).await;
+    let announced = ada.session.announce_blob(&BlobRequest { id: BlobId::random(), size: 48 }).await;
     assert_eq!(refused(announced), "storage-full");
     // Mail goes on.
     refer(&mut ada, &ben, &[]).await.unwrap();

@@ -435,7 +435,7 @@ pub(crate) fn opaque_envelope(to: &KeyBundle, id: MessageId, size: usize) -> Vec
     let (ml_kem, rsa) = (random::bytes::<1088>(), random::bytes::<384>());
     let mut bytes =
         envelope::encode_header(&header, &Ciphertexts { mceliece: None, ml_kem: &ml_kem, rsa: &rsa });
-    let mut sealed = vec![0; size + envelope::TAG_BYTES];
+    let mut sealed = vec![0; size + envelope::SEAL_BYTES];
     random::fill(&mut sealed);
     bytes.extend_from_slice(&sealed);
     bytes

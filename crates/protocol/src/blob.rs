@@ -6,6 +6,10 @@
 //! be cut off, added, or put in another order. An empty file is one empty last chunk; otherwise the last chunk is
 //! not empty.
 //!
+//! Before the chunks stand 32 bytes that commit to key and size. AES-GCM opens one chunk under two keys if somebody
+//! made it so; the commitment is compared before any chunk is opened, so one blob is one file, whoever opens it
+//! ([`crate::committing`]).
+//!
 //! A file key is drawn for one blob and never used for another. Whoever seals must seal each chunk once: two
 //! plaintexts under one nonce would give both away. A client that resumes an upload therefore repeats stored bytes
 //! and does not seal again.
@@ -22,6 +26,7 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::encoding::{decode_base64, decode_hex, encode_base64, encode_hex, serde_as_text};
+pub use crate::envelope::COMMITMENT_BYTES;
 use crate::random;
 
 /// Plaintext of a full chunk, in bytes.
@@ -32,6 +37,9 @@ pub const CHUNK_TAG_BYTES: usize = 16;
 
 /// A full sealed chunk, in bytes.
 pub const SEALED_CHUNK_BYTES: usize = CHUNK_BYTES + CHUNK_TAG_BYTES;
+
+/// The smallest blob there is, in bytes: the commitment, and one empty chunk.
+pub const MIN_BLOB_BYTES: u64 = (COMMITMENT_BYTES + CHUNK_TAG_BYTES) as u64;
 
 /// Most blobs one message refers to.
 pub const MAX_MESSAGE_BLOBS: usize = 16;
@@ -47,6 +55,9 @@ const MAX_FILE_BYTES: u64 = 1 << 53;
 
 /// Binds derived keys to their use.
 const KEY_LABEL: &[u8] = b"momedo file key v1";
+
+/// Binds commitments to their use.
+const COMMITMENT_LABEL: &[u8] = b"momedo file commitment v1";
 
 /// Identifies a blob: 16 random bytes drawn by the client; 32 hexadecimal digits in JSON.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,12 +118,21 @@ impl FileKey {
         &self.0
     }
 
-    fn cipher(&self, blob: BlobId) -> Aes256Gcm {
-        let mut key = Zeroizing::new([0; 32]);
+    fn expand(&self, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+        let mut out = Zeroizing::new([0; 32]);
         Hkdf::<Sha512>::new(None, &self.0)
-            .expand_multi_info(&[KEY_LABEL, &blob.0], &mut key[..])
+            .expand_multi_info(info, &mut out[..])
             .expect("32 bytes are within HKDF-SHA-512's output");
-        Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
+        out
+    }
+
+    fn cipher(&self, blob: BlobId) -> Aes256Gcm {
+        Aes256Gcm::new(&Key::<Aes256Gcm>::from(*self.expand(&[KEY_LABEL, &blob.0])))
+    }
+
+    /// What a blob begins with: says that it opens under this key, to a file of `size` bytes, and to nothing else.
+    pub fn commitment(&self, blob: BlobId, size: u64) -> [u8; COMMITMENT_BYTES] {
+        *self.expand(&[COMMITMENT_LABEL, &blob.0, &size.to_be_bytes()])
     }
 }
 
@@ -148,7 +168,13 @@ impl<'de> Deserialize<'de> for FileKey {
 
 /// How many bytes a file of `plain` bytes has when it is sealed.
 pub fn sealed_length(plain: u64) -> u64 {
-    plain.saturating_add(chunk_count(plain).saturating_mul(CHUNK_TAG_BYTES as u64))
+    let chunks = plain.saturating_add(chunk_count(plain).saturating_mul(CHUNK_TAG_BYTES as u64));
+    chunks.saturating_add(COMMITMENT_BYTES as u64)
+}
+
+/// Where the chunk with this number begins in its blob.
+pub fn chunk_place(number: u64) -> u64 {
+    number.saturating_mul(SEALED_CHUNK_BYTES as u64).saturating_add(COMMITMENT_BYTES as u64)
 }
 
 /// How many chunks a file of `plain` bytes has; at least one.
@@ -166,6 +192,9 @@ fn nonce(number: u64, is_last: bool) -> Nonce<<Aes256Gcm as aes_gcm::AeadCore>::
 /// A file cannot be sealed or opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
+    /// The blob was sealed under another key, or holds a file of another size.
+    #[error("the file is damaged: it is not the one its sender named")]
+    OtherFile,
     /// The chunk is not what was sealed at this place.
     #[error("the file is damaged: part {0} is not what its sender sealed")]
     Damaged(u64),
@@ -215,9 +244,16 @@ pub struct ChunkOpener {
 }
 
 impl ChunkOpener {
-    /// An opener for the file a reference names.
-    pub fn new(file: &FileReference) -> Self {
-        Self { cipher: file.key.cipher(file.blob), size: file.size }
+    /// An opener for the file a reference names, whose blob begins with `commitment`.
+    ///
+    /// # Errors
+    /// [`ChunkError::OtherFile`] when the blob is not the file that the reference is about.
+    pub fn new(file: &FileReference, commitment: &[u8]) -> Result<Self, ChunkError> {
+        let expected = file.key.commitment(file.blob, file.size);
+        match bool::from(expected[..].ct_eq(commitment)) {
+            true => Ok(Self { cipher: file.key.cipher(file.blob), size: file.size }),
+            false => Err(ChunkError::OtherFile),
+        }
     }
 
     /// How many sealed bytes the chunk with this number has; `None` beyond the last.
@@ -338,7 +374,7 @@ mod tests {
     }
 
     fn opened(file: &FileReference, chunks: &[Vec<u8>]) -> Result<Vec<u8>, ChunkError> {
-        let opener = ChunkOpener::new(file);
+        let opener = ChunkOpener::new(file, &file.key.commitment(file.blob, file.size))?;
         let mut plain = Vec::new();
         for (number, chunk) in (0..).zip(chunks) {
             plain.extend_from_slice(&opener.open(number, chunk)?);
@@ -353,7 +389,11 @@ mod tests {
             let file = reference(size as u64);
             let chunks = sealed(&file, &plain);
             let length: usize = chunks.iter().map(Vec::len).sum();
-            assert_eq!(length as u64, sealed_length(size as u64));
+            assert_eq!((COMMITMENT_BYTES + length) as u64, sealed_length(size as u64));
+            assert_eq!(
+                chunk_place(chunks.len() as u64 - 1) + chunks.last().unwrap().len() as u64,
+                sealed_length(size as u64)
+            );
             assert_eq!(opened(&file, &chunks).unwrap(), plain);
         }
     }
@@ -387,6 +427,21 @@ mod tests {
         ] {
             assert_eq!(opened(&other, &chunks), Err(ChunkError::Damaged(0)));
         }
+    }
+
+    #[test]
+    fn a_blob_is_the_file_its_reference_names_or_none() {
+        let file = reference(5);
+        let commitment = file.key.commitment(file.blob, 5);
+        assert!(ChunkOpener::new(&file, &commitment).is_ok());
+        for other in [
+            FileReference { size: 4, ..file.clone() },
+            FileReference { blob: BlobId([8; 16]), ..file.clone() },
+            FileReference { key: FileKey([2; 32]), ..file.clone() },
+        ] {
+            assert_eq!(ChunkOpener::new(&other, &commitment).err(), Some(ChunkError::OtherFile));
+        }
+        assert!(ChunkOpener::new(&file, &commitment[1..]).is_err());
     }
 
     #[test]
@@ -436,15 +491,19 @@ mod tests {
 
         #[test]
         fn opening_never_panics(size in 0u64..1 << 53, number: u64, bytes: Vec<u8>) {
-            prop_assert!(ChunkOpener::new(&reference(size)).open(number, &bytes).is_err());
+            let file = reference(size);
+            let opener = ChunkOpener::new(&file, &file.key.commitment(file.blob, size)).unwrap();
+            prop_assert!(opener.open(number, &bytes).is_err());
+            prop_assert!(ChunkOpener::new(&file, &bytes).is_err());
         }
 
         #[test]
         fn lengths_add_up(size in 0u64..1 << 40) {
-            let opener = ChunkOpener::new(&reference(size));
+            let file = reference(size);
+            let opener = ChunkOpener::new(&file, &file.key.commitment(file.blob, size)).unwrap();
             let count = chunk_count(size);
             let last = opener.sealed_chunk_length(count - 1).unwrap() as u64;
-            prop_assert_eq!((count - 1) * SEALED_CHUNK_BYTES as u64 + last, sealed_length(size));
+            prop_assert_eq!(chunk_place(count - 1) + last, sealed_length(size));
             prop_assert_eq!(opener.sealed_chunk_length(count), None);
         }
     }

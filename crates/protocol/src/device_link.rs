@@ -8,13 +8,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes256Gcm, Key, Nonce};
-use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha512};
 use zeroize::Zeroizing;
 
+use crate::committing::{CommittingKey, NONCE_BYTES};
 use crate::device_list::DeviceEntry;
 use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::{Base64Bytes, decode_base64, encode_base64, serde_as_text};
@@ -210,28 +208,20 @@ impl FromStr for LinkCode {
 impl DeviceLink {
     /// Seals what a device writes in one step.
     pub fn seal(&self, step: LinkStep, message: &[u8]) -> Vec<u8> {
-        let nonce = random::bytes::<12>();
-        let sealed = self
-            .cipher(step)
-            .encrypt(&Nonce::from(nonce), Payload { msg: message, aad: self.link.to_string().as_bytes() })
-            .expect("AES-GCM seals what is this short");
+        let nonce = random::bytes::<NONCE_BYTES>();
+        let sealed = self.key(step).seal_under(nonce, message, self.link.to_string().as_bytes());
         [&nonce[..], &sealed].concat()
     }
 
     /// Opens what the other device wrote; `None` for what was not sealed with this link's secret.
     pub fn open(&self, step: LinkStep, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let (nonce, sealed) = sealed.split_first_chunk::<12>()?;
-        let link = self.link.to_string();
-        let payload = Payload { msg: sealed, aad: link.as_bytes() };
-        self.cipher(step).decrypt(&Nonce::from(*nonce), payload).ok().map(Zeroizing::new)
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>()?;
+        self.key(step).open_under(*nonce, sealed, self.link.to_string().as_bytes())
     }
 
-    fn cipher(&self, step: LinkStep) -> Aes256Gcm {
-        let mut key = Zeroizing::new([0; 32]);
-        Hkdf::<Sha512>::new(Some(self.link.to_string().as_bytes()), &self.secret[..])
-            .expand_multi_info(&[KEY_LABEL, step.word().as_bytes()], &mut key[..])
-            .expect("32 bytes are within HKDF-SHA-512's output");
-        Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
+    fn key(&self, step: LinkStep) -> CommittingKey {
+        let info = [KEY_LABEL, step.word().as_bytes()];
+        CommittingKey::derive(Some(self.link.to_string().as_bytes()), &self.secret[..], &info)
     }
 
     /// The code over everything both said: `offer` as it was sealed, the challenge's nonce, the opening's.

@@ -9,6 +9,7 @@
 //! then the ciphertexts of the suite in fixed order (McEliece, ML-KEM, RSA), each
 //!   2      length, big-endian
 //!   n      ciphertext
+//! 32       commitment to the key
 //! the rest AES-256-GCM ciphertext and tag
 //! ```
 
@@ -23,6 +24,12 @@ pub const VERSION: u8 = 1;
 
 /// Length of an AES-GCM tag, in bytes.
 pub const TAG_BYTES: usize = 16;
+
+/// Length of the commitment to the key, in bytes; two keys of one commitment take some 2^128 tries.
+pub const COMMITMENT_BYTES: usize = 32;
+
+/// What sealing adds to what is sealed, in bytes: the commitment before it, the tag behind it.
+pub const SEAL_BYTES: usize = COMMITMENT_BYTES + TAG_BYTES;
 
 /// Fixed part of the header, in bytes.
 const FIXED_BYTES: usize = 1 + 1 + 16 + 4 + 64;
@@ -60,7 +67,7 @@ pub struct Envelope<'a> {
     pub ciphertexts: Ciphertexts<'a>,
     /// All header bytes, which the sealed part authenticates.
     pub header_bytes: &'a [u8],
-    /// AES-256-GCM ciphertext followed by its tag.
+    /// Commitment to the key, AES-256-GCM ciphertext, tag.
     pub sealed: &'a [u8],
 }
 
@@ -114,9 +121,9 @@ pub fn decode(bytes: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     if is_padded_length(envelope.sealed.len()) { Ok(envelope) } else { Err(EnvelopeError::Malformed) }
 }
 
-/// Whether a sealed part of this length holds a padded message: a power of two from 512, and a tag.
+/// Whether a sealed part of this length holds a padded message: a power of two from 512, and what sealing adds.
 pub(crate) fn is_padded_length(length: usize) -> bool {
-    length >= MIN_PADDED_BYTES + TAG_BYTES && (length - TAG_BYTES).is_power_of_two()
+    length >= MIN_PADDED_BYTES + SEAL_BYTES && (length - SEAL_BYTES).is_power_of_two()
 }
 
 /// Takes the header off; the rest is the sealed part, whatever its length.
@@ -188,7 +195,7 @@ mod tests {
             rsa: &rsa,
         };
         let mut bytes = encode_header(&header, &ciphertexts);
-        bytes.extend([4; 528]);
+        bytes.extend([4; 512 + SEAL_BYTES]);
         let decoded = decode(&bytes).unwrap();
         assert_eq!((decoded.header, &decoded.ciphertexts), (header, &ciphertexts));
         bytes

@@ -8,14 +8,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes256Gcm, Key, Nonce};
 use bip39::{Language, Mnemonic};
 use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha512};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::committing::CommittingKey;
 use crate::digest::{Fingerprint, sha256};
 use crate::encoding::Base64Bytes;
 use crate::id::ParticipantId;
@@ -164,10 +163,7 @@ impl RecoveryKeys {
         let shared = self.ml_kem.decapsulate(ciphertext).map_err(|_| SlotError::Unopened)?;
         let key = slot_key(&shared, &self.seal_key, ciphertext, id, version);
         let associated = associated(id, version, ciphertext);
-        let opened = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
-            .decrypt(&Nonce::default(), Payload { msg: sealed, aad: &associated })
-            .map_err(|_| SlotError::Unopened)?;
-        Ok(Zeroizing::new(opened))
+        key.open(sealed, &associated).ok_or(SlotError::Unopened)
     }
 }
 
@@ -242,9 +238,7 @@ impl SealingKeys {
         let seal_key: &[u8; 32] = self.seal_key.0.as_slice().try_into().map_err(|_| SlotError::Keys)?;
         let key = slot_key(shared, seal_key, ciphertext, id, version);
         let associated = associated(id, version, ciphertext);
-        let sealed = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
-            .encrypt(&Nonce::default(), Payload { msg: content, aad: &associated })
-            .expect("AES-GCM seals what is this short");
+        let sealed = key.seal(content, &associated);
         Ok([&[SLOT_FORMAT], ciphertext, &sealed].concat())
     }
 }
@@ -265,14 +259,12 @@ fn slot_key(
     ciphertext: &[u8],
     id: ParticipantId,
     version: u64,
-) -> Zeroizing<[u8; 32]> {
+) -> CommittingKey {
     let material = Zeroizing::new([&shared[..], &seal_key[..]].concat());
     let salt = Sha512::digest(ciphertext);
-    let mut key = Zeroizing::new([0; 32]);
-    Hkdf::<Sha512>::new(Some(&salt), &material)
-        .expand_multi_info(&[SLOT_LABEL, id.to_string().as_bytes(), &version.to_be_bytes()], &mut key[..])
-        .expect("32 bytes are within HKDF-SHA-512's output");
-    key
+    let (id, version) = (id.to_string(), version.to_be_bytes());
+    let info = [SLOT_LABEL, id.as_bytes(), &version];
+    CommittingKey::derive(Some(&salt), &material, &info)
 }
 
 fn associated(id: ParticipantId, version: u64, ciphertext: &[u8]) -> Vec<u8> {

@@ -26,6 +26,7 @@
 
 pub mod api;
 pub mod blob;
+mod committing;
 pub mod countersignature;
 pub mod cursor;
 pub mod device_link;

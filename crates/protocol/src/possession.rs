@@ -109,7 +109,7 @@ pub fn answer(
     secrets: &SharedSecrets,
     context: &PossessionContext,
 ) -> PossessionAnswer {
-    let key = derive_key(secrets, ciphertexts, &context.bundle_digest, &[POSSESSION_LABEL]);
+    let key = derive_key(secrets, ciphertexts, &context.bundle_digest, POSSESSION_LABEL);
     let mac = Hmac::<Sha512>::new_from_slice(&key[..])
         .expect("HMAC takes keys of any length")
         .chain_update(context.server.0)

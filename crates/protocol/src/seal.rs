@@ -2,16 +2,16 @@
 //!
 //! `key = HKDF-SHA-512(ikm = ss1 ‖ ss2 ‖ ss3, salt = SHA-512(all ciphertexts ‖ recipient digest),
 //! info = label ‖ suite ‖ message ID)`, then AES-256-GCM over the padded inner message with the whole
-//! header as associated data. A key is used once, so the nonce is zero.
+//! header as associated data. A key is used once, so the nonce is zero; the other half of what is derived commits
+//! to it ([`crate::committing`]).
 
-use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes256Gcm, Key, Nonce};
 use hkdf::Hkdf;
 use sha2::{Digest, Sha512};
 use zeroize::Zeroizing;
 
+use crate::committing::CommittingKey;
 use crate::digest::Sha512Digest;
-use crate::envelope::{self, Ciphertexts, Envelope, EnvelopeError, Header, TAG_BYTES};
+use crate::envelope::{self, Ciphertexts, Envelope, EnvelopeError, Header};
 use crate::key_bundle::KeyBundle;
 use crate::limits::MIN_PADDED_BYTES;
 #[cfg(not(target_arch = "wasm32"))]
@@ -164,37 +164,43 @@ pub(crate) fn decapsulate(
     })
 }
 
-/// Derives a 32-byte key from all shared secrets; `info` starts with a label of its own for every use.
-pub(crate) fn derive_key(
+/// All shared secrets, joined, and the salt they are extracted with.
+fn material(
     secrets: &SharedSecrets,
     ciphertexts: &Ciphertexts<'_>,
     recipient_digest: &Sha512Digest,
-    info: &[&[u8]],
-) -> Zeroizing<[u8; 32]> {
+) -> (Zeroizing<Vec<u8>>, Sha512Digest) {
     let mut material = Zeroizing::new(Vec::with_capacity(96));
     if let Some(secret) = &secrets.mceliece {
         material.extend_from_slice(&secret[..]);
     }
     material.extend_from_slice(&secrets.ml_kem[..]);
     material.extend_from_slice(&secrets.rsa[..]);
-    let salt =
-        Sha512::new().chain_update(ciphertexts.concatenated()).chain_update(recipient_digest.0).finalize();
+    let salt = Sha512::new().chain_update(ciphertexts.concatenated()).chain_update(recipient_digest.0);
+    (material, Sha512Digest(salt.finalize().into()))
+}
+
+/// Derives a 32-byte key that seals nothing from all shared secrets; `label` names its use.
+pub(crate) fn derive_key(
+    secrets: &SharedSecrets,
+    ciphertexts: &Ciphertexts<'_>,
+    recipient_digest: &Sha512Digest,
+    label: &[u8],
+) -> Zeroizing<[u8; 32]> {
+    let (material, salt) = material(secrets, ciphertexts, recipient_digest);
     let mut key = Zeroizing::new([0; 32]);
-    Hkdf::<Sha512>::new(Some(&salt), &material)
-        .expand_multi_info(info, &mut key[..])
+    Hkdf::<Sha512>::new(Some(&salt.0), &material)
+        .expand(label, &mut key[..])
         .expect("32 bytes are within HKDF-SHA-512's output");
     key
 }
 
 /// The key of one envelope for the use that `label` names.
-pub(crate) fn derived_key(
-    label: &[u8],
-    envelope: &Envelope<'_>,
-    secrets: &SharedSecrets,
-) -> Zeroizing<[u8; 32]> {
+pub(crate) fn derived_key(label: &[u8], envelope: &Envelope<'_>, secrets: &SharedSecrets) -> CommittingKey {
     let header = &envelope.header;
     let info: [&[u8]; 3] = [label, &[header.suite.number()], &header.message_id.0];
-    derive_key(secrets, &envelope.ciphertexts, &header.recipient_digest, &info)
+    let (material, salt) = material(secrets, &envelope.ciphertexts, &header.recipient_digest);
+    CommittingKey::derive(Some(&salt.0), &material, &info)
 }
 
 /// Seals `inner` (a signed message) to `keys`.
@@ -226,10 +232,7 @@ pub fn seal_with(
     let mut bytes = envelope::encode_header(header, ciphertexts);
     let envelope =
         Envelope { header: *header, ciphertexts: ciphertexts.clone(), header_bytes: &bytes, sealed: &[] };
-    let key = derived_key(MESSAGE_LABEL, &envelope, secrets);
-    let sealed = cipher(&key)
-        .encrypt(&Nonce::default(), Payload { msg: &padded, aad: &bytes })
-        .expect("AES-GCM seals messages below 2^24 bytes");
+    let sealed = derived_key(MESSAGE_LABEL, &envelope, secrets).seal(&padded, &bytes);
     bytes.extend_from_slice(&sealed);
     Ok(bytes)
 }
@@ -252,21 +255,14 @@ pub fn open(bytes: &[u8], keys: &PrivateKeys) -> Result<Zeroizing<Vec<u8>>, Open
 /// [`OpenError::WrongKeys`].
 pub fn open_with(envelope: &Envelope<'_>, secrets: &SharedSecrets) -> Result<Zeroizing<Vec<u8>>, OpenError> {
     let key = derived_key(MESSAGE_LABEL, envelope, secrets);
-    let padded = cipher(&key)
-        .decrypt(&Nonce::default(), Payload { msg: envelope.sealed, aad: envelope.header_bytes })
-        .map_err(|_| OpenError::WrongKeys)?;
-    unpad(Zeroizing::new(padded))
-}
-
-pub(crate) fn cipher(key: &[u8; 32]) -> Aes256Gcm {
-    Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
+    unpad(key.open(envelope.sealed, envelope.header_bytes).ok_or(OpenError::WrongKeys)?)
 }
 
 /// `length (4 bytes, big-endian) ‖ inner ‖ zeros` up to the next power of two from 512.
 pub(crate) fn pad(inner: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let length = u32::try_from(inner.len()).ok().filter(|l| *l < 1 << 24).ok_or(SealError::TooLong)?;
     let padded_length = (inner.len() + 4).next_power_of_two().max(MIN_PADDED_BYTES);
-    let mut padded = Zeroizing::new(Vec::with_capacity(padded_length + TAG_BYTES));
+    let mut padded = Zeroizing::new(Vec::with_capacity(padded_length));
     padded.extend_from_slice(&length.to_be_bytes());
     padded.extend_from_slice(inner);
     padded.resize(padded_length, 0);

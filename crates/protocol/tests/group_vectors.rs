@@ -103,9 +103,11 @@ fn messages_open_and_are_made_again_byte_for_byte() {
         ]
         .concat();
         assert_eq!(encode_hex(&info), vector["info_hex"]);
-        let mut derived = [0; 32];
+        let mut derived = [0; 64];
         Hkdf::<Sha512>::new(Some(&header.salt), key.bytes()).expand(&info, &mut derived).unwrap();
-        assert_eq!(derived.to_vec(), bytes(&vector["derived_key"]));
+        assert_eq!(derived[..32].to_vec(), bytes(&vector["derived_key"]));
+        assert_eq!(derived[32..].to_vec(), bytes(&vector["commitment"]));
+        assert!(envelope.sealed.starts_with(&derived[32..]));
         let inner = vector["inner"].as_str().unwrap();
         assert_eq!(&open_message(&envelope, &key, sender).unwrap()[..], inner.as_bytes());
         assert_eq!(seal_with(&header, &key, sender, inner.as_bytes()).unwrap(), envelope_bytes);

@@ -78,16 +78,18 @@ fn a_slot_is_closed_and_opened_as_the_vectors_say() {
     assert_eq!(shared.to_vec(), bytes(&vector["shared_secret"]));
     let version: u64 = parsed(&vector["version"]);
     let context = [b"momedo key backup v1", text(&vector["id"]).as_bytes(), &version.to_be_bytes()].concat();
-    let mut key = [0; 32];
+    let mut derived = [0; 64];
     Hkdf::<Sha512>::new(Some(&Sha512::digest(&ciphertext)), &[&shared[..], &seal_key].concat())
-        .expand(&context, &mut key)
+        .expand(&context, &mut derived)
         .unwrap();
+    let (key, commitment) = derived.split_first_chunk::<32>().unwrap();
     let header = [&[1][..], &ciphertext].concat();
-    assert!(slot.starts_with(&header));
-    let content = Aes256Gcm::new(&Key::<Aes256Gcm>::from(key))
+    let before = [&header[..], commitment].concat();
+    assert!(slot.starts_with(&before));
+    let content = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
         .decrypt(
             &Nonce::default(),
-            Payload { msg: &slot[header.len()..], aad: &[&context[..], &header].concat() },
+            Payload { msg: &slot[before.len()..], aad: &[&context[..], &header].concat() },
         )
         .unwrap();
     assert_eq!(content, text(&vector["content"]).as_bytes());
@@ -110,11 +112,13 @@ fn a_device_link_is_read_and_its_code_made_as_the_vectors_say() {
         let name: LinkStep = parsed(&step["step"]);
         let (message, sealed) = (text(&step["message"]).as_bytes(), bytes(&step["sealed"]));
         let (nonce, rest) = sealed.split_first_chunk::<12>().unwrap();
-        let mut key = [0; 32];
+        let mut derived = [0; 64];
         Hkdf::<Sha512>::new(Some(text(&vector["link"]).as_bytes()), &link.secret[..])
-            .expand(format!("momedo device link v1{name}").as_bytes(), &mut key)
+            .expand(format!("momedo device link v1{name}").as_bytes(), &mut derived)
             .unwrap();
-        let opened = Aes256Gcm::new(&Key::<Aes256Gcm>::from(key))
+        let (key, commitment) = derived.split_first_chunk::<32>().unwrap();
+        let rest = rest.strip_prefix(commitment).unwrap();
+        let opened = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
             .decrypt(&Nonce::from(*nonce), Payload { msg: rest, aad: text(&vector["link"]).as_bytes() })
             .unwrap();
         assert_eq!(opened, message);

@@ -385,8 +385,8 @@ fn sealed_envelopes_open_to_the_message_and_are_made_again_from_their_secrets() 
 #[test]
 fn the_sealing_formula_is_what_the_vectors_say() {
     for vector in list(&read("envelopes.json")["sealed"]) {
-        let bytes = bytes(&vector["envelope"]);
-        let envelope = envelope::decode(&bytes).unwrap();
+        let whole = bytes(&vector["envelope"]);
+        let envelope = envelope::decode(&whole).unwrap();
         let header = envelope.header;
         let info = [&b"momedo message key v1"[..], &[header.suite.number()], &header.message_id.0].concat();
         let key = derive(
@@ -396,9 +396,18 @@ fn the_sealing_formula_is_what_the_vectors_say() {
             &header.recipient_digest,
             &info,
         );
+        let mut derived = [0; 64];
+        Hkdf::<Sha512>::new(
+            Some(&bytes(&vector["derivation"]["salt"])),
+            &bytes(&vector["derivation"]["key_material"]),
+        )
+        .expand(&info, &mut derived)
+        .unwrap();
+        assert_eq!(derived[32..].to_vec(), bytes(&vector["commitment"]));
+        let sealed = envelope.sealed.strip_prefix(&derived[32..]).unwrap();
         assert_eq!(text(&vector["nonce"]), encode_hex(&[0; 12]));
         let padded = Aes256Gcm::new(&Key::<Aes256Gcm>::from(key))
-            .decrypt(&Nonce::default(), Payload { msg: envelope.sealed, aad: envelope.header_bytes })
+            .decrypt(&Nonce::default(), Payload { msg: sealed, aad: envelope.header_bytes })
             .unwrap();
         let inner = text(&vector["inner"]).as_bytes();
         assert!(padded.len().is_power_of_two());
@@ -417,7 +426,7 @@ fn messages_are_padded_to_powers_of_two() {
     for padding in list(&vectors["padding"]) {
         let inner = vec![b'a'; parsed(&padding["inner_bytes"])];
         let sealed = seal::seal_with(&header(vector), &ciphertexts.borrowed(), &secrets, &inner).unwrap();
-        let padded = envelope::decode(&sealed).unwrap().sealed.len() - envelope::TAG_BYTES;
+        let padded = envelope::decode(&sealed).unwrap().sealed.len() - envelope::SEAL_BYTES;
         assert_eq!(padded, padding["padded_bytes"]);
     }
 }

@@ -5,18 +5,23 @@
 //! | 8 | `MMDOSEAL` |
 //! | 1 | version, 1 |
 //! | 16 | salt |
+//! | 32 | commitment to the key |
 //! | then, per chunk | up to 65,536 bytes, sealed, and a tag of 16 bytes |
 //!
 //! Every chunk but the last is full. A chunk's nonce is its number from 0 (11 bytes, big-endian) and one
 //! byte that is 1 for the last chunk and 0 for the others; its associated data is the 25 bytes before the
-//! first chunk. So nothing can be cut off, added, or put in another order. The key belongs to one file:
-//! Argon2id over passphrase and salt, version 0x13, 19 MiB, 2 passes, 1 lane, 32 bytes.
+//! commitment. So nothing can be cut off, added, or put in another order. The key belongs to one file:
+//! Argon2id over passphrase and salt, version 0x13, 19 MiB, 2 passes, 1 lane, 64 bytes, `key (32) ‖ commitment (32)`.
+//! A file that opened under many passphrases would try all of them at once, whenever an admin types one (partitioning
+//! oracles: Len, Grubbs, Ristenpart 2021); the commitment makes that one passphrase for each file.
 
 use std::io::{self, Read, Write};
 
 use argon2::Argon2;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use momedo_protocol::envelope::COMMITMENT_BYTES;
 use momedo_protocol::random;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// What a sealed file begins with.
@@ -33,10 +38,10 @@ pub(crate) enum SealedError {
     /// Begins like one, but is of another version.
     #[error("it was sealed by a newer momedo")]
     Version,
-    /// The first chunk does not open.
+    /// The key is another one than that of the file.
     #[error("the passphrase is wrong, or the file is damaged")]
     WrongPassphrase,
-    /// A later chunk does not open, or there is none after the last.
+    /// A chunk does not open, or there is none after the last.
     #[error("it is damaged or cut off near byte {0}")]
     Damaged(u64),
 }
@@ -44,17 +49,20 @@ pub(crate) enum SealedError {
 struct Cipher {
     key: LessSafeKey,
     header: [u8; HEADER_BYTES],
+    commitment: [u8; COMMITMENT_BYTES],
     next: u64,
 }
 
 impl Cipher {
     fn new(passphrase: &str, header: [u8; HEADER_BYTES]) -> io::Result<Self> {
-        let mut key = Zeroizing::new([0; 32]);
+        let mut both = Zeroizing::new([0; 32 + COMMITMENT_BYTES]);
         Argon2::default()
-            .hash_password_into(passphrase.as_bytes(), &header[9..], &mut key[..])
+            .hash_password_into(passphrase.as_bytes(), &header[9..], &mut both[..])
             .map_err(|error| io::Error::other(format!("cannot use the passphrase: {error}")))?;
-        let key = UnboundKey::new(&AES_256_GCM, &key[..]).expect("AES-256 keys have 32 bytes");
-        Ok(Self { key: LessSafeKey::new(key), header, next: 0 })
+        let (key, rest) = both.split_at(32);
+        let commitment = rest.try_into().map_err(io::Error::other)?;
+        let key = UnboundKey::new(&AES_256_GCM, key).expect("AES-256 keys have 32 bytes");
+        Ok(Self { key: LessSafeKey::new(key), header, commitment, next: 0 })
     }
 
     fn nonce(&mut self, is_last: bool) -> Nonce {
@@ -82,7 +90,9 @@ impl<W: Write> Sealer<W> {
         header[9..].copy_from_slice(&random::bytes::<16>());
         out.write_all(&header)?;
         let chunk = Zeroizing::new(Vec::with_capacity(CHUNK_BYTES + TAG_BYTES));
-        Ok(Self { cipher: Cipher::new(passphrase, header)?, chunk, out })
+        let cipher = Cipher::new(passphrase, header)?;
+        out.write_all(&cipher.commitment)?;
+        Ok(Self { cipher, chunk, out })
     }
 
     fn seal(&mut self, is_last: bool) -> io::Result<()> {
@@ -126,7 +136,7 @@ impl<W: Write> Write for Sealer<W> {
 /// How many bytes `plain` bytes take sealed.
 pub(crate) fn sealed_bytes(plain: u64) -> u64 {
     let chunks = plain.div_ceil(CHUNK_BYTES as u64).max(1);
-    HEADER_BYTES as u64 + plain + chunks * TAG_BYTES as u64
+    (HEADER_BYTES + COMMITMENT_BYTES) as u64 + plain + chunks * TAG_BYTES as u64
 }
 
 /// Opens a sealed file from its beginning, and writes what was sealed to `out`. What was written counts for
@@ -141,18 +151,21 @@ pub(crate) fn open(passphrase: &str, mut from: impl Read, out: &mut impl Write) 
         return Err(refused(SealedError::Version));
     }
     let mut cipher = Cipher::new(passphrase, header)?;
+    let mut commitment = [0; COMMITMENT_BYTES];
+    from.read_exact(&mut commitment).map_err(|_| refused(SealedError::Damaged(HEADER_BYTES as u64)))?;
+    if !bool::from(cipher.commitment.ct_eq(&commitment)) {
+        return Err(refused(SealedError::WrongPassphrase));
+    }
     let mut chunk = read_chunk(&mut from)?;
-    let mut place = HEADER_BYTES as u64;
+    let mut place = (HEADER_BYTES + COMMITMENT_BYTES) as u64;
     loop {
         let bytes = chunk.len() as u64;
         let next = read_chunk(&mut from)?;
-        let is_first = cipher.next == 0;
         let nonce = cipher.nonce(next.is_empty());
-        let opened =
-            cipher.key.open_in_place(nonce, Aad::from(&cipher.header), &mut chunk).map_err(|_| {
-                // A file of one chunk that was cut off looks like this, too.
-                refused(if is_first { SealedError::WrongPassphrase } else { SealedError::Damaged(place) })
-            })?;
+        let opened = cipher
+            .key
+            .open_in_place(nonce, Aad::from(&cipher.header), &mut chunk)
+            .map_err(|_| refused(SealedError::Damaged(place)))?;
         out.write_all(opened)?;
         if next.is_empty() {
             return Ok(());
@@ -202,18 +215,28 @@ mod tests {
     fn nothing_can_be_cut_off_added_swapped_or_changed() {
         let sealed = seal(&vec![7; 3 * CHUNK_BYTES]);
         let chunk = CHUNK_BYTES + TAG_BYTES;
-        for length in [0, 8, HEADER_BYTES, HEADER_BYTES + chunk, HEADER_BYTES + 2 * chunk, sealed.len() - 1] {
+        let start = HEADER_BYTES + COMMITMENT_BYTES;
+        for length in [0, 8, HEADER_BYTES, start, start + chunk, start + 2 * chunk, sealed.len() - 1] {
             assert!(opened("correct horse", &sealed[..length]).is_err(), "cut to {length}");
         }
         assert!(opened("correct horse", &[&sealed[..], b"x"].concat()).is_err());
-        let (header, chunks) = sealed.split_at(HEADER_BYTES);
+        let (header, chunks) = sealed.split_at(start);
         let swapped = [header, &chunks[chunk..2 * chunk], &chunks[..chunk], &chunks[2 * chunk..]].concat();
         assert!(opened("correct horse", &swapped).is_err());
-        for place in [0, 8, 9, HEADER_BYTES, HEADER_BYTES + chunk + 5, sealed.len() - 1] {
+        for place in [0, 8, 9, HEADER_BYTES, start, start + chunk + 5, sealed.len() - 1] {
             let mut changed = sealed.clone();
             changed[place] ^= 1;
             assert!(opened("correct horse", &changed).is_err(), "changed at {place}");
         }
         assert!(opened("wrong horse", &sealed).unwrap_err().contains("passphrase"));
+    }
+
+    #[test]
+    fn a_file_says_which_passphrase_opens_it() {
+        // Whether the chunks open or not: what is not committed to is not tried.
+        let (mine, others) = (seal(b"mine"), seal(b"others"));
+        let start = HEADER_BYTES + COMMITMENT_BYTES;
+        let mixed = [&mine[..HEADER_BYTES], &others[HEADER_BYTES..start], &mine[start..]].concat();
+        assert!(opened("correct horse", &mixed).unwrap_err().contains("passphrase"));
     }
 }

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use momedo_protocol::blob::{BlobId, sealed_length};
+use momedo_protocol::blob::{BlobId, MIN_BLOB_BYTES, sealed_length};
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::link::calls::{BLOB_PART_BYTES, Request};
@@ -59,7 +59,7 @@ pub(in crate::service) fn check(
         if is_ours {
             continue;
         }
-        if blob.size < sealed_length(0) {
+        if blob.size < MIN_BLOB_BYTES {
             return Ok(Some(Outcome::Malformed));
         }
         if blob.size > sealed_length(config.max_blob_bytes) {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use momedo_protocol::blob::{
-    BlobId, CHUNK_BYTES, ChunkOpener, FileReference, SEALED_CHUNK_BYTES, chunk_count,
+    BlobId, CHUNK_BYTES, COMMITMENT_BYTES, ChunkOpener, FileReference, SEALED_CHUNK_BYTES, chunk_count,
+    chunk_place,
 };
 use momedo_protocol::id::ParticipantId;
 
@@ -99,19 +100,19 @@ pub async fn download(
     progress: Progress<'_>,
 ) -> Result<PathBuf, ClientError> {
     let mut opening = Opening {
-        opener: ChunkOpener::new(reference),
+        reference,
+        opener: None,
         count: chunk_count(reference.size),
         next: 0,
         gathered: Vec::with_capacity(SEALED_CHUNK_BYTES),
         part: Part::new(folder)?,
-        name: &reference.name,
     };
     let mut patience = Patience::new(wait.max(Duration::from_secs(1)));
     let mut tag = None;
     while opening.next < opening.count {
         // A part of a chunk that came before the line broke is fetched again.
         opening.gathered.clear();
-        let from = opening.next * SEALED_CHUNK_BYTES as u64;
+        let from = opening.place_in_blob();
         let fetched = async {
             let mut coming = session.fetch_blob(reference.blob, from, tag.as_deref(), patience.wait).await?;
             opening.check(&mut coming, from, &mut tag)?;
@@ -138,17 +139,23 @@ pub async fn download(
 
 /// A file that is being fetched.
 struct Opening<'a> {
-    opener: ChunkOpener,
+    reference: &'a FileReference,
+    /// There once the blob was seen to be the file that the reference names.
+    opener: Option<ChunkOpener>,
     count: u64,
     next: u64,
     gathered: Vec<u8>,
     part: Part,
-    name: &'a str,
 }
 
 impl Opening<'_> {
     fn damaged(&self) -> ClientError {
-        ClientError::DamagedFile { name: safe_name(self.name) }
+        ClientError::DamagedFile { name: safe_name(&self.reference.name) }
+    }
+
+    /// Where fetching goes on.
+    fn place_in_blob(&self) -> u64 {
+        if self.opener.is_some() { chunk_place(self.next) } else { 0 }
     }
 
     fn place(&self) -> u64 {
@@ -176,17 +183,29 @@ impl Opening<'_> {
 
     fn take(&mut self, mut bytes: &[u8]) -> Result<(), ClientError> {
         while !bytes.is_empty() {
-            let wanted = self.opener.sealed_chunk_length(self.next).ok_or_else(|| self.damaged())?;
+            let wanted = match &self.opener {
+                None => COMMITMENT_BYTES,
+                Some(opener) => opener.sealed_chunk_length(self.next).ok_or_else(|| self.damaged())?,
+            };
             let count = bytes.len().min(wanted - self.gathered.len());
             let (now, later) = bytes.split_at(count);
             self.gathered.extend_from_slice(now);
             bytes = later;
-            if self.gathered.len() == wanted {
-                let plain = self.opener.open(self.next, &self.gathered).map_err(|_| self.damaged())?;
-                self.part.file.write_all(&plain).map_err(|error| unusable(&self.part.path, error))?;
-                self.gathered.clear();
-                self.next += 1;
+            if self.gathered.len() < wanted {
+                return Ok(());
             }
+            match &self.opener {
+                None => {
+                    let opener = ChunkOpener::new(self.reference, &self.gathered);
+                    self.opener = Some(opener.map_err(|_| self.damaged())?);
+                }
+                Some(opener) => {
+                    let plain = opener.open(self.next, &self.gathered).map_err(|_| self.damaged())?;
+                    self.part.file.write_all(&plain).map_err(|error| unusable(&self.part.path, error))?;
+                    self.next += 1;
+                }
+            }
+            self.gathered.clear();
         }
         Ok(())
     }
@@ -214,12 +233,12 @@ mod tests {
             sealed.file.seek(SeekFrom::Start(0)).unwrap();
             sealed.file.read_to_end(&mut bytes).unwrap();
             let mut opening = Opening {
-                opener: ChunkOpener::new(&sealed.reference),
+                reference: &sealed.reference,
+                opener: None,
                 count: chunk_count(size as u64),
                 next: 0,
                 gathered: Vec::new(),
                 part: Part::new(folder.path()).unwrap(),
-                name: "a",
             };
             for piece in bytes.chunks(10_007) {
                 opening.take(piece).unwrap();

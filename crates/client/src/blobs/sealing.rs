@@ -5,7 +5,7 @@ use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use momedo_protocol::blob::{
-    BlobId, CHUNK_BYTES, ChunkSealer, FileKey, FileReference, is_acceptable_file_name,
+    BlobId, CHUNK_BYTES, COMMITMENT_BYTES, ChunkSealer, FileKey, FileReference, is_acceptable_file_name,
 };
 use zeroize::Zeroizing;
 
@@ -67,7 +67,7 @@ fn seal_blocking(folder: &Path, path: &Path, metadata: Metadata, limit: u64) -> 
     }
     let (blob, key) = (BlobId::random(), FileKey::random());
     let sealed = tempfile::tempfile_in(folder).map_err(|error| unusable(folder, error))?;
-    let mut sealing = Sealing::new(&key, blob, sealed);
+    let mut sealing = Sealing::new(&key, blob, sealed).map_err(|error| unusable(folder, error))?;
     if let (Format::Opaque(media_type), Metadata::Strip) = (format, metadata) {
         let reason = format!(
             "what it tells beside the picture (place, time, camera) cannot be removed from {media_type}; \
@@ -82,7 +82,7 @@ fn seal_blocking(folder: &Path, path: &Path, metadata: Metadata, limit: u64) -> 
         ),
         _ => unusable(path, error),
     })?;
-    let (file, size, length) = sealing.finish().map_err(failed)?;
+    let (file, size, length) = sealing.finish(&key, blob).map_err(failed)?;
     if size > limit {
         // It grew while it was read.
         return Err(unusable(path, format!("it is too large: this server takes files up to {limit} bytes")));
@@ -133,9 +133,12 @@ struct Sealing {
 }
 
 impl Sealing {
-    fn new(key: &FileKey, blob: BlobId, out: File) -> Self {
+    fn new(key: &FileKey, blob: BlobId, mut out: File) -> io::Result<Self> {
         let chunk = Zeroizing::new(Vec::with_capacity(CHUNK_BYTES));
-        Self { sealer: ChunkSealer::new(key, blob), chunk, out, size: 0, length: 0 }
+        // What the blob commits to is known when all of it was read.
+        out.write_all(&[0; COMMITMENT_BYTES])?;
+        let length = COMMITMENT_BYTES as u64;
+        Ok(Self { sealer: ChunkSealer::new(key, blob), chunk, out, size: 0, length })
     }
 
     fn seal(&mut self, is_last: bool) -> io::Result<()> {
@@ -146,8 +149,10 @@ impl Sealing {
         self.out.write_all(&sealed)
     }
 
-    fn finish(mut self) -> io::Result<(File, u64, u64)> {
+    fn finish(mut self, key: &FileKey, blob: BlobId) -> io::Result<(File, u64, u64)> {
         self.seal(true)?;
+        self.out.seek(SeekFrom::Start(0))?;
+        self.out.write_all(&key.commitment(blob, self.size))?;
         Ok((self.out, self.size, self.length))
     }
 }
@@ -246,7 +251,7 @@ mod tests {
             let out = tempfile::tempfile().unwrap();
             let sealed = out.try_clone().unwrap();
             let mut watched = Watched { start, size: SIZE, place: 0, sealed, most_held: 0 };
-            let mut sealing = Sealing::new(&FileKey::random(), BlobId::random(), out);
+            let mut sealing = Sealing::new(&FileKey::random(), BlobId::random(), out).unwrap();
             // The picture has no end; what is before it counts here.
             let _: io::Result<()> = copy(&mut watched, format, metadata, &mut sealing);
             assert!(watched.place > SIZE / 2, "{format:?} is read to {}", watched.place);

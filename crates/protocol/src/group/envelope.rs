@@ -7,23 +7,21 @@
 //! 64       the group: digest of its first entry
 //! 4        epoch, big-endian; 0 in suite 4
 //! 32       random salt
+//! 32       commitment to the key
 //! the rest AES-256-GCM ciphertext of the padded inner message, and its tag
 //! ```
 //!
-//! `key = HKDF-SHA-512(ikm = group key or content key, salt = the salt, info = label ‖ suite ‖ group ‖ epoch ‖
-//! sender ‖ message ID)`, nonce zero, the header as associated data. In suite 4 every member gets a *slot*: the
-//! header of an ordinary envelope to that member (suite 1 or 2), then the 32 bytes of the content key under
-//! AES-256-GCM.
+//! `key ‖ commitment = HKDF-SHA-512(ikm = group key or content key, salt = the salt, info = label ‖ suite ‖ group ‖
+//! epoch ‖ sender ‖ message ID)`, nonce zero, the header as associated data. In suite 4 every member gets a *slot*: the
+//! header of an ordinary envelope to that member (suite 1 or 2), then the 32 bytes of the content key, sealed. A sender
+//! could seal another content key to each member; because the message commits to its key, it opens with one of them.
 
-use aes_gcm::Nonce;
-use aes_gcm::aead::{Aead, Payload};
-use hkdf::Hkdf;
-use sha2::Sha512;
 use zeroize::Zeroizing;
 
 use super::key::GroupKey;
+use crate::committing::CommittingKey;
 use crate::digest::Sha512Digest;
-use crate::envelope::{self, Envelope, EnvelopeError, Header, Reader, TAG_BYTES, VERSION};
+use crate::envelope::{self, Envelope, EnvelopeError, Header, Reader, SEAL_BYTES, VERSION};
 use crate::id::ParticipantId;
 use crate::message_id::MessageId;
 use crate::random;
@@ -37,7 +35,7 @@ const SLOT_LABEL: &[u8] = b"momedo content key v1";
 pub const HEADER_BYTES: usize = 1 + 1 + 16 + 64 + 4 + 32;
 
 /// Longest slot, in bytes: suite 1 to an RSA key of 4096 bits.
-pub const MAX_SLOT_BYTES: usize = 86 + (2 + 156) + (2 + 1088) + (2 + 512) + 32 + TAG_BYTES;
+pub const MAX_SLOT_BYTES: usize = 86 + (2 + 156) + (2 + 1088) + (2 + 512) + 32 + SEAL_BYTES;
 
 /// What the key of a group message depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +78,7 @@ pub struct GroupEnvelope<'a> {
     pub header: GroupHeader,
     /// The header's bytes, which the sealed part authenticates.
     pub header_bytes: &'a [u8],
-    /// AES-256-GCM ciphertext followed by its tag.
+    /// Commitment to the key, AES-256-GCM ciphertext, tag.
     pub sealed: &'a [u8],
 }
 
@@ -131,21 +129,10 @@ pub fn decode(bytes: &[u8]) -> Result<GroupEnvelope<'_>, EnvelopeError> {
     Ok(GroupEnvelope { header, header_bytes: &bytes[..HEADER_BYTES], sealed: reader.rest })
 }
 
-fn message_key(header: &GroupHeader, sender: ParticipantId, key: &GroupKey) -> Zeroizing<[u8; 32]> {
-    let info = [
-        MESSAGE_LABEL,
-        &[header.suite.number()],
-        &header.group.0,
-        &header.epoch.to_be_bytes(),
-        sender.to_string().as_bytes(),
-        &header.message_id.0,
-    ]
-    .concat();
-    let mut derived = Zeroizing::new([0; 32]);
-    Hkdf::<Sha512>::new(Some(&header.salt), key.bytes())
-        .expand(&info, &mut derived[..])
-        .expect("32 bytes are a valid length for HKDF-SHA-512");
-    derived
+fn message_key(header: &GroupHeader, sender: ParticipantId, key: &GroupKey) -> CommittingKey {
+    let (suite, epoch, sender) = ([header.suite.number()], header.epoch.to_be_bytes(), sender.to_string());
+    let info = [MESSAGE_LABEL, &suite, &header.group.0, &epoch, sender.as_bytes(), &header.message_id.0];
+    CommittingKey::derive(Some(&header.salt), key.bytes(), &info)
 }
 
 /// Seals a signed message under the group key of an epoch, or with `epoch` 0 under a content key.
@@ -176,9 +163,7 @@ pub fn seal_with(
 ) -> Result<Vec<u8>, SealError> {
     let padded = seal::pad(inner)?;
     let mut bytes = encode_header(header);
-    let sealed = seal::cipher(&message_key(header, sender, key))
-        .encrypt(&Nonce::default(), Payload { msg: &padded, aad: &bytes })
-        .expect("AES-GCM seals messages below 2^24 bytes");
+    let sealed = message_key(header, sender, key).seal(&padded, &bytes);
     bytes.extend_from_slice(&sealed);
     Ok(bytes)
 }
@@ -192,10 +177,8 @@ pub fn open_message(
     key: &GroupKey,
     sender: ParticipantId,
 ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let padded = seal::cipher(&message_key(&envelope.header, sender, key))
-        .decrypt(&Nonce::default(), Payload { msg: envelope.sealed, aad: envelope.header_bytes })
-        .map_err(|_| OpenError::WrongKeys)?;
-    seal::unpad(Zeroizing::new(padded))
+    let padded = message_key(&envelope.header, sender, key).open(envelope.sealed, envelope.header_bytes);
+    seal::unpad(padded.ok_or(OpenError::WrongKeys)?)
 }
 
 /// Takes a slot apart.
@@ -204,7 +187,7 @@ pub fn open_message(
 /// As [`EnvelopeError`] says; never panics, whatever the bytes.
 pub fn decode_slot(bytes: &[u8]) -> Result<Envelope<'_>, EnvelopeError> {
     let slot = envelope::decode_header(bytes)?;
-    if slot.sealed.len() == 32 + TAG_BYTES { Ok(slot) } else { Err(EnvelopeError::Malformed) }
+    if slot.sealed.len() == 32 + SEAL_BYTES { Ok(slot) } else { Err(EnvelopeError::Malformed) }
 }
 
 /// Seals a content key to one member.
@@ -221,10 +204,7 @@ pub fn seal_slot(
     let header = Header { suite, message_id, recipient_version: keys.version, recipient_digest: keys.digest };
     let mut bytes = envelope::encode_header(&header, &ciphertexts.borrowed());
     let slot = Envelope { header, ciphertexts: ciphertexts.borrowed(), header_bytes: &bytes, sealed: &[] };
-    let key = seal::derived_key(SLOT_LABEL, &slot, &secrets);
-    let sealed = seal::cipher(&key)
-        .encrypt(&Nonce::default(), Payload { msg: content_key.bytes(), aad: &bytes })
-        .expect("AES-GCM seals 32 bytes");
+    let sealed = seal::derived_key(SLOT_LABEL, &slot, &secrets).seal(content_key.bytes(), &bytes);
     bytes.extend_from_slice(&sealed);
     Ok(bytes)
 }
@@ -237,10 +217,9 @@ pub fn seal_slot(
 pub fn open_slot(bytes: &[u8], keys: &seal::PrivateKeys) -> Result<GroupKey, OpenError> {
     let slot = decode_slot(bytes)?;
     let secrets = seal::decapsulate(&slot.ciphertexts, keys)?;
-    let opened = seal::cipher(&seal::derived_key(SLOT_LABEL, &slot, &secrets))
-        .decrypt(&Nonce::default(), Payload { msg: slot.sealed, aad: slot.header_bytes })
-        .map(Zeroizing::new)
-        .map_err(|_| OpenError::WrongKeys)?;
+    let opened = seal::derived_key(SLOT_LABEL, &slot, &secrets)
+        .open(slot.sealed, slot.header_bytes)
+        .ok_or(OpenError::WrongKeys)?;
     GroupKey::from_bytes(&opened).ok_or(OpenError::WrongKeys)
 }
 

@@ -2,7 +2,7 @@
 
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::encoding::{encode_base64, encode_hex};
-use momedo_protocol::envelope::{self, Ciphertexts, Header};
+use momedo_protocol::envelope::{self, COMMITMENT_BYTES, Ciphertexts, Header, SEAL_BYTES};
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::kind;
 use momedo_protocol::message::Message;
@@ -75,7 +75,7 @@ fn plain_envelope(suite: Suite) -> (Header, Ciphertexts<'static>, Vec<u8>) {
         rsa: &PLAIN.2,
     };
     let mut bytes = envelope::encode_header(&header, &ciphertexts);
-    bytes.extend([4; 528]);
+    bytes.extend([4; 512 + SEAL_BYTES]);
     (header, ciphertexts, bytes)
 }
 
@@ -87,8 +87,8 @@ fn codec(suite: Suite) -> Value {
         "recipient_version": header.recipient_version,
         "recipient_digest": header.recipient_digest,
         "ciphertexts": ciphertexts_json(&ciphertexts),
-        "header_bytes": bytes.len() - 528,
-        "sealed": encode_base64(&[4; 528]),
+        "header_bytes": bytes.len() - 512 - SEAL_BYTES,
+        "sealed": encode_base64(&[4; 512 + SEAL_BYTES]),
         "envelope": encode_base64(&bytes),
     })
 }
@@ -130,6 +130,7 @@ fn sealed_envelope(keys: &Keys, bundle: &KeyBundle, suite: Suite, inner: &[u8]) 
         "ciphertexts": ciphertexts_json(&opened.ciphertexts),
         "shared_secrets": secrets,
         "derivation": derivation(&material, &opened.ciphertexts, &recipient.digest, &info),
+        "commitment": encode_base64(&opened.sealed[..COMMITMENT_BYTES]),
         "nonce": encode_hex(&[0; 12]),
         "header_bytes": opened.header_bytes.len(),
         "envelope": encode_base64(&bytes),

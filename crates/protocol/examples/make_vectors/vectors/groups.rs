@@ -172,10 +172,10 @@ fn message(
         &id.0,
     ]
     .concat();
-    let mut derived = [0; 32];
+    let mut derived = [0; 64];
     Hkdf::<Sha512>::new(Some(&header.salt), key.bytes())
         .expand(&info, &mut derived)
-        .map_err(|_| "32 bytes are a valid length")?;
+        .map_err(|_| "64 bytes are a valid length")?;
     Ok(json!({
         "suite": suite.number(),
         "sender": sender,
@@ -183,7 +183,8 @@ fn message(
         "salt": encode_base64(&header.salt),
         "epoch": epoch,
         "info_hex": encode_hex(&info),
-        "derived_key": encode_base64(&derived),
+        "derived_key": encode_base64(&derived[..32]),
+        "commitment": encode_base64(&derived[32..]),
         "inner": String::from_utf8(inner.clone())?,
         "envelope": encode_base64(&seal_with(&header, key, sender, &inner)?),
     }))
