@@ -8,6 +8,7 @@ use momedo_protocol::id::DeviceId;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 
+use crate::groups::keys::confirm_waiting;
 use crate::profile::Profile;
 use crate::receiving::look_for_group_keys;
 use crate::registration::{Progress, Step};
@@ -83,6 +84,7 @@ pub async fn add(
     adopt_published_keys(profile, &mut session).await?;
     // A group key that waits here unread would never reach the new device.
     look_for_group_keys(profile, &mut session).await?;
+    confirm_waiting(profile, &mut session).await?;
     let (current, _) = list(profile, &mut session).await?;
     let (new, entry) = match begun(profile, new_path, passphrase)? {
         Some(begun) => begun,

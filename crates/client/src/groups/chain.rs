@@ -11,6 +11,7 @@ use momedo_protocol::group::state::{GroupError, GroupState};
 use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
 
+use super::keys;
 use super::receiving::note_changes;
 use crate::profile::Profile;
 use crate::sending::insist;
@@ -77,12 +78,23 @@ pub(crate) async fn sync_with(
         return Err(broken(id, "the server passes messages on to somebody who is no member"));
     }
     if !read.is_empty() {
-        profile.atomically(|| {
-            profile.save_group(&state, &read)?;
-            note_changes(profile, known.as_ref(), &state, &read)
-        })?;
+        keep(profile, known.as_ref(), &state, &read)?;
     }
     Ok(Synced { state, reset: answer.reset })
+}
+
+/// Keeps what was read of a chain, with the keys it commits to.
+fn keep(
+    profile: &Profile,
+    before: Option<&GroupState>,
+    state: &GroupState,
+    read: &[(GroupEntry, Jws)],
+) -> Result<(), ClientError> {
+    profile.atomically(|| {
+        profile.save_group(state, read)?;
+        keys::confirm(profile, state)?;
+        note_changes(profile, before, state, read)
+    })
 }
 
 /// Takes one page of entries; true when it was the last.
@@ -201,11 +213,7 @@ pub(crate) async fn append_once(
         }
         Err(error) => return Err(error),
     }
-    let read = [(read, entry)];
-    profile.atomically(|| {
-        profile.save_group(state, &read)?;
-        note_changes(profile, Some(&before), state, &read)
-    })?;
+    keep(profile, Some(&before), state, &[(read, entry)])?;
     Ok(true)
 }
 

@@ -3,12 +3,32 @@
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::{Action, GroupEntry};
+use momedo_protocol::group::key::GroupKey;
 use momedo_protocol::group::state::GroupState;
+use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::Jws;
+use momedo_protocol::time::UnixMillis;
 use rusqlite::{OptionalExtension, params};
 
 use super::Profile;
 use crate::ClientError;
+
+/// Most keys from one sender that no chain confirms yet; more push out that sender's own.
+const MAX_UNCONFIRMED_KEYS: u32 = 64;
+
+/// What unconfirmed keys are sealed as.
+const UNCONFIRMED: &str = "unconfirmed group key";
+
+/// A group key that somebody says is one, and that the chain has not confirmed.
+pub(crate) struct UnconfirmedKey {
+    id: i64,
+    /// For which epoch.
+    pub(crate) epoch: u32,
+    /// Who says so.
+    pub(crate) sender: ParticipantId,
+    /// The key.
+    pub(crate) key: GroupKey,
+}
 
 /// A group's tables; part of the profile's schema.
 pub(super) const SCHEMA: &str = "
@@ -18,6 +38,8 @@ pub(super) const SCHEMA: &str = "
                                 entry TEXT NOT NULL, PRIMARY KEY (group_id, number)) STRICT;
     CREATE TABLE group_epochs (group_id TEXT NOT NULL, epoch INTEGER NOT NULL, commitment BLOB NOT NULL,
                                PRIMARY KEY (group_id, epoch)) STRICT;
+    CREATE TABLE unconfirmed_group_keys (id INTEGER PRIMARY KEY, group_digest BLOB NOT NULL, epoch INTEGER NOT NULL,
+                                         sender TEXT NOT NULL, kept_at INTEGER NOT NULL, key BLOB NOT NULL) STRICT;
     CREATE TABLE locked_messages (id INTEGER PRIMARY KEY, delivery TEXT NOT NULL) STRICT;";
 
 impl Profile {
@@ -90,6 +112,76 @@ impl Profile {
         Ok(bytes.map(Sha512Digest))
     }
 
+    /// The commitments of a group's epochs, the newest first.
+    pub(crate) fn group_commitments(&self, id: GroupId) -> Result<Vec<Sha512Digest>, ClientError> {
+        self.sql(|database| {
+            let sql = "SELECT commitment FROM group_epochs WHERE group_id = ?1 ORDER BY epoch DESC";
+            let mut statement = database.prepare(sql)?;
+            statement.query_map([id.to_string()], |row| row.get(0).map(Sha512Digest))?.collect()
+        })
+    }
+
+    /// Keeps a key that no chain confirms yet, apart from those that count.
+    pub(crate) fn put_unconfirmed_key(
+        &self,
+        group: &Sha512Digest,
+        epoch: u32,
+        sender: ParticipantId,
+        key: &GroupKey,
+        now: UnixMillis,
+    ) -> Result<(), ClientError> {
+        let stored = self.sealed(UNCONFIRMED, key.bytes())?;
+        let sender = sender.to_string();
+        self.sql(|database| {
+            database.execute(
+                "INSERT INTO unconfirmed_group_keys (group_digest, epoch, sender, kept_at, key)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![group.0, epoch, sender, now.0, stored],
+            )?;
+            let sql = "DELETE FROM unconfirmed_group_keys WHERE sender = ?1 AND id NOT IN
+                       (SELECT id FROM unconfirmed_group_keys WHERE sender = ?1 ORDER BY id DESC LIMIT ?2)";
+            database.execute(sql, params![sender, MAX_UNCONFIRMED_KEYS]).map(drop)
+        })
+    }
+
+    /// Groups that unconfirmed keys are said to be of.
+    pub(crate) fn unconfirmed_groups(&self) -> Result<Vec<Sha512Digest>, ClientError> {
+        self.sql(|database| {
+            let sql = "SELECT DISTINCT group_digest FROM unconfirmed_group_keys";
+            let mut statement = database.prepare(sql)?;
+            statement.query_map([], |row| row.get(0).map(Sha512Digest))?.collect()
+        })
+    }
+
+    /// What was said to be keys of a group, oldest first.
+    pub(crate) fn unconfirmed_keys(&self, group: &Sha512Digest) -> Result<Vec<UnconfirmedKey>, ClientError> {
+        let rows: Vec<(i64, u32, String, Vec<u8>)> = self.sql(|database| {
+            let sql = "SELECT id, epoch, sender, key FROM unconfirmed_group_keys WHERE group_digest = ?1 ORDER BY id";
+            let mut statement = database.prepare(sql)?;
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+            statement.query_map([group.0], read)?.collect()
+        })?;
+        let read = |(id, epoch, sender, stored): (i64, u32, String, Vec<u8>)| {
+            let key = GroupKey::from_bytes(&self.unsealed(UNCONFIRMED, stored)?);
+            let key = key.ok_or_else(|| self.failed("a group key has another length"))?;
+            let sender = sender.parse().map_err(|error| self.failed(error))?;
+            Ok(UnconfirmedKey { id, epoch, sender, key })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Forgets what was said to be a key.
+    pub(crate) fn remove_unconfirmed_key(&self, key: &UnconfirmedKey) -> Result<(), ClientError> {
+        let sql = "DELETE FROM unconfirmed_group_keys WHERE id = ?1";
+        self.sql(|database| database.execute(sql, [key.id]).map(drop))
+    }
+
+    /// Forgets what was said to be a key before `before`.
+    pub(crate) fn remove_unconfirmed_keys_before(&self, before: UnixMillis) -> Result<(), ClientError> {
+        let sql = "DELETE FROM unconfirmed_group_keys WHERE kept_at < ?1";
+        self.sql(|database| database.execute(sql, [before.0]).map(drop))
+    }
+
     /// Groups this device knows and that the server still counts it into.
     ///
     /// # Errors
@@ -112,7 +204,7 @@ impl Profile {
         self.sql(|database| database.execute(sql, [id.to_string()]).map(drop))
     }
 
-    /// Copies every group and every group key from another profile of the same participant.
+    /// Copies every group and every group key that counts from another profile of the same participant.
     pub(crate) fn copy_groups(&self, from: &Profile) -> Result<(), ClientError> {
         for state in from.groups()? {
             let mut entries = Vec::new();
