@@ -21,8 +21,9 @@ pub(crate) struct EntriesQuery {
     /// Number of the last entry the asker has; 0 or absent: from the first.
     #[serde(default)]
     after: u32,
-    /// The public half of the group's link, for whoever wants to join with it.
-    link: Option<String>,
+    /// For whoever wants to join with the group's link: the fingerprint of the own signature key (32 bytes), then the
+    /// link's signature for it (64 bytes).
+    proof: Option<String>,
 }
 
 /// The asker's groups, and the open ones.
@@ -61,8 +62,8 @@ pub(crate) async fn entries(
     InPath(id): InPath<GroupId>,
     InQuery(query): InQuery<EntriesQuery>,
 ) -> ApiResult<Answer<api::GroupEntries>> {
-    let link = query.link.as_deref().and_then(decode_base64).map(Base64Bytes);
-    Ok(Answer(groups::entries(&state, reader, id, query.after, link).await?))
+    let proof = query.proof.as_deref().and_then(decode_base64).map(Base64Bytes);
+    Ok(Answer(groups::entries(&state, reader, id, query.after, proof).await?))
 }
 
 /// Takes the next entry of a chain.

@@ -11,7 +11,7 @@ use momedo_client::sending::{Destination, Draft, Sent, send};
 use momedo_protocol::api::groups::{GroupKeyMessage, GroupKeysRequest, MAX_GROUP_KEYS_AT_ONCE};
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
-use momedo_protocol::group::entry::{Access, Encryption, GroupRole, Posting, Settings};
+use momedo_protocol::group::entry::{Access, Action, Encryption, GroupRole, Posting, Settings};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::message_id::MessageId;
 use serde_json::{Value, json};
@@ -279,6 +279,48 @@ async fn an_open_group_is_joined_by_id_and_a_closed_one_by_its_link() {
     assert_eq!(texts(&ben).await, ["willkommen", "willkommen"]);
     newcomer.leave(open).await.unwrap();
     assert_eq!(post(&ada, open, "allein").await.unwrap().members, Some(1));
+}
+
+#[tokio::test]
+async fn whoever_was_removed_neither_reads_on_with_a_link_nor_comes_back_with_one() {
+    let server = Server::start();
+    let ada = server.register_profile(0, "ada").await;
+    let ben = server.register_profile(1, "ben").await;
+    let id = group(Encryption::Symmetric, &[&ada, &ben]).await;
+    let mut moderator = membership(&ada).await;
+    let link = moderator.open_link(id, 9).await.unwrap();
+    // The public half stands in the chain, for every member.
+    membership(&ben).await.state(id).await.unwrap();
+    let removed = moderator.remove(id, &[ben.id().unwrap()]).await.unwrap();
+    let renamed = Settings { name: "7b ohne Ben".into(), ..settings(Posting::Everyone, Access::Closed) };
+    moderator.change(id, |_| Action::Settings { settings: renamed.clone() }).await.unwrap();
+    let mut session = ben.log_in("en").await.unwrap();
+    let ben_bundle = ben.own_bundle().unwrap();
+    let signed = link.prove(ben.id().unwrap(), &ben_bundle.fingerprint());
+    let proof = [&ben_bundle.fingerprint().0[..], &signed].concat();
+    for shown in [&link.public_key()[..], &proof] {
+        let answer = session.group_entries(id, 0, Some(shown)).await.unwrap();
+        assert_eq!((answer.number, answer.members), (removed.number, 0), "a removed member reads on");
+        assert!(answer.join.is_none());
+    }
+    let refused = membership(&ben).await.join_by_link(&link).await.unwrap_err();
+    assert!(refused.to_string().contains("link"), "{refused}");
+    assert!(moderator.state(id).await.unwrap().active(ben.id().unwrap()).is_none());
+    // With the public half of the next link a stranger is told nothing, with the link itself how to join.
+    let carl = server.register_profile(2, "carl").await;
+    let link = moderator.open_link(id, 9).await.unwrap();
+    let mut session = carl.log_in("en").await.unwrap();
+    let refused = session.group_entries(id, 0, Some(&link.public_key())).await.unwrap_err();
+    assert_eq!(refused.problem(), Some("unknown-group"));
+    let fingerprint = carl.own_bundle().unwrap().fingerprint();
+    let proof = [&fingerprint.0[..], &link.prove(carl.id().unwrap(), &fingerprint)].concat();
+    let refused =
+        ben.log_in("en").await.unwrap().group_entries(id, removed.number, Some(&proof)).await.unwrap();
+    assert!(refused.join.is_none(), "somebody else's proof counts");
+    let answer = session.group_entries(id, 0, Some(&proof)).await.unwrap();
+    assert_eq!((answer.entries.len(), answer.members, answer.reset.len()), (1, 0, 0));
+    let joined = membership(&carl).await.join_by_link(&link).await.unwrap();
+    assert!(joined.active(carl.id().unwrap()).is_some());
 }
 
 #[tokio::test]

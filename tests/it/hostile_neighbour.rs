@@ -398,13 +398,13 @@ async fn calls_in_the_name_of_others_are_refused() {
     let blob = BlobId::random();
     session.announce_blob(&BlobRequest { id: blob, size: 100 }).await.unwrap();
     session.append_bytes(blob, 0, &[7; 100]).await.unwrap();
-    let entry = session.group_entries(group, 0, "").await.unwrap().entries.remove(0);
+    let entry = session.group_entries(group, 0, None).await.unwrap().entries.remove(0);
     let mut hostile = Hostile::paired(&server).await;
     let stranger = ParticipantId::random();
     let unknown_group = [
-        Request::GroupEntries { from, group, after: 0, link: None },
+        Request::GroupEntries { from, group, after: 0, proof: None },
         // An open group is open to its home's people.
-        Request::GroupEntries { from: stranger, group, after: 0, link: None },
+        Request::GroupEntries { from: stranger, group, after: 0, proof: None },
         Request::GroupPost {
             from,
             group,

@@ -18,6 +18,7 @@ use momedo_protocol::blob::BlobId;
 use momedo_protocol::cursor::Cursor;
 use momedo_protocol::device_link::LinkId;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
+use momedo_protocol::encoding::encode_base64;
 use momedo_protocol::erasure::Erasure;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::{DeviceId, ParticipantId};
@@ -354,9 +355,10 @@ impl Session {
         &mut self,
         id: GroupId,
         after: u32,
-        query: &str,
+        proof: Option<&[u8]>,
     ) -> Result<GroupEntries, ClientError> {
-        self.call(Method::GET, &format!("/groups/{id}/entries?after={after}{query}"), Payload::None).await
+        let proof = proof.map(|proof| format!("&proof={}", encode_base64(proof))).unwrap_or_default();
+        self.call(Method::GET, &format!("/groups/{id}/entries?after={after}{proof}"), Payload::None).await
     }
 
     /// Appends to a group's chain.

@@ -270,6 +270,26 @@ fn a_chain_ends_at_a_hundred_thousand_entries() {
 }
 
 #[test]
+fn a_removal_ends_the_link() {
+    let mut state = small_group();
+    let link = GroupLink::random(state.group);
+    let opened = || Action::Link { key: Some(Base64Bytes(link.public_key())), uses: 9 };
+    let join = |number, index| {
+        let proof = Some(Base64Bytes(link.prove(person(number), &fingerprint(index))));
+        Action::Join { version: 1, home: None, proof }
+    };
+    act(&mut state, 0, 0, opened()).unwrap();
+    // Whoever leaves may come back with it, and so may others.
+    act(&mut state, 2, 1, Action::Leave {}).unwrap();
+    act(&mut state, 2, 1, join(2, 1)).unwrap();
+    act(&mut state, 0, 0, Action::Remove { members: vec![person(1)] }).unwrap();
+    not_allowed(act(&mut state, 1, 1, join(1, 1)));
+    not_allowed(act(&mut state, 5, 2, join(5, 2)));
+    act(&mut state, 0, 0, opened()).unwrap();
+    act(&mut state, 5, 2, join(5, 2)).unwrap();
+}
+
+#[test]
 fn names_salts_and_links_have_their_lengths() {
     let create = |name: &str, salt: usize| {
         let settings = Settings { name: name.into(), ..settings(Posting::Everyone, Access::Closed) };

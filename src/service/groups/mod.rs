@@ -9,7 +9,7 @@ use momedo_protocol::api::groups as api;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
-use momedo_protocol::group::entry::{Action, Encryption, GroupEntry, NewMember, Posting};
+use momedo_protocol::group::entry::{Access, Action, Encryption, GroupEntry, NewMember, Posting};
 use momedo_protocol::group::state::{GroupError, GroupState, Member};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::Jws;
@@ -316,8 +316,8 @@ fn may_be_added(
     if allowed { Ok(()) } else { Err(ServiceError::NotAllowedAcross) }
 }
 
-/// A part of a chain, for members, for anyone if the group is open, and for whoever has its link; whoever left
-/// reads as far as that.
+/// A part of a chain, for members; whoever left or was removed reads as far as that. Whoever may join gets the first
+/// entry and where the chain ends, for the server cannot take back what it once showed.
 ///
 /// # Errors
 /// [`ServiceError::UnknownGroup`], also for whom it is none of their business.
@@ -326,12 +326,12 @@ pub async fn entries(
     reader: Principal,
     id: GroupId,
     after: u32,
-    link: Option<Base64Bytes>,
+    proof: Option<Base64Bytes>,
 ) -> Result<api::GroupEntries, ServiceError> {
     if !is_here(app, id).await? {
-        return elsewhere::entries(app, reader, id, after, link).await;
+        return elsewhere::entries(app, reader, id, after, proof).await;
     }
-    entries_here(app, Actor::Here(reader), id, after, link).await
+    entries_here(app, Actor::Here(reader), id, after, proof).await
 }
 
 /// A part of the chain of a group kept here.
@@ -343,32 +343,21 @@ pub async fn entries_here(
     reader: Actor,
     id: GroupId,
     after: u32,
-    link: Option<Base64Bytes>,
+    proof: Option<Base64Bytes>,
 ) -> Result<api::GroupEntries, ServiceError> {
-    use momedo_protocol::group::entry::Access;
     app.store
         .read(move |tx| {
             let state = tx.find_group(id)?.ok_or(ServiceError::UnknownGroup)?;
-            let is_open = state.settings.access == Access::Open && reader.elsewhere().is_none();
-            let may_read = is_open
-                || state.link.as_ref().is_some_and(|open| link.as_ref() == Some(&open.key))
-                || reader.member(tx, id)?.is_some();
-            // Whoever left reads as far as that.
-            let left_at = match reader {
-                _ if may_read => None,
-                Actor::There { participant, home, .. }
-                    if tx.find_remote(participant)?.is_none_or(|row| row.home != home) =>
-                {
-                    None
-                }
-                reader => tx.left_group_at(id, reader.participant())?,
-            };
-            let until = match left_at {
-                _ if may_read => state.number,
+            let is_member = reader.member(tx, id)?.is_some();
+            let join = (!is_member && may_join(&state, reader, proof.as_ref()))
+                .then_some(api::ChainEnd { number: state.number, head: state.head });
+            let until = match left_at(tx, reader, id)? {
+                _ if is_member => state.number,
                 Some(until) => until,
+                None if join.is_some() => 1,
                 None => return Err(ServiceError::UnknownGroup),
             };
-            let audience = if may_read { tx.group_audience(id)? } else { Audience::default() };
+            let audience = if is_member { tx.group_audience(id)? } else { Audience::default() };
             let entries =
                 tx.group_entries(id, after, until, usize::try_from(MAX_PAGE_BYTES).unwrap_or(usize::MAX))?;
             let entries = entries.iter().map(|entry| key_server::stored_jws(entry));
@@ -378,9 +367,32 @@ pub async fn entries_here(
                 number: until,
                 members: audience.members.len() as u64,
                 reset: audience.reset,
+                join,
             })
         })
         .await
+}
+
+/// Whether somebody who does not belong can join: an open group of this server, or with the link. Its public half stands
+/// in the chain, which former members have; so who has the link signs with it.
+fn may_join(state: &GroupState, reader: Actor, proof: Option<&Base64Bytes>) -> bool {
+    let is_open = state.settings.access == Access::Open && reader.elsewhere().is_none();
+    let has_link = || {
+        let (fingerprint, signature) = proof?.0.split_first_chunk()?;
+        let fingerprint = Fingerprint(*fingerprint);
+        Some(state.link.as_ref()?.lets_in(&state.group, reader.participant(), &fingerprint, signature))
+    };
+    !state.archived && (is_open || has_link() == Some(true))
+}
+
+/// The last entry that somebody who belonged once was there for.
+fn left_at(tx: &ReadTx<'_>, reader: Actor, id: GroupId) -> Result<Option<u32>, ServiceError> {
+    if let Actor::There { participant, home, .. } = reader
+        && tx.find_remote(participant)?.is_none_or(|row| row.home != home)
+    {
+        return Ok(None);
+    }
+    Ok(tx.left_group_at(id, reader.participant())?)
 }
 
 /// The asker's groups, and open ones.

@@ -234,8 +234,8 @@ async fn run(
         rate: over.contract.rate(),
     };
     let response = match request {
-        Request::GroupEntries { from, group, after, link } => {
-            Response::Entries(Box::new(groups::entries_for(app, actor(from), group, after, link).await?))
+        Request::GroupEntries { from, group, after, proof } => {
+            Response::Entries(Box::new(groups::entries_for(app, actor(from), group, after, proof).await?))
         }
         Request::GroupAppend { from, group, entry } => {
             Response::Appended(groups::append_for(app, actor(from), origin, group, entry).await?)

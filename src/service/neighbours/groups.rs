@@ -45,10 +45,10 @@ pub async fn entries(
     reader: Principal,
     group: GroupId,
     after: u32,
-    link: Option<Base64Bytes>,
+    proof: Option<Base64Bytes>,
 ) -> Result<api::GroupEntries, ServiceError> {
     let home = home_for(app, reader, group).await?;
-    let request = Request::GroupEntries { from: reader.participant, group, after, link };
+    let request = Request::GroupEntries { from: reader.participant, group, after, proof };
     match calls::ask_for_response(app, home, &request).await? {
         Response::Entries(entries) => Ok(*entries),
         _ => Err(calls::unexpected()),
@@ -178,9 +178,9 @@ pub(super) async fn entries_for(
     actor: Actor,
     group: GroupId,
     after: u32,
-    link: Option<Base64Bytes>,
+    proof: Option<Base64Bytes>,
 ) -> Result<api::GroupEntries, ServiceError> {
-    groups::entries_here(app, actor, group, after, link).await
+    groups::entries_here(app, actor, group, after, proof).await
 }
 
 /// The next entry of the chain of a group kept here, by a participant of another home.

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use momedo_protocol::api::groups::{GroupEntries, GroupEntryRequest};
+use momedo_protocol::api::groups::{ChainEnd, GroupEntries, GroupEntryRequest};
 use momedo_protocol::digest::Sha512Digest;
-use momedo_protocol::encoding::{Base64Bytes, encode_base64};
+use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::{Action, GroupEntry, GroupEntryPayload};
 use momedo_protocol::group::state::{GroupError, GroupState};
@@ -39,24 +39,13 @@ pub struct Synced {
 /// # Errors
 /// [`ClientError::BrokenGroup`] when the chain is not what it must be; the group must not be used then.
 pub async fn sync(profile: &Profile, session: &mut Session, id: GroupId) -> Result<Synced, ClientError> {
-    sync_with(profile, session, id, None).await
-}
-
-/// [`sync`] for somebody who has the group's link and is no member yet.
-pub(crate) async fn sync_with(
-    profile: &Profile,
-    session: &mut Session,
-    id: GroupId,
-    link: Option<&[u8]>,
-) -> Result<Synced, ClientError> {
-    let link = link.map(|key| format!("&link={}", encode_base64(key))).unwrap_or_default();
     let known = profile.group(id)?;
     let mut state = known.clone();
     let mut read = Vec::new();
     let mut pushed_back = None;
     let answer = loop {
         let after = state.as_ref().map_or(0, |state| state.number);
-        let answer = session.group_entries(id, after, &link).await?;
+        let answer = session.group_entries(id, after, None).await?;
         if answer.number < after {
             // A server that takes entries and has no more afterwards would be given them for ever.
             if pushed_back.is_some_and(|before| answer.number <= before) {
@@ -145,6 +134,26 @@ async fn push_back(
         }
         Err(error) => Err(error),
     }
+}
+
+/// A group that somebody is about to join: what its first entry says, and where its chain ends.
+pub(crate) struct Entrance {
+    /// What the first entry makes.
+    pub(crate) first: GroupState,
+    /// What the next entry follows.
+    pub(crate) end: ChainEnd,
+}
+
+/// Asks how a group can be joined, with a proof of having its link; `None` if it cannot.
+pub(crate) async fn entrance(
+    session: &mut Session,
+    id: GroupId,
+    proof: Option<&[u8]>,
+) -> Result<Option<Entrance>, ClientError> {
+    let answer = session.group_entries(id, 0, proof).await?;
+    let first = answer.entries.first().ok_or_else(|| broken(id, "it has no entries"))?;
+    let first = begin(id, &GroupEntry::read(first).map_err(|error| broken(id, error))?)?;
+    Ok(answer.join.map(|end| Entrance { first, end }))
 }
 
 /// The payload of the next entry by this participant.

@@ -14,7 +14,7 @@ use momedo_protocol::group::state::GroupState;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::random;
 
-use super::chain::{append, append_once, next_payload, suspend_reset, sync, sync_with};
+use super::chain::{self, append, next_payload, suspend_reset, sync};
 use super::keys;
 use crate::devices::adopt_published_keys;
 use crate::profile::Profile;
@@ -25,6 +25,9 @@ use crate::{ClientError, contacts};
 
 /// How long a change is tried while the server cannot be reached.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often joining is tried again because somebody else changed the group meanwhile.
+const MAX_TRIES: usize = 16;
 
 /// A log-in with which groups are changed.
 pub struct Membership<'a> {
@@ -230,27 +233,57 @@ impl<'a> Membership<'a> {
     async fn join_with(&mut self, id: GroupId, link: Option<&GroupLink>) -> Result<GroupState, ClientError> {
         let own = self.profile.own_bundle()?;
         let (who, fingerprint): (ParticipantId, Fingerprint) = (self.session.id, own.fingerprint());
-        let public = link.map(GroupLink::public_key);
-        loop {
-            let synced = sync_with(self.profile, &mut self.session, id, public.as_deref()).await?;
-            let mut state = synced.state;
-            if let Some(link) = link
-                && link.group != state.group
-            {
-                return Err(ClientError::GroupRefused("the link is for another group".into()));
-            }
-            if state.active(who).is_some() {
+        let signature = link.map(|link| link.prove(who, &fingerprint));
+        let proof = signature.as_ref().map(|signature| [&fingerprint.0[..], signature].concat());
+        for _ in 0..MAX_TRIES {
+            if let Some(state) = self.belongs(id).await? {
                 return Ok(state);
+            }
+            let entrance = match chain::entrance(&mut self.session, id, proof.as_deref()).await {
+                Ok(Some(entrance)) => entrance,
+                Err(error) if link.is_none() || error.problem() != Some("unknown-group") => {
+                    return Err(error);
+                }
+                Ok(None) if link.is_none() => {
+                    return Err(ClientError::GroupRefused("the group is closed: ask for its link".into()));
+                }
+                Ok(None) | Err(_) => {
+                    let reason =
+                        "the link was ended or used up, or there is no such group: ask for a new one";
+                    return Err(ClientError::GroupRefused(reason.into()));
+                }
+            };
+            if link.is_some_and(|link| link.group != entrance.first.group) {
+                return Err(ClientError::GroupRefused("the link is for another group".into()));
             }
             let home = self.profile.server()?.fingerprint;
             let action = Action::Join {
                 version: u32::try_from(own.payload.version).unwrap_or(u32::MAX),
-                home: Some(home).filter(|home| *home != state.home),
-                proof: link.map(|link| Base64Bytes(link.prove(who, &fingerprint))),
+                home: Some(home).filter(|home| *home != entrance.first.home),
+                proof: signature.clone().map(Base64Bytes),
             };
-            if append_once(self.profile, &mut self.session, &mut state, action, self.deadline).await? {
-                return Ok(state);
+            // The chain itself is for members, so it is read and checked as soon as this is one.
+            let end = entrance.end;
+            let state = GroupState { number: end.number, head: end.head, ..entrance.first };
+            let entry = next_payload(Some(&state), &own, action).sign(&self.profile.signature_key()?);
+            let (profile, request) = (self.profile, GroupEntryRequest { entry });
+            let joined = insist(profile, &mut self.session, self.deadline, async |session| {
+                session.append_to_group(id, &request).await
+            });
+            match joined.await {
+                Err(error) if error.problem() == Some("stale-group") => {}
+                result => result?,
             }
+        }
+        Err(ClientError::GroupRefused("others change the group all the time; try again later".into()))
+    }
+
+    /// The group, if this participant belongs to it.
+    async fn belongs(&mut self, id: GroupId) -> Result<Option<GroupState>, ClientError> {
+        match sync(self.profile, &mut self.session, id).await {
+            Ok(synced) => Ok(Some(synced.state).filter(|state| state.active(self.session.id).is_some())),
+            Err(error) if error.problem() == Some("unknown-group") => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

@@ -302,7 +302,14 @@ pub(crate) fn note_changes(
         };
         return note(profile, state, state.group.0[..16].try_into().ok(), &text);
     }
+    let mut has_link = before.is_some_and(|before| before.link.is_some());
     for (entry, _) in read {
+        let ended_link = if has_link { "; that ended the link" } else { "" };
+        has_link = match &entry.payload.action {
+            Action::Link { key, .. } => key.is_some(),
+            Action::Remove { .. } | Action::Suspend { .. } => false,
+            _ => has_link,
+        };
         let author = entry.payload.author;
         let list = |ids: &mut dyn Iterator<Item = ParticipantId>| {
             ids.map(|id| id.to_string()).collect::<Vec<_>>().join(", ")
@@ -312,7 +319,7 @@ pub(crate) fn note_changes(
                 format!("{author} added {}", list(&mut members.iter().map(|member| member.id)))
             }
             Action::Remove { members } => {
-                format!("{author} removed {}", list(&mut members.iter().copied()))
+                format!("{author} removed {}{ended_link}", list(&mut members.iter().copied()))
             }
             Action::Join { .. } => format!("{author} joined"),
             Action::Leave {} => format!("{author} left"),
@@ -324,7 +331,7 @@ pub(crate) fn note_changes(
             Action::Link { key: None, .. } => format!("{author} ended the link"),
             Action::Epoch { epoch, .. } => format!("{author} made a new group key (epoch {epoch})"),
             Action::Suspend { member, .. } => {
-                format!("the keys of {member} were reset; a moderator has to add them again")
+                format!("the keys of {member} were reset; a moderator has to add them again{ended_link}")
             }
             Action::Renew { .. } => format!("{author} has a new key, signed by the old one"),
             Action::Archive {} => format!("{author} archived the group"),

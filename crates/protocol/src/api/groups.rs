@@ -60,19 +60,32 @@ wire! {
 }
 
 wire! {
-    /// `GET /groups/{id}/entries`: the chain, or a part of it.
+    /// `GET /groups/{id}/entries`: the chain, or a part of it; whoever may only join gets the first entry alone.
     response GroupEntries {
         /// The group: digest of its first entry.
         pub group: Sha512Digest,
         /// Entries after the one asked from, in order; fewer than there are when they are large.
         pub entries: Vec<Jws>,
-        /// Number of the last entry there is.
+        /// Number of the last entry the asker may read.
         pub number: u32,
         /// To how many members the server passes on what is posted, as far as it knows; more than the chain has
         /// means that somebody listens who does not belong.
         pub members: u64,
         /// Members whose keys were reset and whom the chain does not exclude yet.
         pub reset: Vec<ParticipantId>,
+        /// Where the chain ends, for somebody who does not belong and may join.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub join: Option<ChainEnd>,
+    }
+}
+
+wire! {
+    /// What the next entry of a chain follows.
+    response ChainEnd {
+        /// Number of the last entry.
+        pub number: u32,
+        /// Its digest.
+        pub head: Sha512Digest,
     }
 }
 

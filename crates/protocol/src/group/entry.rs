@@ -53,7 +53,7 @@ pub enum Action {
         /// Whom; at most [`MAX_ADDED_AT_ONCE`].
         members: Vec<NewMember>,
     },
-    /// A moderator removes members.
+    /// A moderator removes members, and ends the link, which they may have.
     Remove {
         /// Whom.
         members: Vec<ParticipantId>,

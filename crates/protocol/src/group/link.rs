@@ -1,6 +1,6 @@
 //! The link that lets people join a closed group: an Ed25519 key pair (RFC 8032) whose public half stands in the
 //! chain. Whoever has the link signs the newcomer's ID and fingerprint, which every member can check and the
-//! server cannot make up.
+//! server cannot make up. It ends when somebody is removed or suspended, since they may have it.
 //!
 //! It only opens a door. No message depends on it, so one classical scheme is enough.
 

@@ -57,6 +57,19 @@ pub struct OpenLink {
     pub uses: u32,
 }
 
+impl OpenLink {
+    /// Whether whoever has the link signed for this person with this signature key, and it is not used up.
+    pub fn lets_in(
+        &self,
+        group: &Sha512Digest,
+        id: ParticipantId,
+        fingerprint: &Fingerprint,
+        proof: &[u8],
+    ) -> bool {
+        self.uses > 0 && is_let_in(&self.key.0, group, id, fingerprint, proof)
+    }
+}
+
 /// A group after its last entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupState {
@@ -237,7 +250,10 @@ impl GroupState {
             }
             Action::Remove { members } => {
                 moderator()?;
-                self.remove(members)
+                self.remove(members)?;
+                // Whoever was removed may have it.
+                self.link = None;
+                Ok(())
             }
             Action::Role { member, role } => {
                 moderator()?;
@@ -348,7 +364,7 @@ impl GroupState {
         }
         match (proof, &mut self.link) {
             (Some(proof), Some(link)) if link.uses > 0 => {
-                if !is_let_in(&link.key.0, &self.group, author, &fingerprint, &proof.0) {
+                if !link.lets_in(&self.group, author, &fingerprint, &proof.0) {
                     return Err(NotAllowed("the link does not fit: it may have been replaced"));
                 }
                 link.uses -= 1;
@@ -419,6 +435,7 @@ impl GroupState {
             return Err(Invalid("the proof of a reset does not fit"));
         }
         member.suspended = true;
+        self.link = None;
         self.needs_epoch = self.encryption == Encryption::Symmetric;
         Ok(())
     }

@@ -160,9 +160,9 @@ pub enum Request {
         group: GroupId,
         /// Number of the last entry they have.
         after: u32,
-        /// The public half of the group's link.
+        /// Proof that the reader has the group's link, as `GET /groups/{id}/entries` takes it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        link: Option<Base64Bytes>,
+        proof: Option<Base64Bytes>,
     },
     /// The next entry of a chain, as `POST /groups/{id}/entries`.
     GroupAppend {
@@ -311,7 +311,7 @@ mod tests {
             from: "M8N22HT6".parse().unwrap(),
             group: "7QK0M3ZD9XN4".parse().unwrap(),
             after: 3,
-            link: None,
+            proof: None,
         };
         let text = serde_json::to_string(&request).unwrap();
         assert_eq!(text, r#"{"call":"group-entries","from":"M8N22HT6","group":"7QK0M3ZD9XN4","after":3}"#);

@@ -77,7 +77,7 @@ pub(super) fn link(keys: &Keys) -> Result<Value> {
             .map(|from| ItemOutcome { from, to: ben, id, outcome: Outcome::Delivered })
             .to_vec(),
     };
-    let request = Request::GroupEntries { from: anna, group, after: 3, link: None };
+    let request = Request::GroupEntries { from: anna, group, after: 3, proof: None };
     let body = serde_json::to_vec(&request)?;
     let call = CallHeader {
         origin: origin.public().fingerprint(),
