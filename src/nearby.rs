@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use momedo_protocol::digest::Fingerprint;
-use momedo_protocol::limits::is_acceptable_name;
+use momedo_protocol::name::is_acceptable_name;
 use momedo_protocol::link::MAX_ADDRESSES;
 use tokio::sync::{Notify, watch};
 

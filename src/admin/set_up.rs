@@ -1,5 +1,6 @@
 //! The first three steps: password, name and address, first class with its first person.
 
+use momedo_protocol::name::tidied;
 use askama::Template;
 use axum::extract::{Query, Request};
 use axum::http::StatusCode;
@@ -168,7 +169,7 @@ pub(super) async fn name_server(ConfirmedForm(session, admin, form): ConfirmedFo
             let ip = running.first().map_or(std::net::IpAddr::from([0; 8]), std::net::SocketAddr::ip);
             listeners::add(app, &session.admin, &std::net::SocketAddr::new(ip, port).to_string()).await?;
         }
-        let name = Some(form.name.trim().to_owned());
+        let name = Some(tidied(&form.name));
         let addresses = Some(vec![chosen]).filter(|addresses| !addresses[0].is_empty());
         let fixed = &app.file_config().fixed;
         // What was found by itself is found again after the router gave another address.
@@ -219,7 +220,7 @@ pub(super) struct ClassForm {
 pub(super) async fn add_class(Form(session, form): Form<ClassForm>) -> Response {
     let app = &session.session.visitor.pages.app;
     let add = async {
-        people::check_name(form.person.trim())?;
+        people::check_name(&tidied(&form.person))?;
         let class = match classes::add(app, &session.admin, form.class.clone()).await {
             Ok(class) => class,
             Err(ServiceError::Admin(AdminError::ClassExists)) => {

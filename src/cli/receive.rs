@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use momedo_client::contacts::Trust;
 use momedo_client::receiving::{self, Received, ReceivedFile, Saving};
-use momedo_protocol::blob::is_direction_mark;
+use momedo_protocol::name::is_visible;
 use momedo_protocol::kind::Content;
 use momedo_protocol::limits::MAX_WAIT_SECONDS;
 
@@ -187,7 +187,9 @@ fn file_words(file: &ReceivedFile) -> String {
 /// after the first are indented.
 pub(super) fn printable(text: &str) -> String {
     let safe = |c: char| {
-        if (c.is_control() && c != '\n' && c != '\t') || is_direction_mark(c) { '\u{fffd}' } else { c }
+        // Emoji are put together with joiners and selectors, and in some scripts a joiner makes another word.
+        let joins = matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
+        if is_visible(c) || joins || matches!(c, '\n' | '\t') { c } else { '\u{fffd}' }
     };
     text.chars().map(safe).collect::<String>().replace('\n', "\n    ")
 }

@@ -3,6 +3,7 @@
 //! Semicolons, commas or tabs; UTF-8 with or without BOM, UTF-16 with BOM, else Windows-1252. The first line
 //! names the columns, in German or English.
 
+use momedo_protocol::name::tidied;
 use super::role::Role;
 
 /// One row.
@@ -135,8 +136,10 @@ fn entry(columns: &[Column], record: &csv::StringRecord) -> Entry {
         }
     }
     if entry.name.is_empty() {
-        entry.name = format!("{first} {last}").trim().to_owned();
+        entry.name = format!("{first} {last}");
     }
+    entry.name = tidied(&entry.name);
+    entry.class = tidied(&entry.class);
     entry
 }
 

@@ -7,6 +7,7 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt
 use hmac::{Hmac, KeyInit, Mac};
 use momedo_protocol::digest::sha256;
 use momedo_protocol::random;
+use momedo_protocol::name::tidied;
 use momedo_protocol::time::UnixMillis;
 use zeroize::Zeroizing;
 
@@ -506,7 +507,7 @@ pub async fn add(
     role: AccountRole,
     classes: Vec<i64>,
 ) -> Result<(), ServiceError> {
-    let name = name.trim().to_owned();
+    let name = tidied(&name);
     check_name(&name)?;
     // The log calls whoever is at the machine that.
     if name == Admin::at_the_machine().account() {

@@ -7,7 +7,7 @@ pub enum AdminError {
     #[error("nobody has this ID or number here")]
     UnknownPerson,
     /// Empty, too long, or with control characters.
-    #[error("a name has 1 to 80 characters that can be shown")]
+    #[error("a name has 1 to 80 characters that can be seen, with single spaces")]
     UnacceptableName,
     /// No such class.
     #[error("there is no such class or team")]

@@ -1,6 +1,7 @@
 //! Classes: lists of people kept by admins, a class, a team, an office. What people say to each other in
 //! groups is not here: members sign that among themselves.
 
+use momedo_protocol::name::tidied;
 use serde::Serialize;
 
 use super::AdminError;
@@ -34,7 +35,7 @@ impl From<ClassRow> for Class {
 pub(super) fn find_class(tx: &ReadTx<'_>, name: &str) -> Result<ClassRow, ServiceError> {
     let found = match name.strip_prefix('#').and_then(|number| number.parse().ok()) {
         Some(number) => tx.find_class(number)?,
-        None => tx.find_class_by_name(name.trim())?,
+        None => tx.find_class_by_name(&tidied(name))?,
     };
     Ok(found.ok_or(AdminError::UnknownClass)?)
 }
@@ -95,7 +96,7 @@ pub async fn one(app: &App, staff: &Staff, number: i64) -> Result<Class, Service
 /// # Errors
 /// [`AdminError::UnacceptableName`] or [`AdminError::ClassExists`].
 pub async fn add(app: &App, admin: &Admin, name: String) -> Result<i64, ServiceError> {
-    let name = name.trim().to_owned();
+    let name = tidied(&name);
     check_name(&name)?;
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     app.store
@@ -115,7 +116,7 @@ pub async fn add(app: &App, admin: &Admin, name: String) -> Result<i64, ServiceE
 /// # Errors
 /// [`AdminError::UnknownClass`], [`AdminError::UnacceptableName`] or [`AdminError::ClassExists`].
 pub async fn rename(app: &App, admin: &Admin, class: String, name: String) -> Result<(), ServiceError> {
-    let name = name.trim().to_owned();
+    let name = tidied(&name);
     check_name(&name)?;
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     app.store

@@ -174,7 +174,7 @@ fn plan_row(
 }
 
 fn check(entry: &Entry, seen: &mut HashSet<String>) -> Result<(), RowError> {
-    use momedo_protocol::limits::is_acceptable_name;
+    use momedo_protocol::name::is_acceptable_name;
     if !is_acceptable_name(&entry.name) {
         return Err(RowError::Name);
     }

@@ -3,7 +3,7 @@
 use momedo_protocol::api::DeviceJoined;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::invite::{InviteCode, InviteLink};
-use momedo_protocol::limits::is_acceptable_name;
+use momedo_protocol::name::{is_acceptable_name, tidied};
 use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
 
@@ -168,7 +168,7 @@ pub async fn add(
     class: Option<i64>,
     external_key: Option<String>,
 ) -> Result<PersonId, ServiceError> {
-    let name = name.trim().to_owned();
+    let name = tidied(&name);
     check_name(&name)?;
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     app.store
@@ -330,7 +330,7 @@ pub async fn details(app: &App, staff: &Staff, who: Who) -> Result<Details, Serv
 /// # Errors
 /// [`AdminError::UnknownPerson`] or [`AdminError::UnacceptableName`].
 pub async fn rename(app: &App, admin: &Admin, who: Who, name: String) -> Result<(), ServiceError> {
-    let name = name.trim().to_owned();
+    let name = tidied(&name);
     check_name(&name)?;
     change(app, admin, who, Action::PersonRenamed, move |tx, person| {
         tx.rename_person(person.id, &name)?;

@@ -1,6 +1,6 @@
 //! What a received file is called on this device: its sender's name for it, where that does no harm.
 
-use momedo_protocol::blob::is_direction_mark;
+use momedo_protocol::name::is_visible;
 
 /// Longest name, in bytes; file systems take 255, and a number may be added.
 const MAX_BYTES: usize = 200;
@@ -18,8 +18,7 @@ pub fn safe_name(name: &str) -> String {
         '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => '_',
         c => c,
     };
-    let kept = |c: &char| !c.is_control() && !is_direction_mark(*c) && !is_invisible(*c);
-    let cleaned: String = name.chars().filter(kept).map(replaced).collect();
+    let cleaned: String = name.chars().filter(|c| is_visible(*c)).map(replaced).collect();
     // Windows drops dots and spaces at the end; dots at the beginning hide.
     let cleaned = cleaned.trim_start_matches(['.', ' ']).trim_end_matches(['.', ' ']);
     let mut safe = shortened(cleaned);
@@ -36,10 +35,6 @@ pub fn numbered(name: &str, number: u32) -> String {
         (_, Some((stem, ending))) if !stem.is_empty() => format!("{stem} ({number}).{ending}"),
         _ => format!("{name} ({number})"),
     }
-}
-
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}' | '\u{feff}')
 }
 
 fn is_device(name: &str) -> bool {

@@ -11,9 +11,10 @@ use momedo_protocol::device_link::{DeviceLink, LinkCode, LinkNonce, LinkOffer, L
 use momedo_protocol::device_list::DeviceEntry;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::id::DeviceId;
-use momedo_protocol::limits::{MAX_WAIT_SECONDS, is_acceptable_name};
+use momedo_protocol::limits::MAX_WAIT_SECONDS;
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::ml_kem_key::MlKemPublicKey;
+use momedo_protocol::name::is_acceptable_name;
 use momedo_protocol::random;
 use momedo_protocol::rsa_key::RsaPublicKey;
 use momedo_protocol::seal::{self, RecipientKeys};

@@ -322,11 +322,6 @@ impl TryFrom<AnyFileReference> for FileReference {
     }
 }
 
-/// Characters that change the direction in which others are shown, so that `exe.txt` may really end in `exe`.
-pub fn is_direction_mark(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// Whether `name` can stand as the name of a file: 1 to 255 characters, no path separator, no control character,
 /// not `.` or `..`.
 pub fn is_acceptable_file_name(name: &str) -> bool {

@@ -6,8 +6,9 @@ use crate::digest::Sha512Digest;
 use crate::encoding::Base64Bytes;
 use crate::id::{DeviceId, ParticipantId};
 use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
-use crate::limits::{MAX_DEVICES, is_acceptable_name};
+use crate::limits::MAX_DEVICES;
 use crate::ml_kem_key::{MlKemError, MlKemPublicKey};
+use crate::name::is_acceptable_name;
 use crate::rsa_key::{RsaKeyError, RsaPublicKey};
 use crate::time::UnixMillis;
 
@@ -91,7 +92,7 @@ impl DeviceListPayload {
             RsaPublicKey::from_spki(&device.rsa_key.0)?;
             MlKemPublicKey::from_bytes(&device.ml_kem_key.0)?;
             if !is_acceptable_name(&device.name) {
-                return Err(DeviceListError::Field("a device name has 1 to 80 characters"));
+                return Err(DeviceListError::Field("a device name has 1 to 80 characters that can be seen, with single spaces"));
             }
             if list.devices[..index].iter().any(|earlier| earlier.id() == device.id()) {
                 return Err(DeviceListError::Field("a device stands in the list twice"));

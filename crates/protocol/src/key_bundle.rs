@@ -6,8 +6,9 @@ use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::Base64Bytes;
 use crate::id::ParticipantId;
 use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
-use crate::limits::{MAX_BUNDLE_PAYLOAD_BYTES, MAX_HOMES, is_acceptable_name};
+use crate::limits::{MAX_BUNDLE_PAYLOAD_BYTES, MAX_HOMES};
 use crate::ml_kem_key::{MlKemError, MlKemPublicKey};
+use crate::name::is_acceptable_name;
 use crate::rsa_key::{RsaKeyError, RsaPublicKey};
 use crate::suite::Suite;
 use crate::time::UnixMillis;
@@ -168,7 +169,7 @@ impl KeyBundle {
 fn check_fields(payload: &KeyBundlePayload) -> Result<(), KeyBundleError> {
     let refuse = |reason| Err(KeyBundleError::Field(reason));
     if !is_acceptable_name(&payload.name) {
-        return refuse("a name has 1 to 80 characters, none of them a control character");
+        return refuse("a name has 1 to 80 characters that can be seen, with single spaces");
     }
     if payload.homes.is_empty() || payload.homes.len() > MAX_HOMES {
         return refuse("a key bundle names 1 to 4 homes");

@@ -22,6 +22,7 @@
 //! | [`identity`], [`key_backup`], [`device_link`] | how a new device becomes a participant's |
 //! | [`link`] | what two servers say to each other |
 //! | [`notice`] | what a home tells its participants about messages to other servers |
+//! | [`name`] | what may stand as a name |
 //! | [`limits`] | every size both sides agree on |
 
 pub mod api;
@@ -51,6 +52,7 @@ pub mod mceliece;
 pub mod message;
 pub mod message_id;
 pub mod ml_kem_key;
+pub mod name;
 pub mod notice;
 pub mod possession;
 pub mod problem;

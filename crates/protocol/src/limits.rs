@@ -20,9 +20,6 @@ pub const MAX_DEVICES: usize = 16;
 /// Most home servers one key bundle may name.
 pub const MAX_HOMES: usize = 4;
 
-/// Longest display, device or server name, in Unicode scalar values.
-pub const MAX_NAME_CHARACTERS: usize = 80;
-
 /// Smallest RSA modulus accepted, in bits (BSI TR-02102-1 asks for 3000).
 pub const MIN_RSA_BITS: usize = 3000;
 
@@ -70,12 +67,3 @@ pub const MAX_STREAM_WINDOW: usize = 512;
 
 /// Unacknowledged deliveries a stream gets when it asks for none.
 pub const DEFAULT_STREAM_WINDOW: usize = 64;
-
-/// Whether `name` can stand as a display, device or server name: 1 to
-/// [`MAX_NAME_CHARACTERS`] characters, none of them a control character.
-pub fn is_acceptable_name(name: &str) -> bool {
-    let length = name.chars().count();
-    (1..=MAX_NAME_CHARACTERS).contains(&length)
-        && !name.trim().is_empty()
-        && !name.chars().any(char::is_control)
-}

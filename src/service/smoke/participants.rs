@@ -1,5 +1,6 @@
 //! Participants with the Smoke app: added by an admin, or by themselves when they share their ID.
 
+use momedo_protocol::name::tidied;
 use momedo_smoke::key_stream::KeyStream;
 use momedo_smoke::smoke_id::SmokeId;
 
@@ -46,7 +47,7 @@ pub async fn add(
     name: &str,
 ) -> Result<SmokeParticipantRow, ServiceError> {
     let id = parse_id(id)?;
-    let name = if name.trim().is_empty() { id.to_string() } else { name.trim().to_owned() };
+    let name = if name.trim().is_empty() { id.to_string() } else { tidied(name) };
     check_name(&name)?;
     let stream = compute(move || Ok(KeyStream::of_id(&id))).await?;
     let (now, account) = (app.clock.now(), admin.account().to_owned());
@@ -114,6 +115,7 @@ pub async fn change(
     name: Option<String>,
     accepts_unsigned: Option<bool>,
 ) -> Result<(), ServiceError> {
+    let name = name.as_deref().map(tidied);
     if let Some(name) = &name {
         check_name(name)?;
     }

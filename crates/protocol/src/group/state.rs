@@ -19,7 +19,7 @@ use crate::encoding::Base64Bytes;
 use crate::id::ParticipantId;
 use crate::jws::Jws;
 use crate::key_bundle::KeyBundle;
-use crate::limits::is_acceptable_name;
+use crate::name::is_acceptable_name;
 use crate::rsa_key::RsaPublicKey;
 
 /// Most members of a group, suspended ones included.
@@ -479,6 +479,6 @@ fn check_settings(settings: &Settings) -> Result<(), GroupError> {
     if is_acceptable_name(&settings.name) {
         Ok(())
     } else {
-        Err(Invalid("a group's name has 1 to 80 characters, none of them a control character"))
+        Err(Invalid("a group's name has 1 to 80 characters that can be seen, with single spaces"))
     }
 }
