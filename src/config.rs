@@ -422,7 +422,11 @@ impl Config {
             if holds { Ok(()) } else { Err(ConfigError::Value { setting, requirement }) }
         };
         let acceptable_name = momedo_protocol::name::is_acceptable_name(&self.server.name);
-        check(acceptable_name, "server.name", "needs 1 to 80 characters that can be seen, with single spaces")?;
+        check(
+            acceptable_name,
+            "server.name",
+            "needs 1 to 80 characters that can be seen, with single spaces",
+        )?;
         let pair = self.tls.certificate.is_some() == self.tls.key.is_some();
         check(pair, "tls.certificate and tls.key", "come together")?;
         check(self.acme.directory.starts_with("https://"), "acme.directory", "begins with https://")?;

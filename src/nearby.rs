@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use momedo_protocol::digest::Fingerprint;
-use momedo_protocol::name::is_acceptable_name;
 use momedo_protocol::link::MAX_ADDRESSES;
+use momedo_protocol::name::is_acceptable_name;
 use tokio::sync::{Notify, watch};
 
 use crate::domain::dialling::may_reach;

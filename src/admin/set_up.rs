@@ -1,10 +1,10 @@
 //! The first three steps: password, name and address, first class with its first person.
 
-use momedo_protocol::name::tidied;
 use askama::Template;
 use axum::extract::{Query, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use momedo_protocol::name::tidied;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use momedo_client::contacts::Trust;
 use momedo_client::receiving::{self, Received, ReceivedFile, Saving};
-use momedo_protocol::name::is_visible;
 use momedo_protocol::kind::Content;
 use momedo_protocol::limits::MAX_WAIT_SECONDS;
+use momedo_protocol::name::is_visible;
 
 use super::{ProfileArgs, client_runtime, language, output};
 

@@ -3,8 +3,8 @@
 //! Semicolons, commas or tabs; UTF-8 with or without BOM, UTF-16 with BOM, else Windows-1252. The first line
 //! names the columns, in German or English.
 
-use momedo_protocol::name::tidied;
 use super::role::Role;
+use momedo_protocol::name::tidied;
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use hmac::{Hmac, KeyInit, Mac};
 use momedo_protocol::digest::sha256;
-use momedo_protocol::random;
 use momedo_protocol::name::tidied;
+use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
 use zeroize::Zeroizing;
 

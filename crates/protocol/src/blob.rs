@@ -3,8 +3,8 @@
 //! Every chunk but the last has 65,536 bytes of plaintext and gets a tag of 16. A chunk's nonce is its number from
 //! 0 (11 bytes, big-endian) and one byte that is 1 for the last chunk and 0 for the others: the STREAM construction
 //! (Hoang, Reyhanitabar, Rogaway, Vizár 2015), as age uses it. So each chunk is checked by itself, and nothing can
-//! be cut off, added, or put in another order. An empty file is one empty last chunk; otherwise the last chunk is
-//! not empty.
+//! be cut off, added, or put in another order. Behind the file stand zeros up to a rounded length
+//! ([`crate::padding`]), so its true size is known to whoever has the reference alone.
 //!
 //! Before the chunks stand 32 bytes that commit to key and size. AES-GCM opens one chunk under two keys if somebody
 //! made it so; the commitment is compared before any chunk is opened, so one blob is one file, whoever opens it
@@ -27,6 +27,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::encoding::{decode_base64, decode_hex, encode_base64, encode_hex, serde_as_text};
 pub use crate::envelope::COMMITMENT_BYTES;
+use crate::padding::rounded_length;
 use crate::random;
 
 /// Plaintext of a full chunk, in bytes.
@@ -166,10 +167,10 @@ impl<'de> Deserialize<'de> for FileKey {
     }
 }
 
-/// How many bytes a file of `plain` bytes has when it is sealed.
-pub fn sealed_length(plain: u64) -> u64 {
-    let chunks = plain.saturating_add(chunk_count(plain).saturating_mul(CHUNK_TAG_BYTES as u64));
-    chunks.saturating_add(COMMITMENT_BYTES as u64)
+/// How many bytes a file of `size` bytes has when it is padded and sealed.
+pub fn sealed_length(size: u64) -> u64 {
+    let tags = chunk_count(size).saturating_mul(CHUNK_TAG_BYTES as u64);
+    rounded_length(size).saturating_add(tags).saturating_add(COMMITMENT_BYTES as u64)
 }
 
 /// Where the chunk with this number begins in its blob.
@@ -177,9 +178,9 @@ pub fn chunk_place(number: u64) -> u64 {
     number.saturating_mul(SEALED_CHUNK_BYTES as u64).saturating_add(COMMITMENT_BYTES as u64)
 }
 
-/// How many chunks a file of `plain` bytes has; at least one.
-pub fn chunk_count(plain: u64) -> u64 {
-    plain.div_ceil(CHUNK_BYTES as u64).max(1)
+/// How many chunks a file of `size` bytes has when it is padded; at least one.
+pub fn chunk_count(size: u64) -> u64 {
+    rounded_length(size).div_ceil(CHUNK_BYTES as u64)
 }
 
 fn nonce(number: u64, is_last: bool) -> Nonce<<Aes256Gcm as aes_gcm::AeadCore>::NonceSize> {
@@ -216,7 +217,7 @@ impl ChunkSealer {
         Self { cipher: key.cipher(blob), next: 0, ended: false }
     }
 
-    /// Seals the next chunk: 65,536 bytes, fewer only for the last, none only for an empty file.
+    /// Seals the next chunk of the padded file: 65,536 bytes, fewer only for the last.
     ///
     /// # Errors
     /// [`ChunkError::Misplaced`].
@@ -262,11 +263,11 @@ impl ChunkOpener {
         if number < last {
             return Some(SEALED_CHUNK_BYTES);
         }
-        let rest = self.size - last * CHUNK_BYTES as u64;
+        let rest = rounded_length(self.size) - last * CHUNK_BYTES as u64;
         (number == last).then_some(usize::try_from(rest).ok()? + CHUNK_TAG_BYTES)
     }
 
-    /// Opens the chunk with this number.
+    /// Opens the chunk with this number; of the last ones only what is of the file, without the padding.
     ///
     /// # Errors
     /// [`ChunkError::Damaged`]; say no more about why.
@@ -276,7 +277,16 @@ impl ChunkOpener {
             return Err(damaged);
         }
         let is_last = number + 1 == chunk_count(self.size);
-        self.cipher.decrypt(&nonce(number, is_last), sealed).map(Zeroizing::new).map_err(|_| damaged)
+        let opened = self.cipher.decrypt(&nonce(number, is_last), sealed).map_err(|_| damaged)?;
+        let mut plain = Zeroizing::new(opened);
+        let left = self.size.saturating_sub(number * CHUNK_BYTES as u64);
+        let (file, padding) = plain.split_at(usize::try_from(left).unwrap_or(usize::MAX).min(plain.len()));
+        if padding.iter().any(|byte| *byte != 0) {
+            return Err(damaged);
+        }
+        let length = file.len();
+        plain.truncate(length);
+        Ok(plain)
     }
 }
 
@@ -360,10 +370,12 @@ mod tests {
 
     fn sealed(file: &FileReference, plain: &[u8]) -> Vec<Vec<u8>> {
         let mut sealer = ChunkSealer::new(&file.key, file.blob);
+        let mut padded = plain.to_vec();
+        padded.resize(usize::try_from(rounded_length(plain.len() as u64)).unwrap(), 0);
         let count = chunk_count(plain.len() as u64);
         let chunk = |number: u64| {
             let from = usize::try_from(number).unwrap() * CHUNK_BYTES;
-            &plain[from..plain.len().min(from + CHUNK_BYTES)]
+            &padded[from..padded.len().min(from + CHUNK_BYTES)]
         };
         (0..count).map(|number| sealer.seal(chunk(number), number + 1 == count).unwrap()).collect()
     }
@@ -437,6 +449,18 @@ mod tests {
             assert_eq!(ChunkOpener::new(&other, &commitment).err(), Some(ChunkError::OtherFile));
         }
         assert!(ChunkOpener::new(&file, &commitment[1..]).is_err());
+    }
+
+    #[test]
+    fn behind_a_file_there_are_zeros_and_nothing_else() {
+        let file = reference(5);
+        let opener = ChunkOpener::new(&file, &file.key.commitment(file.blob, 5)).unwrap();
+        let mut padded = vec![0; 4096];
+        padded[..5].copy_from_slice(b"hello");
+        let seal = |plain: &[u8]| ChunkSealer::new(&file.key, file.blob).seal(plain, true).unwrap();
+        assert_eq!(opener.open(0, &seal(&padded)).unwrap().as_slice(), b"hello");
+        padded[4095] = 1;
+        assert_eq!(opener.open(0, &seal(&padded)).unwrap_err(), ChunkError::Damaged(0));
     }
 
     #[test]

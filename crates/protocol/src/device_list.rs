@@ -92,7 +92,9 @@ impl DeviceListPayload {
             RsaPublicKey::from_spki(&device.rsa_key.0)?;
             MlKemPublicKey::from_bytes(&device.ml_kem_key.0)?;
             if !is_acceptable_name(&device.name) {
-                return Err(DeviceListError::Field("a device name has 1 to 80 characters that can be seen, with single spaces"));
+                return Err(DeviceListError::Field(
+                    "a device name has 1 to 80 characters that can be seen, with single spaces",
+                ));
             }
             if list.devices[..index].iter().any(|earlier| earlier.id() == device.id()) {
                 return Err(DeviceListError::Field("a device stands in the list twice"));

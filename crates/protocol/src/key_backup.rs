@@ -20,6 +20,7 @@ use crate::encoding::Base64Bytes;
 use crate::id::ParticipantId;
 use crate::limits::{MAX_IDENTITY_BYTES, MAX_KEY_BACKUP_BYTES};
 use crate::ml_kem_key::{CIPHERTEXT_BYTES, MlKemError, MlKemPrivateKey, MlKemPublicKey, SEED_BYTES};
+use crate::padding::rounded_length;
 use crate::random;
 
 const FETCH_LABEL: &[u8] = b"momedo key backup fetch v1";
@@ -163,7 +164,11 @@ impl RecoveryKeys {
         let shared = self.ml_kem.decapsulate(ciphertext).map_err(|_| SlotError::Unopened)?;
         let key = slot_key(&shared, &self.seal_key, ciphertext, id, version);
         let associated = associated(id, version, ciphertext);
-        key.open(sealed, &associated).ok_or(SlotError::Unopened)
+        let opened = key.open(sealed, &associated).ok_or(SlotError::Unopened)?;
+        let (length, rest) = opened.split_first_chunk::<4>().ok_or(SlotError::Unopened)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| SlotError::Unopened)?;
+        let content = rest.get(..length).ok_or(SlotError::Unopened)?;
+        Ok(Zeroizing::new(content.to_vec()))
     }
 }
 
@@ -238,9 +243,19 @@ impl SealingKeys {
         let seal_key: &[u8; 32] = self.seal_key.0.as_slice().try_into().map_err(|_| SlotError::Keys)?;
         let key = slot_key(shared, seal_key, ciphertext, id, version);
         let associated = associated(id, version, ciphertext);
-        let sealed = key.seal(content, &associated);
+        let sealed = key.seal(&padded(content), &associated);
         Ok([&[SLOT_FORMAT], ciphertext, &sealed].concat())
     }
+}
+
+/// `length (4 bytes, big-endian) ‖ content ‖ zeros`: how many contacts somebody has is nobody's business.
+fn padded(content: &[u8]) -> Zeroizing<Vec<u8>> {
+    let length = usize::try_from(rounded_length(content.len() as u64 + 4)).expect("slots fit into memory");
+    let mut padded = Zeroizing::new(Vec::with_capacity(length));
+    padded.extend_from_slice(&u32::try_from(content.len()).expect("slots are small").to_be_bytes());
+    padded.extend_from_slice(content);
+    padded.resize(length, 0);
+    padded
 }
 
 /// The ML-KEM ciphertext and the sealed rest.

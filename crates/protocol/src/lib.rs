@@ -23,6 +23,7 @@
 //! | [`link`] | what two servers say to each other |
 //! | [`notice`] | what a home tells its participants about messages to other servers |
 //! | [`name`] | what may stand as a name |
+//! | [`padding`] | how lengths are rounded up |
 //! | [`limits`] | every size both sides agree on |
 
 pub mod api;
@@ -54,6 +55,7 @@ pub mod message_id;
 pub mod ml_kem_key;
 pub mod name;
 pub mod notice;
+pub mod padding;
 pub mod possession;
 pub mod problem;
 pub mod random;

@@ -50,7 +50,9 @@ fn category(c: char) -> GeneralCategory {
 /// character (direction marks, joiners), none that systems leave out (fillers, variation selectors, tags), none that
 /// parts lines, is for private use or is not assigned.
 pub fn is_visible(c: char) -> bool {
-    use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator, PrivateUse, Surrogate, Unassigned};
+    use GeneralCategory::{
+        Control, Format, LineSeparator, ParagraphSeparator, PrivateUse, Surrogate, Unassigned,
+    };
     // Shown as nothing, though it counts as a symbol.
     const EMPTY_BRAILLE: char = '\u{2800}';
     let is_hidden = matches!(

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::invite::InviteCode;
-use momedo_protocol::name::is_acceptable_name;
 use momedo_protocol::link::{Frame, Hello, MAX_ADDRESS_BYTES, MAX_ADDRESSES, Standing};
+use momedo_protocol::name::is_acceptable_name;
 
 use super::pairing::{MAX_NEIGHBOURS, new_row};
 use crate::dialling::Dialling;

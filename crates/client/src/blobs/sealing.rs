@@ -7,6 +7,7 @@ use std::path::Path;
 use momedo_protocol::blob::{
     BlobId, CHUNK_BYTES, COMMITMENT_BYTES, ChunkSealer, FileKey, FileReference, is_acceptable_file_name,
 };
+use momedo_protocol::padding::rounded_length;
 use zeroize::Zeroizing;
 
 use super::unusable;
@@ -143,28 +144,52 @@ impl Sealing {
 
     fn seal(&mut self, is_last: bool) -> io::Result<()> {
         let sealed = self.sealer.seal(&self.chunk, is_last).map_err(io::Error::other)?;
-        self.size += self.chunk.len() as u64;
         self.length += sealed.len() as u64;
         self.chunk.clear();
         self.out.write_all(&sealed)
     }
 
     fn finish(mut self, key: &FileKey, blob: BlobId) -> io::Result<(File, u64, u64)> {
+        let size = self.size;
+        self.pad(rounded_length(size) - size)?;
         self.seal(true)?;
         self.out.seek(SeekFrom::Start(0))?;
-        self.out.write_all(&key.commitment(blob, self.size))?;
-        Ok((self.out, self.size, self.length))
+        self.out.write_all(&key.commitment(blob, size))?;
+        Ok((self.out, size, self.length))
+    }
+}
+
+impl Sealing {
+    /// Writes zeros behind the file, so that its sealed length says little.
+    fn pad(&mut self, zeros: u64) -> io::Result<()> {
+        let mut left = zeros;
+        while left > 0 {
+            let room = self.room()?;
+            let count = usize::try_from(left).map_or(room, |left| left.min(room));
+            let length = self.chunk.len() + count;
+            self.chunk.resize(length, 0);
+            left -= count as u64;
+        }
+        Ok(())
+    }
+
+    /// How much of a chunk is free. A full one waits for one byte more: it may be the last.
+    fn room(&mut self) -> io::Result<usize> {
+        if self.chunk.len() == CHUNK_BYTES {
+            self.seal(false)?;
+        }
+        Ok(CHUNK_BYTES - self.chunk.len())
     }
 }
 
 impl Write for Sealing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A full chunk waits for one byte more: it may be the last.
-        if self.chunk.len() == CHUNK_BYTES && !bytes.is_empty() {
-            self.seal(false)?;
+        if bytes.is_empty() {
+            return Ok(0);
         }
-        let count = bytes.len().min(CHUNK_BYTES - self.chunk.len());
+        let count = bytes.len().min(self.room()?);
         self.chunk.extend_from_slice(&bytes[..count]);
+        self.size += count as u64;
         Ok(count)
     }
 
