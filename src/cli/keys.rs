@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::Subcommand;
 use momedo_client::contacts::Trust;
 use momedo_client::devices::adopt_published_keys;
+use momedo_client::names::{self, Called};
 use momedo_client::profile::Profile;
 use momedo_client::{contacts, key_log, rotation};
 use momedo_protocol::digest::Fingerprint;
@@ -72,22 +73,22 @@ impl Keys {
         match self {
             Self::Show { profile, id, json } => {
                 let opened = profile.open()?;
-                let (bundle, trust) = match id {
+                let (bundle, trust, called) = match id {
                     Some(id) if id != opened.id()? => {
                         let mut session = opened.log_in(&language()).await?;
                         let known = contacts::fetch(&opened, &mut session, id).await?;
-                        (known.bundle, known.trust.name())
+                        (known.bundle, known.trust.name(), names::of(&opened, id)?)
                     }
-                    _ => (opened.own_bundle()?, "own"),
+                    _ => (opened.own_bundle()?, "own", None),
                 };
-                show(&bundle, trust, json)
+                show(&bundle, called, trust, json)
             }
             Self::Rotate { profile, json } => {
                 let opened = profile.open()?;
                 let mut session = opened.log_in(&language()).await?;
                 adopt_published_keys(&opened, &mut session).await?;
                 rotation::rotate(&opened, &mut session, &output::progress).await?;
-                show(&opened.own_bundle()?, "own", json)
+                show(&opened.own_bundle()?, None, "own", json)
             }
             Self::Log { profile, at, json } => {
                 let opened = profile.open()?;
@@ -138,15 +139,17 @@ fn log(profile: &Profile, at: Option<u64>, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(bundle: &KeyBundle, trust: &str, json: bool) -> anyhow::Result<()> {
+fn show(bundle: &KeyBundle, called: Option<Called>, trust: &str, json: bool) -> anyhow::Result<()> {
     let payload = &bundle.payload;
+    let own = || Called { by_home: payload.name.clone(), by_themselves: payload.name.clone() };
+    let called = called.unwrap_or_else(own);
     if json {
         return output::json(&serde_json::json!({
-            "id": payload.id, "name": payload.name, "fingerprint": bundle.fingerprint(),
-            "version": payload.version, "suites": payload.suites, "trust": trust,
+            "id": payload.id, "name": called.by_home, "own_name": called.other_name(),
+            "fingerprint": bundle.fingerprint(), "version": payload.version, "suites": payload.suites, "trust": trust,
         }));
     }
-    println!("{} {}", payload.id, payload.name);
+    println!("{} {called}", payload.id);
     println!("fingerprint {}", bundle.fingerprint().grouped());
     println!("keys        version {}, {trust}", payload.version);
     if trust == Trust::Unvouched.name() {

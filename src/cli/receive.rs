@@ -149,6 +149,9 @@ fn words(received: &Received) -> String {
     if received.kind == "device-added" {
         return format!("[DEVICE ADDED] {}", printable(received.text.as_deref().unwrap_or_default()));
     }
+    if received.kind == "renamed" {
+        return format!("[NAME] {}", printable(received.text.as_deref().unwrap_or_default()));
+    }
     let body = received.body.as_ref().unwrap_or(&serde_json::Value::Null);
     match (Content::read(&received.kind, body), &received.text) {
         (Content::Poll(poll), _) => {

@@ -126,7 +126,7 @@ async fn is_own(app: &App, id: ParticipantId) -> Result<bool, ServiceError> {
 /// # Errors
 /// [`ServiceError::UnknownParticipant`].
 pub async fn own_keys(app: &App, id: ParticipantId, known: u64) -> Result<api::PublishedKeys, ServiceError> {
-    let (row, changes) = app
+    let (row, changes, person) = app
         .store
         .read(move |tx| {
             let participant = tx.find_participant(id)?.ok_or(ServiceError::UnknownParticipant)?;
@@ -134,15 +134,32 @@ pub async fn own_keys(app: &App, id: ParticipantId, known: u64) -> Result<api::P
                 return Err(ServiceError::UnknownParticipant);
             }
             let row = tx.current_bundle(id)?.ok_or(ServiceError::UnknownParticipant)?;
-            Ok((row, tx.signature_key_changes(id, known)?))
+            Ok((row, tx.signature_key_changes(id, known)?, tx.find_person_of(id)?))
         })
         .await?;
+    let mut countersignature = stored_jws(&row.countersignature)?;
+    if let Some(person) = person
+        && !says_name(&countersignature, &person.name)
+    {
+        countersignature = countersign(app, &verified_bundle(&row.bundle)?, person.name);
+        let text = jws_text(&countersignature)?;
+        app.store
+            .write(move |tx| Ok::<_, ServiceError>(tx.set_countersignature(id, row.version, &text)?))
+            .await?;
+    }
     Ok(api::PublishedKeys {
         bundle: stored_jws(&row.bundle)?,
-        countersignature: stored_jws(&row.countersignature)?,
+        countersignature,
         changes: changes.iter().map(|text| stored_jws(text)).collect::<Result<_, _>>()?,
         home: None,
     })
+}
+
+/// Whether an own countersignature says this name: an admin may have renamed the person since.
+fn says_name(countersignature: &Jws, name: &str) -> bool {
+    let payload = countersignature.unverified_payload().ok();
+    let signed = payload.and_then(|payload| serde_json::from_slice::<Countersignature>(&payload).ok());
+    signed.is_some_and(|signed| signed.name == name)
 }
 
 pub(super) fn stored_jws(text: &str) -> Result<Jws, ServiceError> {
@@ -323,7 +340,15 @@ pub async fn prove(
     if !pending.answer.matches(&request.answer.0) {
         return Err(ServiceError::WrongProof);
     }
-    let countersignature = countersign(app, &pending.bundle);
+    let invite = match publisher {
+        Publisher::Registering(reservation) => Some(reservation.invite),
+        Publisher::Participant(_) => None,
+    };
+    // Whom nobody named yet names themselves, once.
+    let given =
+        app.store.read(move |tx| Ok::<_, ServiceError>(tx.name_given_to(id, invite.as_ref())?)).await?;
+    let name = given.unwrap_or_else(|| pending.bundle.payload.name.clone());
+    let countersignature = countersign(app, &pending.bundle, name);
     let subject = key_log::own_subject(app, id).await?;
     let row = BundleRow {
         version: pending.bundle.payload.version,
@@ -423,10 +448,11 @@ pub(super) fn verified_bundle(bundle: &str) -> Result<KeyBundle, ServiceError> {
 }
 
 /// One signature with the identity key, 1 to 2 ms; rare enough to make in place.
-pub(super) fn countersign(app: &App, bundle: &KeyBundle) -> Jws {
+pub(super) fn countersign(app: &App, bundle: &KeyBundle, name: String) -> Jws {
     Countersignature {
         id: bundle.payload.id,
         fingerprint: bundle.fingerprint(),
+        name,
         home: app.fingerprint,
         expires_at: bundle.payload.expires_at,
     }

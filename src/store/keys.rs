@@ -184,6 +184,24 @@ impl WriteTx<'_> {
         self.note_change_for_other_home(id)
     }
 
+    /// Replaces the home's countersignature of a bundle.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn set_countersignature(
+        &mut self,
+        id: ParticipantId,
+        version: u64,
+        countersignature: &str,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE key_bundles SET countersignature = ?3 WHERE participant = ?1 AND version = ?2",
+            )?
+            .execute((id.number(), version, countersignature))?;
+        self.note_change_for_other_home(id)
+    }
+
     /// Keeps a McEliece key; storing it again changes nothing.
     ///
     /// # Errors

@@ -217,6 +217,22 @@ impl ReadTx<'_> {
         Ok(statement.query_row((self.tick().0, participant.number()), person).optional()?)
     }
 
+    /// What admins call the person who registered as `participant`, or whom this invite is for.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn name_given_to(
+        &self,
+        participant: ParticipantId,
+        invite: Option<&[u8; 32]>,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT name FROM people WHERE participant = ?1 UNION ALL
+                   SELECT p.name FROM invites i JOIN people p ON p.id = i.person
+                   WHERE i.code_hash = ?2 AND p.participant IS NULL LIMIT 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row((participant.number(), invite), |row| row.get(0)).optional()?)
+    }
+
     /// The person other software knows by `key`.
     ///
     /// # Errors

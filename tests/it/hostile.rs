@@ -192,6 +192,7 @@ impl Hostile {
         let countersignature = Countersignature {
             id,
             fingerprint: signature_key.public().fingerprint(),
+            name: payload.name.clone(),
             home: self.id(),
             expires_at: payload.expires_at,
         };

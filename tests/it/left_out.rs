@@ -111,6 +111,7 @@ fn made_up(true_one: &KeyBundle) -> (PublishedKeys, KeyBundle) {
     let countersignature = Countersignature {
         id: forged.payload.id,
         fingerprint: forged.fingerprint(),
+        name: forged.payload.name.clone(),
         home: home.public().fingerprint(),
         expires_at: forged.payload.expires_at,
     };

@@ -106,3 +106,29 @@ fn the_log_is_searched_by_the_words_it_is_shown_in() {
     let time = first.split('\t').next().unwrap();
     assert!(time.len() == 20 && time.ends_with('Z') && &time[10..11] == "T", "{first}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_shown_by_the_name_the_school_gave_and_a_chosen_one_as_such() {
+    let server = Server::start();
+    import(&server, "Name;Klasse;Kennung\nBen Roth;7b;1\n");
+    let ada = server.register_profile(0, "ada").await;
+    let invite = admin(&server, &["participant", "invite", "#1"]).remove(0);
+    let link = invite["link"].as_str().unwrap();
+    let register =
+        ["user", "register", "--invite", link, "--profile", "ben", "--name", "Frau Direktor", "--json"];
+    let ben = server.json(&register).remove(0)["id"].as_str().unwrap().to_owned();
+    let shown = || server.json(&["keys", "show", "--profile", "ada", &ben, "--json"]).remove(0);
+    let first = shown();
+    assert_eq!((&first["name"], &first["own_name"]), (&"Ben Roth".into(), &"Frau Direktor".into()));
+    admin(&server, &["participant", "rename", "#1", "Benno Roth"]);
+    assert_eq!(shown()["name"], "Benno Roth");
+    assert_eq!(shown()["name"], "Benno Roth");
+    let told = server.json(&["receive", "--profile", "ada", "--json"]);
+    let told: Vec<_> = told.iter().filter(|line| line["kind"] == "renamed").collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told.iter()
+            .all(|line| line["from"] == *ben && line["text"].as_str().unwrap().contains("calls themselves"))
+    );
+    drop(ada);
+}

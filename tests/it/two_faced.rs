@@ -69,6 +69,7 @@ impl Editor {
         let countersignature = Countersignature {
             id: bundle.payload.id,
             fingerprint: bundle.fingerprint(),
+            name: bundle.payload.name.clone(),
             home: self.server(),
             expires_at: bundle.payload.expires_at,
         };

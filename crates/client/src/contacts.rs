@@ -14,6 +14,7 @@ use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::rsa_key::RsaPublicKey;
 
 use crate::key_log::Vouching;
+use crate::names::{self, Called};
 use crate::profile::Profile;
 use crate::registration::{Progress, Step};
 use crate::session::{Session, server_information};
@@ -85,6 +86,8 @@ pub async fn fetch(
     let remembered = profile.contact(id)?;
     let known = remembered.as_ref().map(|contact| verify(id, &contact.bundle)).transpose()?;
     let (published, bundle, vouching) = published(profile, session, id, known.as_ref()).await?;
+    let called =
+        Called { by_home: name_by_home(id, &published)?, by_themselves: bundle.payload.name.clone() };
     let home = match &published.home {
         None => Some(session.connection().server().fingerprint),
         // Without a log there is nothing to watch.
@@ -107,6 +110,7 @@ pub async fn fetch(
         }
     };
     profile.set_contact(id, &contact)?;
+    names::note(profile, id, &called)?;
     if let Some(home) = home {
         key_log::watch_devices(profile, home, id).await?;
     }
@@ -114,6 +118,13 @@ pub async fn fetch(
         return Err(ClientError::KeysReset { id, fingerprint: bundle.fingerprint() });
     }
     known_keys(id, &contact)
+}
+
+/// What their home's admins call somebody, out of a countersignature that was verified with the bundle.
+fn name_by_home(id: ParticipantId, published: &PublishedKeys) -> Result<String, ClientError> {
+    let payload = published.countersignature.unverified_payload().map_err(|error| untrusted(id, error))?;
+    let signed: Countersignature = serde_json::from_slice(&payload).map_err(|error| untrusted(id, error))?;
+    Ok(signed.name)
 }
 
 /// What the server publishes of somebody, as far as its log of key changes bears it out.

@@ -35,6 +35,7 @@ pub mod key_log;
 pub mod linking;
 pub mod living;
 pub mod metadata;
+pub mod names;
 pub mod personal;
 mod pin;
 pub mod profile;

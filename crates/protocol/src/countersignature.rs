@@ -1,10 +1,12 @@
-//! Countersignatures: a home confirms that an ID belongs to a fingerprint, so no other server can claim it.
+//! Countersignatures: a home confirms that an ID belongs to a fingerprint, so no other server can claim it, and says what
+//! its admins call the participant, whatever they call themselves in their key bundle.
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Fingerprint;
 use crate::id::ParticipantId;
 use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
+use crate::name::is_acceptable_name;
 use crate::rsa_key::RsaPublicKey;
 use crate::time::UnixMillis;
 
@@ -16,6 +18,8 @@ pub struct Countersignature {
     pub id: ParticipantId,
     /// Fingerprint of the participant's signature key.
     pub fingerprint: Fingerprint,
+    /// What the home's admins call the participant.
+    pub name: String,
     /// Fingerprint of the signing home.
     pub home: Fingerprint,
     /// Until when the confirmation holds.
@@ -34,6 +38,7 @@ impl Countersignature {
     /// As [`JwsError`] says.
     pub fn verify(jws: &Jws, identity: &RsaPublicKey) -> Result<Self, JwsError> {
         let signed: Self = read_payload(&jws.verify(DocumentType::Countersignature, &[identity])?)?;
-        if signed.home == identity.fingerprint() { Ok(signed) } else { Err(JwsError::Content) }
+        let is_right = signed.home == identity.fingerprint() && is_acceptable_name(&signed.name);
+        if is_right { Ok(signed) } else { Err(JwsError::Content) }
     }
 }

@@ -365,6 +365,7 @@ fn suspend(number: u64, bundle: Jws, named: u64, signature: usize, home: usize) 
     let countersignature = Countersignature {
         id: person(named),
         fingerprint: fingerprint(signature),
+        name: "Anna".into(),
         home: fingerprint(home),
         expires_at: UnixMillis(2),
     };

@@ -27,6 +27,8 @@ struct Checked {
     /// Bundles that changed the signature key, and the current one, oldest first.
     bundles: Vec<(KeyBundle, Jws)>,
     list: DeviceListPayload,
+    /// What the first home's admins call the participant.
+    name: String,
 }
 
 fn refused(reason: &str) -> ServiceError {
@@ -68,7 +70,7 @@ fn check(
     bundles.sort_by_key(|(change, _)| change.payload.version);
     bundles.dedup_by_key(|(change, _)| change.payload.version);
     bundles.push((bundle, jws));
-    Ok(Checked { placement, bundles, list })
+    Ok(Checked { placement, bundles, list, name: signed.name })
 }
 
 /// Whether this server may stand in for somebody whose first home asks for it.
@@ -149,7 +151,7 @@ pub async fn place(
             digest: bundle.digest,
             mceliece: bundle.payload.mceliece_key,
             changes_signature_key: checked.placement.changes.contains(jws),
-            countersignature: jws_text(&countersign(app, bundle))?,
+            countersignature: jws_text(&countersign(app, bundle, checked.name.clone()))?,
             bundle: jws_text(jws)?,
         };
         rows.push((row, jws.signature_count() == 1));
@@ -172,6 +174,9 @@ pub async fn place(
             }
             let role = checked.placement.role.parse().unwrap_or_default();
             tx.set_role_of_participant(id, role)?;
+            for (row, _) in rows.iter().filter(|(row, _)| row.version == current) {
+                tx.set_countersignature(id, row.version, &row.countersignature)?;
+            }
             for (row, has_one_signature) in rows.into_iter().filter(|(row, _)| row.version > current) {
                 let entry = KeyLogEntry { subject, version: row.version, digest: row.digest, made_at: now };
                 tx.insert_bundle(id, &row)?;

@@ -25,7 +25,7 @@ pub use received::{Received, ReceivedFile};
 pub(crate) use received::{described, unreadable};
 pub use set_aside::{SetAside, set_aside};
 pub use taking::take_delivery;
-pub(crate) use taking::{put_alarm, put_device_added, put_undeliverable};
+pub(crate) use taking::{put_alarm, put_device_added, put_renamed, put_undeliverable};
 
 use crate::devices::adopt_published_keys;
 use crate::profile::Profile;

@@ -241,6 +241,13 @@ pub(crate) fn put_device_added(
     profile.put_inbox(&format!("devices {contact}"), id, Some(&text))
 }
 
+/// Has it shown with the next messages that somebody is called otherwise than before.
+pub(crate) fn put_renamed(profile: &Profile, who: ParticipantId, words: &str) -> Result<(), ClientError> {
+    let event = Received { from: who, kind: "renamed".into(), ..said(profile, words)? };
+    let text = serde_json::to_string(&event).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.put_inbox(&format!("renamed {who}"), event.id, Some(&text))
+}
+
 /// Takes what was posted to a group; without its key it waits for it.
 async fn take_from_group(
     profile: &Profile,

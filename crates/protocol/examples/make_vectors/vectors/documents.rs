@@ -56,6 +56,7 @@ pub(super) fn documents(keys: &Keys) -> Result<Value> {
     let countersignature = Countersignature {
         id: anna(),
         fingerprint: key.public().fingerprint(),
+        name: payload.name.clone(),
         home: keys.home(),
         expires_at: payload.expires_at,
     }
