@@ -5,11 +5,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
 use momedo_client::connection::Payload;
-use momedo_client::linking;
 use momedo_client::profile::Profile;
+use momedo_client::{devices, linking, receiving, rotation};
 use momedo_protocol::device_link::{LinkNonce, LinkOffer, LinkStep, commitment};
 use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::envelope;
 use momedo_protocol::limits::{MAX_HANDOVER_BYTES, MAX_LINK_STEP_BYTES};
+use momedo_protocol::suite::Suite;
 use serde_json::Value;
 
 use crate::harness::{Inside, PATIENCE, Server, device_keys, program, refused, text};
@@ -193,4 +195,30 @@ async fn a_link_lasts_two_minutes_is_written_once_and_has_limits() {
     assert_eq!(refused(raw.call("GET", &handover, None, Payload::None).await), "unknown-link");
     let unknown = raw.call("GET", "/device-links/000000000000/nonsense", None, Payload::None).await;
     assert_eq!(refused(unknown), "malformed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_keys_reach_another_device_under_all_three_schemes() {
+    let server = Server::start();
+    let ada = server.register_profile(0, "ada").await;
+    let path = server.profile("tablet");
+    let (tablet, device) = devices::add(&ada, &path, "Tablet", None, "en", &|_| {}).await.unwrap();
+    let mut session = ada.log_in("en").await.unwrap();
+    rotation::rotate(&ada, &mut session, &|_| {}).await.unwrap();
+    let mut session = tablet.log_in("en").await.unwrap();
+    let waiting = session.ozone(None, 10, Duration::ZERO).await.unwrap().messages;
+    let carried = waiting.iter().find(|delivery| delivery.from == ada.id().unwrap()).unwrap();
+    let envelope = envelope::decode(&carried.envelope.0).unwrap();
+    assert_eq!(envelope.header.suite, Suite::Full, "a break of ML-KEM and RSA would give every key away");
+    receiving::receive(&tablet, &mut session, Duration::ZERO, &mut |_| Ok(())).await.unwrap();
+    assert_eq!(tablet.own_bundle().unwrap().digest, ada.own_bundle().unwrap().digest);
+    // Another time, with the keys that came so; and back again from that device.
+    for (from, to) in [(&ada, &tablet), (&tablet, &ada)] {
+        let mut session = from.log_in("en").await.unwrap();
+        rotation::rotate(from, &mut session, &|_| {}).await.unwrap();
+        let mut session = to.log_in("en").await.unwrap();
+        receiving::receive(to, &mut session, Duration::ZERO, &mut |_| Ok(())).await.unwrap();
+        assert_eq!(to.own_bundle().unwrap().digest, from.own_bundle().unwrap().digest);
+    }
+    assert_eq!(tablet.device().unwrap(), device);
 }

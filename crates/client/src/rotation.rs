@@ -25,7 +25,7 @@ use crate::registration::{Progress, Step, bundle_payload};
 use crate::secrets::{CarriedKeys, NewKeys, StoredKeys};
 use crate::sending::submit;
 use crate::session::Session;
-use crate::{ClientError, devices, key_backup, now};
+use crate::{ClientError, contacts, devices, key_backup, now};
 
 /// How long the sealed keys for another device may take to be submitted.
 const CARRY_TIME: Duration = Duration::from_secs(10);
@@ -194,7 +194,8 @@ pub(crate) async fn publish(
     Ok(())
 }
 
-/// Sends keys to one of the own devices, sealed to that device's keys alone.
+/// Sends keys to one of the own devices, sealed to that device's RSA and ML-KEM keys and to the McEliece key that all own
+/// devices have the private half of: whoever has none of the devices must break all three, whoever had one the two.
 pub(crate) async fn carry(
     profile: &Profile,
     session: &mut Session,
@@ -205,9 +206,11 @@ pub(crate) async fn carry(
 ) -> Result<(), ClientError> {
     let rsa = RsaPublicKey::from_spki(&entry.rsa_key.0).map_err(protocol)?;
     let ml_kem = MlKemPublicKey::from_bytes(&entry.ml_kem_key.0).map_err(protocol)?;
+    let shared = contacts::mceliece_key(profile, session, &profile.own_bundle()?, &|_| {}).await?;
+    let mceliece = shared.as_ref();
+    let suite = if mceliece.is_some() { Suite::Full } else { Suite::Small };
     // Device keys are named by their digest alone.
-    let keys =
-        RecipientKeys { version: 0, digest: entry.key_digest(), rsa: &rsa, ml_kem: &ml_kem, mceliece: None };
+    let keys = RecipientKeys { version: 0, digest: entry.key_digest(), rsa: &rsa, ml_kem: &ml_kem, mceliece };
     let message = Message {
         from: session.id,
         to: Some(session.id),
@@ -219,7 +222,7 @@ pub(crate) async fn carry(
         kind: kind.into(),
         body,
     };
-    let envelope = seal(Suite::Small, &keys, message.id, &message.sign(signature_key)).map_err(protocol)?;
+    let envelope = seal(suite, &keys, message.id, &message.sign(signature_key)).map_err(protocol)?;
     let request = api::SubmitRequest {
         id: message.id,
         to: session.id,

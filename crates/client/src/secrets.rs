@@ -217,6 +217,20 @@ impl Profile {
         Ok((Sha512Digest::of(&entry) == *digest).then_some(device))
     }
 
+    /// Private McEliece keys of every bundle that something may still arrive for, and of those carried, newest first: with
+    /// one of them another own device sealed what it carried to this one.
+    pub(crate) fn mceliece_private_keys(&self) -> Result<Vec<McEliecePrivateKey>, ClientError> {
+        let mut all: Vec<McEliecePrivateKey> = Vec::new();
+        for name in self.secret_names(BUNDLE_KEYS)?.iter().rev() {
+            let key = read(&self.secret(name)?)?.load()?.mceliece;
+            // Rotations in between keep the McEliece key.
+            if let Some(key) = key.filter(|key| all.iter().all(|known| known.bytes() != key.bytes())) {
+                all.push(key);
+            }
+        }
+        Ok(all)
+    }
+
     /// Whether this device has the keys of the bundle with this digest, in force or carried.
     pub(crate) fn knows_bundle(&self, digest: &Sha512Digest) -> Result<bool, ClientError> {
         self.has_secret(&bundle_name(digest))

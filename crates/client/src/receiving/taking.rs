@@ -11,6 +11,7 @@ use momedo_protocol::message::{KIND_GROUP_KEY, KIND_KEY_BACKUP, KIND_KEYS, Messa
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::notice::{Fate, Notice};
 use momedo_protocol::seal;
+use momedo_protocol::suite::Suite;
 use zeroize::Zeroizing;
 
 use super::questions;
@@ -301,8 +302,19 @@ type Opened = (Zeroizing<Vec<u8>>, u8);
 pub(super) fn open(profile: &Profile, delivery: &Delivery) -> Result<Option<Opened>, ClientError> {
     let bytes = &delivery.envelope.0;
     let Ok(outside) = envelope::decode(bytes) else { return Ok(None) };
-    let Some(keys) = profile.private_keys(&outside.header.recipient_digest)? else { return Ok(None) };
-    Ok(seal::open(bytes, &keys).ok().map(|inner| (inner, outside.header.suite.number())))
+    let Some(mut keys) = profile.private_keys(&outside.header.recipient_digest)? else { return Ok(None) };
+    let suite = outside.header.suite;
+    if suite == Suite::Small || keys.mceliece.is_some() {
+        return Ok(seal::open(bytes, &keys).ok().map(|inner| (inner, suite.number())));
+    }
+    // Carried by another own device: the McEliece key is one that both have; the commitment says which.
+    for mceliece in profile.mceliece_private_keys()? {
+        keys.mceliece = Some(mceliece);
+        if let Ok(inner) = seal::open(bytes, &keys) {
+            return Ok(Some((inner, suite.number())));
+        }
+    }
+    Ok(None)
 }
 
 async fn read(
