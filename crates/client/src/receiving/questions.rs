@@ -17,8 +17,9 @@ use crate::{ClientError, contacts, key_log};
 /// Questions in one run that led to nothing, for what one sender sent.
 const FOR_ONE_SENDER: usize = 4;
 
-/// Questions in one run that led to nothing, for all senders: a fraction of what a server answers at once.
-const FOR_ALL: usize = 200;
+/// Questions in one run that led to nothing, for all senders: fewer than a server passes on to its neighbours for one
+/// participant at once, so that the person's own are answered, too.
+const FOR_ALL: usize = 40;
 
 /// What a question is about. Of each kind no more are asked in a run once the server says that they were too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
