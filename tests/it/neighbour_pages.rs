@@ -175,7 +175,7 @@ async fn every_state_of_a_neighbour_can_be_read() {
     assert!(read.iter().zip(expected).all(|(read, word)| read.contains(word)), "{read:?}");
 
     for button in ["take-over", "accept-take-over"] {
-        let css = format!("button[value={button}]");
+        let css = format!("button[formaction='/admin/neighbours/{button}']");
         assert_eq!(browser.count(&css).await, 1, "{button}");
         browser.click(&css).await;
         assert_eq!(browser.count(&css).await, 0, "{button}");
