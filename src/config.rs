@@ -344,7 +344,7 @@ impl Default for RatesConfig {
             publications: Rate { per_minute: 1, burst: 30 },
             unauthenticated: Rate { per_minute: 1500, burst: 3000 },
             failures: Rate { per_minute: 60, burst: 120 },
-            handshakes: Rate { per_minute: 3000, burst: 6000 },
+            handshakes: Rate { per_minute: 1500, burst: 2000 },
         }
     }
 }

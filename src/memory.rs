@@ -277,6 +277,14 @@ impl Serving {
         self.body.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Counts an answer that will be made, for as long as that takes: whoever has no room for it costs nobody the work.
+    ///
+    /// # Errors
+    /// [`TooMuch`].
+    pub fn reserve(&self, bytes: usize) -> Result<Held, TooMuch> {
+        self.line.hold(self.payer.get().copied(), bytes)
+    }
+
     /// Counts an answer of so many bytes.
     ///
     /// # Errors

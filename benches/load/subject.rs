@@ -15,6 +15,7 @@ messages = { per_minute = 100000000, burst = 100000000 }
 requests = { per_minute = 100000000, burst = 100000000 }
 unauthenticated = { per_minute = 100000000, burst = 100000000 }
 failures = { per_minute = 100000000, burst = 100000000 }
+handshakes = { per_minute = 100000000, burst = 100000000 }
 [listen]
 max_connections = 30000
 max_connections_per_address = 30000

@@ -8,12 +8,13 @@ use momedo_protocol::api;
 use momedo_protocol::api::key_log::KeyLogPage;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::id::ParticipantId;
+use momedo_protocol::mceliece::PUBLIC_KEY_BYTES;
 use momedo_protocol::problem::Problem;
 use serde::Deserialize;
 
-use super::HttpState;
 use super::error::ApiResult;
 use super::extract::{Authenticated, Bytes, InPath, InQuery, Json, Offering, Publishing, SmallJson};
+use super::{Connection, HttpState};
 use crate::service::{key_log, key_server};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -102,8 +103,10 @@ pub(crate) async fn prove(
 pub(crate) async fn fetch_mceliece(
     State(state): State<HttpState>,
     _: Authenticated,
+    axum::Extension(connection): axum::Extension<Connection>,
     InPath(digest): InPath<Sha512Digest>,
 ) -> ApiResult<impl IntoResponse> {
+    let _room = connection.serving.reserve(PUBLIC_KEY_BYTES)?;
     let key = key_server::any_mceliece_key(&state, digest).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream"),

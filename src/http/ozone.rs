@@ -10,10 +10,14 @@ use momedo_protocol::limits::{MAX_OZONE_PAGE, MAX_WAIT_SECONDS};
 use momedo_protocol::problem::Problem;
 use serde::Deserialize;
 
-use super::HttpState;
 use super::error::ApiResult;
 use super::extract::{Authenticated, InQuery, SmallJson};
+use super::{Connection, HttpState};
+use crate::domain::limits::MAX_PAGE_BYTES;
 use crate::service::ozone;
+
+/// The largest page as JSON, or little less, in bytes.
+const PAGE_BYTES: usize = MAX_PAGE_BYTES as usize * 4 / 3;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -35,11 +39,19 @@ pub(crate) struct PageQuery {
 pub(crate) async fn fetch(
     State(mut state): State<HttpState>,
     Authenticated(principal): Authenticated,
+    axum::Extension(connection): axum::Extension<Connection>,
     InQuery(query): InQuery<PageQuery>,
 ) -> ApiResult<Answer<api::OzonePage>> {
     let limit = query.limit.unwrap_or(100).min(MAX_OZONE_PAGE);
     let wait = Duration::from_secs(query.wait.min(MAX_WAIT_SECONDS));
     let app = state.app.clone();
+    // What may be large is counted before it is read; what a wait ends with is not.
+    let room = connection.serving.reserve(PAGE_BYTES)?;
+    let first = ozone::page(&app, principal, query.after, limit, Duration::ZERO).await?;
+    drop(room);
+    if !first.messages.is_empty() || wait.is_zero() {
+        return Ok(Answer(first));
+    }
     let page = tokio::select! {
         page = ozone::page(&app, principal, query.after, limit, wait) => page?,
         // A waiting client must not hold the server back from stopping.

@@ -8,6 +8,7 @@ use momedo_protocol::key_bundle::KeyBundleError;
 
 use super::AdminError;
 use super::backup::BackupError;
+use crate::memory::TooMuch;
 use crate::rates::TooOften;
 use crate::store::StoreError;
 
@@ -259,6 +260,12 @@ impl From<StoreError> for ServiceError {
             StoreError::Busy | StoreError::Closed | StoreError::HalfWritten => Self::Busy,
             other => Self::Internal(other.to_string()),
         }
+    }
+}
+
+impl From<TooMuch> for ServiceError {
+    fn from(TooMuch: TooMuch) -> Self {
+        Self::Busy
     }
 }
 
