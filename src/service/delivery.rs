@@ -57,22 +57,23 @@ pub(super) async fn submit_between(
 }
 
 /// Stores a submission, and looks for the way first if the recipient lives elsewhere.
-async fn store(app: &App, mut submission: Submission) -> Result<(), ServiceError> {
+async fn store(app: &App, submission: Submission) -> Result<(), ServiceError> {
     let (sender, to) = (submission.sender, submission.to);
+    let submission = Arc::new(submission);
     let mut asked = false;
     loop {
-        match app.store.write_decided(move |tx| submission.store(tx)).await? {
+        let waiting = submission.clone();
+        match app.store.write_decided(move |tx| waiting.store(tx)).await? {
             Stored::Here(copies) => return copying::arrived(app, copies).await,
             Stored::OnItsWay(neighbour, copies) => {
                 app.links.wake(neighbour);
                 return copying::arrived(app, copies).await;
             }
-            Stored::Elsewhere(_) if asked => return Err(ServiceError::UnknownParticipant),
-            Stored::Elsewhere(unknown) => {
+            Stored::Elsewhere if asked => return Err(ServiceError::UnknownParticipant),
+            Stored::Elsewhere => {
                 finding::find(app, Asker::Participant(sender.participant), to)
                     .await?
                     .ok_or(ServiceError::UnknownParticipant)?;
-                submission = *unknown;
                 asked = true;
             }
         }
@@ -109,10 +110,11 @@ pub(super) enum Stored {
     /// In the outbox for this neighbour; copies go to second homes.
     OnItsWay(Fingerprint, Vec<CopySent>),
     /// Not stored: the recipient lives elsewhere, and the way there has to be asked for.
-    Elsewhere(Box<Submission>),
+    Elsewhere,
 }
 
 /// What is kept for whom once it is decided that a submission is taken.
+#[derive(Default)]
 struct Decision {
     takers: Takers,
     /// To the home of a recipient who lives elsewhere.
@@ -125,6 +127,8 @@ struct Decision {
     own: Option<(Takers, u32)>,
     /// The recipient's other home.
     copy_to: Option<Fingerprint>,
+    /// The sender's other home, for what own devices get.
+    own_copy_to: Option<Fingerprint>,
 }
 
 impl Submission {
@@ -164,7 +168,7 @@ impl Submission {
     }
 
     /// Decides everything before it writes anything.
-    pub(super) fn store(self, tx: &mut WriteTx<'_>) -> Result<Stored, ServiceError> {
+    pub(super) fn store(&self, tx: &mut WriteTx<'_>) -> Result<Stored, ServiceError> {
         let (id, sender, to) = (self.id, self.sender.participant, self.to);
         // A session may have begun in the very moment its device was revoked.
         let own = active_sender(tx, self.sender)?;
@@ -172,7 +176,7 @@ impl Submission {
             Ok(Some(decision)) => decision,
             Ok(None) => {
                 return match tx.known_message(id, sender, Conversation::With(to), &self.digest)? {
-                    Known::New => Ok(Stored::Elsewhere(Box::new(self))),
+                    Known::New => Ok(Stored::Elsewhere),
                     Known::Same => Ok(Stored::Here(Vec::new())),
                     Known::Different => Err(ServiceError::MessageConflict),
                 };
@@ -187,8 +191,8 @@ impl Submission {
             }
         };
         // Whoever repeats waits for copies that are still on their way, too.
+        let key = |recipient| OutgoingKey { sender, message_id: id, recipient, group: None };
         let own_home = own.other_home.filter(|_| self.own_devices.is_some());
-        let key = |recipient| OutgoingKey { sender, message_id: id, recipient };
         let copies: Vec<CopySent> = [(decision.copy_to, to), (own_home, sender)]
             .into_iter()
             .filter_map(|(home, recipient)| Some(CopySent { to: home?, key: key(recipient) }))
@@ -208,7 +212,7 @@ impl Submission {
         if let Some(home) = decision.copy_to {
             copy(home, to, &self.envelope.1, CopyFor { device: self.device, sender_device })?;
         }
-        if let (Some(home), Some((_, own_copy))) = (own.other_home, &self.own_devices) {
+        if let (Some(home), Some((_, own_copy))) = (decision.own_copy_to, &self.own_devices) {
             let sender_device = Some(self.sender.device);
             copy(home, sender, own_copy, CopyFor { device: None, sender_device })?;
         }
@@ -223,13 +227,12 @@ impl Submission {
         };
         let mut via = None;
         if let Some(way) = decision.way {
-            let key = OutgoingKey { sender, message_id: id, recipient: to };
             let (envelope, blobs) = (self.envelope.1.as_slice(), self.blobs.as_slice());
             let (home, neighbour) = (way.home, way.via);
-            tx.insert_outgoing(&Outgoing { key, home, via: neighbour, envelope, blobs, copy: None })?;
+            tx.insert_outgoing(&Outgoing { key: key(to), home, via: neighbour, envelope, blobs, copy: None })?;
             via = Some(neighbour);
         } else {
-            tx.append(to, &decision.takers, kept(self.envelope.1, decision.bundle_version))?;
+            tx.append(to, &decision.takers, kept(self.envelope.1.clone(), decision.bundle_version))?;
         }
         if !self.blobs.is_empty() {
             let own = decision.own.iter().flat_map(|(takers, _)| &takers.taking);
@@ -238,13 +241,18 @@ impl Submission {
         for device in decision.parked {
             tx.note_missed(device, 1)?;
         }
-        if let Some(((takers, version), (_, copy))) = decision.own.zip(self.own_devices) {
-            tx.append(sender, &takers, kept(copy, version))?;
+        if let Some(((takers, version), (_, copy))) = decision.own.zip(self.own_devices.as_ref()) {
+            tx.append(sender, &takers, kept(copy.clone(), version))?;
         }
         Ok(match via {
             Some(via) => Stored::OnItsWay(via, copies),
             None => Stored::Here(copies),
         })
+    }
+
+    fn is_new(&self, tx: &WriteTx<'_>) -> Result<bool, ServiceError> {
+        let conversation = Conversation::With(self.to);
+        Ok(tx.known_message(self.id, self.sender.participant, conversation, &self.digest)? == Known::New)
     }
 
     /// Whether the very envelope came as a copy from the sender's other home, which was lost before it could answer.
@@ -269,8 +277,7 @@ impl Submission {
                 let device = own_device(tx, self.sender, self.to, device, header)?;
                 let takers = takers(tx, &mut std::iter::once(device), bytes.len())?;
                 require_taken(&takers)?;
-                let copy_to = own.other_home;
-                Decision { takers, way: None, bundle_version: 0, parked: Vec::new(), own: None, copy_to }
+                Decision { takers, copy_to: own.other_home, ..Decision::default() }
             }
             None if self.to == sender => {
                 check_bundle(tx, sender, own, header)?;
@@ -278,28 +285,15 @@ impl Submission {
                 if others().next().is_some() {
                     require_taken(&takers)?;
                 }
-                Decision {
-                    takers,
-                    way: None,
-                    bundle_version: header.recipient_version,
-                    parked: Vec::new(),
-                    own: None,
-                    copy_to: own.other_home,
-                }
+                let (bundle_version, copy_to) = (header.recipient_version, own.other_home);
+                Decision { takers, bundle_version, copy_to, ..Decision::default() }
             }
             None => match tx.directory_entry(self.to)? {
                 None => {
                     let Some(way) = sending::decide(tx, sender, self.to, header, bytes.len())? else {
                         return Ok(None);
                     };
-                    Decision {
-                        takers: Takers::default(),
-                        way: Some(way),
-                        bundle_version: 0,
-                        parked: Vec::new(),
-                        own: None,
-                        copy_to: None,
-                    }
+                    Decision { way: Some(way), ..Decision::default() }
                 }
                 Some(recipient) => {
                     if recipient.state != ParticipantState::Active {
@@ -315,19 +309,21 @@ impl Submission {
                     let takers = takers(tx, &mut recipient.receiving.iter().copied(), bytes.len())?;
                     require_taken(&takers)?;
                     let parked = recipient.parked.clone();
-                    Decision {
-                        takers,
-                        way: None,
-                        bundle_version: header.recipient_version,
-                        parked,
-                        own: None,
-                        copy_to: recipient.other_home,
-                    }
+                    let (bundle_version, copy_to) = (header.recipient_version, recipient.other_home);
+                    Decision { takers, bundle_version, parked, copy_to, ..Decision::default() }
                 }
             },
         };
+        let key = |recipient| OutgoingKey { sender, message_id: self.id, recipient, group: None };
+        if decision.copy_to.is_some() && tx.on_its_way(&key(self.to))?.is_some() && self.is_new(tx)? {
+            // To oneself, after a message to somebody else whose copy for own devices has not arrived.
+            return Err(ServiceError::MessageConflict);
+        }
         if let Some((header, copy)) = &self.own_devices {
             check_bundle(tx, sender, own, header)?;
+            // Own devices know what they sent by its ID alone: a second copy under it would tell them nothing.
+            let is_first = self.to != sender && tx.on_its_way(&key(sender))?.is_none();
+            decision.own_copy_to = own.other_home.filter(|_| is_first);
             // A full queue of an own forgotten device must not keep anybody from sending.
             decision.own = Some((takers(tx, &mut others(), copy.len())?, header.recipient_version));
         }

@@ -257,7 +257,7 @@ impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full => Self::StorageFull,
-            StoreError::Busy | StoreError::Closed | StoreError::HalfWritten => Self::Busy,
+            StoreError::Busy | StoreError::Closed => Self::Busy,
             other => Self::Internal(other.to_string()),
         }
     }

@@ -46,16 +46,21 @@ pub struct StoredEnvelope {
 pub enum Conversation {
     /// A participant.
     With(ParticipantId),
-    /// A group.
+    /// A group that is kept here, or that a participant of this server posts to.
     Group(GroupId),
+    /// A participant, as a member of a group that another server keeps.
+    Member(ParticipantId, GroupId),
 }
 
 impl Conversation {
-    /// A number of its own for each: groups lie above every participant.
-    fn number(self) -> u64 {
+    /// Columns `recipient` and `group_id`; -1 where there is none.
+    fn columns(self) -> (i64, i64) {
+        let participant = |id: ParticipantId| id.number().cast_signed();
+        let group = |id: GroupId| id.number().cast_signed();
         match self {
-            Self::With(participant) => participant.number(),
-            Self::Group(group) => group.number() | 1 << 61,
+            Self::With(who) => (participant(who), -1),
+            Self::Group(id) => (-1, group(id)),
+            Self::Member(who, id) => (participant(who), group(id)),
         }
     }
 }
@@ -92,20 +97,21 @@ impl WriteTx<'_> {
         &self,
         message_id: MessageId,
         sender: ParticipantId,
-        recipient: Conversation,
+        conversation: Conversation,
         digest: &[u8; 16],
     ) -> Result<Known, StoreError> {
+        let (recipient, group) = conversation.columns();
         let inserted = self
             .connection
             .prepare_cached(
-                "INSERT INTO receipts (message_id, sender, recipient, digest, accepted_tick)
-                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+                "INSERT INTO receipts (message_id, sender, recipient, group_id, digest, accepted_tick)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
             )?
-            .execute((message_id.0, sender.number(), recipient.number(), digest, self.tick().0))?;
+            .execute((message_id.0, sender.number(), recipient, group, digest, self.tick().0))?;
         if inserted == 1 {
             return Ok(Known::New);
         }
-        self.known_message(message_id, sender, recipient, digest)
+        self.known_message(message_id, sender, conversation, digest)
     }
 
     /// How a message is remembered, without remembering it. `digest` stands for its bytes.
@@ -116,15 +122,17 @@ impl WriteTx<'_> {
         &self,
         message_id: MessageId,
         sender: ParticipantId,
-        recipient: Conversation,
+        conversation: Conversation,
         digest: &[u8; 16],
     ) -> Result<Known, StoreError> {
+        let (recipient, group) = conversation.columns();
         let known: Option<[u8; 16]> = self
             .connection
             .prepare_cached(
-                "SELECT digest FROM receipts WHERE message_id = ?1 AND sender = ?2 AND recipient = ?3",
+                "SELECT digest FROM receipts
+                 WHERE message_id = ?1 AND sender = ?2 AND recipient = ?3 AND group_id = ?4",
             )?
-            .query_row((message_id.0, sender.number(), recipient.number()), |row| row.get(0))
+            .query_row((message_id.0, sender.number(), recipient, group), |row| row.get(0))
             .optional()?;
         Ok(match known {
             None => Known::New,

@@ -6,7 +6,7 @@
 //! A job's caller is answered only after the transaction that holds its effects is on disk and synced.
 //!
 //! # Failure
-//! A full disk fails the batch with [`StoreError::Full`]; from then on only jobs that free space run, on
+//! A job that fails, or panics, is undone alone, whatever it had written. A full disk fails the batch with [`StoreError::Full`]; from then on only jobs that free space run, on
 //! the space of a reserve file given up for them, until there is room for it and as much again. Any other
 //! failed commit ends the process: what the kernel lost of an fsync cannot be known, and a server that reads
 //! but cannot store misleads its users.
@@ -58,7 +58,7 @@ mod writer;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use momedo_protocol::cursor::StoreEpoch;
 
@@ -159,9 +159,9 @@ pub enum StoreError {
     /// The file is no momedo database.
     #[error("{} is not a momedo database: move it away, or restore a backup", .0.display())]
     Foreign(PathBuf),
-    /// A job that promised to check before it writes failed while writing; its batch was rolled back.
-    #[error("a write failed half-way and was undone: try again")]
-    HalfWritten,
+    /// A job panicked; its effects were undone.
+    #[error("a write ended early and was undone")]
+    Panicked,
     /// SQLite reports damage.
     #[error("the database is damaged: restore a backup")]
     Corrupt,
@@ -209,6 +209,7 @@ struct Inner {
     readers: readers::Readers,
     blob_files: BlobFiles,
     full: Arc<AtomicBool>,
+    half_written: Arc<AtomicU64>,
     directory: PathBuf,
     /// The limit of momedo.toml, beside the disk's own.
     max_database_bytes: Option<u64>,
@@ -288,6 +289,7 @@ impl Store {
             .sweep(&blobs::files(&connection)?)
             .unwrap_or_else(|error| tracing::warn!(%error, "the folder of attachments cannot be tidied"));
         let full = Arc::new(AtomicBool::new(false));
+        let half_written = Arc::new(AtomicU64::new(0));
         writer::ensure_reserve(directory, &full);
         let (sender, receiver) = tokio::sync::mpsc::channel(WRITE_QUEUE);
         let state = writer::Writer {
@@ -295,6 +297,7 @@ impl Store {
             ticks: ticks.clone(),
             epoch,
             full: full.clone(),
+            half_written: half_written.clone(),
             directory: directory.to_owned(),
             listener,
             removed_files: blob_files.spawn_remover()?,
@@ -307,6 +310,7 @@ impl Store {
             readers,
             blob_files,
             full,
+            half_written,
             directory: directory.to_owned(),
             max_database_bytes: options.max_database_bytes,
             epoch,
@@ -340,6 +344,12 @@ impl Store {
         self.0.full.load(Ordering::Relaxed)
     }
 
+    /// How many jobs failed after they had written, though they decide before, since the start: each is a bug, and was
+    /// undone alone.
+    pub fn half_written(&self) -> u64 {
+        self.0.half_written.load(Ordering::Relaxed)
+    }
+
     /// The data directory.
     pub fn directory(&self) -> &Path {
         &self.0.directory
@@ -358,24 +368,27 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.enqueue(writer::Effect::Grows, writer::Undo::Savepoint, work).await
+        self.refuse_growth()?;
+        self.enqueue(writer::Job::new(writer::Effect::Grows, work)).await
     }
 
     /// Like [`Store::write`] for the hot path: without a savepoint of its own, which is a fifth of its cost.
-    /// `work` must make every decision before its first write; if it fails after one, its whole batch is
-    /// undone and everybody in it told so.
+    /// `work` makes every decision before its first write. Should it fail after one, it is undone alone and
+    /// [counted](Store::half_written), and those before it run again; so `work` may run twice, and nothing outside
+    /// the store may depend on how often it did.
     ///
     /// # Errors
-    /// As [`Store::write`], or [`StoreError::HalfWritten`].
+    /// As [`Store::write`].
     pub async fn write_decided<T, E>(
         &self,
-        work: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+        work: impl Fn(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.enqueue(writer::Effect::Grows, writer::Undo::NothingWritten, work).await
+        self.refuse_growth()?;
+        self.enqueue(writer::Job::decided(writer::Effect::Grows, work)).await
     }
 
     /// Like [`Store::write`], for jobs that free space: they run on a full disk too.
@@ -390,38 +403,35 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.enqueue(writer::Effect::Frees, writer::Undo::Savepoint, work).await
+        self.enqueue(writer::Job::new(writer::Effect::Frees, work)).await
     }
 
     /// [`Store::write_freeing`] and [`Store::write_decided`] in one.
     ///
     /// # Errors
-    /// As [`Store::write_decided`].
+    /// As [`Store::write`].
     pub async fn write_freeing_decided<T, E>(
         &self,
-        work: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+        work: impl Fn(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.enqueue(writer::Effect::Frees, writer::Undo::NothingWritten, work).await
+        self.enqueue(writer::Job::decided(writer::Effect::Frees, work)).await
+    }
+
+    fn refuse_growth(&self) -> Result<(), StoreError> {
+        if self.is_full() { Err(StoreError::Full) } else { Ok(()) }
     }
 
     async fn enqueue<T, E>(
         &self,
-        effect: writer::Effect,
-        undo: writer::Undo,
-        work: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+        (job, answer): (writer::Job, tokio::sync::oneshot::Receiver<Result<T, E>>),
     ) -> Result<T, E>
     where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
+        E: From<StoreError>,
     {
-        if effect == writer::Effect::Grows && self.is_full() {
-            return Err(StoreError::Full.into());
-        }
-        let (job, answer) = writer::Job::new(effect, undo, work);
         self.0.writer.try_send(job).map_err(|refused| match refused {
             tokio::sync::mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             tokio::sync::mpsc::error::TrySendError::Closed(_) => StoreError::Closed,

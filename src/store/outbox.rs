@@ -13,7 +13,7 @@ use rusqlite::OptionalExtension;
 
 use super::{ReadTx, StoreError, Tick, WriteTx, column};
 
-/// Names an envelope on its way: sender, message, recipient.
+/// Names an envelope on its way: one message ID may name a message to a participant, and others to groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OutgoingKey {
     /// Who sent it.
@@ -22,6 +22,8 @@ pub struct OutgoingKey {
     pub message_id: MessageId,
     /// Whom it is for.
     pub recipient: ParticipantId,
+    /// The group it was posted to.
+    pub group: Option<GroupId>,
 }
 
 /// An envelope on its way.
@@ -35,8 +37,6 @@ pub struct OutgoingRow {
     pub home: Fingerprint,
     /// The envelope.
     pub envelope: Arc<[u8]>,
-    /// The group it was posted to.
-    pub group: Option<GroupId>,
     /// The content key sealed to the recipient.
     pub slot: Option<Vec<u8>>,
     /// The attachments it refers to.
@@ -148,11 +148,22 @@ fn write_copy(copy: Option<CopyFor>) -> (bool, Option<u64>, Option<u64>) {
     (copy.is_some(), number(devices.device), number(devices.sender_device))
 }
 
+/// What finds the row of a key.
+const OF_KEY: &str = "message_id = ?1 AND sender = ?2 AND recipient = ?3 AND coalesce(group_id, -1) = ?4";
+
+/// The parameters of [`OF_KEY`].
+fn parameters(key: &OutgoingKey) -> ([u8; 16], u64, u64, i64) {
+    let group = key.group.map_or(-1, |group| group.number().cast_signed());
+    (key.message_id.0, key.sender.number(), key.recipient.number(), group)
+}
+
+/// Columns `sender`, `message_id`, `recipient` and `group_id`.
 fn key(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<OutgoingKey> {
     Ok(OutgoingKey {
         sender: column::participant(row, first)?,
         message_id: column::message_id(row, first + 1)?,
         recipient: column::participant(row, first + 2)?,
+        group: row.get::<_, Option<u64>>(first + 3)?.and_then(GroupId::from_number),
     })
 }
 
@@ -170,7 +181,7 @@ impl ReadTx<'_> {
         max_bytes: usize,
     ) -> Result<Vec<OutgoingRow>, StoreError> {
         let sql =
-            "SELECT id, sender, message_id, recipient, home, envelope, body, group_id, slot, blobs, copy,
+            "SELECT id, sender, message_id, recipient, group_id, home, envelope, body, slot, blobs, copy,
                           device, sender_device
                    FROM outbox WHERE via = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -181,7 +192,7 @@ impl ReadTx<'_> {
         while let Some(row) = rows.next()? {
             let slot: Option<Vec<u8>> = row.get(8)?;
             bytes += slot.as_ref().map_or(0, Vec::len);
-            let envelope = match row.get::<_, Option<i64>>(6)? {
+            let envelope = match row.get::<_, Option<i64>>(7)? {
                 Some(body) => match &common {
                     Some((known, envelope)) if *known == body => envelope.clone(),
                     _ => {
@@ -192,7 +203,7 @@ impl ReadTx<'_> {
                     }
                 },
                 None => {
-                    let envelope: Vec<u8> = row.get(5)?;
+                    let envelope: Vec<u8> = row.get(6)?;
                     bytes += envelope.len();
                     envelope.into()
                 }
@@ -203,9 +214,8 @@ impl ReadTx<'_> {
             page.push(OutgoingRow {
                 id: row.get(0)?,
                 key: key(row, 1)?,
-                home: Fingerprint(row.get(4)?),
+                home: Fingerprint(row.get(5)?),
                 envelope,
-                group: row.get::<_, Option<u64>>(7)?.and_then(GroupId::from_number),
                 slot,
                 blobs: read_blobs(&row.get::<_, Vec<u8>>(9)?),
                 copy: read_copy(row, 10)?,
@@ -225,10 +235,9 @@ impl ReadTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn on_its_way(&self, key: &OutgoingKey) -> Result<Option<OnItsWay>, StoreError> {
-        let sql = "SELECT home, copy FROM outbox WHERE message_id = ?1 AND sender = ?2 AND recipient = ?3";
-        let parameters = (key.message_id.0, key.sender.number(), key.recipient.number());
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let row = statement.query_row(parameters, |row| {
+        let sql = format!("SELECT home, copy FROM outbox WHERE {OF_KEY}");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let row = statement.query_row(parameters(key), |row| {
             Ok(OnItsWay { home: Fingerprint(row.get(0)?), is_copy: row.get(1)? })
         });
         Ok(row.optional()?)
@@ -262,7 +271,7 @@ impl ReadTx<'_> {
 }
 
 impl WriteTx<'_> {
-    /// Puts an envelope on its way.
+    /// Puts an envelope on its way. Nothing may be on its way under its key.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -361,9 +370,8 @@ impl WriteTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn delete_outgoing(&self, key: &OutgoingKey) -> Result<(), StoreError> {
-        let sql = "DELETE FROM outbox WHERE message_id = ?1 AND sender = ?2 AND recipient = ?3";
-        let parameters = (key.message_id.0, key.sender.number(), key.recipient.number());
-        self.connection.prepare_cached(sql)?.execute(parameters)?;
+        let sql = format!("DELETE FROM outbox WHERE {OF_KEY}");
+        self.connection.prepare_cached(&sql)?.execute(parameters(key))?;
         Ok(())
     }
 
@@ -372,9 +380,10 @@ impl WriteTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn outgoing_before(&self, before: Tick, limit: u32) -> Result<Vec<(OutgoingKey, bool)>, StoreError> {
-        let sql = "SELECT sender, message_id, recipient, copy FROM outbox WHERE accepted_tick < ?1 LIMIT ?2";
+        let sql = "SELECT sender, message_id, recipient, group_id, copy FROM outbox
+                   WHERE accepted_tick < ?1 LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map((before.0, limit), |row| Ok((key(row, 0)?, row.get(3)?)))?;
+        let rows = statement.query_map((before.0, limit), |row| Ok((key(row, 0)?, row.get(4)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -388,9 +397,9 @@ impl WriteTx<'_> {
         limit: u32,
     ) -> Result<Vec<(OutgoingKey, bool)>, StoreError> {
         let sql =
-            "SELECT sender, message_id, recipient, copy FROM outbox WHERE via = ?1 ORDER BY id LIMIT ?2";
+            "SELECT sender, message_id, recipient, group_id, copy FROM outbox WHERE via = ?1 ORDER BY id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map((via.0, limit), |row| Ok((key(row, 0)?, row.get(3)?)))?;
+        let rows = statement.query_map((via.0, limit), |row| Ok((key(row, 0)?, row.get(4)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

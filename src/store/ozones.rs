@@ -68,7 +68,7 @@ impl QueueTotals {
 }
 
 /// Queue totals in the writer's memory, so that a quota check costs no read. Only the writer thread has
-/// it; whatever a failed job touched is forgotten.
+/// it; whatever a job touched that failed is forgotten.
 #[derive(Debug, Default)]
 pub struct Queues {
     totals: HashMap<u64, QueueTotals>,
@@ -82,14 +82,15 @@ impl Queues {
         self.touched.clear();
     }
 
-    pub(super) fn start_job(&mut self) {
+    /// What is touched from here on is forgotten by [`Queues::go_back`].
+    pub(super) fn set_mark(&mut self) {
         self.touched.clear();
         if self.totals.len() > MAX_CACHED_QUEUES {
             self.totals.clear();
         }
     }
 
-    pub(super) fn undo_job(&mut self) {
+    pub(super) fn go_back(&mut self) {
         for device in self.touched.drain(..) {
             self.totals.remove(&device);
         }
@@ -392,10 +393,7 @@ impl WriteTx<'_> {
         let source = source.numbers();
         let size = (envelope.bytes.len() + slot.map_or(0, |slot| slot.len())) as u64;
         let (sender, tick) = (envelope.sender.number(), self.tick());
-        let totals = self.totals(device)?;
-        let sequence = totals.next_sequence;
-        totals.next_sequence += 1;
-        totals.add(source, sender, size);
+        let sequence = self.totals(device)?.next_sequence;
         self.connection
             .prepare_cached(
                 "INSERT INTO deliveries (device, sequence, body, sender, size, bundle_version, accepted_tick, via, home)
@@ -412,6 +410,10 @@ impl WriteTx<'_> {
                 source.neighbour,
                 source.home,
             ))?;
+        // After the row, so that the totals are right even if there is none.
+        let totals = self.totals(device)?;
+        totals.next_sequence += 1;
+        totals.add(source, sender, size);
         self.delivered.push(Delivered {
             participant: participant.number(),
             device: device.number(),

@@ -1,11 +1,13 @@
 //! The writer thread: group commit without a timer.
 //!
-//! Everything that waits is applied in one transaction, each job in its own savepoint unless it checks
-//! before it writes; callers are answered, and the hub hears, only after the commit.
+//! Everything that waits is applied in one transaction; callers are answered, and the hub hears, only after the
+//! commit. Jobs that decide before they write stand together behind one savepoint, all others have one each. Whatever
+//! fails fails alone: of jobs behind one savepoint those before it run once more, each behind its own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,6 +24,9 @@ use crate::data_directory::reserve_file;
 
 /// Most jobs in one transaction: bounds how long the first waits for the last.
 const MAX_BATCH: usize = 512;
+
+/// A database with a largest size counts as full when a job fails and less than this is free inside.
+const FULL_BELOW_BYTES: i64 = 1024 * 1024;
 
 /// Space kept for acknowledgements and deletions on a full disk.
 pub(super) const RESERVE_BYTES: usize = 16 * 1024 * 1024;
@@ -40,47 +45,108 @@ pub(super) enum Effect {
 pub(super) enum Undo {
     /// By a savepoint around it.
     Savepoint,
-    /// It wrote nothing before it failed. Should it have, the whole batch fails.
+    /// It wrote nothing before it failed. Should it have, what stands behind the same savepoint runs again without it.
     NothingWritten,
 }
 
-type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// Runs the job, unless it is told why it cannot; says whether its effects stay, and how to answer once
-/// that is on disk.
-type Work = Box<dyn FnOnce(Result<&mut WriteTx<'_>, StoreError>) -> (bool, Reply) + Send>;
+/// A job's work and its caller.
+trait Work: Send {
+    /// Runs it; says whether its effects stay. More than once only for [`Undo::NothingWritten`].
+    fn run(&mut self, tx: &mut WriteTx<'_>) -> bool;
+    /// Notes why it does not run.
+    fn refuse(&mut self, error: StoreError);
+    /// Answers the caller, once it is known what became of the transaction.
+    fn answer(self: Box<Self>, committed: &Result<(), StoreError>);
+}
+
+struct Task<F, T, E> {
+    work: F,
+    result: Option<Result<T, E>>,
+    caller: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Work for Task<F, T, E>
+where
+    F: FnMut(&mut WriteTx<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn run(&mut self, tx: &mut WriteTx<'_>) -> bool {
+        // What a job left half done is undone like any failure's; nobody else's mail depends on it.
+        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx)));
+        let result = result.unwrap_or_else(|_| Err(StoreError::Panicked.into()));
+        let keep = result.is_ok();
+        self.result = Some(result);
+        keep
+    }
+
+    fn refuse(&mut self, error: StoreError) {
+        self.result = Some(Err(error.into()));
+    }
+
+    fn answer(self: Box<Self>, committed: &Result<(), StoreError>) {
+        let result = match (self.result, committed) {
+            (Some(Err(error)), _) => Err(error),
+            (_, Err(error)) => Err(error.clone().into()),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(StoreError::Closed.into()),
+        };
+        // A caller that went away does not want its answer.
+        let _: Result<_, _> = self.caller.send(result);
+    }
+}
 
 pub(super) struct Job {
     effect: Effect,
     undo: Undo,
-    work: Work,
+    work: Box<dyn Work>,
 }
 
 impl Job {
+    /// One that has a savepoint of its own.
     pub(super) fn new<T, E>(
         effect: Effect,
-        undo: Undo,
         work: impl FnOnce(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
     ) -> (Self, oneshot::Receiver<Result<T, E>>)
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (sender, receiver) = oneshot::channel();
-        let work: Work = Box::new(move |tx| {
-            let result = tx.map_err(E::from).and_then(work);
-            let keep = result.is_ok();
-            let reply: Reply = Box::new(move |committed| {
-                // A caller that went away does not want its answer.
-                let _: Result<_, _> =
-                    sender.send(result.and_then(|value| committed.map_err(E::from).map(|()| value)));
-            });
-            (keep, reply)
-        });
-        (Self { effect, undo, work }, receiver)
+        let mut work = Some(work);
+        let once = move |tx: &mut WriteTx<'_>| match work.take() {
+            Some(work) => work(tx),
+            None => Err(StoreError::Closed.into()),
+        };
+        Self::of(effect, Undo::Savepoint, once)
+    }
+
+    /// One that decides before it writes.
+    pub(super) fn decided<T, E>(
+        effect: Effect,
+        work: impl Fn(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<T, E>>)
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        Self::of(effect, Undo::NothingWritten, work)
+    }
+
+    fn of<T, E>(
+        effect: Effect,
+        undo: Undo,
+        work: impl FnMut(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<T, E>>)
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (caller, receiver) = oneshot::channel();
+        (Self { effect, undo, work: Box::new(Task { work, result: None, caller }) }, receiver)
     }
 
     pub(super) fn last() -> (Self, oneshot::Receiver<Result<(), StoreError>>) {
-        Self::new(Effect::Ends, Undo::Savepoint, |tx| settings::store_served_millis(tx))
+        Self::new(Effect::Ends, |tx| settings::store_served_millis(tx))
     }
 }
 
@@ -89,6 +155,8 @@ pub(super) struct Writer {
     pub(super) ticks: Ticks,
     pub(super) epoch: StoreEpoch,
     pub(super) full: Arc<AtomicBool>,
+    /// Jobs that failed after they had written, though they decide before.
+    pub(super) half_written: Arc<AtomicU64>,
     pub(super) directory: PathBuf,
     pub(super) listener: DeliveryListener,
     pub(super) removed_files: std::sync::mpsc::Sender<BlobFile>,
@@ -106,6 +174,33 @@ struct Effects {
 struct Memory {
     queues: Queues,
     directory: Directory,
+}
+
+/// A batch's transaction.
+#[derive(Default)]
+struct Batch {
+    effects: Effects,
+    /// Whether anything of it ran.
+    begun: bool,
+}
+
+/// A point in a batch that can be gone back to.
+struct Mark {
+    /// Or else the beginning of the transaction, which costs nothing.
+    savepoint: bool,
+    delivered: usize,
+    removed_files: usize,
+}
+
+/// What became of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Its effects stay.
+    Kept,
+    /// It failed, and wrote nothing.
+    Refused,
+    /// It failed after it had written.
+    HalfWritten,
 }
 
 pub(super) fn spawn(mut writer: Writer, mut jobs: mpsc::Receiver<Job>) -> Result<JoinHandle<()>, StoreError> {
@@ -129,11 +224,10 @@ pub(super) fn spawn(mut writer: Writer, mut jobs: mpsc::Receiver<Job>) -> Result
 
 impl Writer {
     /// Applies one batch and answers its callers; true when the writer is to end.
-    fn commit(&mut self, batch: impl Iterator<Item = Job>, memory: &mut Memory) -> bool {
-        let mut replies = Vec::new();
-        let mut effects = Effects::default();
-        let mut ends = false;
-        let result = self.apply(batch, memory, &mut replies, &mut effects, &mut ends);
+    fn commit(&mut self, jobs: impl Iterator<Item = Job>, memory: &mut Memory) -> bool {
+        let mut jobs: Vec<Job> = jobs.collect();
+        let mut batch = Batch::default();
+        let result = self.apply(&mut jobs, memory, &mut batch);
         let result = result.and_then(|()| Ok(self.connection.execute_batch("COMMIT")?));
         if let Err(error) = &result {
             if !self.connection.is_autocommit() {
@@ -143,88 +237,153 @@ impl Writer {
             memory.directory.forget();
             self.failed(error);
         } else {
-            (self.listener)(effects.delivered);
-            for file in effects.removed_files {
+            (self.listener)(batch.effects.delivered);
+            for file in batch.effects.removed_files {
                 // The remover ends with this thread; the next start removes what it missed.
                 let _: Result<_, _> = self.removed_files.send(file);
             }
         }
-        for reply in replies {
-            reply(result.clone());
+        let ends = jobs.iter().any(|job| job.effect == Effect::Ends);
+        for job in jobs {
+            job.work.answer(&result);
         }
         ends
     }
 
-    fn apply(
-        &self,
-        batch: impl Iterator<Item = Job>,
-        memory: &mut Memory,
-        replies: &mut Vec<Reply>,
-        effects: &mut Effects,
-        ends: &mut bool,
-    ) -> Result<(), StoreError> {
-        let run = |sql: &str| -> Result<(), StoreError> {
-            self.connection.prepare_cached(sql)?.execute([])?;
-            Ok(())
-        };
-        let mut failed = run("BEGIN IMMEDIATE").err();
-        for job in batch {
-            let refused = failed.clone().or_else(|| {
-                (job.effect == Effect::Grows && self.full.load(Ordering::Relaxed)).then_some(StoreError::Full)
-            });
-            *ends |= job.effect == Effect::Ends;
-            if let Some(error) = refused {
-                // The job does not run, but its caller is answered.
-                replies.push((job.work)(Err(error)).1);
-                continue;
-            }
-            let before = (effects.delivered.len(), effects.removed_files.len());
-            let savepoint = job.undo == Undo::Savepoint;
-            if savepoint && let Err(error) = run("SAVEPOINT job") {
-                failed = Some(error.clone());
-                replies.push((job.work)(Err(error)).1);
-                continue;
-            }
-            let changes = self.connection.total_changes();
-            let read = ReadTx { connection: &self.connection, ticks: &self.ticks, epoch: self.epoch };
-            memory.queues.start_job();
-            let Memory { queues, directory } = memory;
-            let Effects { delivered, removed_files } = &mut *effects;
-            let mut tx = WriteTx { read, queues, directory, delivered, removed_files };
-            let (keep, reply) = (job.work)(Ok(&mut tx));
-            replies.push(reply);
-            if self.connection.is_autocommit() {
-                // SQLite rolled the whole transaction back: a full disk, or worse.
-                failed = Some(StoreError::Full);
-                continue;
-            }
-            if !savepoint {
-                if !keep && self.connection.total_changes() != changes {
-                    failed = Some(self.half_written());
-                }
-                continue;
-            }
-            if !keep {
-                effects.delivered.truncate(before.0);
-                effects.removed_files.truncate(before.1);
-                memory.queues.undo_job();
-                memory.directory.forget();
-                if let Err(error) = run("ROLLBACK TO job") {
-                    failed = Some(error);
-                    continue;
-                }
-            }
-            failed = run("RELEASE job").err();
-        }
-        failed.map_or(Ok(()), Err)
+    fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
     }
 
-    fn half_written(&self) -> StoreError {
-        let pragma = |name| super::open::pragma(&self.connection, name);
-        match (pragma("page_count"), pragma("max_page_count")) {
-            (Ok(pages), Ok(limit)) if pages >= limit => StoreError::Full,
-            _ => StoreError::HalfWritten,
+    /// Runs all jobs; an error means that the whole transaction is lost.
+    fn apply(&self, jobs: &mut [Job], memory: &mut Memory, batch: &mut Batch) -> Result<(), StoreError> {
+        self.execute("BEGIN IMMEDIATE")?;
+        for run in jobs.chunk_by_mut(|a, b| a.undo == Undo::NothingWritten && b.undo == Undo::NothingWritten) {
+            match run {
+                [job] if job.undo == Undo::Savepoint => self.apply_alone(job, memory, batch)?,
+                run => self.apply_decided(run, memory, batch)?,
+            }
         }
+        Ok(())
+    }
+
+    /// Runs jobs that decide before they write behind one savepoint. Of one that fails half-way nothing stays, and
+    /// those before it run again, each alone: no job runs more than twice.
+    fn apply_decided(
+        &self,
+        mut jobs: &mut [Job],
+        memory: &mut Memory,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
+        while !jobs.is_empty() {
+            let mark = self.mark(memory, batch)?;
+            let mut broken = None;
+            for (place, job) in jobs.iter_mut().enumerate() {
+                if self.run(job, memory, batch)? == Outcome::HalfWritten {
+                    broken = Some(place);
+                    break;
+                }
+            }
+            let Some(place) = broken else { return self.release(&mark) };
+            self.go_back(&mark, memory, batch)?;
+            self.note_half_written(Undo::NothingWritten);
+            let (again, rest) = jobs.split_at_mut(place);
+            for job in again {
+                self.apply_alone(job, memory, batch)?;
+            }
+            jobs = &mut rest[1..];
+        }
+        Ok(())
+    }
+
+    /// Runs a job behind a savepoint of its own.
+    fn apply_alone(&self, job: &mut Job, memory: &mut Memory, batch: &mut Batch) -> Result<(), StoreError> {
+        let mark = self.mark(memory, batch)?;
+        match self.run(job, memory, batch)? {
+            Outcome::Kept => self.release(&mark),
+            outcome => {
+                self.go_back(&mark, memory, batch)?;
+                if outcome == Outcome::HalfWritten {
+                    self.note_half_written(job.undo);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn run(&self, job: &mut Job, memory: &mut Memory, batch: &mut Batch) -> Result<Outcome, StoreError> {
+        if job.effect == Effect::Grows && self.full.load(Ordering::Relaxed) {
+            job.work.refuse(StoreError::Full);
+            return Ok(Outcome::Refused);
+        }
+        let changes = self.connection.total_changes();
+        let read = ReadTx { connection: &self.connection, ticks: &self.ticks, epoch: self.epoch };
+        let Memory { queues, directory } = memory;
+        let Effects { delivered, removed_files } = &mut batch.effects;
+        let mut tx = WriteTx { read, queues, directory, delivered, removed_files };
+        let keep = job.work.run(&mut tx);
+        if self.connection.is_autocommit() {
+            // SQLite rolled the whole transaction back: a full disk, or worse.
+            return Err(StoreError::Full);
+        }
+        Ok(match keep {
+            true => Outcome::Kept,
+            false if self.connection.total_changes() == changes => Outcome::Refused,
+            false => Outcome::HalfWritten,
+        })
+    }
+
+    fn mark(&self, memory: &mut Memory, batch: &mut Batch) -> Result<Mark, StoreError> {
+        let savepoint = std::mem::replace(&mut batch.begun, true);
+        if savepoint {
+            self.execute("SAVEPOINT job")?;
+        }
+        memory.queues.set_mark();
+        let Effects { delivered, removed_files } = &batch.effects;
+        Ok(Mark { savepoint, delivered: delivered.len(), removed_files: removed_files.len() })
+    }
+
+    fn release(&self, mark: &Mark) -> Result<(), StoreError> {
+        if mark.savepoint { self.execute("RELEASE job") } else { Ok(()) }
+    }
+
+    fn go_back(&self, mark: &Mark, memory: &mut Memory, batch: &mut Batch) -> Result<(), StoreError> {
+        batch.effects.delivered.truncate(mark.delivered);
+        batch.effects.removed_files.truncate(mark.removed_files);
+        memory.queues.go_back();
+        memory.directory.forget();
+        let [undo, go_on] = match mark.savepoint {
+            true => ["ROLLBACK TO job", "RELEASE job"],
+            false => ["ROLLBACK", "BEGIN IMMEDIATE"],
+        };
+        batch.begun = mark.savepoint;
+        self.execute(undo)?;
+        self.execute(go_on)
+    }
+
+    /// Counts a job that was undone half-way. The disk being full is nobody's fault; other reasons are bugs where jobs
+    /// decide before they write, so they are logged, and more and more rarely: whoever found one may repeat it.
+    fn note_half_written(&self, undo: Undo) {
+        if self.is_full_inside() {
+            return self.failed(&StoreError::Full);
+        }
+        if undo == Undo::NothingWritten {
+            let count = self.half_written.fetch_add(1, Ordering::Relaxed) + 1;
+            if count.is_power_of_two() {
+                tracing::error!(count, "a job failed after it had written, and was undone alone: report this");
+            }
+        }
+    }
+
+    /// Whether the database has reached its largest size.
+    fn is_full_inside(&self) -> bool {
+        let pragma = |name| super::open::pragma(&self.connection, name);
+        let full = || -> Result<bool, StoreError> {
+            let pages = pragma("page_count")?;
+            let free = pragma("freelist_count")?.saturating_mul(pragma("page_size")?);
+            Ok(pages >= pragma("max_page_count")? && free < FULL_BELOW_BYTES)
+        };
+        full().unwrap_or(false)
     }
 
     fn failed(&self, error: &StoreError) {
@@ -236,8 +395,6 @@ impl Writer {
                     let _: Result<_, _> = std::fs::remove_file(reserve_file(&self.directory));
                 }
             }
-            // Rolled back and told so; most likely the disk filled up under it, and the next batch will say.
-            StoreError::HalfWritten => tracing::error!(%error, "a batch was rolled back"),
             error => {
                 tracing::error!(%error, "a commit failed; stopping, so that nobody is told a lie");
                 std::process::exit(1);
@@ -287,3 +444,6 @@ pub(super) fn ensure_reserve(directory: &Path, full: &AtomicBool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

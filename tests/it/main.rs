@@ -59,6 +59,7 @@ mod raw;
 mod receiving;
 mod registration;
 mod restoring;
+mod reused_ids;
 mod revoking;
 mod second_home;
 mod smoke;

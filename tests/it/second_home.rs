@@ -42,7 +42,7 @@ fn homes(server: &Server, profile: &str) -> Value {
 }
 
 /// Gives participants of `first` their second home, and waits until `second` knows all of them.
-fn settle(first: &Server, second: &Server, profiles: &[&str]) {
+pub(crate) fn settle(first: &Server, second: &Server, profiles: &[&str]) {
     for profile in profiles {
         assert_eq!(homes(first, profile)["second"]["server"], id(second), "{profile}");
     }
@@ -53,7 +53,7 @@ fn settle(first: &Server, second: &Server, profiles: &[&str]) {
 }
 
 /// A pair with Ada on it, and a server beside it that is a neighbour of both, with Zoe.
-async fn pair_with_a_neighbour() -> ([Server; 2], Server, [Profile; 2]) {
+pub(crate) async fn pair_with_a_neighbour() -> ([Server; 2], Server, [Profile; 2]) {
     let [a, b] = pair_of_servers();
     let z = Server::start_with(SETTINGS);
     for home in [&a, &b] {

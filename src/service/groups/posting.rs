@@ -177,7 +177,7 @@ struct Recipients {
 
 impl Posted {
     /// Decides everything before it writes anything; answers how many members it goes to.
-    fn store(mut self, tx: &mut WriteTx<'_>) -> Result<Stored, ServiceError> {
+    fn store(&self, tx: &mut WriteTx<'_>) -> Result<Stored, ServiceError> {
         let sender = self.sender.participant();
         let conversation = Conversation::Group(self.group);
         if let Actor::Here(principal) = self.sender {
@@ -197,7 +197,12 @@ impl Posted {
         let copies: Vec<CopySent> = copies
             .map(|recipient| CopySent {
                 to: recipient.home,
-                key: OutgoingKey { sender, message_id: self.id, recipient: recipient.participant },
+                key: OutgoingKey {
+                    sender,
+                    message_id: self.id,
+                    recipient: recipient.participant,
+                    group: Some(self.group),
+                },
             })
             .collect();
         match tx.remember_message(self.id, sender, conversation, &self.digest)? {
@@ -212,7 +217,7 @@ impl Posted {
             accepted_at: self.accepted_at,
             bundle_version: 0,
             source: self.sender.source(),
-            bytes: self.envelope,
+            bytes: self.envelope.clone(),
         };
         if let Some(coming) = self.coming.from(self.sender) {
             attachments::keep(tx, coming, &[])?;
@@ -289,7 +294,7 @@ impl Posted {
 
     /// Which devices and homes take it. Writes nothing.
     fn recipients(
-        &mut self,
+        &self,
         tx: &mut WriteTx<'_>,
         members: &[ParticipantId],
     ) -> Result<Recipients, ServiceError> {
@@ -303,7 +308,7 @@ impl Posted {
         let mut recipients = Recipients::default();
         let mut ways: HashMap<Fingerprint, Option<Fingerprint>> = HashMap::new();
         for member in members {
-            let slot = self.slots.remove(member);
+            let slot = self.slots.get(member);
             let Some(entry) = tx.directory_entry(*member)? else {
                 let remote = self.remote(tx, *member, slot, &mut ways)?;
                 recipients.elsewhere.extend(remote);
@@ -324,7 +329,7 @@ impl Posted {
             // Parked devices hear later that they missed something.
             takers.full.extend(entry.parked.iter().copied());
             let bundle_version = slot.as_ref().map_or(0, |slot| slot.version);
-            let slot = slot.map(|slot| slot.bytes);
+            let slot = slot.map(|slot| slot.bytes.clone());
             // Nothing is kept anywhere for whom nobody could seal to.
             if let Some(home) = entry.other_home.filter(|_| !sealed_apart || slot.is_some()) {
                 let sender_device = own_device.filter(|_| *member == sender);
@@ -348,7 +353,7 @@ impl Posted {
         &self,
         tx: &WriteTx<'_>,
         participant: ParticipantId,
-        slot: Option<Slot>,
+        slot: Option<&Slot>,
         ways: &mut HashMap<Fingerprint, Option<Fingerprint>>,
     ) -> Result<Option<RemoteRecipient>, ServiceError> {
         let sealed_apart = self.header.suite == GroupSuite::ContentKey;
@@ -370,7 +375,7 @@ impl Posted {
                 via
             }
         };
-        let slot = slot.map(|slot| slot.bytes);
+        let slot = slot.map(|slot| slot.bytes.clone());
         Ok(via.map(|via| RemoteRecipient { participant, home, via, slot, copy: None }))
     }
 }
@@ -438,7 +443,7 @@ fn hand_out(
                 wake.insert(neighbour);
                 wake.extend(copies.iter().map(|copy| copy.to));
             }
-            Ok(delivery::Stored::Elsewhere(_)) => refused.push((to, ServiceError::UnknownParticipant)),
+            Ok(delivery::Stored::Elsewhere) => refused.push((to, ServiceError::UnknownParticipant)),
             // What is nobody's fault fails all of them.
             Err(error @ (ServiceError::Internal(_) | ServiceError::StorageFull | ServiceError::Busy)) => {
                 return Err(error);

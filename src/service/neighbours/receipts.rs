@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::link::documents::{Outcome, Receipt};
+use momedo_protocol::link::documents::{ItemOutcome, Outcome, Receipt};
 use momedo_protocol::link::{BatchId, Frame, NoWay, SignedReceipt};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::notice::{Fate, Notice, NoticedMessage};
@@ -73,7 +73,8 @@ async fn settle(app: &AppState, receipt: Receipt) -> Result<(), ServiceError> {
         .outcomes
         .iter()
         .map(|item| {
-            (OutgoingKey { sender: item.from, message_id: item.id, recipient: item.to }, item.outcome)
+            let ItemOutcome { from: sender, to: recipient, id: message_id, group, outcome } = *item;
+            (OutgoingKey { sender, message_id, recipient, group }, outcome)
         })
         .collect();
     let (ended, later) = app

@@ -138,7 +138,7 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
             let (mut posting, mut copies) = (None, Vec::new());
             for item in header.items {
                 let outcome = incoming.deliver(tx, &item, &mut posting, &mut copies)?;
-                outcomes.push(ItemOutcome { from: item.from, to: item.to, id: item.id, outcome });
+                outcomes.push(ItemOutcome { from: item.from, to: item.to, id: item.id, group: item.group, outcome });
             }
             incoming.hand_out(tx, posting)?;
             Ok::<_, ServiceError>((outcomes, copies))
@@ -200,6 +200,7 @@ struct Incoming {
 /// A message to a group and those of its recipients in the batch that follow each other; it is stored once.
 struct Posting {
     group: GroupId,
+    digest: Sha512Digest,
     envelope: NewEnvelope,
     recipients: Vec<Recipient>,
     /// Of whom another server keeps a copy.
@@ -209,7 +210,7 @@ struct Posting {
 
 impl Posting {
     fn is_of(&self, item: &BatchItem) -> bool {
-        Some(self.group) == item.group
+        (Some(self.group), self.digest) == (item.group, item.digest)
             && (self.envelope.message_id, self.envelope.sender) == (item.id, item.from)
     }
 }
@@ -237,7 +238,10 @@ impl Incoming {
         let Some(sealed) = self.read(item, bytes) else { return Ok(Outcome::Malformed) };
         let request = delivery::bare(item.id, item.to, bytes.to_vec());
         let digest = self.own.store.receipt_key().digest(&request);
-        let conversation = Conversation::With(item.to);
+        let conversation = match item.group {
+            Some(group) => Conversation::Member(item.to, group),
+            None => Conversation::With(item.to),
+        };
         // What was accepted stays accepted, even if it would be refused by now.
         match tx.known_message(item.id, item.from, conversation, &digest)? {
             Known::Same => {
@@ -288,6 +292,11 @@ impl Incoming {
             let has_nobody = item.copy && devices.count() == 0;
             return Ok(if has_nobody { Outcome::Delivered } else { Outcome::Later });
         }
+        let other_home = recipient.other_home.filter(|_| !item.copy);
+        // The recipient may have sent themselves something under this ID.
+        if other_home.is_some() && tx.on_its_way(&outgoing_key(item))?.is_some() {
+            return Ok(Outcome::Later);
+        }
         let coming = Coming {
             owner: item.from,
             is_ours: origins::lives_here_alone(tx, item.from)?,
@@ -303,7 +312,6 @@ impl Incoming {
         }
         tx.remember_message(item.id, item.from, conversation, &digest)?;
         attachments::keep(tx, coming, &takers.taking)?;
-        let other_home = recipient.other_home.filter(|_| !item.copy);
         // After the attachments, which the other home fetches from here.
         if let Some(home) = other_home {
             let key = outgoing_key(item);
@@ -337,6 +345,7 @@ impl Incoming {
         takers.full.extend(recipient.parked.iter().copied().filter(gets_it));
         let posting = posting.get_or_insert_with(|| Posting {
             group,
+            digest: item.digest,
             envelope: envelope(),
             recipients: Vec::new(),
             copies: Vec::new(),
@@ -386,7 +395,7 @@ impl Incoming {
 
     /// Stores a message to a group for those recipients that were gathered.
     fn hand_out(&self, tx: &mut WriteTx<'_>, posting: Option<Posting>) -> Result<(), ServiceError> {
-        let Some(Posting { group, envelope, recipients, copies, blobs }) = posting else { return Ok(()) };
+        let Some(Posting { group, envelope, recipients, copies, blobs, .. }) = posting else { return Ok(()) };
         let (sender, message_id) = (envelope.sender, envelope.message_id);
         let outgoing =
             OutgoingPosting { group, sender, message_id, envelope: &envelope.bytes, blobs: &blobs };
@@ -419,5 +428,5 @@ enum Sealed {
 }
 
 fn outgoing_key(item: &BatchItem) -> OutgoingKey {
-    OutgoingKey { sender: item.from, message_id: item.id, recipient: item.to }
+    OutgoingKey { sender: item.from, message_id: item.id, recipient: item.to, group: item.group }
 }

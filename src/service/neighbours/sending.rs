@@ -247,7 +247,7 @@ fn sign(
             to: row.key.recipient,
             id: row.key.message_id,
             digest: part(&row.envelope),
-            group: row.group,
+            group: row.key.group,
             slot: row.slot.as_deref().map(&mut part),
             blobs: blobs.collect(),
             device: row.copy.and_then(|copy| copy.device),

@@ -190,6 +190,9 @@ pub struct ItemOutcome {
     pub to: ParticipantId,
     /// The sender's ID for it.
     pub id: MessageId,
+    /// The group it was posted to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
     /// What became of it.
     pub outcome: Outcome,
 }

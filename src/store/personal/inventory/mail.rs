@@ -60,6 +60,7 @@ pub(super) const TABLES: &[Table] = &[
             ("message_id", Plain),
             ("sender", Id),
             ("recipient", Id),
+            ("group_id", Plain),
             ("digest", Plain),
             ("accepted_tick", Plain),
         ],

@@ -73,8 +73,8 @@ pub(super) fn link(keys: &Keys) -> Result<Value> {
         home: home.public().fingerprint(),
         origin: origin.public().fingerprint(),
         batch: named,
-        outcomes: [anna, anna, ben]
-            .map(|from| ItemOutcome { from, to: ben, id, outcome: Outcome::Delivered })
+        outcomes: [(anna, None), (anna, Some(group)), (ben, None)]
+            .map(|(from, group)| ItemOutcome { from, to: ben, id, group, outcome: Outcome::Delivered })
             .to_vec(),
     };
     let request = Request::GroupEntries { from: anna, group, after: 3, proof: None };
