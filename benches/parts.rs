@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use momedo::clock::Clock;
 use momedo::domain::ozone::Quota;
 use momedo::service::ServiceError;
-use momedo::store::{Conversation, NewEnvelope, Store, StoreOptions};
+use momedo::store::{Charged, Conversation, NewEnvelope, Store, StoreOptions};
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::envelope;
 use momedo_protocol::id::{DeviceId, ParticipantId};
@@ -108,12 +108,13 @@ async fn submissions(concurrency: usize) {
                     accepted_at: UnixMillis(1),
                     bundle_version: 1,
                     source: momedo::domain::ozone::Source::Here,
+                    charged: Charged::Sender,
                     bytes: vec![7; 1024],
                 };
                 let write = store.write_decided(move |tx| {
                     tx.remember_message(envelope.message_id, ada, Conversation::With(ben), &[1; 16])?;
                     let takers = tx.takers([device], &quota, ada, envelope.bytes.len())?;
-                    tx.append(ben, &takers, envelope)?;
+                    tx.append(ben, &takers, envelope.clone())?;
                     Ok::<_, ServiceError>(())
                 });
                 write.await.unwrap();

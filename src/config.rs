@@ -144,6 +144,8 @@ pub struct MailConfig {
     pub max_queue_bytes: u64,
     /// How much of a queue one sender may fill, in percent.
     pub sender_share_percent: u64,
+    /// Most bytes of one sender that may wait, for all recipients together.
+    pub max_sender_bytes: u64,
 }
 
 /// The database file.
@@ -313,6 +315,9 @@ impl Default for MailConfig {
             max_envelope_bytes: momedo_protocol::limits::DEFAULT_MAX_ENVELOPE_BYTES,
             max_queue_bytes: 64 * 1024 * 1024,
             sender_share_percent: 25,
+            // In the largest group, in the form that seals to each member, a message takes up to 4 MiB until the last
+            // has it: every other day one, for as long as mail is kept. A hundred who fill it fill no disk.
+            max_sender_bytes: 256 * 1024 * 1024,
         }
     }
 }
@@ -440,6 +445,8 @@ impl Config {
             "is 1 to 100",
         )?;
         check(self.blobs.max_participant_files > 0, "blobs.max_participant_files", "is at least 1")?;
+        let sender = self.mail.max_sender_bytes >= 4096;
+        check(sender, "mail.max_sender_bytes", "is at least 4096")?;
         let blob = (1..=1 << 40).contains(&self.blobs.max_blob_bytes);
         check(blob, "blobs.max_blob_bytes", "is 1 to 1099511627776")?;
         check((1..=3650).contains(&self.blobs.retention_days), "blobs.retention_days", "is 1 to 3650")?;

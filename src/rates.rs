@@ -216,6 +216,15 @@ impl Rates {
         self.publications.check(participant, now)
     }
 
+    /// Counts what costs as much as several submissions, before it is done; see [`Bucket::spend`].
+    ///
+    /// # Errors
+    /// [`TooOften`].
+    pub fn messages(&self, participant: ParticipantId, cost: u32, now: Duration) -> Result<(), TooOften> {
+        let rate = self.messages.rate();
+        self.messages.with(participant, now, |bucket| bucket.spend(rate, cost, now)).map_err(TooOften)
+    }
+
     /// Counts another request of a participant.
     ///
     /// # Errors

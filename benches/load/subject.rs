@@ -26,6 +26,7 @@ dial_also = ['127.0.0.1']
 [mail]
 max_queue_bytes = 1000000000
 sender_share_percent = 100
+max_sender_bytes = 100000000000
 ";
 
 /// A running server; killed when dropped.

@@ -42,9 +42,6 @@ pub const MAX_SESSIONS_PER_DEVICE: usize = 8;
 /// McEliece keys one participant may have uploaded without using them in a bundle.
 pub const MAX_UNUSED_MCELIECE_KEYS: u64 = 3;
 
-/// Groups one participant may belong to; somebody who teaches every class has a few dozen.
-pub const MAX_GROUPS_PER_PARTICIPANT: u64 = 500;
-
 /// Postings with large bodies read at once: each may take several megabytes.
 pub const MAX_LARGE_BODIES: usize = 4;
 

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod blobs;
 pub mod class_list;
 pub mod dialling;
+pub mod group;
 pub mod limits;
 pub mod neighbour;
 pub mod ozone;

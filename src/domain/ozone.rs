@@ -78,6 +78,14 @@ pub struct Quota {
     pub sender_bytes: u64,
 }
 
+/// What a delivery counts for beside what is delivered: its rows.
+pub const DELIVERY_BYTES: u64 = 64;
+
+/// Whether so many bytes more may wait from a sender from whom so many wait already, for everybody together.
+pub fn fits_sender(waiting: u64, more: u64, limit: u64) -> bool {
+    waiting.saturating_add(more) <= limit
+}
+
 /// Why a queue does not take an envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueFull {
@@ -176,5 +184,14 @@ mod tests {
         assert_eq!(quota.admit_from(Source::Here, queued(750, 750), 251), Err(QueueFull::Queue));
         assert_ne!(direct.numbers(), behind.numbers());
         assert_eq!(Source::Here.numbers(), SourceNumbers::default());
+    }
+
+    #[test]
+    fn what_one_sender_has_waiting_everywhere_is_limited() {
+        for (waiting, more, fits) in
+            [(0, 100, true), (60, 40, true), (60, 41, false), (u64::MAX, 1, false), (0, 101, false)]
+        {
+            assert_eq!(fits_sender(waiting, more, 100), fits, "{waiting} and {more}");
+        }
     }
 }

@@ -56,6 +56,17 @@ impl Bucket {
         Ok(())
     }
 
+    /// Takes what something costs if one is there, and goes below zero with the rest: what costs more than the burst can
+    /// be done, and is paid for before anything else. The debt is less than what was done last.
+    ///
+    /// # Errors
+    /// The time after which one will be there.
+    pub fn spend(&mut self, rate: Rate, cost: u32, now: Duration) -> Result<(), Duration> {
+        self.require(rate, 1, now)?;
+        self.tokens -= f64::from(cost);
+        Ok(())
+    }
+
     /// Gives one back.
     pub fn give_back(&mut self, rate: Rate, now: Duration) {
         self.refill(rate, now);
@@ -105,5 +116,32 @@ mod tests {
         assert_eq!(bucket.take_many(rate, 3, Duration::from_secs(4)), Ok(()));
         assert!(!bucket.is_full(rate, Duration::from_secs(6)));
         assert!(bucket.is_full(rate, Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn what_costs_more_than_there_is_has_to_be_paid_off_first() {
+        let rate = Rate { per_minute: 60, burst: 10 };
+        let mut bucket = Bucket::full(rate, Duration::ZERO);
+        assert_eq!(bucket.spend(rate, 41, Duration::ZERO), Ok(()));
+        assert_eq!(bucket.take(rate, Duration::ZERO), Err(Duration::from_secs(32)));
+        assert_eq!(bucket.spend(rate, 1, Duration::from_secs(31)), Err(Duration::from_secs(1)));
+        assert_eq!(bucket.spend(rate, 1, Duration::from_secs(32)), Ok(()));
+    }
+
+    #[test]
+    fn whatever_it_costs_nobody_spends_more_than_the_rate() {
+        for cost in [1, 2, 7, 41, 500] {
+            let rate = Rate { per_minute: 200, burst: 400 };
+            let mut bucket = Bucket::full(rate, Duration::ZERO);
+            let mut spent = 0;
+            // An hour of somebody who tries ten times a second.
+            for tenth in 0..36_000u64 {
+                if bucket.spend(rate, cost, Duration::from_millis(tenth * 100)).is_ok() {
+                    spent += cost;
+                }
+            }
+            let most = rate.burst + 60 * rate.per_minute + cost;
+            assert!(spent <= most && spent + 2 * cost >= 60 * rate.per_minute, "{cost}: {spent}");
+        }
     }
 }

@@ -315,6 +315,13 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "Im Postfach wartet schon zu viel von Ihnen. Bitte warten, bis es abgeholt ist.",
         )
         .retry_after(Duration::from_secs(3600)),
+        E::SenderFull => plain(
+            S::INSUFFICIENT_STORAGE,
+            "sender-full",
+            "Too much from you waits on this server, for all recipients together. Wait until they have read some of it.",
+            "Auf diesem Server wartet schon zu viel von Ihnen, bei allen Empfängern zusammen. Bitte warten, bis etwas davon abgeholt ist.",
+        )
+        .retry_after(Duration::from_secs(3600)),
         E::UnknownBlob => plain(
             S::NOT_FOUND,
             "unknown-blob",
@@ -402,8 +409,20 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
         E::TooManyGroups => plain(
             S::UNPROCESSABLE_ENTITY,
             "too-many-groups",
-            "Somebody would belong to more groups than this server keeps per person. Leave one first.",
-            "Jemand wäre in mehr Gruppen, als der Server pro Person führt. Bitte erst eine verlassen.",
+            "You have made or joined as many groups as this server keeps per person. Leave one first.",
+            "Sie haben so viele Gruppen gemacht oder betreten, wie der Server pro Person führt. Bitte erst eine verlassen.",
+        ),
+        E::AddedTooOften => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "added-too-often",
+            "You have added somebody to many groups already. They can join by themselves, with a link to the group.",
+            "Sie haben jemanden schon in viele Gruppen aufgenommen. Mit einem Link zur Gruppe kann man selbst beitreten.",
+        ),
+        E::ChangedTooOften => plain(
+            S::UNPROCESSABLE_ENTITY,
+            "changed-too-often",
+            "You have changed this group too often. Ask one of its moderators to do it, or leave it.",
+            "Sie haben diese Gruppe zu oft geändert. Bitte eine Moderatorin oder einen Moderator darum bitten, oder austreten.",
         ),
         E::OtherEpoch => plain(
             S::CONFLICT,

@@ -15,13 +15,13 @@ use super::neighbours::finding::{self, Asker};
 use super::neighbours::sending::{self, Way};
 use super::second_home::copying::{self, CopySent};
 use super::{ServiceError, blobs};
-use crate::domain::ozone::{QueueFull, Quota, Source};
+use crate::domain::ozone::{DELIVERY_BYTES, QueueFull, Quota, Source, fits_sender};
 use crate::domain::receipt::ReceiptKey;
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{
-    BundleStanding, Conversation, CopyFor, DirectoryEntry, Known, NewEnvelope, Outgoing, OutgoingKey,
-    ParticipantState, Takers, WriteTx,
+    BundleStanding, Charged, Conversation, CopyFor, DirectoryEntry, Known, NewEnvelope, Outgoing,
+    OutgoingKey, ParticipantState, Takers, WriteTx,
 };
 
 /// Accepts a sealed envelope for a participant's ozone; the answer means that it is on disk.
@@ -98,6 +98,8 @@ pub(super) struct Submission {
     device: Option<DeviceId>,
     accepted_at: momedo_protocol::time::UnixMillis,
     quota: Quota,
+    /// Most bytes that may wait of the sender.
+    sender_limit: u64,
     envelope: (Header, Vec<u8>),
     own_devices: Option<(Header, Vec<u8>)>,
     blobs: Vec<BlobId>,
@@ -150,6 +152,7 @@ impl Submission {
             device: request.device,
             accepted_at: app.clock.now(),
             quota: app.config().mail.quota(),
+            sender_limit: app.config().mail.max_sender_bytes,
             envelope: (header, request.envelope.0),
             own_devices: own_header.zip(request.own_devices.map(|copy| copy.0)),
             blobs: request.blobs,
@@ -223,13 +226,21 @@ impl Submission {
             accepted_at,
             bundle_version,
             source: Source::Here,
+            charged: Charged::Sender,
             bytes,
         };
         let mut via = None;
         if let Some(way) = decision.way {
             let (envelope, blobs) = (self.envelope.1.as_slice(), self.blobs.as_slice());
             let (home, neighbour) = (way.home, way.via);
-            tx.insert_outgoing(&Outgoing { key: key(to), home, via: neighbour, envelope, blobs, copy: None })?;
+            tx.insert_outgoing(&Outgoing {
+                key: key(to),
+                home,
+                via: neighbour,
+                envelope,
+                blobs,
+                copy: None,
+            })?;
             via = Some(neighbour);
         } else {
             tx.append(to, &decision.takers, kept(self.envelope.1.clone(), decision.bundle_version))?;
@@ -248,6 +259,18 @@ impl Submission {
             Some(via) => Stored::OnItsWay(via, copies),
             None => Stored::Here(copies),
         })
+    }
+
+    /// What is kept until everybody has it.
+    fn bytes_kept(&self, decision: &Decision) -> u64 {
+        let kept = |bytes: &[u8], takers: &Takers| match takers.taking.len() as u64 {
+            0 => 0,
+            devices => bytes.len() as u64 + devices * DELIVERY_BYTES,
+        };
+        let away = decision.way.map_or(0, |_| self.envelope.1.len() as u64);
+        let own = decision.own.as_ref().zip(self.own_devices.as_ref());
+        away + kept(&self.envelope.1, &decision.takers)
+            + own.map_or(0, |((takers, _), (_, copy))| kept(copy, takers))
     }
 
     fn is_new(&self, tx: &WriteTx<'_>) -> Result<bool, ServiceError> {
@@ -326,6 +349,10 @@ impl Submission {
             decision.own_copy_to = own.other_home.filter(|_| is_first);
             // A full queue of an own forgotten device must not keep anybody from sending.
             decision.own = Some((takers(tx, &mut others(), copy.len())?, header.recipient_version));
+        }
+        let waiting = tx.bytes_of_sender(sender)?;
+        if !fits_sender(waiting, self.bytes_kept(&decision), self.sender_limit) {
+            return Err(ServiceError::SenderFull);
         }
         Ok(Some(decision))
     }

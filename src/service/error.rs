@@ -144,6 +144,9 @@ pub enum ServiceError {
     /// The sender's share of every device queue of the recipient is full.
     #[error("sender share full")]
     SenderShareFull,
+    /// Too much of the sender waits, for all recipients together.
+    #[error("sender's room full")]
+    SenderFull,
     /// No attachment with this ID, or none of the asker's business.
     #[error("unknown file")]
     UnknownBlob,
@@ -192,9 +195,15 @@ pub enum ServiceError {
     /// A member's keys were reset, and the chain does not exclude them yet.
     #[error("a member's keys were reset")]
     MemberReset,
-    /// Somebody belongs to too many groups.
+    /// Somebody made or joined too many groups.
     #[error("too many groups")]
     TooManyGroups,
+    /// Somebody was added to too many groups by the same person, or from the same other server.
+    #[error("added too often")]
+    AddedTooOften,
+    /// The author wrote too many entries of the group's chain.
+    #[error("changed too often")]
+    ChangedTooOften,
     /// The cursor is from another life of the store.
     #[error("other epoch")]
     OtherEpoch,

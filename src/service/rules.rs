@@ -34,6 +34,8 @@ pub struct Rules {
     pub queue_mib: Option<u64>,
     /// How much of a queue one sender may fill, in percent.
     pub sender_share_percent: Option<u64>,
+    /// How much of one sender may wait for everybody together, in MiB.
+    pub sender_mib: Option<u64>,
     /// Largest attachment, in MiB.
     pub file_mib: Option<u64>,
     /// How much one participant's attachments may take, in MiB.
@@ -84,6 +86,9 @@ impl Rules {
         }
         if let Some(percent) = self.sender_share_percent.filter(|_| free("mail.sender_share_percent")) {
             config.mail.sender_share_percent = percent;
+        }
+        if let Some(mib) = self.sender_mib.filter(|_| free("mail.max_sender_bytes")) {
+            config.mail.max_sender_bytes = mib * MIB;
         }
         if let Some(mib) = self.file_mib.filter(|_| free("blobs.max_blob_bytes")) {
             config.blobs.max_blob_bytes = mib * MIB;
@@ -138,6 +143,7 @@ impl Rules {
             ("mail.retention_days", self.retention_days.is_some()),
             ("mail.max_queue_bytes", self.queue_mib.is_some()),
             ("mail.sender_share_percent", self.sender_share_percent.is_some()),
+            ("mail.max_sender_bytes", self.sender_mib.is_some()),
             ("blobs.max_blob_bytes", self.file_mib.is_some()),
             ("blobs.max_participant_bytes", self.person_files_mib.is_some()),
             ("blobs.max_server_bytes", self.server_files_mib.is_some()),
@@ -168,6 +174,7 @@ impl Rules {
         within(self.retention_days, 1..=3650, "mail.retention_days")?;
         within(self.queue_mib, 1..=10_240, "mail.max_queue_bytes")?;
         within(self.sender_share_percent, 1..=100, "mail.sender_share_percent")?;
+        within(self.sender_mib, 1..=1_048_576, "mail.max_sender_bytes")?;
         within(self.file_mib, 1..=10_240, "blobs.max_blob_bytes")?;
         within(self.person_files_mib, 1..=1_048_576, "blobs.max_participant_bytes")?;
         within(self.server_files_mib, 0..=104_857_600, "blobs.max_server_bytes")?;
@@ -212,6 +219,7 @@ impl Rules {
         take(&mut self.retention_days, change.retention_days);
         take(&mut self.queue_mib, change.queue_mib);
         take(&mut self.sender_share_percent, change.sender_share_percent);
+        take(&mut self.sender_mib, change.sender_mib);
         take(&mut self.file_mib, change.file_mib);
         take(&mut self.person_files_mib, change.person_files_mib);
         take(&mut self.server_files_mib, change.server_files_mib);
@@ -284,10 +292,11 @@ mod tests {
 
     #[test]
     fn every_range_holds_on_both_sides() {
-        let rules: [(With, u64, u64); 11] = [
+        let rules: [(With, u64, u64); 12] = [
             (|n| Rules { retention_days: Some(n), ..Rules::default() }, 1, 3650),
             (|n| Rules { queue_mib: Some(n), ..Rules::default() }, 1, 10_240),
             (|n| Rules { sender_share_percent: Some(n), ..Rules::default() }, 1, 100),
+            (|n| Rules { sender_mib: Some(n), ..Rules::default() }, 1, 1_048_576),
             (|n| Rules { file_mib: Some(n), ..Rules::default() }, 1, 10_240),
             (|n| Rules { person_files_mib: Some(n), ..Rules::default() }, 1, 1_048_576),
             (|n| Rules { server_files_mib: Some(n), ..Rules::default() }, 0, 104_857_600),

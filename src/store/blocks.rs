@@ -18,6 +18,16 @@ impl ReadTx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Whether a participant takes nothing from somebody.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn blocks(&self, id: ParticipantId, somebody: ParticipantId) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM blocks WHERE participant = ?1 AND blocked = ?2)";
+        let row = (id.number(), somebody.number());
+        Ok(self.connection.prepare_cached(sql)?.query_row(row, |row| row.get(0))?)
+    }
+
     /// How many a participant blocks.
     ///
     /// # Errors

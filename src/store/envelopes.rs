@@ -7,7 +7,7 @@ use momedo_protocol::time::UnixMillis;
 use rusqlite::OptionalExtension;
 
 use super::{ReadTx, StoreError, Tick, WriteTx};
-use crate::domain::ozone::Source;
+use crate::domain::ozone::{DELIVERY_BYTES, Source};
 
 /// An envelope to be kept.
 #[derive(Debug, Clone)]
@@ -22,8 +22,19 @@ pub struct NewEnvelope {
     pub bundle_version: u32,
     /// Where it came from.
     pub source: Source,
+    /// Whether it counts as its sender's.
+    pub charged: Charged,
     /// The envelope.
     pub bytes: Vec<u8>,
+}
+
+/// To whose room an envelope counts that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charged {
+    /// Its sender's.
+    Sender,
+    /// Nobody's: another server brought it, which has limits of its own, or this one wrote it.
+    Nobody,
 }
 
 /// A kept envelope, as it is handed out.
@@ -167,17 +178,32 @@ impl WriteTx<'_> {
         Ok(last)
     }
 
-    /// Keeps an envelope for `remaining` deliveries and returns its body's number.
+    /// Bytes of a sender that wait, in queues here and on their way to other servers, each counted once.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn bytes_of_sender(&self, sender: ParticipantId) -> Result<u64, StoreError> {
+        let sql = "SELECT bytes FROM sender_bytes WHERE sender = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row([sender.number()], |row| row.get(0)).optional()?.unwrap_or(0))
+    }
+
+    /// Keeps an envelope for `remaining` deliveries, with `slot_bytes` of content keys, and returns its body's number.
     pub(super) fn insert_body(
         &self,
         envelope: &NewEnvelope,
         group: Option<GroupId>,
         remaining: usize,
+        slot_bytes: u64,
     ) -> Result<i64, StoreError> {
+        let charged = match envelope.charged {
+            Charged::Sender => envelope.bytes.len() as u64 + slot_bytes + remaining as u64 * DELIVERY_BYTES,
+            Charged::Nobody => 0,
+        };
         self.connection
             .prepare_cached(
-                "INSERT INTO bodies (remaining, sender, message_id, accepted_at, envelope, group_id)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO bodies (remaining, sender, message_id, accepted_at, envelope, group_id, charged)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute((
                 remaining as u64,
@@ -186,6 +212,7 @@ impl WriteTx<'_> {
                 envelope.accepted_at.0,
                 &envelope.bytes,
                 group.map(GroupId::number),
+                charged,
             ))?;
         Ok(self.connection.last_insert_rowid())
     }

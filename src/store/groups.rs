@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::Access;
 use momedo_protocol::group::state::{GroupState, Member};
@@ -10,6 +11,7 @@ use momedo_protocol::time::UnixMillis;
 use rusqlite::{OptionalExtension, Row};
 
 use super::{ReadTx, StoreError, WriteTx, column};
+use crate::domain::group::{Added, ChainUse};
 
 /// A group as lists show it.
 #[derive(Debug, Clone)]
@@ -20,6 +22,17 @@ pub struct GroupRow {
     pub members: u64,
     /// When it was made.
     pub created_at: UnixMillis,
+}
+
+/// Who wrote an entry of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Author {
+    /// Who.
+    pub participant: ParticipantId,
+    /// Their home, if it is not this server.
+    pub elsewhere: Option<Fingerprint>,
+    /// Whether they were a moderator of the group.
+    pub is_moderator: bool,
 }
 
 /// Whom a message to a group goes to.
@@ -179,17 +192,27 @@ impl ReadTx<'_> {
         rows.map(|row| read_row(row?)).collect()
     }
 
-    /// Open groups a participant does not belong to, by name; at most `limit`.
+    /// Open groups a participant does not belong to, by name; at most `limit`, and at most `of_one` that one and the same
+    /// participant made.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn open_groups(&self, who: ParticipantId, limit: u32) -> Result<Vec<GroupRow>, StoreError> {
+    pub fn open_groups(
+        &self,
+        who: ParticipantId,
+        limit: u32,
+        of_one: u32,
+    ) -> Result<Vec<GroupRow>, StoreError> {
         let sql = format!(
-            "SELECT {ROW} FROM groups g WHERE g.open = 1 AND NOT EXISTS (SELECT 1 FROM group_members m
-             WHERE m.group_id = g.id AND m.participant = ?1) ORDER BY g.name LIMIT ?2"
+            "SELECT {ROW} FROM (
+                 SELECT id, name, state, created_at, made_by,
+                     row_number() OVER (PARTITION BY made_by ORDER BY name) AS place
+                 FROM groups o WHERE o.open = 1 AND NOT EXISTS (SELECT 1 FROM group_members m
+                     WHERE m.group_id = o.id AND m.participant = ?1)) g
+             WHERE g.made_by IS NULL OR g.place <= ?3 ORDER BY g.name LIMIT ?2"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map((who.number(), limit), from_row)?;
+        let rows = statement.query_map((who.number(), limit, of_one), from_row)?;
         rows.map(|row| read_row(row?)).collect()
     }
 
@@ -212,13 +235,52 @@ impl ReadTx<'_> {
         Ok((rows.map(|row| read_row(row?)).collect::<Result<_, _>>()?, total))
     }
 
-    /// How many groups a participant moderates or belongs to.
+    /// How many members get what is posted to a group; `None` if it is not kept here.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn count_groups_of(&self, who: ParticipantId) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM group_members WHERE participant = ?1";
+    pub fn count_group_members(&self, id: GroupId) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT (SELECT count(*) FROM group_members m WHERE m.group_id = g.id AND m.suspended = 0)
+                   FROM groups g WHERE g.id = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row([id.number()], |row| row.get(0)).optional()?)
+    }
+
+    /// How many groups a participant belongs to whom nobody else added, without those their keys do not open any more.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn count_own_groups(&self, who: ParticipantId) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM group_members
+                   WHERE participant = ?1 AND added_by IS NULL AND suspended = 0 AND reset = 0";
         Ok(self.connection.prepare_cached(sql)?.query_row([who.number()], |row| row.get(0))?)
+    }
+
+    /// How many groups a participant belongs to because this author, or this author's home, added them.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn count_added(&self, who: ParticipantId, author: &Author) -> Result<Added, StoreError> {
+        let sql = "SELECT (SELECT count(*) FROM group_members WHERE participant = ?1 AND added_by = ?2),
+                          (SELECT count(*) FROM group_members WHERE participant = ?1 AND added_over = ?3)";
+        let parameters = (who.number(), author.participant.number(), author.elsewhere.map(|home| home.0));
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement
+            .query_row(parameters, |row| Ok(Added { by_adder: row.get(0)?, over_home: row.get(1)? }))?)
+    }
+
+    /// How much of a group's chain was written by this participant, and by all who are no moderators.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn chain_use(&self, id: GroupId, author: ParticipantId) -> Result<ChainUse, StoreError> {
+        let sql = "SELECT coalesce((SELECT entries FROM group_authors WHERE group_id = ?1 AND participant = ?2), 0),
+                          by_members
+                   FROM groups WHERE id = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row((id.number(), author.number()), |row| {
+            Ok(ChainUse { by_author: row.get(0)?, by_members: row.get(1)? })
+        })?)
     }
 }
 
@@ -231,22 +293,24 @@ impl WriteTx<'_> {
         &self,
         state: &GroupState,
         entry: &str,
+        author: &Author,
         created_at: UnixMillis,
     ) -> Result<bool, StoreError> {
         let inserted = self
             .connection
             .prepare_cached(
-                "INSERT INTO groups (id, name, number, state, open, created_at)
-                 VALUES (?1, '', 0, '', 0, ?2) ON CONFLICT DO NOTHING",
+                "INSERT INTO groups (id, name, number, state, open, created_at, made_by)
+                 VALUES (?1, '', 0, '', 0, ?2, ?3) ON CONFLICT DO NOTHING",
             )?
-            .execute((state.id().number(), created_at.0))?;
+            .execute((state.id().number(), created_at.0, author.participant.number()))?;
         if inserted == 1 {
-            self.save_group(&BTreeMap::new(), state, entry)?;
+            self.save_group(&BTreeMap::new(), state, entry, author)?;
         }
         Ok(inserted == 1)
     }
 
-    /// Keeps an entry and what the group is after it; `before` were its members.
+    /// Keeps an entry and what the group is after it; `before` were its members. Who comes in was added by the author,
+    /// unless they are the author.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -255,6 +319,7 @@ impl WriteTx<'_> {
         before: &BTreeMap<ParticipantId, Member>,
         after: &GroupState,
         entry: &str,
+        author: &Author,
     ) -> Result<(), StoreError> {
         let id = after.id().number();
         let open = after.settings.access == Access::Open && !after.archived;
@@ -264,6 +329,17 @@ impl WriteTx<'_> {
         self.connection
             .prepare_cached("INSERT INTO group_entries (group_id, number, entry) VALUES (?1, ?2, ?3)")?
             .execute((id, after.number, entry))?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO group_authors (group_id, participant, entries) VALUES (?1, ?2, 1)
+                 ON CONFLICT DO UPDATE SET entries = entries + 1",
+            )?
+            .execute((id, author.participant.number()))?;
+        if !author.is_moderator {
+            self.connection
+                .prepare_cached("UPDATE groups SET by_members = by_members + 1 WHERE id = ?1")?
+                .execute([id])?;
+        }
         for gone in before.keys().filter(|who| !after.members.contains_key(who)) {
             self.connection
                 .prepare_cached("DELETE FROM group_members WHERE group_id = ?1 AND participant = ?2")?
@@ -279,12 +355,14 @@ impl WriteTx<'_> {
             if before.get(who) == Some(member) {
                 continue;
             }
+            let adder = Some(author).filter(|author| author.participant != *who);
             self.connection
                 .prepare_cached("DELETE FROM former_group_members WHERE group_id = ?1 AND participant = ?2")?
                 .execute((id, who.number()))?;
             self.connection
                 .prepare_cached(
-                    "INSERT INTO group_members (group_id, participant, member, suspended) VALUES (?1, ?2, ?3, ?4)
+                    "INSERT INTO group_members (group_id, participant, member, suspended, added_by, added_over)
+                     VALUES (?1, ?2, ?3, ?4, ?6, ?7)
                      ON CONFLICT DO UPDATE SET member = ?3, suspended = ?4,
                          reset = reset AND NOT ?4 AND member ->> 'fingerprint' = ?5",
                 )?
@@ -294,6 +372,8 @@ impl WriteTx<'_> {
                     text(member),
                     member.suspended,
                     member.fingerprint.to_string(),
+                    adder.map(|author| author.participant.number()),
+                    adder.and_then(|author| author.elsewhere).map(|home| home.0),
                 ))?;
         }
         Ok(())

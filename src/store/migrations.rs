@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0014_grave_acts.sql"),
     include_str!("migrations/0015_blob_totals.sql"),
     include_str!("migrations/0016_conversations.sql"),
+    include_str!("migrations/0017_shares.sql"),
 ];
 
 /// The schema this program writes.

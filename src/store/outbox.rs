@@ -396,8 +396,7 @@ impl WriteTx<'_> {
         via: Fingerprint,
         limit: u32,
     ) -> Result<Vec<(OutgoingKey, bool)>, StoreError> {
-        let sql =
-            "SELECT sender, message_id, recipient, group_id, copy FROM outbox WHERE via = ?1 ORDER BY id LIMIT ?2";
+        let sql = "SELECT sender, message_id, recipient, group_id, copy FROM outbox WHERE via = ?1 ORDER BY id LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map((via.0, limit), |row| Ok((key(row, 0)?, row.get(4)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)

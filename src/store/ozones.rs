@@ -335,7 +335,7 @@ impl WriteTx<'_> {
         if takers.taking.is_empty() {
             return Ok(());
         }
-        let body = self.insert_body(&envelope, None, takers.taking.len())?;
+        let body = self.insert_body(&envelope, None, takers.taking.len(), 0)?;
         let place = NewDelivery { body, source: envelope.source, bundle_version: envelope.bundle_version };
         let stored = Arc::new(stored(envelope, None));
         for device in takers.taking.iter().copied() {
@@ -360,7 +360,9 @@ impl WriteTx<'_> {
     ) -> Result<(), StoreError> {
         let deliveries = recipients.iter().map(|recipient| recipient.takers.taking.len()).sum();
         if deliveries > 0 {
-            let body = self.insert_body(&envelope, Some(group), deliveries)?;
+            let taken = recipients.iter().filter(|recipient| !recipient.takers.taking.is_empty());
+            let slots = taken.filter_map(|recipient| Some(recipient.slot.as_ref()?.len() as u64)).sum();
+            let body = self.insert_body(&envelope, Some(group), deliveries, slots)?;
             let source = envelope.source;
             let stored = Arc::new(stored(envelope, Some(group)));
             for recipient in recipients {

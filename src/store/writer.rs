@@ -201,6 +201,8 @@ enum Outcome {
     Refused,
     /// It failed after it had written.
     HalfWritten,
+    /// It failed, and the database has reached its largest size.
+    Full,
 }
 
 pub(super) fn spawn(mut writer: Writer, mut jobs: mpsc::Receiver<Job>) -> Result<JoinHandle<()>, StoreError> {
@@ -258,7 +260,8 @@ impl Writer {
     /// Runs all jobs; an error means that the whole transaction is lost.
     fn apply(&self, jobs: &mut [Job], memory: &mut Memory, batch: &mut Batch) -> Result<(), StoreError> {
         self.execute("BEGIN IMMEDIATE")?;
-        for run in jobs.chunk_by_mut(|a, b| a.undo == Undo::NothingWritten && b.undo == Undo::NothingWritten) {
+        for run in jobs.chunk_by_mut(|a, b| a.undo == Undo::NothingWritten && b.undo == Undo::NothingWritten)
+        {
             match run {
                 [job] if job.undo == Undo::Savepoint => self.apply_alone(job, memory, batch)?,
                 run => self.apply_decided(run, memory, batch)?,
@@ -279,14 +282,15 @@ impl Writer {
             let mark = self.mark(memory, batch)?;
             let mut broken = None;
             for (place, job) in jobs.iter_mut().enumerate() {
-                if self.run(job, memory, batch)? == Outcome::HalfWritten {
-                    broken = Some(place);
+                let outcome = self.run(job, memory, batch)?;
+                if matches!(outcome, Outcome::HalfWritten | Outcome::Full) {
+                    broken = Some((place, outcome));
                     break;
                 }
             }
-            let Some(place) = broken else { return self.release(&mark) };
+            let Some((place, outcome)) = broken else { return self.release(&mark) };
             self.go_back(&mark, memory, batch)?;
-            self.note_half_written(Undo::NothingWritten);
+            self.note(outcome, Undo::NothingWritten);
             let (again, rest) = jobs.split_at_mut(place);
             for job in again {
                 self.apply_alone(job, memory, batch)?;
@@ -303,9 +307,7 @@ impl Writer {
             Outcome::Kept => self.release(&mark),
             outcome => {
                 self.go_back(&mark, memory, batch)?;
-                if outcome == Outcome::HalfWritten {
-                    self.note_half_written(job.undo);
-                }
+                self.note(outcome, job.undo);
                 Ok(())
             }
         }
@@ -328,6 +330,8 @@ impl Writer {
         }
         Ok(match keep {
             true => Outcome::Kept,
+            // Asked before anything is undone, which gives pages back.
+            false if self.is_full_inside() => Outcome::Full,
             false if self.connection.total_changes() == changes => Outcome::Refused,
             false => Outcome::HalfWritten,
         })
@@ -363,14 +367,16 @@ impl Writer {
 
     /// Counts a job that was undone half-way. The disk being full is nobody's fault; other reasons are bugs where jobs
     /// decide before they write, so they are logged, and more and more rarely: whoever found one may repeat it.
-    fn note_half_written(&self, undo: Undo) {
-        if self.is_full_inside() {
-            return self.failed(&StoreError::Full);
-        }
-        if undo == Undo::NothingWritten {
+    fn note(&self, outcome: Outcome, undo: Undo) {
+        if outcome == Outcome::Full {
+            self.failed(&StoreError::Full);
+        } else if outcome == Outcome::HalfWritten && undo == Undo::NothingWritten {
             let count = self.half_written.fetch_add(1, Ordering::Relaxed) + 1;
             if count.is_power_of_two() {
-                tracing::error!(count, "a job failed after it had written, and was undone alone: report this");
+                tracing::error!(
+                    count,
+                    "a job failed after it had written, and was undone alone: report this"
+                );
             }
         }
     }

@@ -7,7 +7,7 @@ use momedo::config::Config;
 use momedo::domain::ozone::{Quota, Source};
 use momedo::running;
 use momedo::service::{ServiceError, upkeep};
-use momedo::store::{NewEnvelope, WriteTx};
+use momedo::store::{Charged, NewEnvelope, WriteTx};
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::message_id::MessageId;
@@ -40,6 +40,7 @@ async fn deliver(app: &momedo::state::App, from: ParticipantId, to: ParticipantI
         accepted_at: UnixMillis(1),
         bundle_version: 1,
         source: Source::Here,
+        charged: Charged::Sender,
         bytes: vec![7; 1000],
     };
     app.store
@@ -156,6 +157,7 @@ async fn a_failed_job_undoes_itself_and_nobody_elses_and_the_counting_stays_righ
         accepted_at: UnixMillis(1),
         bundle_version: 1,
         source: Source::Here,
+        charged: Charged::Sender,
         bytes: vec![byte; 600],
     };
     let quota = Quota { queue_bytes: 2000, sender_bytes: 2000 };
@@ -173,7 +175,7 @@ async fn a_failed_job_undoes_itself_and_nobody_elses_and_the_counting_stays_righ
         .await;
     assert!(matches!(failed, Err(ServiceError::MessageConflict)));
     assert_eq!(waiting(app, "phone").await, (1, 0, 1));
-    // One that promised to decide first, and did not: its batch is undone, and nothing is answered wrongly.
+    // One that promised to decide first, and did not, is undone, and nothing is answered wrongly.
     let broken = app
         .store
         .write_decided(move |tx| {

@@ -62,6 +62,7 @@ mod restoring;
 mod reused_ids;
 mod revoking;
 mod second_home;
+mod shares;
 mod smoke;
 mod smoke_client;
 mod smoke_pages;

@@ -113,10 +113,11 @@ async fn a_person_in_every_table(server: &Server) -> (Person, Person) {
     let (id, other) = (ada.id().number(), ben.id().number());
     database
         .execute_batch(&format!(
-            "INSERT INTO groups VALUES (1, 'Alleine', 1, '{{}}', 0, 0), (2, 'Andere', 1, '{{}}', 0, 0);
+            "INSERT INTO groups VALUES (1, 'Alleine', 1, '{{}}', 0, 0, NULL, 0), (2, 'Andere', 1, '{{}}', 0, 0, {id}, 1);
              INSERT INTO group_entries (group_id, number, entry) VALUES (1, 1, '{}'), (2, 1, 'x');
-             INSERT INTO group_members (group_id, participant, member, suspended)
-                 VALUES (1, {id}, '{}', 0), (2, {other}, '{{}}', 0);
+             INSERT INTO group_members (group_id, participant, member, suspended, added_by)
+                 VALUES (1, {id}, '{}', 0, NULL), (2, {other}, '{{}}', 0, {id});
+             INSERT INTO group_authors VALUES (2, {id}, 1);
              INSERT INTO former_group_members VALUES (2, {id}, 1);
              INSERT INTO slots (body, participant, slot) SELECT max(id), {id}, x'01' FROM bodies;
              INSERT INTO outbox_bodies VALUES (1, x'00');

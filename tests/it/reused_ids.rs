@@ -27,10 +27,16 @@ use crate::second_home::{pair_with_a_neighbour, settle};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
     /// To somebody at another server, with a copy for own devices or without.
-    Away { own_copy: bool },
+    Away {
+        own_copy: bool,
+    },
     /// To somebody here who has a second home, as the sender has.
-    Here { own_copy: bool },
-    Oneself { own_copy: bool },
+    Here {
+        own_copy: bool,
+    },
+    Oneself {
+        own_copy: bool,
+    },
     /// To a group with all of them.
     Group(usize),
 }
@@ -106,8 +112,7 @@ async fn one_message_id_used_for_everything_refuses_nobody_elses_mail() {
     let ben = a.register_profile(2, "ben").await;
     settle(&a, &b, &["ada", "ben"]);
     let groups = [group(&ada, &[&ben, &zoe]).await, group(&ada, &[&ben, &zoe]).await];
-    let (own, here, away) =
-        (bundle(&ada, &ada).await, bundle(&ada, &ben).await, bundle(&ada, &zoe).await);
+    let (own, here, away) = (bundle(&ada, &ada).await, bundle(&ada, &ben).await, bundle(&ada, &zoe).await);
     let mut attacker = ada.log_in("en").await.unwrap();
     // Ben's own mail goes on all the while.
     let innocent_bundle = here.clone();

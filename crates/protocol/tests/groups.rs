@@ -11,7 +11,9 @@ use momedo_protocol::group::entry::{
 };
 use momedo_protocol::group::key::GroupKey;
 use momedo_protocol::group::link::GroupLink;
-use momedo_protocol::group::state::{GroupError, GroupState, MAX_GROUP_ENTRIES, MAX_GROUP_MEMBERS};
+use momedo_protocol::group::state::{
+    GroupError, GroupState, MAX_GROUP_ENTRIES, MAX_GROUP_MEMBERS, RESERVED_GROUP_ENTRIES,
+};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundlePayload;
@@ -260,13 +262,36 @@ fn two_thousand_fit_and_one_more_does_not() {
 }
 
 #[test]
-fn a_chain_ends_at_a_hundred_thousand_entries() {
+fn the_last_entries_of_a_chain_only_let_people_out() {
     let mut state = small_group();
-    state.number = MAX_GROUP_ENTRIES - 1;
+    state.number = MAX_GROUP_ENTRIES - RESERVED_GROUP_ENTRIES - 1;
     act(&mut state, 0, 0, add([3])).unwrap();
-    assert_eq!(state.number, MAX_GROUP_ENTRIES);
+    assert_eq!(state.number, MAX_GROUP_ENTRIES - RESERVED_GROUP_ENTRIES);
     invalid(act(&mut state, 0, 0, add([4])));
-    invalid(act(&mut state, 0, 0, Action::Archive {}));
+    let next = epoch(&state);
+    invalid(act(&mut state, 0, 0, next));
+    act(&mut state, 0, 0, Action::Remove { members: vec![person(3)] }).unwrap();
+    act(&mut state, 0, 0, Action::Archive {}).unwrap();
+    state.number = MAX_GROUP_ENTRIES - 1;
+    act(&mut state, 0, 0, Action::Leave {}).unwrap();
+    assert_eq!(state.number, MAX_GROUP_ENTRIES);
+}
+
+#[test]
+fn everybody_in_the_largest_group_can_leave_a_chain_that_is_full() {
+    let mut state = group(Encryption::Asymmetric, Access::Closed);
+    for first in (1..MAX_GROUP_MEMBERS as u64).step_by(200) {
+        act(&mut state, 0, 0, add(first..(first + 200).min(MAX_GROUP_MEMBERS as u64))).unwrap();
+    }
+    assert_eq!(state.members.len(), MAX_GROUP_MEMBERS);
+    state.number = MAX_GROUP_ENTRIES - RESERVED_GROUP_ENTRIES;
+    let members: Vec<_> = state.members.iter().map(|(id, member)| (*id, member.fingerprint)).collect();
+    act(&mut state, 0, 0, Action::Archive {}).unwrap();
+    for (id, pinned) in members {
+        let index = (0..4).find(|index| fingerprint(*index) == pinned).unwrap();
+        act(&mut state, id.number(), index, Action::Leave {}).unwrap();
+    }
+    assert!(state.members.is_empty());
 }
 
 #[test]

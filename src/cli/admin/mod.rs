@@ -182,6 +182,12 @@ impl Admin {
                 if status.storage_full {
                     println!("THE DISK IS FULL: new mail is refused until there is room again");
                 }
+                if status.half_written > 0 {
+                    println!(
+                        "WRITES WERE UNDONE: {} since the start; nobody else's mail is touched, but report it",
+                        status.half_written
+                    );
+                }
                 Ok(())
             }
             Self::Overview { common } => {

@@ -130,6 +130,9 @@ pub(in crate::cli) struct ChangeRules {
     /// How much of a queue one sender may fill, in percent
     #[arg(long)]
     sender_share_percent: Option<u64>,
+    /// How much of one sender may wait for everybody together, in MiB
+    #[arg(long)]
+    sender_mib: Option<u64>,
     /// Largest file that may go along with a message, in MiB
     #[arg(long)]
     file_mib: Option<u64>,
@@ -183,6 +186,7 @@ impl ChangeRules {
             retention_days: self.retention_days,
             queue_mib: self.queue_mib,
             sender_share_percent: self.sender_share_percent,
+            sender_mib: self.sender_mib,
             file_mib: self.file_mib,
             person_files_mib: self.person_files_mib,
             server_files_mib: self.server_files_mib,

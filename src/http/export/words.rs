@@ -99,6 +99,13 @@ const TABLES: &[Words] = &[
         ],
     ),
     (
+        "sender_bytes",
+        [
+            ("Wartendes", "Wie viele Bytes von Ihnen noch auf andere warten."),
+            ("What waits", "How many bytes of yours wait for others."),
+        ],
+    ),
+    (
         "receipts",
         [
             (
@@ -173,6 +180,13 @@ const TABLES: &[Words] = &[
         [
             ("Frühere Mitgliedschaften", "Gruppen, die Sie verlassen haben."),
             ("Former memberships", "Groups you left."),
+        ],
+    ),
+    (
+        "group_authors",
+        [
+            ("Änderungen an Gruppen", "Wie oft Sie welche Gruppe geändert haben."),
+            ("Changes of groups", "How often you changed which group."),
         ],
     ),
     (

@@ -95,6 +95,8 @@ pub struct Status {
     pub key_log_hash: String,
     /// Whether the disk is full, so that new mail is refused.
     pub storage_full: bool,
+    /// Writes since the start that failed half-way, though they decide first, and were undone: each is a bug.
+    pub half_written: u64,
     /// How the backups stand.
     pub backups: BackupStatus,
 }
@@ -133,6 +135,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
                 "retention_days": config.mail.retention_days,
                 "queue_mib": config.mail.max_queue_bytes / (1024 * 1024),
                 "sender_share_percent": config.mail.sender_share_percent,
+                "sender_mib": config.mail.max_sender_bytes / (1024 * 1024),
                 "file_mib": config.blobs.max_blob_bytes / (1024 * 1024),
                 "person_files_mib": config.blobs.max_participant_bytes / (1024 * 1024),
                 "server_files_mib": config.blobs.max_server_bytes / (1024 * 1024),
@@ -557,6 +560,7 @@ pub async fn status(app: &App) -> Result<Status, ServiceError> {
         key_log_number: log.number,
         key_log_hash: log.grouped_hash(),
         storage_full: app.store.is_full(),
+        half_written: app.store.half_written(),
         backups: backup::status(app).await,
     })
 }

@@ -4,12 +4,13 @@
 //! is the order: an entry counts if it follows the last one.
 
 pub mod posting;
+mod shares;
 
 use momedo_protocol::api::groups as api;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
-use momedo_protocol::group::entry::{Access, Action, Encryption, GroupEntry, NewMember, Posting};
+use momedo_protocol::group::entry::{Access, Action, Encryption, GroupEntry, GroupRole, NewMember, Posting};
 use momedo_protocol::group::state::{GroupError, GroupState, Member};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::Jws;
@@ -21,14 +22,15 @@ use super::neighbours::groups as elsewhere;
 use super::neighbours::{finding, sending};
 use super::permission::{Admin, RecentlyConfirmed};
 use super::{ServiceError, audit, key_server};
-use crate::domain::limits::{MAX_GROUPS_PER_PARTICIPANT, MAX_PAGE_BYTES};
+use crate::domain::group::{MAX_LISTED_OF_ONE, MAX_OWN_GROUPS, cost};
+use crate::domain::limits::MAX_PAGE_BYTES;
 use crate::domain::ozone::Source;
 use crate::domain::rate::Rate;
 use crate::links::Counted;
 use crate::rates::TooOften;
 use crate::sessions::Principal;
 use crate::state::App;
-use crate::store::{Audience, GroupRow, ParticipantState, ReadTx};
+use crate::store::{Audience, Author, GroupRow, ParticipantState, ReadTx, WriteTx};
 
 /// Open groups listed at most.
 const MAX_OPEN_GROUPS: u32 = 200;
@@ -82,12 +84,7 @@ impl Actor {
     fn count(self, app: &App, number: u32) -> Result<(), ServiceError> {
         let now = app.clock.elapsed();
         match self {
-            Self::Here(principal) => {
-                for _ in 0..number {
-                    app.rates.message(principal.participant, now)?;
-                }
-                Ok(())
-            }
+            Self::Here(principal) => Ok(app.rates.messages(principal.participant, number, now)?),
             Self::There { neighbour, rate, .. } => {
                 let counted = app.links.count(neighbour, Counted::Envelopes, rate, number, now);
                 counted.map_err(|wait| TooOften(wait).into())
@@ -101,6 +98,14 @@ impl Actor {
             Self::Here(_) => None,
             Self::There { home, .. } => Some(home),
         }
+    }
+
+    /// How many members a group has to whom this one may post: another home charges nobody whom it only names.
+    fn members_of(self, tx: &ReadTx<'_>, id: GroupId) -> Result<u64, ServiceError> {
+        if self.elsewhere().is_some() && self.member(tx, id)?.is_none() {
+            return Err(ServiceError::UnknownGroup);
+        }
+        tx.count_group_members(id)?.ok_or(ServiceError::UnknownGroup)
     }
 
     /// What the chain says of them as a member; nobody of another home is taken for a namesake here.
@@ -194,10 +199,11 @@ pub async fn create(
                     Err(ServiceError::MessageConflict)
                 };
             }
-            if tx.count_groups_of(author.participant)? >= MAX_GROUPS_PER_PARTICIPANT {
+            if tx.count_own_groups(author.participant)? >= MAX_OWN_GROUPS {
                 return Err(ServiceError::TooManyGroups);
             }
-            tx.insert_group(&state, &text, now)?;
+            let author = Author { participant: author.participant, elsewhere: None, is_moderator: true };
+            tx.insert_group(&state, &text, &author, now)?;
             Ok(taken)
         })
         .await
@@ -207,7 +213,8 @@ pub async fn create(
 ///
 /// # Errors
 /// [`ServiceError::UnknownGroup`], [`ServiceError::StaleGroup`], [`ServiceError::GroupRefused`],
-/// [`ServiceError::UnknownParticipant`] or [`ServiceError::TooManyGroups`].
+/// [`ServiceError::UnknownParticipant`], [`ServiceError::TooManyGroups`], [`ServiceError::AddedTooOften`],
+/// [`ServiceError::ChangedTooOften`] or [`ServiceError::Blocked`].
 pub async fn append(
     app: &App,
     author: Principal,
@@ -234,37 +241,67 @@ pub async fn append_here(
     author.count(app, 1)?;
     let text = as_text(&jws)?;
     let entry = read_entry(&jws).await?;
+    let takes_out = entry.payload.action.takes_out();
     if let Action::Add { members } = &entry.payload.action {
+        // The entry itself is paid for.
+        let more = cost(members.len() as u64) - 1;
+        if more > 0 {
+            author.count(app, more)?;
+        }
         let (members, home) = (members.clone(), app.fingerprint);
-        app.store.read(move |tx| check_new_members(tx, author, &members, home)).await?;
+        let asked = members.clone();
+        app.store
+            .read(move |tx| {
+                // Before anybody is asked about anybody.
+                let member = author.member(tx, id)?.ok_or(ServiceError::UnknownGroup)?;
+                if member.role != GroupRole::Moderator {
+                    return Err(ServiceError::GroupRefused("only a moderator may do this".into()));
+                }
+                check_new_members(tx, author, &members, home)
+            })
+            .await?;
+        elsewhere::ask_newcomers_homes(app, author.participant(), &asked).await?;
     }
+    let work = move |tx: &mut WriteTx<'_>| take(tx, author, id, &entry, &text);
+    // Leaving makes room, in the end: it is possible on a full disk, too.
+    if takes_out { app.store.write_freeing(work).await } else { app.store.write(work).await }
+}
+
+/// Takes an entry that was read, if it may follow.
+fn take(
+    tx: &mut WriteTx<'_>,
+    author: Actor,
+    id: GroupId,
+    entry: &GroupEntry,
+    text: &str,
+) -> Result<api::GroupEntryTaken, ServiceError> {
     let joins = matches!(entry.payload.action, Action::Join { .. });
-    app.store
-        .write(move |tx| {
-            let before = tx.find_whole_group(id)?.ok_or(ServiceError::UnknownGroup)?;
-            let belongs = author.member(tx, id)?.is_some();
-            if !belongs && !joins && !left_with(&before, &entry) {
-                return Err(ServiceError::UnknownGroup);
-            }
-            let number = entry.payload.number;
-            if number <= before.number && is_known(tx, id, number, &text)? {
-                return Ok(api::GroupEntryTaken { id, number });
-            }
-            check_author(tx, author, &entry)?;
-            if let Action::Join { home, .. } = &entry.payload.action
-                && *home != author.elsewhere()
-            {
-                return Err(ServiceError::GroupRefused("whoever joins names their own home".into()));
-            }
-            let mut after = before.clone();
-            after.apply(&entry)?;
-            if joins && tx.count_groups_of(author.participant())? >= MAX_GROUPS_PER_PARTICIPANT {
-                return Err(ServiceError::TooManyGroups);
-            }
-            tx.save_group(&before.members, &after, &text)?;
-            Ok(api::GroupEntryTaken { id, number })
-        })
-        .await
+    let before = tx.find_whole_group(id)?.ok_or(ServiceError::UnknownGroup)?;
+    let belongs = author.member(tx, id)?.is_some();
+    if !belongs && !joins && !left_with(&before, entry) {
+        return Err(ServiceError::UnknownGroup);
+    }
+    let number = entry.payload.number;
+    if number <= before.number && is_known(tx, id, number, text)? {
+        return Ok(api::GroupEntryTaken { id, number });
+    }
+    check_author(tx, author, entry)?;
+    if let Action::Join { home, .. } = &entry.payload.action
+        && *home != author.elsewhere()
+    {
+        return Err(ServiceError::GroupRefused("whoever joins names their own home".into()));
+    }
+    let mut after = before.clone();
+    after.apply(entry)?;
+    let role = before.members.get(&author.participant()).map(|member| member.role);
+    let written_by = Author {
+        participant: author.participant(),
+        elsewhere: author.elsewhere(),
+        is_moderator: role == Some(GroupRole::Moderator),
+    };
+    shares::check(tx, &before, entry, &written_by)?;
+    tx.save_group(&before.members, &after, text, &written_by)?;
+    Ok(api::GroupEntryTaken { id, number })
 }
 
 /// Whether this is the entry with which its author left, sent once more.
@@ -292,9 +329,6 @@ fn check_new_members(
         let known = published(tx, new.id, elsewhere)?.ok_or(ServiceError::UnknownParticipant)?;
         if known != (new.fingerprint, new.version) {
             return Err(ServiceError::StaleBundle);
-        }
-        if tx.count_groups_of(new.id)? >= MAX_GROUPS_PER_PARTICIPANT {
-            return Err(ServiceError::TooManyGroups);
         }
     }
     Ok(())
@@ -405,7 +439,7 @@ pub async fn list(app: &App, asker: Principal) -> Result<api::Groups, ServiceErr
             let summaries = |rows: Vec<GroupRow>| rows.iter().map(summary).collect();
             Ok(api::Groups {
                 groups: summaries(tx.groups_of(asker.participant)?),
-                open: summaries(tx.open_groups(asker.participant, MAX_OPEN_GROUPS)?),
+                open: summaries(tx.open_groups(asker.participant, MAX_OPEN_GROUPS, MAX_LISTED_OF_ONE)?),
             })
         })
         .await

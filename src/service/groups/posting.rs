@@ -19,18 +19,21 @@ use momedo_protocol::time::UnixMillis;
 
 use super::Actor;
 use crate::config::Config;
+use crate::domain::group::{MEMBERS_PER_SUBMISSION, cost};
+use crate::domain::ozone::{DELIVERY_BYTES, fits_sender};
 use crate::service::neighbours::{attachments, groups as elsewhere, sending};
 use crate::service::second_home::copying::{self, CopySent};
 use crate::service::{ServiceError, blobs, delivery};
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{
-    Conversation, CopyFor, Known, NewEnvelope, OutgoingKey, OutgoingPosting, ParticipantState, Recipient,
-    RemoteRecipient, StoreError, WriteTx,
+    Audience, Charged, Conversation, CopyFor, Known, NewEnvelope, OutgoingKey, OutgoingPosting,
+    ParticipantState, Recipient, RemoteRecipient, StoreError, WriteTx,
 };
 
-/// Members that a posting to a group may have for each submission it counts as.
-const MEMBERS_PER_SUBMISSION: usize = 50;
+/// How many of a group's keys are handed out for each submission they count as, where the server does not know the
+/// members because another one keeps the group.
+const KEYS_PER_SUBMISSION: u64 = 5;
 
 /// Largest JSON body of a posting: an envelope, and a slot for everybody in the largest group.
 pub fn max_body_bytes(app: &App) -> usize {
@@ -79,7 +82,9 @@ pub async fn post_here(
     request: api::GroupMessageRequest,
     coming: Vec<BatchBlob>,
 ) -> Result<api::GroupReceipt, ServiceError> {
-    sender.count(app, 1)?;
+    // What it costs is taken before it is done, and may be more than there is.
+    let members = app.store.read(move |tx| sender.members_of(tx, id)).await?;
+    sender.count(app, cost(members))?;
     let header = check(app, &request)?;
     let digest = app.store.receipt_key().group_digest(&request);
     let mut slots = HashMap::with_capacity(request.slots.len());
@@ -113,10 +118,6 @@ pub async fn post_here(
     copying::arrived(app, stored.copies).await?;
     if brings_blobs {
         app.links.fetching.notify_one();
-    }
-    // What it costs is known only now; whoever posts to thousands waits longer before the next time.
-    for _ in 0..stored.members / MEMBERS_PER_SUBMISSION {
-        let _: Result<_, _> = sender.count(app, 1);
     }
     app.activity.count(app.clock.elapsed());
     Ok(api::GroupReceipt { id: request.id, status: ReceiptStatus::Accepted, members: stored.members as u64 })
@@ -185,14 +186,17 @@ impl Posted {
         }
         let audience = tx.group_audience(self.group)?;
         let members = audience.members.len();
-        if let Err(refusal) = self.check(tx, &audience.reset) {
-            return match tx.known_message(self.id, sender, conversation, &self.digest)? {
-                Known::New => Err(refusal),
-                Known::Same => Ok(Stored { members, ..Stored::default() }),
-                Known::Different => Err(ServiceError::MessageConflict),
-            };
-        }
-        let recipients = self.recipients(tx, &audience.members)?;
+        let decided = self.decide(tx, &audience);
+        let recipients = match decided {
+            Ok(recipients) => recipients,
+            Err(refusal) => {
+                return match tx.known_message(self.id, sender, conversation, &self.digest)? {
+                    Known::New => Err(refusal),
+                    Known::Same => Ok(Stored { members, ..Stored::default() }),
+                    Known::Different => Err(ServiceError::MessageConflict),
+                };
+            }
+        };
         let copies = recipients.elsewhere.iter().filter(|recipient| recipient.copy.is_some());
         let copies: Vec<CopySent> = copies
             .map(|recipient| CopySent {
@@ -217,6 +221,7 @@ impl Posted {
             accepted_at: self.accepted_at,
             bundle_version: 0,
             source: self.sender.source(),
+            charged: self.charged(),
             bytes: self.envelope.clone(),
         };
         if let Some(coming) = self.coming.from(self.sender) {
@@ -235,6 +240,45 @@ impl Posted {
         blobs::hold(tx, &self.blobs, devices)?;
         let wake = recipients.elsewhere.iter().map(|recipient| recipient.via).collect();
         Ok(Stored { members, wake, copies })
+    }
+
+    /// Who gets it, if the sender may post this now.
+    fn decide(&self, tx: &mut WriteTx<'_>, audience: &Audience) -> Result<Recipients, ServiceError> {
+        self.check(tx, &audience.reset)?;
+        let recipients = self.recipients(tx, &audience.members)?;
+        if self.charged() == Charged::Nobody {
+            return Ok(recipients);
+        }
+        let waiting = tx.bytes_of_sender(self.sender.participant())?;
+        let limit = self.config.mail.max_sender_bytes;
+        if fits_sender(waiting, self.bytes_kept(&recipients), limit) {
+            Ok(recipients)
+        } else {
+            Err(ServiceError::SenderFull)
+        }
+    }
+
+    /// Whoever lives elsewhere costs the share of the neighbour that brings it.
+    fn charged(&self) -> Charged {
+        match self.sender {
+            Actor::Here(_) => Charged::Sender,
+            Actor::There { .. } => Charged::Nobody,
+        }
+    }
+
+    /// What is kept until everybody has it.
+    fn bytes_kept(&self, recipients: &Recipients) -> u64 {
+        let slot = |slot: &Option<Arc<[u8]>>| slot.as_ref().map_or(0, |slot| slot.len() as u64);
+        let mut bytes = 0;
+        let here = recipients.here.iter().filter(|recipient| !recipient.takers.taking.is_empty());
+        for recipient in here.clone() {
+            bytes += slot(&recipient.slot) + recipient.takers.taking.len() as u64 * DELIVERY_BYTES;
+        }
+        let elsewhere = recipients.elsewhere.iter().filter(|recipient| recipient.copy.is_none());
+        let homes: HashSet<Fingerprint> = elsewhere.clone().map(|recipient| recipient.home).collect();
+        bytes += elsewhere.map(|recipient| slot(&recipient.slot)).sum::<u64>();
+        let envelopes = u64::from(here.count() > 0) + homes.len() as u64;
+        bytes + envelopes * self.envelope.len() as u64
     }
 
     /// Whether the sender may post this now.
@@ -392,7 +436,9 @@ pub async fn hand_out_keys(
     request: api::GroupKeysRequest,
 ) -> Result<Vec<(ParticipantId, ServiceError)>, ServiceError> {
     let is_here = super::is_here(app, id).await?;
-    app.rates.message(sender.participant, app.clock.elapsed())?;
+    let keys = request.messages.len().min(MAX_GROUP_KEYS_AT_ONCE) as u64;
+    let cost = if is_here { cost(keys) } else { cost(keys * MEMBERS_PER_SUBMISSION / KEYS_PER_SUBMISSION) };
+    app.rates.messages(sender.participant, cost, app.clock.elapsed())?;
     if request.messages.is_empty() || request.messages.len() > MAX_GROUP_KEYS_AT_ONCE {
         return Err(ServiceError::Malformed(format!("1 to {MAX_GROUP_KEYS_AT_ONCE} envelopes at once")));
     }

@@ -240,6 +240,10 @@ async fn run(
         Request::GroupAppend { from, group, entry } => {
             Response::Appended(groups::append_for(app, actor(from), origin, group, entry).await?)
         }
+        Request::GroupAdd { from, members } => {
+            groups::may_be_added(app, from, members).await?;
+            Response::Done
+        }
         Request::GroupPost { from, group, message, sizes } => {
             Response::Posted(groups::post_for(app, actor(from), group, *message, sizes).await?)
         }
@@ -304,6 +308,10 @@ fn refusal(error: &ServiceError) -> Refusal {
             Refusal::Malformed { reason: error.to_string() }
         }
         ServiceError::TooManyGroups => Refusal::TooManyGroups,
+        ServiceError::AddedTooOften => Refusal::AddedTooOften,
+        ServiceError::ChangedTooOften => Refusal::ChangedTooOften,
+        ServiceError::Blocked => Refusal::Blocked,
+        ServiceError::SenderFull => Refusal::SenderFull,
         ServiceError::MessageConflict | ServiceError::BlobConflict => Refusal::Conflict,
         ServiceError::UnknownBlob => Refusal::UnknownBlob,
         ServiceError::BlobIncomplete => Refusal::BlobIncomplete,
@@ -331,6 +339,10 @@ fn refused(refusal: Refusal) -> ServiceError {
         Refusal::StaleBundle => ServiceError::StaleBundle,
         Refusal::FirstHomeHere => ServiceError::FirstHomeOnly,
         Refusal::TooManyGroups => ServiceError::TooManyGroups,
+        Refusal::AddedTooOften => ServiceError::AddedTooOften,
+        Refusal::ChangedTooOften => ServiceError::ChangedTooOften,
+        Refusal::Blocked => ServiceError::Blocked,
+        Refusal::SenderFull => ServiceError::SenderFull,
         Refusal::Conflict => ServiceError::MessageConflict,
         Refusal::UnknownBlob => ServiceError::UnknownBlob,
         Refusal::BlobIncomplete => ServiceError::BlobIncomplete,

@@ -1,10 +1,12 @@
 //! Groups that other servers keep, for this server's participants; and groups kept here, for others'.
 
+use std::collections::BTreeMap;
+
 use momedo_protocol::api::groups as api;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
-use momedo_protocol::group::entry::GroupEntry;
+use momedo_protocol::group::entry::{GroupEntry, MAX_ADDED_AT_ONCE, NewMember};
 use momedo_protocol::group::envelope;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::Jws;
@@ -20,11 +22,10 @@ use crate::service::groups::{self, Actor, posting};
 use crate::service::{ServiceError, blobs, delivery};
 use crate::sessions::Principal;
 use crate::state::App;
-use crate::store::{Conversation, Known, NewEnvelope, Recipient};
+use crate::store::{Charged, Conversation, Known, NewEnvelope, Recipient};
 
-/// How many of a group's keys are handed out for each submission they count as: the server does not know the
-/// members of a group that another one keeps.
-const KEYS_PER_SUBMISSION: usize = 5;
+/// Other homes whose participants one entry may add: each is asked.
+const MAX_HOMES_AT_ONCE: usize = 8;
 
 /// The group's home, if this participant may talk to it.
 async fn home_for(app: &App, asker: Principal, group: GroupId) -> Result<Fingerprint, ServiceError> {
@@ -137,6 +138,7 @@ async fn keep_for_own_devices(
                 accepted_at,
                 bundle_version: 0,
                 source: Source::Here,
+                charged: Charged::Sender,
                 bytes: message.envelope.0,
             };
             Ok(tx.append_to_group(group, &[own], envelope)?)
@@ -155,9 +157,6 @@ pub async fn hand_out_keys(
     request: api::GroupKeysRequest,
 ) -> Result<Vec<(ParticipantId, ServiceError)>, ServiceError> {
     finding_groups::group_home(app, sender.participant, group).await?;
-    for _ in 0..request.messages.len() / KEYS_PER_SUBMISSION {
-        app.rates.message(sender.participant, app.clock.elapsed())?;
-    }
     let mut refused = Vec::new();
     for message in request.messages {
         match delivery::submit_between(app, sender, request.id, message.to, message.envelope).await {
@@ -217,6 +216,59 @@ pub(super) async fn append_for(
         finding::find(app, Asker::Server, id).await?;
     }
     groups::append_here(app, actor, group, jws).await
+}
+
+/// Asks the homes of newcomers who live elsewhere whether they may be added: what they block, only their homes know.
+///
+/// # Errors
+/// [`ServiceError::Blocked`], [`ServiceError::HomeUnreachable`], or [`ServiceError::GroupRefused`] for too many homes.
+pub(in crate::service) async fn ask_newcomers_homes(
+    app: &App,
+    author: ParticipantId,
+    members: &[NewMember],
+) -> Result<(), ServiceError> {
+    let mut by_home: BTreeMap<[u8; 32], Vec<ParticipantId>> = BTreeMap::new();
+    for new in members {
+        if let Some(home) = new.home.filter(|home| *home != app.fingerprint) {
+            by_home.entry(home.0).or_default().push(new.id);
+        }
+    }
+    if by_home.len() > MAX_HOMES_AT_ONCE {
+        let most = format!("people of at most {MAX_HOMES_AT_ONCE} other servers are added at once");
+        return Err(ServiceError::GroupRefused(most));
+    }
+    for (home, members) in by_home {
+        let request = Request::GroupAdd { from: author, members };
+        match calls::ask_for_response(app, Fingerprint(home), &request).await? {
+            Response::Done => {}
+            _ => return Err(calls::unexpected()),
+        }
+    }
+    Ok(())
+}
+
+/// Whether somebody of another home may add participants of this one to a group.
+pub(super) async fn may_be_added(
+    app: &App,
+    from: ParticipantId,
+    members: Vec<ParticipantId>,
+) -> Result<(), ServiceError> {
+    if members.len() > MAX_ADDED_AT_ONCE {
+        return Err(ServiceError::Malformed("too many are added at once".into()));
+    }
+    app.store
+        .read(move |tx| {
+            if tx.is_blocked_remote(from)? {
+                return Err(ServiceError::NotAllowedAcross);
+            }
+            for member in members {
+                if tx.blocks(member, from)? {
+                    return Err(ServiceError::Blocked);
+                }
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// A message to a group kept here, by a participant of another home.

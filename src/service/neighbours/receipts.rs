@@ -20,7 +20,7 @@ use crate::links::Counted;
 use crate::service::ServiceError;
 use crate::service::error::compute;
 use crate::state::{App, AppState};
-use crate::store::{NewEnvelope, OutgoingKey, Tick, WriteTx};
+use crate::store::{Charged, NewEnvelope, OutgoingKey, Tick, WriteTx};
 
 /// Envelopes returned in one transaction.
 const STEP: u32 = 500;
@@ -139,6 +139,7 @@ fn tell(
             accepted_at: now,
             bundle_version: 0,
             source: Source::Here,
+            charged: Charged::Nobody,
             bytes,
         };
         tx.append(sender, &takers, envelope)?;

@@ -25,7 +25,7 @@ use crate::service::second_home::copying::{self, CopySent};
 use crate::service::{ServiceError, blobs, delivery};
 use crate::state::{App, AppState};
 use crate::store::{
-    Conversation, CopyFor, DirectoryEntry, Known, NeighbourRow, NewEnvelope, Outgoing, OutgoingKey,
+    Charged, Conversation, CopyFor, DirectoryEntry, Known, NeighbourRow, NewEnvelope, Outgoing, OutgoingKey,
     OutgoingPosting, ParticipantState, ReadTx, Recipient, RemoteRecipient, RemoteRow, StoreError, WriteTx,
 };
 
@@ -138,7 +138,13 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
             let (mut posting, mut copies) = (None, Vec::new());
             for item in header.items {
                 let outcome = incoming.deliver(tx, &item, &mut posting, &mut copies)?;
-                outcomes.push(ItemOutcome { from: item.from, to: item.to, id: item.id, group: item.group, outcome });
+                outcomes.push(ItemOutcome {
+                    from: item.from,
+                    to: item.to,
+                    id: item.id,
+                    group: item.group,
+                    outcome,
+                });
             }
             incoming.hand_out(tx, posting)?;
             Ok::<_, ServiceError>((outcomes, copies))
@@ -332,6 +338,8 @@ impl Incoming {
             accepted_at: self.own.clock.now(),
             bundle_version: 0,
             source,
+            // What another home says of its senders is charged to that home.
+            charged: Charged::Nobody,
             bytes: bytes.to_vec(),
         };
         let Some(group) = group else {

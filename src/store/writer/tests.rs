@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::clock::Clock;
 use crate::domain::ozone::Quota;
-use crate::store::{NewEnvelope, Store, StoreOptions};
+use crate::store::{Charged, NewEnvelope, Store, StoreOptions};
 
 const DEVICES: [u64; 3] = [11, 12, 13];
 const QUOTA: Quota = Quota { queue_bytes: 1_000_000_000, sender_bytes: 1_000_000_000 };
@@ -104,6 +104,8 @@ fn perform(tx: &mut WriteTx<'_>, plan: Planned, number: u8) -> Result<(), StoreE
         message_id: MessageId([number; 16]),
         accepted_at: UnixMillis(0),
         bundle_version: 0,
+        source: crate::domain::ozone::Source::Here,
+        charged: Charged::Sender,
         bytes: vec![number; plan.size],
     };
     tx.append(participant(), &takers, envelope)?;
@@ -148,10 +150,7 @@ async fn run_batch(store: &Store, plans: &[Planned]) -> Vec<(Result<(), StoreErr
 /// What waits for a device: message and length.
 async fn queue(store: &Store, number: u64) -> Vec<(u64, u8, usize)> {
     let waiting = store.read(move |tx| tx.waiting(device(number), 0, 10_000, u64::MAX)).await.unwrap();
-    waiting
-        .iter()
-        .map(|one| (one.sequence, one.envelope.message_id.0[0], one.envelope.bytes.len()))
-        .collect()
+    waiting.iter().map(|one| (one.sequence, one.envelope.message_id.0[0], one.envelope.bytes.len())).collect()
 }
 
 async fn check(opened: &Opened, plans: &[Planned]) {
@@ -170,7 +169,10 @@ async fn check(opened: &Opened, plans: &[Planned]) {
         let heard = opened.heard.lock().unwrap().clone();
         let heard = heard.into_iter().filter(|(device, ..)| *device == number);
         let heard: Vec<_> = heard.map(|(_, sequence, message)| (sequence, message)).collect();
-        assert_eq!(heard, kept.iter().map(|(sequence, message, _)| (*sequence, *message)).collect::<Vec<_>>());
+        assert_eq!(
+            heard,
+            kept.iter().map(|(sequence, message, _)| (*sequence, *message)).collect::<Vec<_>>()
+        );
         // And the writer's memory of the queue fits the queue.
         let room = usize::try_from(QUOTA.queue_bytes).unwrap() - kept.iter().map(|one| one.2).sum::<usize>();
         let takes = move |size| {
@@ -208,7 +210,9 @@ fn plan() -> impl Strategy<Value = Planned> {
     let undo = prop_oneof![4 => Just(Undo::NothingWritten), 1 => Just(Undo::Savepoint)];
     (act, undo, 0..=3usize, 1..2000usize)
         .prop_map(|(act, undo, devices, size)| Planned { act, undo, devices, size })
-        .prop_filter("a job that fails after writing writes", |plan| plan.devices > 0 || plan.act == Act::Keep)
+        .prop_filter("a job that fails after writing writes", |plan| {
+            plan.devices > 0 || plan.act == Act::Keep
+        })
 }
 
 proptest! {

@@ -126,6 +126,14 @@ pub enum Action {
     Archive {},
 }
 
+impl Action {
+    /// Whether it takes somebody out of the group, or ends it, and does nothing else: such entries have a part of each
+    /// chain of their own, so that they are always possible.
+    pub fn takes_out(&self) -> bool {
+        matches!(self, Self::Leave {} | Self::Remove { .. } | Self::Archive {})
+    }
+}
+
 /// Most members one entry adds; an entry stays below 64 KiB with them.
 pub const MAX_ADDED_AT_ONCE: usize = 256;
 

@@ -28,6 +28,10 @@ pub const MAX_GROUP_MEMBERS: usize = 2000;
 /// Most entries of a chain; far more than a school's class sees in years, and still read in seconds.
 pub const MAX_GROUP_ENTRIES: u32 = 100_000;
 
+/// The last entries of a chain, which only take somebody out or archive the group ([`Action::takes_out`]): as many as
+/// everybody in the largest group needs to leave, and one to archive it. Nobody comes in meanwhile.
+pub const RESERVED_GROUP_ENTRIES: u32 = MAX_GROUP_MEMBERS as u32 + 1;
+
 /// Most changes of a signature key one entry may catch up with; they must fit an entry.
 const MAX_RENEWED_AT_ONCE: usize = 6;
 
@@ -196,7 +200,8 @@ impl GroupState {
         if !follows {
             return Err(GroupError::NotNext { number: self.number });
         }
-        if payload.number > MAX_GROUP_ENTRIES {
+        let reserved = if payload.action.takes_out() { 0 } else { RESERVED_GROUP_ENTRIES };
+        if payload.number > MAX_GROUP_ENTRIES - reserved {
             return Err(Invalid("the group has had too many changes; make a new one"));
         }
         let mut next = self.clone();
@@ -332,7 +337,7 @@ impl GroupState {
         if moderated || self.archived {
             return Ok(());
         }
-        Err(NotAllowed("a group needs a moderator: make somebody else one first"))
+        Err(NotAllowed("a group needs a moderator: make somebody else one first, or archive it"))
     }
 
     fn set_role(&mut self, id: ParticipantId, role: GroupRole) -> Result<(), GroupError> {

@@ -173,6 +173,14 @@ pub enum Request {
         /// A `momedo-group-entry+jws`.
         entry: Jws,
     },
+    /// Whether somebody may add participants of the home that is asked to a group: not those who block them. Asked by
+    /// the group's home before it takes the entry.
+    GroupAdd {
+        /// Who adds them.
+        from: ParticipantId,
+        /// Whom; at most [`MAX_ADDED_AT_ONCE`](crate::group::entry::MAX_ADDED_AT_ONCE).
+        members: Vec<ParticipantId>,
+    },
     /// A message to a group, as `POST /groups/{id}/messages`.
     GroupPost {
         /// Its sender.
@@ -260,8 +268,16 @@ pub enum Refusal {
     UnknownParticipant,
     /// Somebody to be added has other keys by now.
     StaleBundle,
-    /// Somebody belongs to too many groups.
+    /// The asker made or joined too many groups.
     TooManyGroups,
+    /// The asker, or others of their home, added somebody to too many groups.
+    AddedTooOften,
+    /// The asker wrote too many entries of the chain.
+    ChangedTooOften,
+    /// Somebody to be added takes nothing from the asker.
+    Blocked,
+    /// Too much of the asker waits.
+    SenderFull,
     /// The same message ID with other bytes.
     Conflict,
     /// No such attachment, or none for this home.

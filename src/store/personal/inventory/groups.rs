@@ -14,15 +14,20 @@ pub(super) const TABLES: &[Table] = &[
             ("state", Plain),
             ("open", Plain),
             ("created_at", Time),
+            ("by_members", Plain),
+            ("made_by", Id),
         ],
         holds: Personal {
             export: concat!("id IN ", own_groups!()),
             // A group nobody else is in goes; what others are in is theirs.
-            erase: &["DELETE FROM groups WHERE id IN
+            erase: &[
+                "DELETE FROM groups WHERE id IN
                           (SELECT group_id FROM group_members WHERE participant = :participant)
                       AND NOT EXISTS (SELECT 1 FROM group_members m
                           JOIN participants p ON p.id = m.participant AND p.state <> 'erased'
-                          WHERE m.group_id = groups.id AND m.participant <> :participant)"],
+                          WHERE m.group_id = groups.id AND m.participant <> :participant)",
+                "UPDATE groups SET made_by = NULL WHERE made_by = :participant",
+            ],
         },
     },
     Table {
@@ -43,11 +48,17 @@ pub(super) const TABLES: &[Table] = &[
             ("member", Plain),
             ("suspended", Plain),
             ("reset", Plain),
+            ("added_by", Id),
+            ("added_over", Plain),
         ],
         holds: Personal {
             export: "participant = :participant",
             // The chain says it all the same, and a moderator has to be able to remove the member from it.
-            erase: &["UPDATE group_members SET suspended = 1 WHERE participant = :participant"],
+            erase: &[
+                "UPDATE group_members SET suspended = 1 WHERE participant = :participant",
+                // Whoever they added is no less added by somebody else.
+                "UPDATE group_members SET added_by = -1 WHERE added_by = :participant",
+            ],
         },
     },
     Table {
@@ -56,6 +67,14 @@ pub(super) const TABLES: &[Table] = &[
         holds: Personal {
             export: "participant = :participant",
             erase: &["DELETE FROM former_group_members WHERE participant = :participant"],
+        },
+    },
+    Table {
+        name: "group_authors",
+        columns: &[("group_id", Plain), ("participant", Id), ("entries", Plain)],
+        holds: Personal {
+            export: "participant = :participant",
+            erase: &["DELETE FROM group_authors WHERE participant = :participant"],
         },
     },
     Table {

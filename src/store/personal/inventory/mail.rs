@@ -15,6 +15,7 @@ pub(super) const TABLES: &[Table] = &[
             ("accepted_at", Time),
             ("envelope", File),
             ("group_id", Plain),
+            ("charged", Plain),
         ],
         holds: Personal {
             export: concat!(
@@ -52,6 +53,14 @@ pub(super) const TABLES: &[Table] = &[
         holds: Personal {
             export: concat!("device IN ", own_devices!()),
             erase: &[concat!("DELETE FROM queues WHERE device IN ", own_devices!())],
+        },
+    },
+    Table {
+        name: "sender_bytes",
+        columns: &[("sender", Id), ("bytes", Plain)],
+        holds: Personal {
+            export: "sender = :participant",
+            erase: &["DELETE FROM sender_bytes WHERE sender = :participant"],
         },
     },
     Table {
