@@ -13,6 +13,7 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::blob_files::BlobFile;
 use super::{ReadTx, StoreError, Tick, WriteTx, column};
+use crate::domain::blobs::cost;
 
 const COLUMNS: &str = "id, owner, file, size, durable, sent";
 
@@ -159,7 +160,7 @@ impl ReadTx<'_> {
         })?)
     }
 
-    /// Bytes of blobs that came over a neighbour, and of those the ones that it says are a participant's.
+    /// What blobs that came over a neighbour take on the disk, in bytes, and of those the ones that it says are a participant's.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -299,7 +300,7 @@ impl WriteTx<'_> {
     ) -> Result<(), StoreError> {
         self.insert_blob(id, owner, size)?;
         let sql = "INSERT INTO blobs_brought (blob, via, owner, size) VALUES (?1, ?2, ?3, ?4)";
-        self.connection.prepare_cached(sql)?.execute((id.0, via.0, owner.number(), size))?;
+        self.connection.prepare_cached(sql)?.execute((id.0, via.0, owner.number(), cost(size)))?;
         let sql = "INSERT INTO blob_sources (blob, home) VALUES (?1, ?2)";
         self.connection.prepare_cached(sql)?.execute((id.0, home.0))?;
         Ok(())
