@@ -90,10 +90,13 @@ async fn exports_that_nobody_takes_keep_nobody_from_logging_in() {
         ben.submit(&ada.bundle, 32 * 1024).await.unwrap();
     }
     let token = ada.session.token().to_owned();
+    let begun = Instant::now();
     // More than there are threads for work that blocks.
     let lines: Vec<Tls> =
         (0..9).map(|_| ask_and_take_nothing(&server, "/api/v1/me/export", Some(&token))).collect();
     tokio::time::timeout(PATIENCE / 2, ada.log_in(&server)).await.expect("a log-in needs such a thread");
+    // Nor does it wait until those who take nothing are cut off.
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
     drop(lines);
     let begun = Instant::now();
     while ada.session.export(&mut std::io::sink()).await.is_err() {
