@@ -31,8 +31,14 @@ fn subjects_and_hashes_come_out_as_written() {
     let server: Fingerprint = read(&vectors["server"]);
     for vector in vectors["subjects"].as_array().unwrap() {
         let id: ParticipantId = read(&vector["id"]);
-        assert_eq!(LogSubject::of(server, id), read(&vector["subject"]));
+        let subject = LogSubject::of(server, id);
+        assert_eq!(subject, read(&vector["subject"]));
+        assert_eq!(subject.of_devices(), read(&vector["devices"]));
     }
+    let (home, entry): (Fingerprint, KeyLogEntry) =
+        (read(&vectors["home"]["home"]), read(&vectors["home"]["entry"]));
+    assert_eq!(entry, KeyLogEntry::of_home(server, home, entry.made_at));
+    assert_eq!(entry.home(server), Some(home));
     let mut place = LogPlace::start(server);
     assert_eq!(place.hash, read::<Sha512Digest>(&vectors["start"]));
     for vector in vectors["entries"].as_array().unwrap() {

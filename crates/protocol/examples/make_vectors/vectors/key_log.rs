@@ -2,7 +2,7 @@
 
 use momedo_protocol::api::key_log::KeyLogPage;
 use momedo_protocol::cursor::StoreEpoch;
-use momedo_protocol::digest::Sha512Digest;
+use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::{Base64Bytes, encode_base64};
 use momedo_protocol::key_log::{KeyLogEntry, KeyLogHead, LogPlace, LogSubject, SignedHead};
 use momedo_protocol::link::{FetchKeyLog, Frame, KeyLogPart};
@@ -24,6 +24,7 @@ pub(super) fn key_log(keys: &Keys) -> Result<Value> {
         made_at: UnixMillis(1_790_000_000_000 + at),
     };
     let log = [entry(0, 1, 0), entry(1, 1, 5_000), entry(0, 2, 90_000)];
+    let home = Fingerprint([9; 32]);
     let start = LogPlace::start(server);
     let mut places = vec![start];
     for entry in &log {
@@ -50,8 +51,10 @@ pub(super) fn key_log(keys: &Keys) -> Result<Value> {
         "about": "A log of three key changes of two participants, from its start; the signed head, and a page as \
                   clients and neighbours get it.",
         "server": server,
-        "subjects": ids.iter().zip(subjects).map(|(id, subject)| json!({ "id": id, "subject": subject }))
-            .collect::<Vec<_>>(),
+        "subjects": ids.iter().zip(subjects).map(|(id, subject)| {
+            json!({ "id": id, "subject": subject, "devices": subject.of_devices() })
+        }).collect::<Vec<_>>(),
+        "home": { "home": home, "entry": KeyLogEntry::of_home(server, home, UnixMillis(1_790_000_000_000)) },
         "start": start.hash,
         "entries": entries.collect::<Vec<_>>(),
         "head": head,
