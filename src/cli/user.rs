@@ -209,16 +209,14 @@ impl User {
                             "device": entry.id(), "name": entry.name, "waiting": waiting, "online": online,
                             "this": entry.id() == session.device,
                             "joined": state.and_then(|state| state.joined), "recovery_code": words,
+                            "locked_out": state.is_none(),
                         }))?;
                     } else {
                         let joined = state.and_then(|state| state.joined);
                         let joined = joined.map(|joined| describe(&opened, &joined)).transpose()?;
-                        println!(
-                            "{}  {}  {waiting} waiting{}",
-                            entry.id(),
-                            entry.name,
-                            joined.unwrap_or_default()
-                        );
+                        let joined = joined.unwrap_or_default();
+                        let locked_out = if state.is_none() { "  locked out by an admin" } else { "" };
+                        println!("{}  {}  {waiting} waiting{joined}{locked_out}", entry.id(), entry.name);
                     }
                 }
                 let made_by = backup.as_ref().and_then(|state| state.slot.as_ref()?.made_by);
