@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use momedo_client::contacts::Trust;
 use momedo_client::sending::{self, Destination, Draft};
 use momedo_protocol::blob::FileReference;
 use momedo_protocol::kind::{Announcement, Attachments, Content, Place, Poll, Task};
@@ -76,6 +77,13 @@ impl Send {
             &language(),
             &output::progress,
         ))?;
+        if let Destination::Participant(to) = self.to
+            && profile.contact(to)?.is_some_and(|contact| contact.trust == Trust::Unvouched)
+        {
+            eprintln!(
+                "no log of key changes tells of the keys of {to}: compare the fingerprint (momedo keys show {to})"
+            );
+        }
         if self.json {
             let mut answer = serde_json::json!({ "id": sent.id, "status": "accepted" });
             if let Some(members) = sent.members {

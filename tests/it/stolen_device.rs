@@ -55,6 +55,9 @@ async fn no_words_open_anything_once_a_stolen_device_is_revoked() {
     add_device(&server, "phone", "tablet");
     let laptop = add_device(&server, "phone", "laptop");
     server.json(&["send", "--profile", "ben", "--to", &ada, "vorher", "--json"]);
+    // A device that was handed its contacts watches them, too.
+    add_device(&server, "ben", "ben-tablet");
+    texts(&server, "ben-tablet");
     let own = back_up(&server, "tablet");
     texts(&server, "tablet");
     // Whoever has the phone makes words of their own. Every device says so, whether a message of it comes or not.
@@ -94,9 +97,11 @@ async fn no_words_open_anything_once_a_stolen_device_is_revoked() {
         assert!(says(&heard, "alarm", &["A device was added", &found, "recovery code"]), "{heard:?}");
         assert!(says(&heard, "text", &["nachher"]), "{heard:?}");
     }
-    let heard = texts(&server, "ben");
-    assert!(says(&heard, "device-added", &[&ada]), "{heard:?}");
-    assert!(texts(&server, "ben").is_empty(), "it is said once");
+    for profile in ["ben", "ben-tablet"] {
+        let heard = texts(&server, profile);
+        assert!(says(&heard, "device-added", &[&ada]), "{heard:?}");
+        assert!(texts(&server, profile).is_empty(), "it is said once");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

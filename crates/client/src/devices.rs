@@ -15,7 +15,7 @@ use crate::registration::{Progress, Step};
 use crate::rotation::{self, Replacement};
 use crate::secrets::{DeviceKeys, NewKeys};
 use crate::session::Session;
-use crate::{ClientError, key_backup, now, watching};
+use crate::{ClientError, key_backup, key_log, now, watching};
 
 /// Setting of a new device's profile: its entry, until the server is known to have it.
 const ADDING: &str = "adding";
@@ -175,6 +175,7 @@ async fn offer(
     new.atomically(|| {
         new.copy_participant_keys(profile)?;
         new.copy_contacts(profile)?;
+        key_log::watch_later(new, &profile.contact_ids()?)?;
         new.copy_groups(profile)?;
         new.set("bundle", &profile.get::<momedo_protocol::jws::Jws>("bundle")?)
     })?;

@@ -14,7 +14,7 @@ use crate::groups::keys;
 use crate::profile::Profile;
 use crate::rotation::MCELIECE_MADE_AT;
 use crate::secrets::DeviceKeys;
-use crate::{ClientError, watching};
+use crate::{ClientError, key_log, watching};
 
 fn damaged(error: impl ToString) -> ClientError {
     ClientError::Protocol(error.to_string())
@@ -97,6 +97,8 @@ pub(crate) fn install(
             };
             profile.set_contact(contact.id, &remembered)?;
         }
+        let ids: Vec<_> = identity.contacts.iter().map(|contact| contact.id).collect();
+        key_log::watch_later(profile, &ids)?;
         if let Some(made_at) = identity.mceliece_made_at {
             profile.set(MCELIECE_MADE_AT, &made_at)?;
         }

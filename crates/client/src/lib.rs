@@ -11,6 +11,7 @@
 //! | [`connection`] | HTTPS to the pinned server |
 //! | [`session`] | log-in, and the calls of the API |
 //! | [`registration`], [`devices`], [`rotation`] | joining, adding or revoking devices, new keys |
+//! | [`watching`] | what other own devices did: devices added or revoked, recovery words replaced |
 //! | [`key_backup`], [`linking`] | a new device, by a recovery code or by another device |
 //! | [`blocking`], [`reporting`], [`personal`] | unwanted mail, and what the server holds about one |
 //! | [`contacts`] | whose keys are known, and what happens when they change |

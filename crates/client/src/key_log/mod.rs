@@ -5,6 +5,9 @@
 //! A log that was told anew is followed from its beginning then, because a restored server is honest about what it
 //! still has; pinned keys stay pinned.
 
+mod devices;
+mod own;
+
 use std::time::{Duration, Instant};
 
 use momedo_protocol::api::key_log::KeyLogPage;
@@ -12,16 +15,18 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::key_log::{
-    KeyLogEntry, KeyLogHead, LogGap, LogPlace, LogSubject, LogView, OwnStanding, SignedHead, follow as check,
-    own_standing,
+    KeyLogEntry, KeyLogHead, LogGap, LogPlace, LogSubject, LogView, SignedHead, follow as check,
 };
 use momedo_protocol::message::Message;
-use momedo_protocol::time::UnixMillis;
+
+pub(crate) use devices::{watch as watch_devices, watch_later};
+pub(crate) use own::check_own;
 
 use crate::profile::Profile;
 use crate::profile::key_log::Newest;
 use crate::session::Session;
-use crate::{ClientError, blocking, contacts, now, receiving};
+use crate::{ClientError, contacts, now, receiving};
+use own::Demand;
 
 /// How long a log that was followed to its end counts as new, in one session.
 const FRESH: Duration = Duration::from_secs(60);
@@ -56,10 +61,13 @@ pub(crate) async fn view_to_tell(
     profile: &Profile,
     session: &mut Session,
 ) -> Result<Option<LogView>, ClientError> {
-    match follow(profile, session).await {
+    let followed = match follow(profile, session).await {
+        Ok(()) => own::check_standing(profile, session, Demand::BeforeMail).await,
+        Err(error) => Err(error),
+    };
+    match followed {
         Ok(()) => {
             let server = session.connection().server().fingerprint;
-            check_standing(profile, session, Demand::BeforeMail).await?;
             Ok(view_of(profile, server, None)?.filter(|view| view.number > 0))
         }
         Err(error @ ClientError::Profile { .. }) => Err(error),
@@ -254,50 +262,26 @@ pub(crate) async fn vouching(
     home: Fingerprint,
     bundle: &KeyBundle,
 ) -> Result<Vouching, ClientError> {
+    follow(profile, session).await?;
+    let server = session.connection().server().fingerprint;
+    let is_told_of = profile.log_homes(server)?.iter().any(|(told, _)| *told == home);
+    // Where the participant lives, too, that needs no telling. No other log is worth following.
+    if !is_told_of && !profile.own_bundle()?.payload.homes.contains(&home) {
+        return Ok(Vouching::Nobody);
+    }
     match follow_log(profile, session, home).await {
+        // It was a neighbour once.
         Err(error) if error.problem() == Some("unknown-key-log") => return Ok(Vouching::Nobody),
         result => result?,
     }
     let subject = subject(profile, home, bundle.payload.id).await?;
     let entries = profile.log_entries_of(home, subject, 0)?;
     let is_it = |entry: &Newest| entry.version == bundle.payload.version && entry.digest == bundle.digest;
-    match entries.iter().position(is_it) {
-        None => return Ok(Vouching::Contradicted),
-        Some(0) => {}
-        Some(_) => return Ok(Vouching::Outdated),
-    }
-    follow(profile, session).await?;
-    let server = session.connection().server().fingerprint;
-    let is_told_of = profile.log_homes(server)?.iter().any(|(told, _)| *told == home);
-    // Where the participant lives, too, that needs no telling.
-    let is_own = profile.own_bundle()?.payload.homes.contains(&home);
-    Ok(if is_told_of || is_own { Vouching::Vouched } else { Vouching::Nobody })
-}
-
-/// Setting, with a server's fingerprint after it, with the time its log was last asked for because of contacts there.
-const ASKED_AT: &str = "key-log-asked-at";
-
-/// How often that is, in milliseconds: once an hour.
-const ASK_EVERY: u64 = 3_600_000;
-
-/// Follows the logs of contacts' homes elsewhere, once an hour.
-async fn follow_watched(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
-    let own = session.connection().server().fingerprint;
-    for server in profile.watched_logs(own)? {
-        let name = format!("{ASKED_AT}:{server}");
-        let asked: Option<UnixMillis> = profile.get(&name)?;
-        if asked.is_some_and(|at| now().0.abs_diff(at.0) < ASK_EVERY) {
-            continue;
-        }
-        match follow_log(profile, session, server).await {
-            Ok(()) => tell_added_devices(profile, server)?,
-            // No neighbour any more, or not now.
-            Err(ClientError::Refused(_)) => {}
-            Err(error) => return Err(error),
-        }
-        profile.set(&name, &now())?;
-    }
-    Ok(())
+    Ok(match entries.iter().position(is_it) {
+        None => Vouching::Contradicted,
+        Some(0) => Vouching::Vouched,
+        Some(_) => Vouching::Outdated,
+    })
 }
 
 /// Raises the alarm about keys that do not stand in the log.
@@ -321,35 +305,6 @@ pub(crate) fn raise_missing(
     raise(profile, &format!("missing {id} {}", bundle.digest), &words, None)
 }
 
-/// Has it shown, with the next messages, that contacts' devices became more: whoever added one reads what is written to
-/// them, and writes as them.
-pub(crate) fn tell_added_devices(profile: &Profile, server: Fingerprint) -> Result<(), ClientError> {
-    for added in profile.devices_added(server)? {
-        let id = added.id;
-        let words = format!(
-            "{id} added a device. If that may have been somebody who took theirs, or their recovery code, ask them on \
-             another way."
-        );
-        profile.atomically(|| {
-            if !blocking::is_blocked(profile, id)? {
-                receiving::put_device_added(profile, id, &added.digest, &words)?;
-            }
-            profile.note_devices_added(server, &added)
-        })?;
-    }
-    Ok(())
-}
-
-/// Notices from now on when the own server's log says that somebody's devices became more.
-pub(crate) async fn watch_devices(
-    profile: &Profile,
-    server: Fingerprint,
-    id: ParticipantId,
-) -> Result<(), ClientError> {
-    let subject = subject(profile, server, id).await?;
-    profile.watch_devices(server, subject.of_devices(), id)
-}
-
 /// Whether the own server's log tells of a participant at all.
 ///
 /// # Errors
@@ -365,101 +320,6 @@ pub(crate) async fn knows(
     let newest = profile.log_entries_of(server, subject, 0)?.first().copied();
     // Who lived there and moved away is said like that.
     Ok(newest.is_some_and(|newest| newest.digest != KeyLogEntry::MOVED))
-}
-
-/// What may be demanded of the own entry.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Demand {
-    /// Another own device's keys may wait unread.
-    BeforeMail,
-    /// Everything that waited was taken.
-    AfterMail,
-}
-
-/// How long a second home may take to enter a bundle that the first made current, in days.
-const TOLD_AFTER_DAYS: u64 = 1;
-
-/// Demands that the participant's own current bundle is the newest entry of their own subject, in the log of every home
-/// that is asked. Left out, or marked as moved away, they could be replaced without a word in any log.
-async fn check_standing(profile: &Profile, session: &mut Session, demand: Demand) -> Result<(), ClientError> {
-    let server = session.connection().server().fingerprint;
-    let own = profile.own_bundle()?;
-    if !own.payload.homes.contains(&server) {
-        return Ok(());
-    }
-    let subject = subject(profile, server, session.id).await?;
-    let standing = || -> Result<OwnStanding, ClientError> {
-        let newest = profile.log_entries_of(server, subject, 0)?.first().copied();
-        let newest = newest.map(|newest| (newest.version, newest.digest));
-        Ok(own_standing(newest, (own.payload.version, own.digest)))
-    };
-    if standing()? != OwnStanding::Current {
-        // It may have become current since the log was followed.
-        follow_now(profile, session).await?;
-    }
-    let standing = standing()?;
-    let shown = match standing {
-        OwnStanding::Current | OwnStanding::Newer => return Ok(()),
-        OwnStanding::Other if demand == Demand::BeforeMail => return Ok(()),
-        // The first home tells the second, which may take its time.
-        OwnStanding::Missing | OwnStanding::Older
-            if session.is_second && now() < own.payload.issued_at.plus_days(TOLD_AFTER_DAYS) =>
-        {
-            return Ok(());
-        }
-        OwnStanding::Missing => "does not tell of you at all",
-        OwnStanding::Moved => "says that you moved away, which none of your devices asked for",
-        OwnStanding::Older => "tells of older keys as your newest",
-        OwnStanding::Other => "tells of other keys as yours",
-    };
-    let words = format!(
-        "Your server's log of key changes {shown}; your keys of now are version {} (fingerprint {}). Whoever asks the \
-         server for you can be given somebody else's keys, and be read and answered in your place. {OR_RESTORED}",
-        own.payload.version,
-        own.fingerprint().grouped(),
-    );
-    raise(profile, &format!("own {standing:?} {server} {}", own.digest), &words, None)
-}
-
-/// Looks whether the log tells of keys of the participant's own that none of the own devices made. To be asked when
-/// everything that waited was taken: another own device's keys come with messages before they are published.
-///
-/// # Errors
-/// As [`follow`].
-pub(crate) async fn check_own(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
-    let server = session.connection().server().fingerprint;
-    follow(profile, session).await?;
-    tell_added_devices(profile, server)?;
-    check_standing(profile, session, Demand::AfterMail).await?;
-    if !session.is_second {
-        follow_watched(profile, session).await?;
-    }
-    let subject = subject(profile, server, session.id).await?;
-    let checked = profile.log_checked(server)?;
-    let end = profile.log_end(server)?.number;
-    if checked == Some(end) {
-        return Ok(());
-    }
-    let mut entries = profile.log_entries_of(server, subject, checked.unwrap_or(0))?;
-    if checked.is_none() {
-        // What was before this device it cannot know; the newest has to be right.
-        entries.truncate(1);
-    }
-    for entry in entries {
-        // What is said of a move is judged by whether this is a home.
-        if entry.digest == KeyLogEntry::MOVED || profile.knows_bundle(&entry.digest)? {
-            continue;
-        }
-        let words = format!(
-            "Your server's log of key changes says that you published new keys (version {}, entry {}, at {} by its \
-             clock), and none of your devices that this one knows of made them. Somebody may be read and answered in \
-             your place: ask your admin, tell your contacts, and have them compare your fingerprint (momedo keys show). \
-             If you made new keys on another device and this one was away for months, that is why.",
-            entry.version, entry.number, entry.made_at.0,
-        );
-        raise(profile, &format!("own {}", entry.digest), &words, None)?;
-    }
-    profile.set_log_checked(server, end)
 }
 
 /// Compares what a verified message says of its sender's view of a log with what this device sees.
