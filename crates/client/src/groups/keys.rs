@@ -23,6 +23,7 @@ use momedo_protocol::time::UnixMillis;
 use super::chain;
 use crate::profile::Profile;
 use crate::receiving::look_for_group_keys;
+use crate::receiving::meaning::Meaning;
 use crate::registration::{Progress, Step};
 use crate::sending::{StepTime, insist, seal_to};
 use crate::session::Session;
@@ -128,12 +129,13 @@ pub(crate) async fn confirm_waiting(profile: &Profile, session: &mut Session) ->
     for group in waiting.into_iter().take(MAX_CHAINS) {
         match chain::sync(profile, session, GroupId::of(&group)).await {
             Ok(_) | Err(ClientError::BrokenGroup { .. }) => {}
-            Err(error)
-                if matches!(
-                    error.problem(),
-                    Some("unknown-group" | "home-unreachable" | "not-allowed-across")
-                ) => {}
-            Err(error) => return Err(error),
+            Err(error @ ClientError::Profile { .. }) => return Err(error),
+            Err(error) => match Meaning::of(&error, session.is_second) {
+                Meaning::NoAnswers => return Err(error),
+                // Whoever makes groups up must not keep a device from being added.
+                Meaning::TooMuch => return Ok(()),
+                Meaning::Passes | Meaning::Refused | Meaning::Settled => {}
+            },
         }
     }
     Ok(())

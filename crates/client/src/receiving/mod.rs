@@ -3,7 +3,7 @@
 //! Every step stands alone: what fails in one is remembered and told at the end, and never keeps mail from being shown or
 //! acknowledged. What cannot be judged is set aside on disk with its reason and tried again.
 
-mod meaning;
+pub(crate) mod meaning;
 pub(crate) mod questions;
 mod received;
 mod set_aside;
