@@ -14,7 +14,7 @@ use crate::state::AppState;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Answer {
-    Done(AdminResponse),
+    Done(Box<AdminResponse>),
     Failed(String),
 }
 
@@ -106,7 +106,7 @@ async fn answer(app: &AppState, stream: tokio::net::UnixStream) -> std::io::Resu
     let answer = match serde_json::from_str::<AdminRequest>(&line) {
         Err(error) => Answer::Failed(format!("the running server does not understand: {error}")),
         Ok(request) => match crate::service::administration::execute(app, request).await {
-            Ok(response) => Answer::Done(response),
+            Ok(response) => Answer::Done(Box::new(response)),
             Err(error) => Answer::Failed(error.to_string()),
         },
     };
@@ -134,7 +134,7 @@ pub async fn ask(directory: &Path, request: &AdminRequest) -> Result<AdminRespon
         return Err(ControlError::Refused("the server stopped before it answered".into()));
     }
     match serde_json::from_str(&text) {
-        Ok(Answer::Done(response)) => Ok(response),
+        Ok(Answer::Done(response)) => Ok(*response),
         Ok(Answer::Failed(reason)) => Err(ControlError::Refused(reason)),
         Err(error) => Err(ControlError::Refused(error.to_string())),
     }

@@ -202,8 +202,7 @@ impl StaffSessions {
     pub fn list(&self, now: Duration) -> Vec<Listed> {
         let sessions = self.lock();
         let mut all: Vec<Listed> = sessions
-            .iter()
-            .map(|(_, session)| session)
+            .values()
             .filter(|session| !session.has_ended(now))
             .map(|session| Listed {
                 handle: session.handle.clone(),

@@ -82,7 +82,7 @@ pub(super) enum Admin {
     #[command(subcommand)]
     Smoke(smoke::Smoke),
     /// Show the rules, or change some
-    Rules(surroundings::ChangeRules),
+    Rules(Box<surroundings::ChangeRules>),
     /// Show what admins did, newest first
     Log {
         #[command(flatten)]

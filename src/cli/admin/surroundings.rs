@@ -202,7 +202,7 @@ impl ChangeRules {
             smoke_shared_port: self.smoke_shared_port,
             smoke_share_ids: self.smoke_share_ids,
         };
-        let request = AdminRequest::Rules { change };
+        let request = AdminRequest::Rules { change: Box::new(change) };
         if self.common.json {
             return self.common.print(request, &[]);
         }

@@ -126,6 +126,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
             line(serde_json::to_value(overview).map_err(|error| ServiceError::Internal(error.to_string()))?)
         }
         AdminRequest::Rules { change } => {
+            let change = *change;
             if change != rules::Rules::default() {
                 rules::change(app, admin, change).await?;
             }

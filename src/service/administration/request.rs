@@ -63,7 +63,7 @@ pub enum AdminRequest {
     /// Shows the rules, after changing some.
     Rules {
         /// What changes.
-        change: Rules,
+        change: Box<Rules>,
     },
     /// People and their devices.
     Participant(ParticipantRequest),

@@ -295,7 +295,7 @@ mod tests {
         }
         profile.set_aside(&delivery(2, 3), None, "a key", true, ROOM).unwrap();
         let pile = Pile { from: somebody(1), group: None, reason: "because".into(), count: 2 };
-        assert_eq!(profile.piles(true).unwrap(), [pile.clone()]);
+        assert_eq!(profile.piles(true).unwrap(), std::slice::from_ref(&pile));
         assert_eq!(profile.piles(true).unwrap(), []);
         assert_eq!(profile.piles(false).unwrap().len(), 2);
         assert_eq!(profile.piles(false).unwrap()[0], pile);
