@@ -25,7 +25,7 @@ use crate::data_directory::reserve_file;
 /// Most jobs in one transaction: bounds how long the first waits for the last.
 const MAX_BATCH: usize = 512;
 
-/// A database with a largest size counts as full when a job fails and less than this is free inside.
+/// A database with a largest size counts as full when a job fails and it can take less than this.
 const FULL_BELOW_BYTES: i64 = 1024 * 1024;
 
 /// Space kept for acknowledgements and deletions on a full disk.
@@ -381,13 +381,14 @@ impl Writer {
         }
     }
 
-    /// Whether the database has reached its largest size.
+    /// Whether the database has as good as reached its largest size: a statement that found no room was undone, so there
+    /// may be some pages left.
     fn is_full_inside(&self) -> bool {
         let pragma = |name| super::open::pragma(&self.connection, name);
         let full = || -> Result<bool, StoreError> {
-            let pages = pragma("page_count")?;
-            let free = pragma("freelist_count")?.saturating_mul(pragma("page_size")?);
-            Ok(pages >= pragma("max_page_count")? && free < FULL_BELOW_BYTES)
+            let unused = pragma("max_page_count")?.saturating_sub(pragma("page_count")?);
+            let free = pragma("freelist_count")?.saturating_add(unused);
+            Ok(free.saturating_mul(pragma("page_size")?) < FULL_BELOW_BYTES)
         };
         full().unwrap_or(false)
     }
