@@ -187,7 +187,6 @@ fn no_name_becomes_markup_and_no_export_a_formula() {
         "\"><img src=x onerror=alert(1)>",
         "' onmouseover='alert(1)",
         "=HYPERLINK(\"http://elsewhere\")",
-        "\u{202e}gnirts desrever",
     ];
     for name in names {
         let answer =
@@ -199,7 +198,10 @@ fn no_name_becomes_markup_and_no_export_a_formula() {
     }
     for (field, page) in [("name", "/admin/participants"), ("name", "/admin/groups")] {
         let long = "x".repeat(10_000);
-        assert_eq!(admin.submit(page, page, &[(field, &long), ("class", "0")]).status, 422, "{page}");
+        for refused in [&*long, "\u{202e}gnirts desrever"] {
+            let answer = admin.submit(page, page, &[(field, refused), ("class", "0")]);
+            assert_eq!(answer.status, 422, "{page}: {refused}");
+        }
     }
     admin.submit("/admin/rules", "/admin/rules", &[("name", "<script>alert(2)</script>")]);
     for page in [

@@ -416,7 +416,7 @@ async fn where_the_rule_asks_for_one_time_passwords_nobody_gets_further_without(
     let server = &here.server;
     let mut admin = Visitor::admin(server);
     server.json(&["admin", "rules", "--one-time-passwords", "true", "--data-dir", "data", "--json"]);
-    for page in ["/admin", "/admin/participants", "/admin/log.csv", "/admin/backup", "/admin/accounts"] {
+    for page in ["/admin", "/admin/participants", "/admin/log.csv", "/admin/backup"] {
         assert_eq!(admin.get(page).header("location"), Some("/admin/account"), "{page}");
     }
     let add = [("name", "eve"), ("password", "Rettich und Kohlrabi"), ("role", "admin")];
