@@ -16,7 +16,7 @@ pub const CHALLENGE: Duration = Duration::from_secs(120);
 pub const NONCE: Duration = Duration::from_secs(60);
 
 /// Log-ins of one device for which the server remembers that their nonce was used: more per minute are refused.
-pub const MAX_USED_NONCES_PER_DEVICE: usize = 256;
+pub const MAX_USED_NONCES_PER_DEVICE: usize = 512;
 
 /// Offered bundles kept until they are proved, a few kilobytes each.
 pub const MAX_PENDING_BUNDLES: usize = 1_000;
