@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
+use momedo_protocol::random;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::time::UnixMillis;
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType, SerialNumber,
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,10 @@ pub struct Identity {
     fixed_key: Vec<u8>,
     #[serde(with = "as_base64")]
     fixed_certificate: Vec<u8>,
+    /// Whether leaf and authority have serial numbers of their own. Earlier ones followed from the key, so one
+    /// issued anew had the number of the one before, and browsers that know both refuse it for good.
+    #[serde(default)]
+    own_serial_numbers: bool,
 }
 
 /// Bytes in the stored JSON.
@@ -131,17 +136,27 @@ impl Identity {
             (RsaPrivateKey::generate(), other.join())
         });
         let fixed_key = fixed_key.map_err(|_| AuthorityError::Damaged)?;
+        Self::issue(names, now, [authority_key.pkcs8().to_vec(), fixed_key.pkcs8().to_vec()])
+    }
+
+    /// An identity with these keys (PKCS#8): the authority's, and that of the certificate that never changes.
+    fn issue(
+        names: &Names,
+        now: UnixMillis,
+        [authority_key, fixed_key]: [Vec<u8>; 2],
+    ) -> Result<Self, AuthorityError> {
         let leaf_key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let mut identity = Self {
-            authority_key: authority_key.pkcs8().to_vec(),
+            authority_key,
             authority_certificate: Vec::new(),
             permitted: names.clone(),
             leaf_key: leaf_key.serialize_der(),
             leaf_certificate: Vec::new(),
             leaf_names: Names::default(),
             leaf_window: LeafWindow(0),
-            fixed_key: fixed_key.pkcs8().to_vec(),
+            fixed_key,
             fixed_certificate: Vec::new(),
+            own_serial_numbers: true,
         };
         identity.issue_authority()?;
         identity.issue_leaf(names, LeafWindow::at(now))?;
@@ -168,7 +183,7 @@ impl Identity {
     /// As [`AuthorityError`] says.
     pub fn renew(&mut self, names: &Names, now: UnixMillis) -> Result<bool, AuthorityError> {
         let window = LeafWindow::at(now);
-        if self.leaf_names == *names && self.leaf_window == window {
+        if self.own_serial_numbers && self.leaf_names == *names && self.leaf_window == window {
             return Ok(false);
         }
         let covered = names.dns.iter().all(|name| self.permitted.dns.contains(name))
@@ -177,7 +192,10 @@ impl Identity {
             // Same key, so the same identity; only devices that installed the certificate see a new one.
             tracing::info!("this server has new names: its authority's certificate is issued anew");
             self.permitted = self.permitted.united(names);
+        }
+        if !covered || !self.own_serial_numbers {
             self.issue_authority()?;
+            self.own_serial_numbers = true;
         }
         self.issue_leaf(names, window)?;
         Ok(true)
@@ -212,8 +230,7 @@ impl Identity {
     }
 
     fn authority_parameters(&self) -> CertificateParams {
-        let mut parameters = CertificateParams::default();
-        parameters.distinguished_name = name("momedo server authority");
+        let mut parameters = parameters("momedo server authority");
         parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         parameters.not_before = origin();
@@ -292,15 +309,22 @@ pub(super) fn rsa_key_pair(pkcs8: &[u8]) -> Result<KeyPair, AuthorityError> {
     Ok(KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_RSA_SHA512)?)
 }
 
-pub(super) fn name(common: &str) -> DistinguishedName {
+/// What every certificate begins with: a name, and a random serial number (RFC 5280, 4.1.2.2), since rcgen's own
+/// follows from the key and comes again with it.
+pub(super) fn parameters(common_name: &str) -> CertificateParams {
     let mut name = DistinguishedName::new();
-    name.push(DnType::CommonName, common);
-    name
+    name.push(DnType::CommonName, common_name);
+    let mut serial = random::bytes::<16>();
+    // Positive, and of one length.
+    serial[0] = serial[0] & 0x3f | 0x40;
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = name;
+    parameters.serial_number = Some(SerialNumber::from_slice(&serial));
+    parameters
 }
 
 fn leaf_parameters(names: &Names) -> CertificateParams {
-    let mut parameters = CertificateParams::default();
-    parameters.distinguished_name = name("momedo server");
+    let mut parameters = parameters("momedo server");
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     parameters.use_authority_key_identifier_extension = true;
@@ -311,7 +335,57 @@ fn leaf_parameters(names: &Names) -> CertificateParams {
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::pem::PemObject;
+
     use super::*;
+
+    fn named(name: &str) -> Names {
+        Names { dns: vec![name.to_owned()], ip: Vec::new() }
+    }
+
+    /// An identity with stored keys.
+    fn identity() -> Identity {
+        let pem = include_bytes!("../../tests/fixtures/rsa_keys.pem");
+        let mut keys = PrivateKeyDer::pem_slice_iter(pem).map(|key| key.unwrap().secret_der().to_vec());
+        let keys = [keys.next().unwrap(), keys.next().unwrap()];
+        Identity::issue(&named("chat.wald.example"), MADE_AFTER, keys).unwrap()
+    }
+
+    /// Serial numbers of leaf, authority and the certificate that never changes.
+    fn serial_numbers(identity: &Identity) -> [Vec<u8>; 3] {
+        [&identity.leaf_certificate, &identity.authority_certificate, &identity.fixed_certificate].map(
+            |der| {
+                let (_, certificate) = x509_parser::parse_x509_certificate(der).unwrap();
+                certificate.raw_serial().to_vec()
+            },
+        )
+    }
+
+    #[test]
+    fn what_is_issued_anew_has_another_serial_number() {
+        let mut identity = identity();
+        let [leaf, authority, fixed] = serial_numbers(&identity);
+        assert!(identity.renew(&named("schule.wald.example"), MADE_AFTER).unwrap());
+        let [new_leaf, new_authority, same] = serial_numbers(&identity);
+        assert_ne!(leaf, new_leaf);
+        assert_ne!(authority, new_authority);
+        assert_eq!(fixed, same);
+        assert!([leaf, authority, fixed].iter().all(|serial| serial.len() == 16 && serial[0] & 0xc0 == 0x40));
+    }
+
+    #[test]
+    fn an_identity_from_before_is_mended_by_one_reissue() {
+        let old = identity();
+        let mut json = serde_json::to_value(&old).unwrap();
+        json.as_object_mut().unwrap().remove("own_serial_numbers");
+        let mut identity: Identity = serde_json::from_value(json).unwrap();
+        let names = named("chat.wald.example");
+        assert!(identity.renew(&names, MADE_AFTER).unwrap());
+        let ([leaf, authority, fixed], before) = (serial_numbers(&identity), serial_numbers(&old));
+        assert!(leaf != before[0] && authority != before[1] && fixed == before[2]);
+        assert!(!identity.renew(&names, MADE_AFTER).unwrap());
+    }
 
     #[test]
     fn windows_follow_the_calendar_and_begin_with_this_program() {

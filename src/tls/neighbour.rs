@@ -10,12 +10,12 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::link;
 use momedo_protocol::rsa_key::RsaPublicKey;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::KeyPair;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::{CertificateError, ClientConfig, Error, ServerConfig, SignatureScheme};
 
-use super::authority::{AuthorityError, name, rsa_key_pair};
+use super::authority::{AuthorityError, parameters, rsa_key_pair};
 use super::own_check::{CertificateCheck, OwnVerifier};
 
 /// What a server shows its neighbours.
@@ -33,9 +33,7 @@ impl LinkIdentity {
     /// As [`AuthorityError`] says.
     pub fn new(identity: &RsaPrivateKey) -> Result<Self, AuthorityError> {
         let pair: KeyPair = rsa_key_pair(identity.pkcs8())?;
-        let mut parameters = CertificateParams::default();
-        parameters.distinguished_name = name("momedo neighbour");
-        let certificate = parameters.self_signed(&pair)?.der().clone();
+        let certificate = parameters("momedo neighbour").self_signed(&pair)?.der().clone();
         let key = identity.pkcs8().to_vec();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier = OwnVerifier::new(KeyCheck { pinned: None }, &provider);
