@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::unusable;
 use crate::ClientError;
-use crate::metadata::{self, Format};
+use crate::metadata::{self, Format, Found};
 use crate::profile::Profile;
 
 /// What becomes of what an image tells beside the picture.
@@ -58,23 +58,18 @@ fn seal_blocking(folder: &Path, path: &Path, metadata: Metadata, limit: u64) -> 
     if about.len() > limit {
         return Err(unusable(path, format!("it is too large: this server takes files up to {limit} bytes")));
     }
-    let mut start = Vec::new();
-    (&mut file).take(16).read_to_end(&mut start).map_err(failed)?;
-    file.seek(SeekFrom::Start(0)).map_err(failed)?;
-    let format = Format::of(&start);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let Found { format, lead } = Format::find(&name, &mut file).map_err(failed)?;
     if !is_acceptable_file_name(&name) {
         return Err(unusable(path, "its name has control characters or is too long; rename it"));
     }
     let (blob, key) = (BlobId::random(), FileKey::random());
     let sealed = tempfile::tempfile_in(folder).map_err(|error| unusable(folder, error))?;
     let mut sealing = Sealing::new(&key, blob, sealed).map_err(|error| unusable(folder, error))?;
-    if let (Format::Opaque(media_type), Metadata::Strip) = (format, metadata) {
-        let reason = format!(
-            "what it tells beside the picture (place, time, camera) cannot be removed from {media_type}; \
-             save it as JPEG, PNG or WebP, or send it as it is with --keep-metadata"
-        );
-        return Err(unusable(path, reason));
+    if metadata == Metadata::Strip {
+        refuse_unclean(format).map_err(|reason| unusable(path, reason))?;
+        // What stands before a picture is no part of it.
+        file.seek(SeekFrom::Start(lead)).map_err(failed)?;
     }
     copy(&mut file, format, metadata, &mut sealing).map_err(|error| match error.kind() {
         ErrorKind::InvalidData => unusable(
@@ -90,6 +85,21 @@ fn seal_blocking(folder: &Path, path: &Path, metadata: Metadata, limit: u64) -> 
     }
     let media_type = format.media_type().unwrap_or_else(|| media_type_of(&name)).to_owned();
     Ok(Sealed { reference: FileReference { name, media_type, size, blob, key }, file, length })
+}
+
+/// Refuses pictures and films that would go out with what they tell.
+fn refuse_unclean(format: Format) -> Result<(), String> {
+    let what = match format {
+        Format::Opaque(opaque) => format!("cannot be removed from {}", opaque.media_type()),
+        Format::Unknown => {
+            "cannot be removed: it is called a picture or a film, and is built like none".into()
+        }
+        Format::Jpeg | Format::Png | Format::WebP | Format::Other => return Ok(()),
+    };
+    Err(format!(
+        "what it tells beside the picture (place, time, camera) {what}; save it as JPEG, PNG or WebP, or send it as it \
+         is with --keep-metadata"
+    ))
 }
 
 /// Seals what is read, piece by piece.

@@ -4,70 +4,27 @@
 //! JPEG, PNG and WebP are read piece by piece and written anew from the pieces that make the picture: a piece that is
 //! not known to be needed goes. How the picture is turned stays, as the only thing in an otherwise empty EXIF. The
 //! picture itself is not decoded, so it loses nothing. A file that is not built as its format says is refused, not
-//! passed on half-cleaned. What comes after the picture's end, where some phones put a film, goes too.
+//! passed on half-cleaned; what every viewer puts up with, such as spare bytes between pieces or a missing end, is put
+//! right. What comes before the picture and after its end, where some phones put a film, goes too.
 
 mod exif;
+mod format;
 mod jpeg;
 mod png;
 mod webp;
 
 use std::io::{self, Read, Seek, Write};
 
+pub use format::{Format, Found};
+
 /// Largest piece that is read into memory, in bytes: EXIF has at most 64 KiB in a JPEG.
 const MAX_EXIF_BYTES: u64 = 64 * 1024;
-
-/// What a file is, as far as its metadata goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// JPEG.
-    Jpeg,
-    /// PNG.
-    Png,
-    /// WebP.
-    WebP,
-    /// An image or a film whose metadata cannot be removed here, with its media type.
-    Opaque(&'static str),
-    /// No image.
-    Other,
-}
-
-impl Format {
-    /// The format of a file that begins with these bytes, 16 at least where it has so many.
-    pub fn of(start: &[u8]) -> Self {
-        let brand = start.get(8..12);
-        match start {
-            [0xff, 0xd8, 0xff, ..] => Self::Jpeg,
-            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Self::Png,
-            [b'R', b'I', b'F', b'F', ..] if brand == Some(b"WEBP") => Self::WebP,
-            [b'G', b'I', b'F', b'8', ..] => Self::Opaque("image/gif"),
-            [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Self::Opaque("image/tiff"),
-            [_, _, _, _, b'f', b't', b'y', b'p', ..] => Self::Opaque(match brand {
-                Some(b"avif" | b"avis") => "image/avif",
-                Some(b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"mif1" | b"msf1") => "image/heic",
-                _ => "video/mp4",
-            }),
-            [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', ..] => Self::Opaque("image/jxl"),
-            _ => Self::Other,
-        }
-    }
-
-    /// Its media type, if it says one.
-    pub fn media_type(self) -> Option<&'static str> {
-        match self {
-            Self::Jpeg => Some("image/jpeg"),
-            Self::Png => Some("image/png"),
-            Self::WebP => Some("image/webp"),
-            Self::Opaque(media_type) => Some(media_type),
-            Self::Other => None,
-        }
-    }
-}
 
 fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("it is not built as its format says: {what}"))
 }
 
-/// Copies an image without its metadata. `image` stands at its beginning.
+/// Copies an image without its metadata. `image` stands where the picture begins.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidData`] for a file that is not built as its format says, [`io::ErrorKind::Unsupported`]
@@ -77,7 +34,7 @@ pub fn strip(format: Format, image: &mut (impl Read + Seek), out: &mut impl Writ
         Format::Jpeg => jpeg::strip(image, out),
         Format::Png => png::strip(image, out),
         Format::WebP => webp::strip(image, out),
-        Format::Opaque(_) | Format::Other => Err(io::ErrorKind::Unsupported.into()),
+        Format::Opaque(_) | Format::Unknown | Format::Other => Err(io::ErrorKind::Unsupported.into()),
     }
     .map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => malformed("it ends too early"),
@@ -121,8 +78,11 @@ mod tests {
 
     fn run(format: Format, image: &[u8]) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
-        assert_eq!(Format::of(image), format);
-        strip(format, &mut Cursor::new(image), &mut out).map(|()| out)
+        let found = Format::find("a", &mut Cursor::new(image)).unwrap();
+        assert_eq!(found.format, format);
+        let mut image = Cursor::new(image);
+        image.set_position(found.lead);
+        strip(format, &mut image, &mut out).map(|()| out)
     }
 
     fn contains(bytes: &[u8], part: &[u8]) -> bool {
@@ -246,30 +206,126 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_or_broken_is_refused() {
-        for (format, image) in [(Format::Jpeg, jpeg(6, b"")), (Format::Png, png(6)), (Format::WebP, webp(6))]
+        // A picture of which something was scanned is shown by every viewer, so it is no error that its end is missing.
+        let scan =
+            |image: &[u8], marker: &[u8]| image.windows(marker.len()).position(|w| w == marker).unwrap();
+        let (jpeg, png, webp) = (jpeg(6, b""), png(6), webp(6));
+        let (scanned, drawn) = (scan(&jpeg, &[0xff, 0xda]), scan(&png, b"IEND") - 4);
+        for (format, image, end) in
+            [(Format::Jpeg, &jpeg, scanned), (Format::Png, &png, drawn), (Format::WebP, &webp, webp.len())]
         {
-            let end = image.len() - if format == Format::Png { SECRET.len() } else { 0 };
             for length in 16..end {
                 let error = run(format, &image[..length]).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{format:?} {length}");
             }
         }
-        let unsupported = strip(Format::Other, &mut Cursor::new(b""), &mut Vec::new()).unwrap_err();
-        assert_eq!(unsupported.kind(), io::ErrorKind::Unsupported);
+        for (format, image, begins) in [(Format::Jpeg, &jpeg, scanned + 12), (Format::Png, &png, drawn)] {
+            for length in begins..image.len() {
+                let clean = run(format, &image[..length]).unwrap();
+                assert!(!contains(&clean, SECRET), "{format:?} {length}");
+                assert_eq!(run(format, &clean).unwrap(), clean);
+                let end = if format == Format::Jpeg { &[0xff, 0xd9][..] } else { b"IEND\xae\x42\x60\x82" };
+                assert!(clean.ends_with(end), "{format:?} {length}");
+            }
+        }
+        for format in [
+            Format::Other,
+            Format::Unknown,
+            Format::Opaque(file_format::FileFormat::GraphicsInterchangeFormat),
+        ] {
+            let unsupported = strip(format, &mut Cursor::new(b""), &mut Vec::new()).unwrap_err();
+            assert_eq!(unsupported.kind(), io::ErrorKind::Unsupported);
+        }
     }
 
     #[test]
-    fn other_images_are_recognised() {
-        for (start, media_type) in [
-            (&b"GIF89a"[..], "image/gif"),
-            (b"\0\0\0\x18ftypheic", "image/heic"),
-            (b"\0\0\0\x18ftypavif", "image/avif"),
-            (b"\0\0\0\x18ftypisom", "video/mp4"),
-            (b"II\x2a\0", "image/tiff"),
-        ] {
-            assert_eq!(Format::of(start), Format::Opaque(media_type));
+    fn spare_bytes_before_and_inside_a_jpeg_go_and_the_picture_stays() {
+        let image = jpeg(6, b"");
+        let clean = run(Format::Jpeg, &image).unwrap();
+        for spare in [&b"\n"[..], b"\0\0", SECRET, b"\xff\0 \xff\x01 \xff\xd3"] {
+            assert_eq!(run(Format::Jpeg, &[b"\n", &image[..]].concat()).unwrap(), clean);
+            // After the quantisation table.
+            let at = image.windows(4).position(|window| window == [0xff, 0xdb, 0, 67]).unwrap() + 69;
+            let image = [&image[..at], spare, &image[at..]].concat();
+            assert_eq!(run(Format::Jpeg, &image).unwrap(), clean);
         }
-        assert_eq!((Format::of(b"%PDF-1.7"), Format::of(b"")), (Format::Other, Format::Other));
+    }
+
+    #[test]
+    fn how_colours_are_coded_stays_without_what_stands_behind_it() {
+        let adobe = b"Adobe\0\x64\0\0\0\0\0";
+        let jfif = b"JFIF\0\x01\x01\0\0\x01\0\x01";
+        for (marker, kept, spare) in [
+            (0xee, &adobe[..], SECRET),
+            (0xe0, &[&jfif[..], &[0, 0]].concat()[..], b""),
+            (0xe0, &[&jfif[..], &[0, 0]].concat(), SECRET),
+        ] {
+            let rest = [segment(0xdb, &[1; 65]), segment(0xda, &[2; 10]), b"scan\xff\xd9".to_vec()].concat();
+            let image = [&[0xff, 0xd8][..], &segment(marker, &[kept, spare].concat()), &rest].concat();
+            let clean = run(Format::Jpeg, &image).unwrap();
+            assert_eq!(clean, [&[0xff, 0xd8][..], &segment(marker, kept), &rest].concat());
+        }
+        // A thumbnail goes, what JFIF says of the picture stays.
+        let with_thumbnail = [&jfif[..], &[1, 1, 9, 9, 9]].concat();
+        let image =
+            [&[0xff, 0xd8][..], &segment(0xe0, &with_thumbnail), &segment(0xda, &[2; 10]), b"x\xff\xd9"]
+                .concat();
+        assert!(contains(
+            &run(Format::Jpeg, &image).unwrap(),
+            &segment(0xe0, &[&jfif[..], &[0, 0]].concat())
+        ));
+    }
+
+    #[test]
+    fn a_png_turned_by_a_text_profile_stays_turned() {
+        let digits: String =
+            [b"Exif\0\0", &exif(6)[..]].concat().iter().map(|byte| format!("{byte:02x}")).collect();
+        let lines: Vec<&str> =
+            digits.as_bytes().chunks(72).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let text = format!("\nexif\n      {}\n{}\n", digits.len() / 2, lines.join("\n"));
+        let mut packed = Vec::new();
+        flate2::read::ZlibEncoder::new(text.as_bytes(), flate2::Compression::fast())
+            .read_to_end(&mut packed)
+            .unwrap();
+        for (kind, value) in [
+            (b"tEXt", [b"Raw profile type exif\0", text.as_bytes()].concat()),
+            (b"zTXt", [&b"Raw profile type APP1\0\0"[..], &packed].concat()),
+            (b"iTXt", [&b"Raw profile type exif\0\0\0\0\0"[..], text.as_bytes()].concat()),
+            (b"iTXt", [&b"Raw profile type exif\0\x01\0\0\0"[..], &packed].concat()),
+        ] {
+            let image = [
+                b"\x89PNG\r\n\x1a\n".to_vec(),
+                png_chunk(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]),
+                png_chunk(kind, &value),
+                png_chunk(b"IDAT", b"pixels"),
+                png_chunk(b"IEND", &[]),
+            ]
+            .concat();
+            let clean = run(Format::Png, &image).unwrap();
+            assert!(contains(&clean, &minimal_tiff(6)), "{kind:?}");
+            assert!(!contains(&clean, SECRET) && !contains(&clean, b"Raw profile"));
+        }
+    }
+
+    #[test]
+    fn unknown_pieces_inside_a_moving_webp_go() {
+        let chunk = |kind: &[u8; 4], data: &[u8]| {
+            let length = u32::try_from(data.len()).unwrap().to_le_bytes();
+            [&kind[..], &length, data, &vec![0; data.len() % 2]].concat()
+        };
+        let frame = |pieces: &[Vec<u8>]| chunk(b"ANMF", &[&[7; 16][..], &pieces.concat()].concat());
+        let image = |frames: &[Vec<u8>]| {
+            let body = [b"WEBP".to_vec(), chunk(b"VP8X", &[2; 10]), chunk(b"ANIM", &[0; 6]), frames.concat()]
+                .concat();
+            [&b"RIFF"[..], &u32::try_from(body.len()).unwrap().to_le_bytes(), &body].concat()
+        };
+        let (alpha, picture) = (chunk(b"ALPH", b"abc"), chunk(b"VP8 ", b"picture"));
+        let told = image(&[
+            frame(&[chunk(b"mine", SECRET), alpha.clone(), picture.clone(), chunk(b"EXIF", SECRET)]),
+            frame(&[picture.clone(), chunk(b"XMP ", SECRET)]),
+        ]);
+        let clean = image(&[frame(&[alpha, picture.clone()]), frame(&[picture])]);
+        assert_eq!(run(Format::WebP, &told).unwrap(), clean);
     }
 
     proptest! {
