@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::domain::host::{HostError, TypedHost};
 use crate::domain::ozone::Quota;
 use crate::domain::proxy::{NOT_A_PROXY, Proxy};
 use crate::domain::rate::Rate;
@@ -383,6 +384,14 @@ pub enum ConfigError {
         /// Where and what.
         message: String,
     },
+    /// An address of the server that is none.
+    #[error("server.addresses: \"{text}\" {reason}")]
+    Host {
+        /// What stands there.
+        text: String,
+        /// What is wrong with it.
+        reason: HostError,
+    },
     /// A value that makes no sense.
     #[error("{setting} {requirement}")]
     Value {
@@ -391,6 +400,17 @@ pub enum ConfigError {
         /// What it must be.
         requirement: &'static str,
     },
+}
+
+impl ServerConfig {
+    /// Brings the addresses into the form that certificates carry.
+    fn read_addresses(&mut self) -> Result<(), ConfigError> {
+        for address in &mut self.addresses {
+            let read = address.parse::<TypedHost>();
+            *address = read.map_err(|reason| ConfigError::Host { text: address.clone(), reason })?.host;
+        }
+        Ok(())
+    }
 }
 
 impl Config {
@@ -413,6 +433,7 @@ impl Config {
         };
         let mut config: Self = toml::from_str(&text).map_err(malformed)?;
         config.validate()?;
+        config.server.read_addresses()?;
         let table: toml::Table = toml::from_str(&text).map_err(malformed)?;
         config.fixed = table
             .iter()
@@ -506,6 +527,23 @@ mod tests {
         std::fs::write(&path, "[neighbours]\nproxy = 'socks5://school:geheim@h:1'\n").unwrap();
         let config = Config::load(&path).unwrap();
         assert!(format!("{config:?}").contains("socks5://h:1") && !format!("{config:?}").contains("geheim"));
+    }
+
+    #[test]
+    fn addresses_are_read_as_people_type_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("momedo.toml");
+        let load = |address: &str| {
+            std::fs::write(&path, format!("[server]\naddresses = ['{address}']\n")).unwrap();
+            Config::load(&path)
+        };
+        for address in ["chat.schule-möhnesee.de", "https://chat.schule-möhnesee.de/"] {
+            assert_eq!(load(address).unwrap().server.addresses, ["chat.xn--schule-mhnesee-jwb.de"]);
+        }
+        for address in ["192.168.1.999", "a..b", "", "chat schule"] {
+            let message = load(address).unwrap_err().to_string();
+            assert!(message.contains("server.addresses") && message.contains(address), "{message}");
+        }
     }
 
     #[test]

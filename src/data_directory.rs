@@ -61,8 +61,13 @@ impl DataDirectory {
 
     /// The database file.
     pub fn database(&self) -> PathBuf {
-        self.path.join("momedo.db")
+        database(&self.path)
     }
+}
+
+/// The database file of a directory.
+pub fn database(directory: &Path) -> PathBuf {
+    directory.join("momedo.db")
 }
 
 /// The file whose space is given up when the disk is full.

@@ -17,7 +17,7 @@ use crate::service::{ServiceError, backup, key_log, rules};
 use crate::shutdown::Shutdown;
 use crate::state::{App, AppState};
 use crate::store::{Store, StoreError, StoreOptions};
-use crate::{control, server, tasks};
+use crate::{control, data_directory, server, store, tasks};
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +91,15 @@ pub async fn open(path: &Path, config: Config, clock: Clock) -> Result<Opened, S
     // Before anybody is served keys that do not stand in it.
     key_log::begin(&app).await?;
     Ok(Opened { app, directory })
+}
+
+/// Looks at the database of a data directory that no server has open, as a start would, and changes nothing; its
+/// schema version, or `None` where there is no database yet. Blocks, and reads all of it.
+///
+/// # Errors
+/// As [`StoreError`] says.
+pub fn examine(path: &Path) -> Result<Option<u32>, StoreError> {
+    store::examine(&data_directory::database(path))
 }
 
 impl Opened {

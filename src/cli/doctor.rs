@@ -9,7 +9,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{self, ControlError};
 use crate::data_directory::{DataDirectory, DataDirectoryError};
+use crate::running;
 use crate::service::administration::{AdminRequest, AdminResponse};
+use crate::tls;
 
 /// Space a server should have before it starts, in bytes.
 const WANTED_SPACE: usize = 64 * 1024 * 1024;
@@ -52,7 +54,7 @@ impl Doctor {
                 output::json(&serde_json::json!({ "check": finding.check, "ok": ok, "text": text }))?;
             } else {
                 let mark = if finding.trouble.is_some() { "!!" } else { "ok" };
-                println!("{mark}  {:<12} {text}", finding.check);
+                say!("{mark}  {:<12} {text}", finding.check);
             }
         }
         anyhow::ensure!(troubles == 0, "{troubles} of {} checks found trouble", findings.len());
@@ -96,6 +98,7 @@ async fn examine(path: &std::path::Path) -> Vec<Finding> {
     if !running {
         findings.push(well("server", "does not run"));
         findings.push(disk(path));
+        findings.push(database(path));
         for address in &config.listen.addresses {
             findings.push(port(*address));
         }
@@ -146,14 +149,25 @@ fn port(address: SocketAddr) -> Finding {
     }
 }
 
-fn certificate(config: &Config) -> Finding {
-    let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) else {
-        return well("certificate", "no files are named; see momedo admin certificate status");
-    };
-    for file in [certificate, key] {
-        if let Err(error) = std::fs::read(file) {
-            return ill("certificate", format!("cannot read {}: {error}", file.display()));
-        }
+/// What the server would refuse to start with.
+fn database(path: &std::path::Path) -> Finding {
+    match running::examine(path) {
+        Ok(None) => well("database", "there is none yet; the first start makes it"),
+        Ok(Some(schema)) => well("database", format!("undamaged, schema {schema}")),
+        Err(error) => ill("database", error.to_string()),
     }
-    well("certificate", format!("{} is readable", certificate.display()))
+}
+
+fn certificate(config: &Config) -> Finding {
+    match tls::examine(&config.tls) {
+        Ok(None) => well("certificate", "no files are named; see momedo admin certificate status"),
+        Ok(Some(found)) if found.ends_at <= Clock::system().now() => {
+            ill("certificate", format!("expired at {}", output::time(Some(found.ends_at))))
+        }
+        Ok(Some(found)) => well(
+            "certificate",
+            format!("for {}, until {}", found.names.join(" "), output::time(Some(found.ends_at))),
+        ),
+        Err(error) => ill("certificate", error.to_string()),
+    }
 }

@@ -5,6 +5,7 @@ pub mod blobs;
 pub mod class_list;
 pub mod dialling;
 pub mod group;
+pub mod host;
 pub mod limits;
 pub mod neighbour;
 pub mod ozone;

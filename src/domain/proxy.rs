@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
+use super::host::TypedHost;
+
 /// Longest user name or password, in bytes: what SOCKS5 has room for (RFC 1929).
 const MAX_CREDENTIAL_BYTES: usize = 255;
 
@@ -77,10 +79,8 @@ impl FromStr for Proxy {
             None => (None, rest),
         };
         let address = address.strip_suffix('/').unwrap_or(address);
-        let (host, port) = address.rsplit_once(':').ok_or(ProxyError)?;
-        let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-        if host.is_empty() || !host.chars().all(is_host) || port.parse::<u16>().map_or(true, |port| port == 0)
-        {
+        let typed: TypedHost = address.parse().map_err(|_| ProxyError)?;
+        if typed.port.is_none() || address.contains(['/', '?', '#']) {
             return Err(ProxyError);
         }
         let fits = |part: &str| (1..=MAX_CREDENTIAL_BYTES).contains(&part.len());
@@ -91,7 +91,7 @@ impl FromStr for Proxy {
             }
             Some(_) => return Err(ProxyError),
         };
-        Ok(Self { kind, address: address.into(), credentials })
+        Ok(Self { kind, address: typed.to_string(), credentials })
     }
 }
 

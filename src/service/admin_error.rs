@@ -90,6 +90,9 @@ pub enum AdminError {
     /// A rule out of its range.
     #[error("{0} is out of its range")]
     RuleOutOfRange(&'static str),
+    /// Not a host name and not an IP address.
+    #[error("{0} is neither a host name nor an IP address")]
+    NotAHost(String),
     /// The rule stands in momedo.toml.
     #[error("{0} is set in momedo.toml: change it there")]
     RuleFixed(&'static str),
@@ -248,6 +251,7 @@ impl AdminError {
             Self::ForeignForm => "foreign-form",
             Self::UnknownHost => "unknown-host",
             Self::RuleOutOfRange(_) => "rule-out-of-range",
+            Self::NotAHost(_) => "not-a-host",
             Self::RuleFixed(_) => "rule-fixed",
             Self::NotAnAddress => "not-an-address",
             Self::UnknownListener => "unknown-listener",
@@ -296,6 +300,7 @@ impl AdminError {
         match self {
             Self::RuleOutOfRange(what) | Self::RuleFixed(what) => what,
             Self::CannotListen(reason)
+            | Self::NotAHost(reason)
             | Self::UnusableCertificate(reason)
             | Self::UnacceptableDomain(reason)
             | Self::UnusableBackup(reason)

@@ -10,6 +10,7 @@ use super::people::check_name;
 use super::permission::RecentlyConfirmed;
 use super::{AdminError, ServiceError};
 use crate::config::Config;
+use crate::domain::host::TypedHost;
 use crate::domain::security_contact::{is_address, is_contact};
 use crate::state::App;
 
@@ -193,18 +194,23 @@ impl Rules {
                 return Err(AdminError::RuleOutOfRange(setting));
             }
         }
-        let plain = |address: &String| {
-            !address.is_empty()
-                && address.len() <= 253
-                && (address.parse::<std::net::IpAddr>().is_ok()
-                    || address.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')))
-        };
         match &self.addresses {
-            Some(addresses) if addresses.len() > 16 || !addresses.iter().all(plain) => {
-                Err(AdminError::RuleOutOfRange("server.addresses"))
-            }
+            Some(addresses) if addresses.len() > 16 => Err(AdminError::RuleOutOfRange("server.addresses")),
             _ => Ok(()),
         }
+    }
+
+    /// Brings addresses into the form that certificates carry. A port typed with the first one is what links name.
+    fn read_addresses(&mut self) -> Result<(), AdminError> {
+        for (place, address) in self.addresses.iter_mut().flatten().enumerate() {
+            let read = address.parse::<TypedHost>();
+            let TypedHost { host, port } = read.map_err(|_| AdminError::NotAHost(address.clone()))?;
+            *address = host;
+            if place == 0 {
+                self.link_port = self.link_port.or(port);
+            }
+        }
+        Ok(())
     }
 
     fn merge(&mut self, change: Self) {
@@ -257,12 +263,14 @@ pub async fn kept(store: &crate::store::Store) -> Result<Rules, ServiceError> {
 /// Changes rules and puts them into force at once.
 ///
 /// # Errors
-/// [`AdminError::RuleFixed`], [`AdminError::RuleOutOfRange`] or [`AdminError::UnacceptableName`].
-pub async fn change(app: &App, admin: &RecentlyConfirmed, rules: Rules) -> Result<(), ServiceError> {
+/// [`AdminError::RuleFixed`], [`AdminError::RuleOutOfRange`], [`AdminError::NotAHost`] or
+/// [`AdminError::UnacceptableName`].
+pub async fn change(app: &App, admin: &RecentlyConfirmed, mut rules: Rules) -> Result<(), ServiceError> {
     if let Some(name) = &rules.name {
         check_name(name)?;
     }
     rules.check(app.file_config())?;
+    rules.read_addresses()?;
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     let all = app
         .store

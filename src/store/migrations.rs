@@ -66,7 +66,7 @@ fn apply(
     Ok(())
 }
 
-fn version(connection: &Connection) -> Result<u32, StoreError> {
+pub(super) fn version(connection: &Connection) -> Result<u32, StoreError> {
     Ok(u32::try_from(pragma(connection, "user_version")?).unwrap_or(u32::MAX))
 }
 

@@ -78,6 +78,7 @@ pub use keys::{BundleRow, BundleStanding};
 pub use migrations::SCHEMA_VERSION;
 pub use neighbour_logs::{LogStanding, NeighbourLogRow};
 pub use neighbours::{CodeUse, NeighbourRow};
+pub use open::examine;
 pub use outbox::{
     CopyFor, OnItsWay, Outgoing, OutgoingKey, OutgoingPosting, OutgoingRow, Queued, RemoteRecipient,
 };

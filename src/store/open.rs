@@ -76,6 +76,27 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Looks at a database that no server has open, as a start would, and changes nothing; `None` where there is none yet.
+/// Reads all of it, so it takes a while for a large one. Returns its schema version.
+///
+/// # Errors
+/// [`StoreError::Foreign`], [`StoreError::Newer`], [`StoreError::Corrupt`], or what SQLite says.
+pub fn examine(path: &Path) -> Result<Option<u32>, StoreError> {
+    if std::fs::metadata(path).map_or(true, |file| file.len() == 0) {
+        return Ok(None);
+    }
+    let connection = reader(path)?;
+    if pragma(&connection, "application_id")? != APPLICATION_ID {
+        return Err(StoreError::Foreign(path.to_owned()));
+    }
+    migrations::refuse_newer(&connection, path)?;
+    let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if said != "ok" {
+        return Err(StoreError::Corrupt);
+    }
+    Ok(Some(migrations::version(&connection)?))
+}
+
 /// Reads an integer pragma.
 pub(super) fn pragma(connection: &Connection, name: &str) -> Result<i64, StoreError> {
     Ok(connection.pragma_query_value(None, name, |row| row.get(0))?)

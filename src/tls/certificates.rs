@@ -337,6 +337,17 @@ fn modified(config: &TlsConfig) -> Option<(SystemTime, SystemTime)> {
     Some((of(config.certificate.as_deref())?, of(config.key.as_deref())?))
 }
 
+/// Reads the certificate that `config` names as a start would; `None` where it names none. Blocks on file I/O.
+///
+/// # Errors
+/// As [`CertificatesError`] says.
+pub fn examine(config: &TlsConfig) -> Result<Option<InForce>, CertificatesError> {
+    let Some(path) = &config.certificate else { return Ok(None) };
+    let own = OwnCertificate { config: config.clone(), read: Mutex::default() };
+    let unreadable = || CertificatesError::Unreadable(path.display().to_string());
+    describe(&own.read()?, Origin::Files).map(Some).ok_or_else(unreadable)
+}
+
 impl OwnCertificate {
     fn read(&self) -> Result<CertifiedKey, CertificatesError> {
         let name = |path: Option<&Path>| path.map(|p| p.display().to_string()).unwrap_or_default();

@@ -18,7 +18,7 @@ mod patient;
 
 pub(crate) use authority::is_private;
 pub use authority::{AuthorityError, Identity, LeafWindow, MADE_AFTER, Names};
-pub use certificates::{Certificates, CertificatesError, InForce, Origin, Reload};
+pub use certificates::{Certificates, CertificatesError, InForce, Origin, Reload, examine};
 pub use challenges::{ACME_ALPN, ACME_PATH, Challenges, Expected};
 pub use neighbour::{LinkIdentity, is_wrong_identity, proved_key};
 pub(crate) use own_check::{CertificateCheck, OwnVerifier};

@@ -5,6 +5,7 @@
 use momedo_protocol::digest::{Fingerprint, sha256};
 
 use super::SmokeError;
+use crate::domain::host::TypedHost;
 use crate::service::ServiceError;
 use crate::service::audit::{self, Action};
 use crate::service::permission::{Admin, RecentlyConfirmed};
@@ -74,17 +75,9 @@ pub async fn kept(app: &App) -> Result<Vec<SmokeNeighbourRow>, ServiceError> {
     app.store.read(|tx| Ok(tx.smoke_neighbours()?)).await
 }
 
-/// A host and a port that can be connected to.
-fn is_address(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let is_name = |host: &str| {
-        host.split('.').all(|part| {
-            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-        })
-    };
-    let is_host = host.parse::<std::net::IpAddr>().is_ok() || (host.len() <= 253 && is_name(host));
-    is_host && port.parse::<u16>().is_ok_and(|port| port > 0)
+/// A host with a port that can be connected to, as it is kept.
+fn read_address(text: &str) -> Option<String> {
+    text.parse().ok().filter(|typed: &TypedHost| typed.port.is_some()).map(|typed| typed.to_string())
 }
 
 /// Adds a neighbour and connects to it.
@@ -92,10 +85,7 @@ fn is_address(text: &str) -> bool {
 /// # Errors
 /// [`SmokeError::NotANeighbour`], [`SmokeError::NeighbourExists`] or [`SmokeError::TooManyNeighbours`].
 pub async fn add(app: &App, admin: &Admin, address: &str, kind: NeighbourKind) -> Result<(), ServiceError> {
-    let address = address.trim().to_ascii_lowercase();
-    if !is_address(&address) {
-        return Err(SmokeError::NotANeighbour.into());
-    }
+    let address = read_address(address).ok_or(SmokeError::NotANeighbour)?;
     let (now, account) = (app.clock.now(), admin.account().to_owned());
     app.store
         .write(move |tx| {
@@ -195,15 +185,16 @@ pub async fn pin(app: &App, number: i64, certificate: Vec<u8>) -> Result<(), Ser
 
 #[cfg(test)]
 mod tests {
-    use super::is_address;
+    use super::read_address;
 
     #[test]
     fn a_neighbour_is_a_host_with_a_port() {
         for text in ["smoke.example.org:4710", "10.0.0.1:1", "[::1]:4710", "pi:65535"] {
-            assert!(is_address(text), "{text}");
+            assert_eq!(read_address(text).as_deref(), Some(text));
         }
+        assert_eq!(read_address("Möhne.example:1").as_deref(), Some("xn--mhne-5qa.example:1"));
         for text in ["", "host", "host:", "host:0", "host:65536", ":1", "a b:1", "a/b:1", "a..b:1"] {
-            assert!(!is_address(text), "{text}");
+            assert_eq!(read_address(text), None, "{text}");
         }
     }
 }
