@@ -21,6 +21,9 @@
 //! Arrows go one way: `cli → server, tasks → http, control → service → state → store, hub → domain →
 //! momedo-protocol`.
 
+// They panic when nobody takes what they print; `cli::output` does not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod acme;
 pub mod activity;
 pub mod addresses;

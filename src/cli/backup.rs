@@ -100,7 +100,7 @@ impl Backup {
                     return output::json(&exported);
                 }
                 let how = if exported.sealed { ", sealed with the passphrase" } else { ", NOT SEALED" };
-                println!("{} ({} bytes{how})", exported.file.display(), exported.bytes);
+                say!("{} ({} bytes{how})", exported.file.display(), exported.bytes);
                 Ok(())
             }
         }
@@ -117,11 +117,11 @@ impl Restore {
         if self.common.json {
             return output::json(&restored);
         }
-        println!("restored to {}", directory.display());
-        println!("made            {}", output::time(restored.made_at));
-        println!("fingerprint     {}", restored.fingerprint);
+        say!("restored to {}", directory.display());
+        say!("made            {}", output::time(restored.made_at));
+        say!("fingerprint     {}", restored.fingerprint);
         if let Some(folder) = &restored.replaced {
-            println!("the database that was there is in {}", folder.display());
+            say!("the database that was there is in {}", folder.display());
         }
         Ok(())
     }
@@ -133,7 +133,7 @@ fn note(common: &Common, directory: &Path, name: BackupName) {
         return;
     }
     if let Err(error) = common.ask(AdminRequest::Backup(BackupRequest::Exported { name })) {
-        eprintln!("the server's log does not tell of this export: {error:#}");
+        note!("the server's log does not tell of this export: {error:#}");
     }
 }
 
@@ -146,7 +146,7 @@ fn ask(common: &Common, request: BackupRequest) -> anyhow::Result<()> {
             continue;
         }
         let state = if backup.verified { "verified" } else { "DAMAGED" };
-        println!("{}  {}  {} bytes  {state}", backup.name, output::time(backup.made_at), backup.bytes);
+        say!("{}  {}  {} bytes  {state}", backup.name, output::time(backup.made_at), backup.bytes);
     }
     Ok(())
 }

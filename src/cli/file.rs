@@ -61,7 +61,7 @@ fn list(profile: &Profile, json: bool) -> anyhow::Result<()> {
         }
         let saved =
             file.saved.as_ref().map(|path| format!(", saved as {}", path.display())).unwrap_or_default();
-        println!("{}  {} ({} bytes) from {}{saved}", file.id, printable(&file.name), file.size, file.from);
+        say!("{}  {} ({} bytes) from {}{saved}", file.id, printable(&file.name), file.size, file.from);
     }
     Ok(())
 }
@@ -83,7 +83,7 @@ fn save(
     if json {
         return output::json(&serde_json::json!({ "id": id, "saved": saved }));
     }
-    println!("{}", saved.display());
+    say!("{}", saved.display());
     Ok(())
 }
 

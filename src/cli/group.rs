@@ -184,7 +184,7 @@ impl Group {
                         }))?;
                     } else {
                         let note = if member { "" } else { "  (open, not joined)" };
-                        println!("{}  {}  {} members{note}", group.id, group.name, group.members);
+                        say!("{}  {}  {} members{note}", group.id, group.name, group.members);
                     }
                 }
                 Ok(())
@@ -194,11 +194,11 @@ impl Group {
                 if json {
                     return output::json(&description(&state));
                 }
-                println!("{}  {}", state.id(), state.settings.name);
-                println!("writing: {}, joining: {}", state.settings.posting, state.settings.access);
-                println!("encryption: {}, epoch {}", state.encryption, state.epoch);
-                println!("members: {}, changes: {}", state.members.len(), state.number);
-                println!("digest {}", state.group);
+                say!("{}  {}", state.id(), state.settings.name);
+                say!("writing: {}, joining: {}", state.settings.posting, state.settings.access);
+                say!("encryption: {}, epoch {}", state.encryption, state.epoch);
+                say!("members: {}, changes: {}", state.members.len(), state.number);
+                say!("digest {}", state.group);
                 Ok(())
             }
             Self::Members { which } => {
@@ -211,7 +211,7 @@ impl Group {
                         }))?;
                     } else {
                         let note = if member.suspended { "  (keys reset, add again)" } else { "" };
-                        println!("{id}  {}{note}", member.role);
+                        say!("{id}  {}{note}", member.role);
                     }
                 }
                 Ok(())
@@ -249,7 +249,7 @@ impl Group {
                 if json {
                     return output::json(&serde_json::json!({ "link": link, "uses": uses }));
                 }
-                println!("{link}");
+                say!("{link}");
                 Ok(())
             }
             Self::Join { group: Some(id), .. } => {
@@ -266,7 +266,7 @@ impl Group {
                 if json {
                     return output::json(&serde_json::json!({ "id": which.group, "status": "left" }));
                 }
-                println!("left {}", which.group);
+                say!("left {}", which.group);
                 Ok(())
             }
             Self::NewKey { which } => {
@@ -299,6 +299,6 @@ fn done(state: &GroupState, json: bool, what: &str) -> anyhow::Result<()> {
     if json {
         return output::json(&description(state));
     }
-    println!("{what} {} ({}), {} members", state.settings.name, state.id(), state.members.len());
+    say!("{what} {} ({}), {} members", state.settings.name, state.id(), state.members.len());
     Ok(())
 }

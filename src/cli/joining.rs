@@ -1,7 +1,7 @@
 //! `momedo user backup-keys|recover|link-device`, and the other side of it: a new device out of a recovery
 //! code or a link.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -83,7 +83,7 @@ impl Joining {
                 if json {
                     return output::json(&serde_json::json!({ "key_backup": "deleted" }));
                 }
-                println!("the key backup is removed");
+                say!("the key backup is removed");
                 Ok(())
             }
             Self::BackupKeys { profile, json, .. } => back_up(&profile, json).await,
@@ -99,23 +99,27 @@ async fn back_up(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
     let opened = profile.open()?;
     let mut session = opened.log_in(&language()).await?;
     let code = key_backup::make(&opened, &mut session).await?;
-    let words = code.words();
     let address = opened.server()?;
     let server = ServerLink {
         address: address.addresses.first().cloned().unwrap_or_default(),
         server: address.fingerprint,
     };
+    // A reader who is gone has not seen enough here: the earlier words open nothing any more.
+    show_words(session.id, &code, &server, json)
+        .map_err(|error| anyhow::anyhow!("the new words were not shown ({error:#}): make others once more"))
+}
+
+fn show_words(id: ParticipantId, code: &RecoveryCode, server: &ServerLink, json: bool) -> anyhow::Result<()> {
+    let words = code.words();
     if json {
-        return output::json(&serde_json::json!({
-            "id": session.id, "words": *words, "server": server.to_string(),
-        }));
+        return output::json(&serde_json::json!({ "id": id, "words": *words, "server": server.to_string() }));
     }
-    println!("Write this down. It is shown only now.\n");
+    say!("Write this down. It is shown only now.\n");
     for (index, word) in words.split(' ').enumerate() {
-        println!("{:>4}. {word}", index + 1);
+        say!("{:>4}. {word}", index + 1);
     }
-    println!("\nID      {}", session.id);
-    println!("Server  {server}");
+    say!("\nID      {id}");
+    say!("Server  {server}");
     Ok(())
 }
 
@@ -139,20 +143,20 @@ async fn show_state(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
         });
     }
     match state {
-        None => println!("there is no key backup: make one with momedo user backup-keys"),
+        None => say!("there is no key backup: make one with momedo user backup-keys"),
         Some((api::KeyBackupState { version, slot: Some(slot), .. }, renewable)) => {
-            println!("there is a key backup, version {version}");
+            say!("there is a key backup, version {version}");
             if let Some(device) = slot.made_by {
-                println!("its recovery code was made on {}", watching::named(&opened, device)?);
+                say!("its recovery code was made on {}", watching::named(&opened, device)?);
             }
             if slot.fetched_at.is_some() {
-                println!("somebody has fetched it with the recovery code");
+                say!("somebody has fetched it with the recovery code");
             }
             if !renewable {
-                println!("this device cannot renew it: receive messages first, or make a new one");
+                say!("this device cannot renew it: receive messages first, or make a new one");
             }
         }
-        Some((state, _)) => println!("{}", watching::ended(&opened, &state)?.unwrap_or_default()),
+        Some((state, _)) => say!("{}", watching::ended(&opened, &state)?.unwrap_or_default()),
     }
     Ok(())
 }
@@ -160,7 +164,7 @@ async fn show_state(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
 /// Reads lines until there are as many words as a code has.
 fn read_code() -> anyhow::Result<RecoveryCode> {
     if std::io::stdin().is_terminal() {
-        eprintln!("The {RECOVERY_WORDS} words of the recovery code, in one line or several:");
+        note!("The {RECOVERY_WORDS} words of the recovery code, in one line or several:");
     }
     let mut text = Zeroizing::new(String::new());
     for line in std::io::stdin().lock().lines() {
@@ -214,14 +218,14 @@ async fn recover(
             "id": id, "name": name, "device": recovered.device, "others": listed.collect::<Vec<_>>(),
         }));
     }
-    println!("You are {name} with the ID {id} again, on the device {}", recovered.device);
+    say!("You are {name} with the ID {id} again, on the device {}", recovered.device);
     if revokes {
-        println!("your other devices are revoked; your keys are new");
-        println!("The words you typed open nothing any more. {}", watching::NEW_CODE);
+        say!("your other devices are revoked; your keys are new");
+        say!("The words you typed open nothing any more. {}", watching::NEW_CODE);
     } else if !recovered.others.is_empty() {
-        println!("If one of these is lost, revoke it:");
+        say!("If one of these is lost, revoke it:");
         for (device, name) in &recovered.others {
-            println!(
+            say!(
                 "    momedo user revoke-device --profile {} {device}    # {name}",
                 profile.profile.display()
             );
@@ -234,7 +238,7 @@ fn print_qr_code(text: &str) -> anyhow::Result<()> {
     let code = QrCode::with_error_correction_level(text, qrcode::EcLevel::L)?;
     // Light on dark, as terminals mostly are; scanners read either.
     let picture = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
-    println!("{picture}");
+    say!("{picture}");
     Ok(())
 }
 
@@ -247,9 +251,9 @@ async fn show_link(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
         output::json(&serde_json::json!({ "link": *text, "expires_in": time.as_secs() }))?;
     } else {
         print_qr_code(&text)?;
-        println!("{}", *text);
-        println!("\nOn the new device: momedo user add-device --profile NEW --link LINK");
-        println!("The link holds for two minutes. Show it to nobody else.");
+        say!("{}", *text);
+        say!("\nOn the new device: momedo user add-device --profile NEW --link LINK");
+        say!("The link holds for two minutes. Show it to nobody else.");
     }
     let candidate = linking::await_candidate(&mut session, &link).await?;
     if json {
@@ -258,9 +262,8 @@ async fn show_link(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
         }))?;
     } else {
         let name = candidate.name.as_str();
-        println!("\n{name} wants to become a device of yours. Code: {}", candidate.code);
-        print!("Type the code that the new device shows, or nothing if it shows another one: ");
-        std::io::stdout().flush()?;
+        say!("\n{name} wants to become a device of yours. Code: {}", candidate.code);
+        output::bytes(b"Type the code that the new device shows, or nothing if it shows another one: ")?;
     }
     let mut typed = String::new();
     std::io::stdin().lock().read_line(&mut typed).context("cannot read the code from standard input")?;
@@ -274,7 +277,7 @@ async fn show_link(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
     if json {
         return output::json(&serde_json::json!({ "device": device, "status": "linked" }));
     }
-    println!("linked {} ({device})", candidate.name);
+    say!("linked {} ({device})", candidate.name);
     Ok(())
 }
 
@@ -287,13 +290,12 @@ pub(super) async fn join(
 ) -> anyhow::Result<()> {
     let passphrase = profile.passphrase()?;
     let show = |code: LinkCode| {
-        let mut out = std::io::stdout().lock();
-        if json {
-            writeln!(out, "{}", serde_json::json!({ "code": code.to_string() }))?;
+        let shown = if json {
+            output::line(format_args!("{}", serde_json::json!({ "code": code.to_string() })))
         } else {
-            writeln!(out, "Type this code on the other device: {code}")?;
-        }
-        out.flush()
+            output::line(format_args!("Type this code on the other device: {code}"))
+        };
+        shown.map_err(std::io::Error::other)
     };
     let (new, device) = linking::join(
         &profile.profile,
@@ -308,6 +310,6 @@ pub(super) async fn join(
     if json {
         return output::json(&serde_json::json!({ "id": new.id()?, "device": device, "name": device_name }));
     }
-    println!("this is now a device of {} ({device})", new.id()?);
+    say!("this is now a device of {} ({device})", new.id()?);
     Ok(())
 }

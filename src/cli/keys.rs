@@ -109,7 +109,7 @@ impl Keys {
                 if json {
                     return output::json(&serde_json::json!({ "id": id, "trust": "compared" }));
                 }
-                println!("{id} is compared");
+                say!("{id} is compared");
                 Ok(())
             }
         }
@@ -127,14 +127,14 @@ fn log(profile: &Profile, at: Option<u64>, json: bool) -> anyhow::Result<()> {
                 .collect::<Vec<_>>(),
         }));
     }
-    println!("server {}", server.grouped());
-    println!("number {}", view.number);
-    println!("hash   {}", view.grouped_hash());
+    say!("server {}", server.grouped());
+    say!("number {}", view.number);
+    say!("hash   {}", view.grouped_hash());
     for (home, number) in homes {
-        println!("tells of the server {} (number {number})", home.grouped());
+        say!("tells of the server {} (number {number})", home.grouped());
     }
     for alarm in alarms {
-        println!("ALARM {}: {}", output::time(Some(alarm.at)), super::receive::printable(&alarm.words));
+        say!("ALARM {}: {}", output::time(Some(alarm.at)), super::receive::printable(&alarm.words));
     }
     Ok(())
 }
@@ -149,11 +149,11 @@ fn show(bundle: &KeyBundle, called: Option<Called>, trust: &str, json: bool) -> 
             "fingerprint": bundle.fingerprint(), "version": payload.version, "suites": payload.suites, "trust": trust,
         }));
     }
-    println!("{} {called}", payload.id);
-    println!("fingerprint {}", bundle.fingerprint().grouped());
-    println!("keys        version {}, {trust}", payload.version);
+    say!("{} {called}", payload.id);
+    say!("fingerprint {}", bundle.fingerprint().grouped());
+    say!("keys        version {}, {trust}", payload.version);
     if trust == Trust::Unvouched.name() {
-        println!(
+        say!(
             "            no log of key changes tells of them: compare the fingerprint before you rely on it"
         );
     }

@@ -133,6 +133,6 @@ fn done(json: bool, line: &impl serde::Serialize, text: &str) -> anyhow::Result<
     if json {
         return output::json(line);
     }
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }

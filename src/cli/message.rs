@@ -134,7 +134,7 @@ async fn report(
     if json {
         return output::json(&reported);
     }
-    println!("the moderators have it as report {}", reported.report);
+    say!("the moderators have it as report {}", reported.report);
     Ok(())
 }
 
@@ -147,7 +147,7 @@ fn say(which: &Which, about: About) -> anyhow::Result<()> {
     if which.json {
         return output::json(&serde_json::json!({ "id": sent.id, "status": "accepted" }));
     }
-    println!("accepted");
+    say!("accepted");
     Ok(())
 }
 
@@ -156,34 +156,34 @@ fn show(which: &Which) -> anyhow::Result<()> {
     if which.json {
         return output::json(&message);
     }
-    print(&message);
-    Ok(())
+    print(&message)
 }
 
-fn print(message: &LivingMessage) {
+fn print(message: &LivingMessage) -> anyhow::Result<()> {
     let text = message.text.as_deref().map(printable).unwrap_or_default();
-    println!("{} from {} in {}: {text}", printable(&message.kind), message.from, message.conversation);
+    say!("{} from {} in {}: {text}", printable(&message.kind), message.from, message.conversation);
     if message.withdrawn {
-        println!("taken back");
+        say!("taken back");
     }
     if let Some(state) = &message.state {
         match message.by {
-            Some(by) => println!("{state}, says {by}"),
-            None => println!("{state}"),
+            Some(by) => say!("{state}, says {by}"),
+            None => say!("{state}"),
         }
     }
     for (place, option) in message.options.iter().enumerate() {
-        println!("{}. {} ({})", place + 1, printable(&option.text), option.chosen_by.len());
+        say!("{}. {} ({})", place + 1, printable(&option.text), option.chosen_by.len());
     }
     if let (Some(seen), Some(not_seen)) = (&message.seen, &message.not_seen) {
         let all = seen.len() + not_seen.len();
         if let Some(arrived) = message.arrived.as_ref().filter(|arrived| arrived.len() > seen.len()) {
-            println!("arrived at {} of {all}", arrived.len());
+            say!("arrived at {} of {all}", arrived.len());
         }
-        println!("seen by {} of {all}", seen.len());
+        say!("seen by {} of {all}", seen.len());
         if !not_seen.is_empty() && message.kind == momedo_protocol::kind::ANNOUNCEMENT {
             let ids: Vec<String> = not_seen.iter().map(ToString::to_string).collect();
-            println!("not by {}", ids.join(", "));
+            say!("not by {}", ids.join(", "));
         }
     }
+    Ok(())
 }

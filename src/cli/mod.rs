@@ -3,6 +3,16 @@
 //! With `--json`, standard output holds only JSON, one compact object per line; progress and notes go to
 //! standard error, and nothing is ever asked.
 
+/// Prints a line on standard output, as `println!` does, and returns when it takes nothing more: `println!` panics.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::cli::output::line(format_args!($($text)*))? };
+}
+
+/// Writes a line to standard error, as `eprintln!` does, and never fails: `eprintln!` panics.
+macro_rules! note {
+    ($($text:tt)*) => { $crate::cli::output::note(format_args!($($text)*)) };
+}
+
 mod admin;
 mod backup;
 mod doctor;
@@ -133,17 +143,25 @@ pub fn main() -> ExitCode {
         Command::Keys(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "momedo", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "momedo", &mut script);
+            output::bytes(&script).map_err(anyhow::Error::from)
         }
         Command::Man => {
-            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(anyhow::Error::from)
+            let mut page = Vec::new();
+            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+            rendered.map_err(anyhow::Error::from).and_then(|()| Ok(output::bytes(&page)?))
         }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error)
+            if error.downcast_ref::<output::OutputError>().is_some_and(|error| error.is_reader_gone()) =>
+        {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
-            eprintln!("momedo: {error:#}");
+            note!("momedo: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -1,17 +1,46 @@
 //! What commands print: results on standard output, progress and notes on standard error.
 
+use std::fmt::Arguments;
 use std::io::{IsTerminal, Write};
 
 use momedo_client::registration::Step;
 use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
 
+/// Standard output takes nothing more: whoever read it is gone, or the disk under it is full.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output: {0}")]
+pub(super) struct OutputError(#[from] std::io::Error);
+
+impl OutputError {
+    /// Whether the reader has seen enough, as `head` has: that is no failure.
+    pub(super) fn is_reader_gone(&self) -> bool {
+        self.0.kind() == std::io::ErrorKind::BrokenPipe
+    }
+}
+
 /// Prints one compact JSON object on a line of its own.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(bytes(&line)?)
+}
+
+/// Prints a line; what [`say!`] does.
+pub(super) fn line(text: Arguments<'_>) -> Result<(), OutputError> {
+    bytes(format!("{text}\n").as_bytes())
+}
+
+/// Prints bytes as they are.
+pub(super) fn bytes(bytes: &[u8]) -> Result<(), OutputError> {
     let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, value)?;
-    out.write_all(b"\n")?;
+    out.write_all(bytes)?;
     Ok(out.flush()?)
+}
+
+/// Writes a note to standard error; what [`note!`] does. Where nobody can read it, it is not worth failing for.
+pub(super) fn note(text: Arguments<'_>) {
+    let _: Result<_, _> = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// An instant for people: RFC 3339 in UTC, to the second.
@@ -39,19 +68,19 @@ pub(super) fn progress(step: Step) {
             (Step::Downloading { done, total }, true) => return bar("geladen", done, total),
             (Step::Downloading { done, total }, false) => return bar("fetched", done, total),
             (Step::FetchingKeys { done, total }, true) => {
-                return eprintln!("Schlüssel der Mitglieder werden geholt: {done} von {total} …");
+                return note!("Schlüssel der Mitglieder werden geholt: {done} von {total} …");
             }
             (Step::FetchingKeys { done, total }, false) => {
-                return eprintln!("fetching the members' keys: {done} of {total} …");
+                return note!("fetching the members' keys: {done} of {total} …");
             }
             (Step::HandingOutKeys { done, total }, true) => {
-                return eprintln!("der neue Gruppenschlüssel wird verteilt: {done} von {total} …");
+                return note!("der neue Gruppenschlüssel wird verteilt: {done} von {total} …");
             }
             (Step::HandingOutKeys { done, total }, false) => {
-                return eprintln!("handing out the new group key: {done} of {total} …");
+                return note!("handing out the new group key: {done} of {total} …");
             }
         };
-        eprintln!("{text}");
+        note!("{text}");
     }
 }
 
@@ -62,15 +91,16 @@ fn bar(word: &str, done: u64, total: u64) {
     let filled = done * WIDTH / total.max(1);
     let marks: String = (0..WIDTH).map(|place| if place < filled { '#' } else { '.' }).collect();
     let tenths = |bytes: u64| format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10);
-    eprint!("\r[{marks}] {} of {} MB {word} ", tenths(done), tenths(total));
+    let mut out = std::io::stderr().lock();
     // It is only for looking at.
-    let _: Result<_, _> = std::io::stderr().flush();
+    let _: Result<_, _> = write!(out, "\r[{marks}] {} of {} MB {word} ", tenths(done), tenths(total));
+    let _: Result<_, _> = out.flush();
 }
 
 /// Leaves the line of a bar.
 pub(super) fn end_progress() {
     if std::io::stderr().is_terminal() {
-        eprintln!();
+        note!("");
     }
 }
 

@@ -50,6 +50,27 @@ impl Receive {
     }
 
     async fn receive(&self) -> anyhow::Result<()> {
+        // What is not shown stays unread; why it was not is told in words of its own.
+        let mut unshown = None;
+        let mut show = |received: &Received| {
+            // That somebody else may read along is said unasked.
+            if received.event && !self.events && received.kind != "device-added" {
+                return Ok(());
+            }
+            print(received, self.json).map_err(|error| {
+                let told = std::io::Error::other(error.to_string());
+                unshown = Some(error);
+                told
+            })
+        };
+        let result = self.receive_with(&mut show).await;
+        unshown.map_or(result, Err)
+    }
+
+    async fn receive_with(
+        &self,
+        show: &mut (dyn FnMut(&Received) -> std::io::Result<()> + Send),
+    ) -> anyhow::Result<()> {
         let profile = self.profile.open()?;
         let language = language();
         let saving = self.save_files.as_deref().map(|folder| Saving {
@@ -57,17 +78,10 @@ impl Receive {
             wait: SAVING,
             progress: &output::progress,
         });
-        let mut show = |received: &Received| {
-            // That somebody else may read along is said unasked.
-            if received.event && !self.events && received.kind != "device-added" {
-                return Ok(());
-            }
-            print(received, self.json)
-        };
         if !self.follow {
             let mut session = profile.log_in(&language).await?;
             let outcome =
-                receiving::receive_files(&profile, &mut session, Duration::ZERO, saving.as_ref(), &mut show)
+                receiving::receive_files(&profile, &mut session, Duration::ZERO, saving.as_ref(), show)
                     .await?;
             // Told last, and by the exit code: whatever could be had was shown.
             return outcome.failed.map_or(Ok(()), |error| Err(error.into()));
@@ -79,8 +93,7 @@ impl Receive {
                 let mut session = profile.log_in(&language).await?;
                 loop {
                     let outcome =
-                        receiving::receive_files(&profile, &mut session, wait, saving.as_ref(), &mut show)
-                            .await?;
+                        receiving::receive_files(&profile, &mut session, wait, saving.as_ref(), show).await?;
                     if let Some(error) = outcome.failed {
                         if error.is_temporary() || error.problem() == Some("not-logged-in") {
                             return Err(error);
@@ -88,7 +101,7 @@ impl Receive {
                         // Said once, and gone on: other mail comes all the same.
                         let words = error.to_string();
                         if words != told {
-                            eprintln!("momedo: {words}");
+                            note!("momedo: {words}");
                             told = words;
                         }
                         tokio::time::sleep(PAUSE).await;
@@ -111,27 +124,23 @@ impl Receive {
     }
 }
 
-fn print(received: &Received, json: bool) -> std::io::Result<()> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
+fn print(received: &Received, json: bool) -> anyhow::Result<()> {
     if json {
-        serde_json::to_writer(&mut out, received)?;
-        writeln!(out)?;
-    } else {
-        let files: String = received.files.iter().map(file_words).collect();
-        let text = format!("{}{files}", words(received));
-        let doubt = match (received.verified, Trust::of_name(&received.trust)) {
-            (false, _) => " (NOT VERIFIED)",
-            (true, Trust::Unvouched) => " (NO LOG VOUCHES FOR THEIR KEYS)",
-            (true, _) => "",
-        };
-        match (received.to, received.group) {
-            (Some(to), _) => writeln!(out, "to {to}{doubt}: {text}")?,
-            (None, Some(group)) => writeln!(out, "{} in {group}{doubt}: {text}", received.from)?,
-            (None, None) => writeln!(out, "{}{doubt}: {text}", received.from)?,
-        }
+        return output::json(received);
     }
-    out.flush()
+    let files: String = received.files.iter().map(file_words).collect();
+    let text = format!("{}{files}", words(received));
+    let doubt = match (received.verified, Trust::of_name(&received.trust)) {
+        (false, _) => " (NOT VERIFIED)",
+        (true, Trust::Unvouched) => " (NO LOG VOUCHES FOR THEIR KEYS)",
+        (true, _) => "",
+    };
+    match (received.to, received.group) {
+        (Some(to), _) => say!("to {to}{doubt}: {text}"),
+        (None, Some(group)) => say!("{} in {group}{doubt}: {text}", received.from),
+        (None, None) => say!("{}{doubt}: {text}", received.from),
+    }
+    Ok(())
 }
 
 /// What people read of a message, whatever its kind.

@@ -80,7 +80,7 @@ impl Send {
         if let Destination::Participant(to) = self.to
             && profile.contact(to)?.is_some_and(|contact| contact.trust == Trust::Unvouched)
         {
-            eprintln!(
+            note!(
                 "no log of key changes tells of the keys of {to}: compare the fingerprint (momedo keys show {to})"
             );
         }
@@ -91,7 +91,7 @@ impl Send {
             }
             return output::json(&answer);
         }
-        println!("accepted");
+        say!("accepted");
         Ok(())
     }
 

@@ -146,7 +146,9 @@ async fn open(path: &std::path::Path, config: Config, is_first: bool) -> Result<
 async fn open_running(path: &std::path::Path) -> bool {
     let Ok(AdminResponse::Lines(lines)) = control::ask(path, &AdminRequest::Page).await else { return false };
     let Some(page) = lines.first().and_then(|line| line["address"].as_str()) else { return false };
-    println!("momedo runs already: {}", page.split('?').next().unwrap_or(page));
+    // The page opens all the same.
+    let shown = page.split('?').next().unwrap_or(page);
+    drop(super::output::line(format_args!("momedo runs already: {shown}")));
     local_pages::open_browser(path, page);
     true
 }

@@ -138,8 +138,8 @@ impl User {
                         "fingerprint": joined.fingerprint,
                     }));
                 }
-                println!("You are {} with the ID {}", joined.name, joined.id);
-                println!("fingerprint {}", joined.fingerprint.grouped());
+                say!("You are {} with the ID {}", joined.name, joined.id);
+                say!("fingerprint {}", joined.fingerprint.grouped());
                 Ok(())
             }
             Self::AddDevice { profile, link: Some(link), device_name, json, .. } => {
@@ -163,7 +163,7 @@ impl User {
                         "id": new.id()?, "device": device, "name": device_name,
                     }));
                 }
-                println!("added the device {device_name} ({device})");
+                say!("added the device {device_name} ({device})");
                 Ok(())
             }
             Self::Receipts { profile, receipts, json } => {
@@ -175,7 +175,7 @@ impl User {
                 if json {
                     return output::json(&serde_json::json!({ "receipts": receipts }));
                 }
-                println!("{receipts}");
+                say!("{receipts}");
                 Ok(())
             }
             Self::Homes { profile, second, json } => {
@@ -216,17 +216,17 @@ impl User {
                         let joined = joined.map(|joined| describe(&opened, &joined)).transpose()?;
                         let joined = joined.unwrap_or_default();
                         let locked_out = if state.is_none() { "  locked out by an admin" } else { "" };
-                        println!("{}  {}  {waiting} waiting{joined}{locked_out}", entry.id(), entry.name);
+                        say!("{}  {}  {waiting} waiting{joined}{locked_out}", entry.id(), entry.name);
                     }
                 }
                 let made_by = backup.as_ref().and_then(|state| state.slot.as_ref()?.made_by);
                 if let Some(device) = made_by
                     && !json
                 {
-                    println!("recovery code made on {}", watching::named(&opened, device)?);
+                    say!("recovery code made on {}", watching::named(&opened, device)?);
                 }
                 let ended = backup.map(|state| watching::ended(&opened, &state)).transpose()?.flatten();
-                say_ended(ended, json);
+                say_ended(ended, json)?;
                 Ok(())
             }
             Self::RevokeDevice { profile, devices: revoked, keep, json } => {
@@ -236,10 +236,10 @@ impl User {
                     if json {
                         output::json(&serde_json::json!({ "device": device, "status": "revoked" }))?;
                     } else {
-                        println!("revoked {device}; your keys are new, your ID is the same");
+                        say!("revoked {device}; your keys are new, your ID is the same");
                     }
                 }
-                say_ended(ended, json);
+                say_ended(ended, json)?;
                 Ok(())
             }
             Self::Joining(command) => command.act().await,
@@ -249,12 +249,13 @@ impl User {
 }
 
 /// Says that a new recovery code is needed; beside JSON it is a note.
-fn say_ended(ended: Option<String>, json: bool) {
+fn say_ended(ended: Option<String>, json: bool) -> anyhow::Result<()> {
     match ended {
-        Some(words) if json => eprintln!("{words}"),
-        Some(words) => println!("{words}"),
+        Some(words) if json => note!("{words}"),
+        Some(words) => say!("{words}"),
         None => {}
     }
+    Ok(())
 }
 
 /// How a device joined, at the end of its line.
@@ -277,11 +278,11 @@ fn show_homes(profile: &Profile, json: bool) -> anyhow::Result<()> {
             "wanted": wanted,
         }));
     }
-    println!("first   {}", first.addresses.join(", "));
+    say!("first   {}", first.addresses.join(", "));
     match second {
-        Some(home) => println!("second  {}", home.addresses.join(", ")),
-        None if wanted => println!("second  none is offered"),
-        None => println!("second  not wanted"),
+        Some(home) => say!("second  {}", home.addresses.join(", ")),
+        None if wanted => say!("second  none is offered"),
+        None => say!("second  not wanted"),
     }
     Ok(())
 }

@@ -130,9 +130,99 @@ fn the_doctor_finds_what_is_wrong_and_what_is_well() {
     let lines = server.json(&["doctor", "--data-dir", "data", "--json"]);
     assert!(lines.iter().all(|line| line["ok"] == true), "{lines:?}");
     server.kill();
-    std::fs::write(server.data().join("momedo.toml"), "[mail]\nx = 1\n").unwrap();
-    let said = text(&server.run(&["doctor", "--data-dir", "data"]).stdout);
-    assert!(said.contains("!!  settings"), "{said}");
+    let settings = |line: &str| std::fs::write(server.data().join("momedo.toml"), line).unwrap();
+    let said = || text(&server.run(&["doctor", "--data-dir", "data"]).stdout);
+    assert!(said().contains("ok  database"), "{}", said());
+    for line in ["[mail]\nx = 1\n", "[server]\naddresses = ['192.168.1.999']\n"] {
+        settings(line);
+        assert!(said().contains("!!  settings"), "{}", said());
+    }
+    settings("[tls]\ncertificate = 'momedo.db'\nkey = 'momedo.db'\n");
+    assert!(said().contains("!!  certificate"), "{}", said());
+    settings("");
+    let path = server.data().join("momedo.db");
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(said().contains("!!  database") && said().contains("newer momedo"), "{}", said());
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 1).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let after_the_header = 4096 * 2;
+    bytes[after_the_header..].fill(0x5a);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(said().contains("!!  database") && said().contains("restore a backup"), "{}", said());
+}
+
+#[test]
+fn a_name_with_umlauts_is_served_under_its_ascii_form() {
+    let server = Server::start_with("[server]\naddresses = ['https://chat.schule-möhnesee.de/']\n");
+    let link = server.json(&["admin", "invite", "--name", "Ada", "--data-dir", "data", "--json"]).remove(0);
+    assert!(link["link"].as_str().unwrap().starts_with("https://127.0.0.1:"), "{link}");
+    let status = server.json(&["admin", "certificate", "status", "--data-dir", "data", "--json"]).remove(0);
+    let names = status["names"].as_array().unwrap();
+    assert!(names.contains(&"chat.xn--schule-mhnesee-jwb.de".into()), "{status}");
+}
+
+/// Runs a command whose standard output, and standard error if so said, take nothing.
+#[cfg(target_os = "linux")]
+fn with_output_gone(server: &Server, line: &[&str], full: bool) -> (Option<i32>, String) {
+    let stdout = if full {
+        Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap())
+    } else {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        Stdio::from(writer)
+    };
+    let folder = server.data().parent().unwrap().to_owned();
+    let output = program().args(line).current_dir(folder).stdout(stdout).output().unwrap();
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn commands_end_quietly_when_their_reader_is_gone_and_say_why_when_the_disk_is_full() {
+    let server = Server::start();
+    let register = |name: &str| {
+        let invite =
+            server.json(&["admin", "invite", "--name", name, "--data-dir", "data", "--json"]).remove(0);
+        let link = invite["link"].as_str().unwrap();
+        let joined =
+            server.json(&["user", "register", "--invite", link, "--profile", name, "--json"]).remove(0);
+        joined["id"].as_str().unwrap().to_owned()
+    };
+    let (id, _) = (register("ada"), register("ben"));
+    for line in [
+        "admin status --data-dir data",
+        "admin log --data-dir data",
+        "admin log --data-dir data --json",
+        "admin participant list --data-dir data",
+        "admin certificate status --data-dir data",
+        "admin backup list --data-dir data",
+        "doctor --data-dir data",
+        "completions bash",
+        "man",
+        "--help",
+        "user devices --profile ada",
+        "keys show --profile ada",
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (code, said) = with_output_gone(&server, &words, false);
+        // A list without rows has nothing to write.
+        assert_eq!((code, said.as_str()), (Some(0), ""), "{line}");
+        let (code, said) = with_output_gone(&server, &words, true);
+        assert!(!said.contains("panicked") && code.is_some_and(|code| code < 2), "{line}: {code:?} {said}");
+        let has_output = !server.run(&words).stdout.is_empty();
+        if has_output && line != "--help" {
+            assert!(said.contains("cannot write to standard output"), "{line}: {said}");
+        }
+    }
+    // What nobody saw is shown again, and words that are shown once were not shown.
+    server.json(&["send", "--profile", "ben", "--to", &id, "nur einmal", "--json"]);
+    for full in [false, true] {
+        let (_, said) = with_output_gone(&server, &["receive", "--profile", "ada"], full);
+        assert!(!said.contains("panicked"), "{said}");
+    }
+    assert_eq!(server.json(&["receive", "--profile", "ada", "--json"])[0]["text"], "nur einmal");
+    let (code, said) = with_output_gone(&server, &["user", "backup-keys", "--profile", "ada"], false);
+    assert!(code == Some(1) && said.contains("were not shown"), "{said}");
 }
 
 #[test]

@@ -41,11 +41,11 @@ impl Autostart {
             return output::json(&state);
         }
         match state {
-            State::On { file } => println!("on: {file}"),
-            State::Other { file } => println!("on, for another program or data folder: {file}"),
-            State::Off => println!("off"),
-            State::Service => println!("a service manager starts the server; see systemctl"),
-            State::Unavailable => println!("not available: this account has no home folder"),
+            State::On { file } => say!("on: {file}"),
+            State::Other { file } => say!("on, for another program or data folder: {file}"),
+            State::Off => say!("off"),
+            State::Service => say!("a service manager starts the server; see systemctl"),
+            State::Unavailable => say!("not available: this account has no home folder"),
         }
         Ok(())
     }

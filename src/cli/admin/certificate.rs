@@ -103,25 +103,25 @@ impl Certificate {
             return common.print(request, &[]);
         }
         let line = common.ask(request)?.lines()?.into_iter().next().unwrap_or_default();
-        println!("origin              {}", super::text(&line["origin"]));
-        println!("ends                {} ({} days left)", super::time(&line["ends_at"]), line["days"]);
+        say!("origin              {}", super::text(&line["origin"]));
+        say!("ends                {} ({} days left)", super::time(&line["ends_at"]), line["days"]);
         let names = line["names"].as_array().cloned().unwrap_or_default();
-        println!("names               {}", names.iter().map(super::text).collect::<Vec<_>>().join(" "));
-        println!("fingerprint         {}", super::text(&line["fingerprint"]));
-        println!("server fingerprint  {}", super::text(&line["server_fingerprint"]));
+        say!("names               {}", names.iter().map(super::text).collect::<Vec<_>>().join(" "));
+        say!("fingerprint         {}", super::text(&line["fingerprint"]));
+        say!("server fingerprint  {}", super::text(&line["server_fingerprint"]));
         let acme = &line["acme"];
         if acme["enabled"] != true {
-            println!("public authority    is not asked");
+            say!("public authority    is not asked");
             return Ok(());
         }
-        println!("public authority    {}", super::text(&acme["directory"]));
+        say!("public authority    {}", super::text(&acme["directory"]));
         match (acme["trouble"].as_str(), acme["due_at"].is_null()) {
             (Some(trouble), _) => {
-                println!("FAILS               {trouble}");
-                println!("tried again         {}", super::time(&acme["again_at"]));
+                say!("FAILS               {trouble}");
+                say!("tried again         {}", super::time(&acme["again_at"]));
             }
-            (None, false) => println!("renewed             {}", super::time(&acme["due_at"])),
-            (None, true) => println!("ordered             while the server runs"),
+            (None, false) => say!("renewed             {}", super::time(&acme["due_at"])),
+            (None, true) => say!("ordered             while the server runs"),
         }
         Ok(())
     }

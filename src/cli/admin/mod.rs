@@ -137,9 +137,9 @@ impl Admin {
                     line["password"] = made.then_some(password).into();
                     return output::json(&line);
                 }
-                println!("the account admin of {} is made", text(&line["name"]));
+                say!("the account admin of {} is made", text(&line["name"]));
                 if made {
-                    println!("its password: {password}");
+                    say!("its password: {password}");
                 }
                 Ok(())
             }
@@ -149,7 +149,7 @@ impl Admin {
                 if common.json {
                     return output::json(&invite);
                 }
-                println!("{}", invite.link);
+                say!("{}", invite.link);
                 Ok(())
             }
             Self::Status { common } => {
@@ -158,32 +158,33 @@ impl Admin {
                 if common.json {
                     return output::json(&status);
                 }
-                println!("participants    {} ({} online)", status.participants, status.online);
-                println!("devices         {}", status.devices);
-                println!("waiting mail    {} ({} bytes)", status.ozone_envelopes, status.ozone_bytes);
-                println!("version         {} (schema {})", status.version, status.schema);
-                println!("fingerprint     {}", status.fingerprint);
-                println!("in words        {}", status.words);
-                println!("log of keys     number {}, {}", status.key_log_number, status.key_log_hash);
+                say!("participants    {} ({} online)", status.participants, status.online);
+                say!("devices         {}", status.devices);
+                say!("waiting mail    {} ({} bytes)", status.ozone_envelopes, status.ozone_bytes);
+                say!("version         {} (schema {})", status.version, status.schema);
+                say!("fingerprint     {}", status.fingerprint);
+                say!("in words        {}", status.words);
+                say!("log of keys     number {}, {}", status.key_log_number, status.key_log_hash);
                 let backups = &status.backups;
                 match backups.last_at {
                     Some(at) => {
                         let newest = output::time(Some(at));
-                        println!(
+                        say!(
                             "backups         {} ({} bytes), the last {newest}",
-                            backups.count, backups.bytes
+                            backups.count,
+                            backups.bytes
                         );
                     }
-                    None => println!("backups         none"),
+                    None => say!("backups         none"),
                 }
                 if let Some(trouble) = &backups.trouble {
-                    println!("BACKUPS FAIL: {trouble}");
+                    say!("BACKUPS FAIL: {trouble}");
                 }
                 if status.storage_full {
-                    println!("THE DISK IS FULL: new mail is refused until there is room again");
+                    say!("THE DISK IS FULL: new mail is refused until there is room again");
                 }
                 if status.half_written > 0 {
-                    println!(
+                    say!(
                         "WRITES WERE UNDONE: {} since the start; nobody else's mail is touched, but report it",
                         status.half_written
                     );
@@ -198,11 +199,11 @@ impl Admin {
                 }
                 let tasks = line["tasks"].as_array().cloned().unwrap_or_default();
                 if tasks.is_empty() {
-                    println!("everything is well");
+                    say!("everything is well");
                 }
                 for task in tasks {
                     let about = [&task["address"], &task["count"]].into_iter().find(|about| !about.is_null());
-                    println!("{} {}", text(&task["what"]), about.map(text).unwrap_or_default());
+                    say!("{} {}", text(&task["what"]), about.map(text).unwrap_or_default());
                 }
                 Ok(())
             }
@@ -233,8 +234,8 @@ impl Admin {
                     return output::json(&serde_json::json!({ "account": account, "password": shown }));
                 }
                 match shown {
-                    Some(password) => println!("{password}"),
-                    None => println!("the password of {account} is set"),
+                    Some(password) => say!("{password}"),
+                    None => say!("the password of {account} is set"),
                 }
                 Ok(())
             }
@@ -284,13 +285,13 @@ impl Common {
             if self.json {
                 output::json(line)?;
             } else if fields.is_empty() {
-                println!("done");
+                say!("done");
             } else {
                 let shown = |field: &&str| match INSTANTS.contains(field) {
                     true => time(&line[*field]),
                     false => text(&line[*field]),
                 };
-                println!("{}", fields.iter().map(shown).collect::<Vec<_>>().join("\t"));
+                say!("{}", fields.iter().map(shown).collect::<Vec<_>>().join("\t"));
             }
         }
         Ok(())

@@ -228,6 +228,6 @@ fn export(common: &Common, who: String, to: Option<PathBuf>) -> anyhow::Result<(
     if common.json {
         return output::json(&serde_json::json!({ "file": to, "bytes": bytes }));
     }
-    println!("{} ({bytes} bytes)", to.display());
+    say!("{} ({bytes} bytes)", to.display());
     Ok(())
 }

@@ -208,7 +208,7 @@ impl ChangeRules {
         }
         let lines = self.common.ask(request)?.lines()?;
         for (name, value) in lines.iter().filter_map(serde_json::Value::as_object).flatten() {
-            println!("{name:<22}{}", super::text(value));
+            say!("{name:<22}{}", super::text(value));
         }
         Ok(())
     }
