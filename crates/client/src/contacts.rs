@@ -166,7 +166,8 @@ async fn published(
     if let Some((bundle, home)) = bundle {
         key_log::raise_missing(profile, &bundle, home)?;
     }
-    Err(untrusted(
+    // A log that is behind catches up, and a server that made something up may be found out.
+    Err(untrusted_now(
         id,
         "they are not the newest in their home's log of key changes: the server may show others other keys",
     ))
@@ -190,7 +191,11 @@ fn known_keys(id: ParticipantId, contact: &Contact) -> Result<KnownKeys, ClientE
 }
 
 fn untrusted(id: ParticipantId, reason: impl ToString) -> ClientError {
-    ClientError::UntrustedKeys { id, reason: reason.to_string() }
+    ClientError::UntrustedKeys { id, reason: reason.to_string(), may_change: false }
+}
+
+fn untrusted_now(id: ParticipantId, reason: impl ToString) -> ClientError {
+    ClientError::UntrustedKeys { id, reason: reason.to_string(), may_change: true }
 }
 
 fn verify(id: ParticipantId, jws: &Jws) -> Result<KeyBundle, ClientError> {
@@ -208,7 +213,7 @@ async fn check(
         return Err(untrusted(id, "they are somebody else's"));
     }
     if bundle.payload.expires_at < now() {
-        return Err(untrusted(id, "they have expired; their owner has to come online"));
+        return Err(untrusted_now(id, "they have expired; their owner has to come online"));
     }
     let identity = home(session, id, published, &bundle).await?;
     let countersigned = Countersignature::verify(&published.countersignature, &identity)

@@ -63,6 +63,8 @@ pub enum ClientError {
         id: ParticipantId,
         /// Why.
         reason: String,
+        /// Whether the same question may be answered with better keys another day.
+        may_change: bool,
     },
     /// A fingerprint that was compared does not fit.
     #[error("this is not the fingerprint of {id}: theirs is {}", .actual.grouped())]

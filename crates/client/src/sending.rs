@@ -308,7 +308,7 @@ pub(crate) fn seal_to(
     signature_key: &RsaPrivateKey,
 ) -> Result<Vec<u8>, ClientError> {
     let id = bundle.payload.id;
-    let refused = |reason: &str| ClientError::UntrustedKeys { id, reason: reason.into() };
+    let refused = |reason: &str| ClientError::UntrustedKeys { id, reason: reason.into(), may_change: false };
     let suite = strongest_suite(bundle).ok_or_else(|| refused("they accept no suite known here"))?;
     let keys =
         RecipientKeys::of_bundle(bundle, mceliece).ok_or_else(|| refused("the McEliece key differs"))?;

@@ -29,19 +29,20 @@ impl Meaning {
             ClientError::Refused(problem) => Self::of_refusal(problem.status, is_second),
             // Nonsense from a server may be mended there; what is damaged or full here, here.
             ClientError::Protocol(_)
+            | ClientError::KeyLog(_)
             | ClientError::Profile { .. }
             | ClientError::Locked
             | ClientError::File { .. }
             | ClientError::NotAsked(_) => Self::Passes,
             // Keys that may not be used, and chains that are none, verify nothing.
-            ClientError::KeyLog(_)
-            | ClientError::KeysReset { .. }
-            | ClientError::UntrustedKeys { .. }
+            ClientError::KeysReset { .. }
+            | ClientError::UntrustedKeys { may_change: false, .. }
             | ClientError::FingerprintDiffers { .. }
             | ClientError::BrokenGroup { .. }
             | ClientError::Unfit(_) => Self::Settled,
-            // Nothing that comes up while something is judged, and nothing that another day would make right.
-            ClientError::GroupRefused(_)
+            // Keys that nobody vouches for today; else nothing that comes up while something is judged, and nothing that another day would make right.
+            ClientError::UntrustedKeys { may_change: true, .. }
+            | ClientError::GroupRefused(_)
             | ClientError::UnknownMessage(_)
             | ClientError::NotPossible(_)
             | ClientError::KeyBackup(_)
@@ -78,6 +79,17 @@ mod tests {
         let kind = format!("{PROBLEM_PREFIX}whatever-it-is");
         let problem = Problem { kind, title: String::new(), status, detail: None, retry_after: None };
         ClientError::Refused(Box::new(problem))
+    }
+
+    #[test]
+    fn keys_that_may_be_right_another_day_settle_nothing_and_forged_ones_do() {
+        let id = momedo_protocol::id::ParticipantId::from_number(1).unwrap();
+        let of = |error| Meaning::of(&error, false);
+        let untrusted =
+            |may_change| ClientError::UntrustedKeys { id, reason: "they are not".into(), may_change };
+        assert_eq!(of(ClientError::KeyLog("it does not end".into())), Meaning::Passes);
+        assert_eq!(of(untrusted(true)), Meaning::Refused);
+        assert_eq!(of(untrusted(false)), Meaning::Settled);
     }
 
     #[test]
