@@ -1,7 +1,8 @@
 //! What a log says of the participant who reads it: everybody demands to stand in it as they are.
 
 use momedo_protocol::digest::Fingerprint;
-use momedo_protocol::key_log::{KeyLogEntry, OwnStanding, own_standing};
+use momedo_protocol::key_log::{KeyLogEntry, LogSubject, OwnStanding, own_standing};
+use momedo_protocol::time::UnixMillis;
 
 use super::{OR_RESTORED, devices, follow, follow_now, raise, subject};
 use crate::profile::Profile;
@@ -19,6 +20,9 @@ pub(super) enum Demand {
 
 /// How long a second home may take to enter a bundle that the first made current, in days.
 const TOLD_AFTER_DAYS: u64 = 1;
+
+/// How long keys that nothing accounts for may wait for mail that does not all come, in milliseconds.
+const LONGEST_DOUBT: u64 = 3_600_000;
 
 /// Demands that the participant's own current bundle is the newest entry of their own subject, in the log of every home
 /// that is asked. Left out, or marked as moved away, they could be replaced without a word in any log.
@@ -67,28 +71,35 @@ pub(super) async fn check_standing(
 }
 
 /// Looks whether the log tells of keys of the participant's own that none of the own devices made. To be asked when
-/// everything that waited was taken: another own device's keys come with messages before they are published.
+/// everything that waited was taken, or as much of it as `has_everything` says: another own device's keys come with messages
+/// before they are published.
 ///
 /// # Errors
 /// As [`follow`].
-pub(crate) async fn check_own(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+pub(crate) async fn check_own(
+    profile: &Profile,
+    session: &mut Session,
+    has_everything: bool,
+) -> Result<(), ClientError> {
     let server = session.connection().server().fingerprint;
     follow(profile, session).await?;
     devices::watch_handed(profile, server).await?;
     devices::tell_added(profile, server)?;
     check_standing(profile, session, Demand::AfterMail).await?;
-    check_entries(profile, session, server).await?;
+    let subject = subject(profile, server, session.id).await?;
+    profile.atomically(|| check_entries(profile, server, subject, has_everything))?;
     if session.is_second { Ok(()) } else { devices::follow_watched(profile, session).await }
 }
 
-/// Raises an alarm about entries in the participant's name that none of the own devices made.
-async fn check_entries(
+/// Raises an alarm about entries in the participant's name that none of the own devices made. Newer keys of another own
+/// device may have been published between the last message taken and the log: they have until everything was taken again.
+fn check_entries(
     profile: &Profile,
-    session: &mut Session,
     server: Fingerprint,
+    subject: LogSubject,
+    has_everything: bool,
 ) -> Result<(), ClientError> {
     let own = profile.own_bundle()?;
-    let subject = subject(profile, server, session.id).await?;
     let checked = profile.log_checked(server)?;
     let end = profile.log_end(server)?.number;
     if checked == Some(end) {
@@ -99,6 +110,9 @@ async fn check_entries(
         // What was before this device it cannot know; the newest has to be right.
         entries.truncate(1);
     }
+    let before = profile.log_unexplained(server)?;
+    let mut unexplained = Vec::new();
+    let mut checked = end;
     for entry in entries {
         // Newer keys have to wait here to be put into force: a revoked device may have sent others once.
         let is_known = match entry.version > own.payload.version {
@@ -107,6 +121,12 @@ async fn check_entries(
         };
         // What is said of a move was judged above.
         if entry.digest == KeyLogEntry::MOVED || is_known {
+            continue;
+        }
+        let seen = before.iter().find(|(digest, _)| *digest == entry.digest).map(|(_, at)| *at);
+        if entry.version > own.payload.version && !is_due(seen, has_everything) {
+            unexplained.push((entry.digest, seen.unwrap_or_else(now)));
+            checked = checked.min(entry.number - 1);
             continue;
         }
         let words = format!(
@@ -118,5 +138,26 @@ async fn check_entries(
         );
         raise(profile, &format!("own {}", entry.digest), &words, None)?;
     }
-    profile.set_log_checked(server, end)
+    profile.set_log_unexplained(server, &unexplained)?;
+    profile.set_log_checked(server, checked)
+}
+
+/// Whether an entry that was `seen` before and is still not accounted for is told of. A server that never hands out
+/// everything does not put it off for ever.
+fn is_due(seen: Option<UnixMillis>, has_everything: bool) -> bool {
+    seen.is_some_and(|at| has_everything || now().0.abs_diff(at.0) >= LONGEST_DOUBT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_another_device_may_come_with_the_next_mail_and_no_server_puts_the_alarm_off() {
+        let long_ago = UnixMillis(now().0 - LONGEST_DOUBT);
+        assert!(!is_due(None, true));
+        assert!(!is_due(Some(now()), false));
+        assert!(is_due(Some(now()), true));
+        assert!(is_due(Some(long_ago), false));
+    }
 }

@@ -55,6 +55,10 @@ const HEAD: &str = "key-log-head";
 /// Setting, with the server's fingerprint after it, with the number up to which entries about the participant were looked at.
 const CHECKED: &str = "key-log-checked";
 
+/// Setting, with the server's fingerprint after it, with entries about the participant that nothing here accounts for
+/// yet, and when each was first seen.
+const UNEXPLAINED: &str = "key-log-unexplained";
+
 /// Something that was wrong with a log.
 #[derive(Debug, Clone, Serialize)]
 pub struct LogAlarm {
@@ -229,6 +233,26 @@ impl Profile {
     /// Notes up to where entries about the participant were looked at.
     pub(crate) fn set_log_checked(&self, server: Fingerprint, number: u64) -> Result<(), ClientError> {
         self.set(&of(CHECKED, server), &number)
+    }
+
+    /// Entries about the participant that nothing here accounted for, with the time each was first seen.
+    pub(crate) fn log_unexplained(
+        &self,
+        server: Fingerprint,
+    ) -> Result<Vec<(Sha512Digest, UnixMillis)>, ClientError> {
+        Ok(self.get(&of(UNEXPLAINED, server))?.unwrap_or_default())
+    }
+
+    /// Notes what nothing here accounts for yet.
+    pub(crate) fn set_log_unexplained(
+        &self,
+        server: Fingerprint,
+        entries: &[(Sha512Digest, UnixMillis)],
+    ) -> Result<(), ClientError> {
+        match entries {
+            [] => self.remove(&of(UNEXPLAINED, server)),
+            entries => self.set(&of(UNEXPLAINED, server), &entries),
+        }
     }
 
     /// Who somebody is in a server's log, if that was worked out before.

@@ -175,6 +175,7 @@ impl Run<'_> {
         }
         let fetched = self.fetch(session, wait).await?;
         let mut oldest = self.note(session, fetched);
+        let has_everything = oldest.is_some();
         if profile.second_home()?.is_some() {
             let other = self.empty_other_home(session).await?;
             oldest = oldest.zip(other).map(|(one, other)| one.min(other));
@@ -185,6 +186,9 @@ impl Run<'_> {
             self.note(session, erased);
         }
         if session.questions.are_answered() {
+            // Before anything that takes a while: what another own device publishes later comes with the next mail.
+            let checked = key_log::check_own(profile, session, has_everything).await;
+            self.note_grave(session, checked);
             let sent = receipts::send_due(profile, session).await;
             self.note(session, sent);
             let released = blobs::send_releases(profile, session).await;
@@ -194,8 +198,6 @@ impl Run<'_> {
                 let finished = watching::finish_lock_out(profile, session, &locked_out).await;
                 self.note_grave(session, finished);
             }
-            let checked = key_log::check_own(profile, session).await;
-            self.note_grave(session, checked);
         }
         let told = set_aside::tell(profile);
         self.note(session, told);
