@@ -7,6 +7,7 @@ pub(crate) mod living;
 pub(crate) mod set_aside;
 mod unconfirmed;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
@@ -460,6 +461,15 @@ impl Profile {
             let sql = "SELECT sender, id, event FROM inbox WHERE event IS NOT NULL ORDER BY rowid";
             let mut statement = database.prepare(sql)?;
             statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+        })
+    }
+
+    /// How often files of messages that are not shown yet were tried, of each sender.
+    pub(crate) fn tries(&self) -> Result<HashMap<String, u64>, ClientError> {
+        self.sql(|database| {
+            let sql = "SELECT sender, sum(tries) FROM inbox WHERE event IS NOT NULL GROUP BY sender";
+            let mut statement = database.prepare(sql)?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })
     }
 

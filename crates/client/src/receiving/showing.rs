@@ -27,11 +27,13 @@ pub(super) struct Showing<'a> {
     pub(super) failed: Option<ClientError>,
     /// Whose files did not come in this run.
     stalled: HashSet<ParticipantId>,
+    /// Messages whose files were tried in this run.
+    tried: HashSet<(String, String)>,
 }
 
 impl<'a> Showing<'a> {
     pub(super) fn new(profile: &'a Profile, saving: Option<&'a Saving<'a>>, show: &'a mut Show<'a>) -> Self {
-        Self { profile, saving, show, shown: 0, failed: None, stalled: HashSet::new() }
+        Self { profile, saving, show, shown: 0, failed: None, stalled: HashSet::new(), tried: HashSet::new() }
     }
 
     /// Shows what was not shown yet, each by itself.
@@ -40,7 +42,13 @@ impl<'a> Showing<'a> {
     /// What the shower says, for then nobody reads; or [`ClientError::Profile`].
     pub(super) async fn show_stored(&mut self, session: &mut Session) -> Result<(), ClientError> {
         let profile = self.profile;
-        for (sender, id, event) in profile.unshown()? {
+        let mut unshown = profile.unshown()?;
+        if self.saving.is_some() {
+            // Whose files did not come before goes last: few may stand still in a run, and nobody else's wait for them.
+            let tries = profile.tries()?;
+            unshown.sort_by_key(|(sender, _, _)| tries.get(sender).copied());
+        }
+        for (sender, id, event) in unshown {
             let mut received: Received = match serde_json::from_str(&event) {
                 Ok(received) => received,
                 Err(error) => {
@@ -52,10 +60,17 @@ impl<'a> Showing<'a> {
                 && let Err(error) = self.save_files(session, &mut received, saving).await
             {
                 let words = error.to_string();
+                let was_asked = !matches!(error, ClientError::NotAsked(_));
                 session.questions.hear_of_step(&error);
                 self.failed.get_or_insert(error);
-                self.stalled.insert(received.from);
-                if profile.count_try(&sender, &id)? < FILE_TRIES {
+                if was_asked {
+                    self.stalled.insert(received.from);
+                }
+                // What was never tried, or was in this run already, is no try.
+                if !was_asked
+                    || !self.tried.insert((sender.clone(), id.clone()))
+                    || profile.count_try(&sender, &id)? < FILE_TRIES
+                {
                     // Shown another time, with its files.
                     continue;
                 }
