@@ -9,6 +9,7 @@ use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 
 use crate::groups::keys::confirm_waiting;
+use crate::groups::renewing;
 use crate::profile::Profile;
 use crate::receiving::look_for_group_keys;
 use crate::registration::{Progress, Step};
@@ -282,9 +283,10 @@ pub async fn revoke_all(
     list.version += 1;
     list.issued_at = now();
     let replacement = Replacement { signature_key: Some(signature_key), keys, device_list: Some(list) };
+    renewing::note_all(profile)?;
     rotation::publish(profile, session, &staying, replacement, progress).await?;
     watching::forget_devices(profile, devices)?;
     // The revoked device knows every group's key, so every group has to hear of it.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    crate::groups::chain::renew_everywhere(profile, session, deadline).await
+    renewing::renew_everywhere(profile, session, deadline).await
 }

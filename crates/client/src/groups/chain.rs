@@ -19,7 +19,7 @@ use crate::session::{Session, server_information};
 use crate::{ClientError, now};
 
 /// How often an entry is worded again because somebody else was faster.
-const MAX_TRIES: usize = 16;
+pub(super) const MAX_TRIES: usize = 16;
 
 fn broken(id: GroupId, reason: impl ToString) -> ClientError {
     ClientError::BrokenGroup { id, reason: reason.to_string() }
@@ -184,7 +184,8 @@ pub(crate) async fn append(
     for _ in 0..MAX_TRIES {
         let synced =
             insist(profile, session, deadline, async |session| sync(profile, session, id).await).await?;
-        let mut state = renew(profile, session, synced.state, deadline).await?;
+        let mut state = synced.state;
+        renew(profile, session, &mut state, deadline).await?;
         let Some(action) = word(&state)? else { return Ok(state) };
         if append_once(profile, session, &mut state, action, deadline).await? {
             return Ok(state);
@@ -226,17 +227,17 @@ pub(crate) async fn append_once(
     Ok(true)
 }
 
-/// Tells the group of the own new signature key, if it knows an older one.
-async fn renew(
+/// Tells the group of the own new signature key, if it knows an older one; false if somebody else was faster.
+pub(super) async fn renew(
     profile: &Profile,
     session: &mut Session,
-    mut state: GroupState,
+    state: &mut GroupState,
     deadline: Instant,
-) -> Result<GroupState, ClientError> {
+) -> Result<bool, ClientError> {
     let own = profile.own_bundle()?;
-    let Some(member) = state.members.get(&session.id) else { return Ok(state) };
+    let Some(member) = state.members.get(&session.id) else { return Ok(true) };
     if member.fingerprint == own.fingerprint() {
-        return Ok(state);
+        return Ok(true);
     }
     let since = u64::from(member.version);
     let published =
@@ -246,34 +247,9 @@ async fn renew(
         .into_iter()
         .find(|key| momedo_protocol::digest::Fingerprint::of_spki(&key.0) == member.fingerprint);
     // A reset: a moderator has to add this participant again.
-    let Some(previous_key) = previous_key else { return Ok(state) };
+    let Some(previous_key) = previous_key else { return Ok(true) };
     let action = Action::Renew { previous_key, bundles: published.changes };
-    append_once(profile, session, &mut state, action, deadline).await?;
-    Ok(state)
-}
-
-/// Tells every group of the own new signature key, so that a revoked device is followed by new group keys.
-///
-/// # Errors
-/// As [`ClientError`] says.
-pub async fn renew_everywhere(
-    profile: &Profile,
-    session: &mut Session,
-    deadline: Instant,
-) -> Result<(), ClientError> {
-    for known in profile.groups()? {
-        let id = known.id();
-        let synced =
-            insist(profile, session, deadline, async |session| sync(profile, session, id).await).await;
-        match synced {
-            Ok(synced) => drop(renew(profile, session, synced.state, deadline).await?),
-            // A group that cannot be used must not keep the others from hearing of it.
-            Err(ClientError::BrokenGroup { .. }) => {}
-            Err(error) if error.problem() == Some("unknown-group") => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    append_once(profile, session, state, action, deadline).await
 }
 
 /// Excludes members whose keys were reset, with the server's word for it.

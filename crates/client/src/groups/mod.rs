@@ -11,6 +11,7 @@
 //! | `keys` | group keys: made, handed on, kept |
 //! | [`posting`] | seals once and posts |
 //! | `receiving` | opens and checks what was posted |
+//! | `renewing` | tells every group of new keys of one's own |
 
 pub mod chain;
 pub(crate) mod earlier;
@@ -18,3 +19,4 @@ pub(crate) mod keys;
 pub mod membership;
 pub mod posting;
 pub(crate) mod receiving;
+pub(crate) mod renewing;

@@ -198,6 +198,8 @@ impl Run<'_> {
                 let finished = watching::finish_lock_out(profile, session, &locked_out).await;
                 self.note_grave(session, finished);
             }
+            let renewed = groups::renewing::renew_left(profile, session).await;
+            self.note(session, renewed);
         }
         let told = set_aside::tell(profile);
         self.note(session, told);
