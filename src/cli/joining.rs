@@ -9,7 +9,7 @@ use momedo_client::connection::ServerAddress;
 use momedo_client::{devices, key_backup, linking, watching};
 use momedo_protocol::api;
 use momedo_protocol::device_link::{DeviceLink, LinkCode};
-use momedo_protocol::id::{DeviceId, ParticipantId};
+use momedo_protocol::id::ParticipantId;
 use momedo_protocol::invite::ServerLink;
 use momedo_protocol::key_backup::{RECOVERY_WORDS, RecoveryCode};
 use qrcode::QrCode;
@@ -199,10 +199,9 @@ async fn recover(
     };
     let (opened, mut session, recovered) =
         key_backup::recover(&profile.profile, recovering, &output::progress).await?;
-    let others: Vec<DeviceId> = recovered.others.iter().map(|(device, _)| *device).collect();
-    let revokes = revoke_others && !others.is_empty();
+    let revokes = revoke_others && !recovered.others.is_empty();
     if revokes {
-        devices::revoke_all(&opened, &mut session, &others, &output::progress).await.with_context(|| {
+        devices::revoke_others(&opened, &mut session, &output::progress).await.with_context(|| {
             format!(
                 "you are back as {id}, but the other devices were not revoked; try momedo user revoke-device"
             )

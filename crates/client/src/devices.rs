@@ -223,7 +223,7 @@ pub(crate) async fn publish_entry(
 /// whether there is none any more.
 ///
 /// Whoever stole a device can have added others with it, which would get the new keys: those that joined through a
-/// revoked one are revoked, too, or named in `kept`.
+/// revoked one, or one that an admin locked out, are revoked, too, or named in `kept`.
 ///
 /// # Errors
 /// [`ClientError::JoinedThrough`] for a device that is in neither list, or as [`ClientError`] says; before the server
@@ -238,7 +238,8 @@ pub async fn revoke(
     let mut session = profile.log_in(language).await?;
     adopt_published_keys(profile, &mut session).await?;
     let (list, states) = list(profile, &mut session).await?;
-    let joined = watching::joined_through(&states, revoked, session.device);
+    let through = [revoked, &watching::locked_out(&list, &states)[..]].concat();
+    let joined = watching::joined_through(&states, &through, session.device);
     let unclear = list.devices.iter().filter(|entry| {
         let id = entry.id();
         joined.contains(&id) && !kept.contains(&id)
@@ -247,7 +248,7 @@ pub async fn revoke(
     if !unclear.is_empty() {
         return Err(ClientError::JoinedThrough(unclear));
     }
-    revoke_all(profile, &mut session, revoked, progress).await?;
+    revoke_all(profile, &mut session, (list, states), revoked, progress).await?;
     match key_backup::state(profile, &mut session).await {
         Ok(Some((state, _))) => watching::ended(profile, &state),
         // It was done; that is said with the next messages.
@@ -255,20 +256,36 @@ pub async fn revoke(
     }
 }
 
-/// Revokes several devices in one step.
+/// Revokes every device but this one.
 ///
 /// # Errors
 /// As [`revoke`].
-pub async fn revoke_all(
+pub async fn revoke_others(
     profile: &Profile,
     session: &mut Session,
+    progress: Progress<'_>,
+) -> Result<(), ClientError> {
+    let (list, states) = list(profile, session).await?;
+    let own = profile.device()?;
+    let others: Vec<_> = list.devices.iter().map(DeviceEntry::id).filter(|id| *id != own).collect();
+    revoke_all(profile, session, (list, states), &others, progress).await
+}
+
+/// Revokes several devices in one step. Those that stay get the new keys: the ones that were judged, and none that was
+/// added in between.
+///
+/// # Errors
+/// As [`revoke`].
+pub(crate) async fn revoke_all(
+    profile: &Profile,
+    session: &mut Session,
+    (mut list, states): (DeviceListPayload, Vec<api::DeviceState>),
     devices: &[DeviceId],
     progress: Progress<'_>,
 ) -> Result<(), ClientError> {
     if devices.contains(&profile.device()?) {
         return Err(ClientError::Protocol("a device cannot revoke itself: use another one".into()));
     }
-    let (mut list, states) = list(profile, session).await?;
     if let Some(device) = devices.iter().find(|device| !has(&list, **device)) {
         return Err(ClientError::Protocol(format!("no device {device} is in your list")));
     }

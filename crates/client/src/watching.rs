@@ -25,6 +25,9 @@ const KEY_BACKUP: &str = "key-backup-known";
 /// Setting with the devices that an admin locked out, and when this device last tried to make the keys anew for that.
 const RENEWAL_TRIED: &str = "renewal-tried";
 
+/// Setting with the locked out devices, and those that joined through them, that the person was last asked about, and when.
+const LOCK_OUT_ASKED: &str = "lock-out-asked";
+
 /// How long after a renewal that failed another one is tried, in milliseconds: making keys is work.
 const RENEWAL_PAUSE: u64 = 600_000;
 
@@ -68,15 +71,22 @@ pub(crate) fn know_key_backup(profile: &Profile, lock: Option<&Base64Bytes>) -> 
     profile.set(KEY_BACKUP, &KnownBackup { lock: lock.cloned(), ended })
 }
 
-/// Compares devices and key backup with what was known, and has what is new shown with the next messages. Answers the
-/// listed devices that an admin locked out.
+/// The own devices, as they are listed and as the server knows them.
+#[derive(Debug)]
+pub struct Looked {
+    pub(crate) list: DeviceListPayload,
+    pub(crate) states: Vec<DeviceState>,
+}
+
+/// Compares devices and key backup with what was known, and has what is new shown with the next messages. Answers what
+/// was seen; `None` at the second home.
 ///
 /// # Errors
 /// As [`ClientError`] says; [`ClientError::Protocol`] while another device made new keys that have not come yet.
-pub async fn look(profile: &Profile, session: &mut Session) -> Result<Vec<DeviceId>, ClientError> {
+pub async fn look(profile: &Profile, session: &mut Session) -> Result<Option<Looked>, ClientError> {
     // The second home knows of either only what it was told.
     if session.is_second {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let backup = match session.key_backup().await {
         Ok(state) => Some(state),
@@ -87,34 +97,103 @@ pub async fn look(profile: &Profile, session: &mut Session) -> Result<Vec<Device
     profile.atomically(|| note_key_backup(profile, backup.as_ref()))?;
     let (list, states) = devices::list(profile, session).await?;
     let state_of = |id: DeviceId| states.iter().find(|state| state.id == id);
-    let (active, locked_out): (Vec<_>, Vec<_>) =
-        list.devices.iter().partition(|entry| state_of(entry.id()).is_some());
+    let active = list.devices.iter().filter(|entry| state_of(entry.id()).is_some());
     let active: Vec<_> =
-        active.into_iter().map(|entry| KnownDevice { id: entry.id(), name: entry.name.clone() }).collect();
+        active.map(|entry| KnownDevice { id: entry.id(), name: entry.name.clone() }).collect();
     let joined = |id: DeviceId| state_of(id).and_then(|state| state.joined);
     profile.atomically(|| note_devices(profile, &active, joined))?;
-    Ok(locked_out.into_iter().map(|entry| entry.id()).collect())
+    Ok(Some(Looked { list, states }))
 }
 
-/// Makes every key anew because an admin locked devices out that know the keys of before.
+/// Listed devices that the server knows no more: an admin locked them out.
+pub(crate) fn locked_out(list: &DeviceListPayload, states: &[DeviceState]) -> Vec<DeviceId> {
+    let ids = list.devices.iter().map(DeviceEntry::id);
+    ids.filter(|id| states.iter().all(|state| state.id != *id)).collect()
+}
+
+/// What a device does about others that an admin locked out.
+#[derive(Debug, PartialEq, Eq)]
+enum LockOut {
+    /// Nothing: none is, or it is the device itself.
+    Nothing,
+    /// Makes every key anew.
+    Renew,
+    /// Asks whose those are that joined through them, the device itself perhaps among them: they would get the new keys.
+    Ask(Vec<DeviceId>),
+}
+
+fn judge(states: &[DeviceState], locked_out: &[DeviceId], own: DeviceId) -> LockOut {
+    if locked_out.is_empty() || locked_out.contains(&own) {
+        return LockOut::Nothing;
+    }
+    let joined = came_through(states, locked_out, None);
+    // Whoever is left alone hands keys to nobody.
+    if joined.is_empty() || states.iter().all(|state| state.id == own) {
+        return LockOut::Renew;
+    }
+    LockOut::Ask(joined)
+}
+
+/// Has the person asked what is to become of devices that joined through locked out ones; once for the same devices, and
+/// never often, whatever the server leaves out.
+fn ask(
+    profile: &Profile,
+    list: &DeviceListPayload,
+    locked_out: &[DeviceId],
+    joined: &[DeviceId],
+) -> Result<(), ClientError> {
+    let asked: Option<(Vec<DeviceId>, Vec<DeviceId>, UnixMillis)> = profile.get(LOCK_OUT_ASKED)?;
+    let is_known = asked.is_some_and(|(out, through, at)| {
+        (out == locked_out && through == joined) || now().0.abs_diff(at.0) < RENEWAL_PAUSE
+    });
+    if is_known {
+        return Ok(());
+    }
+    let revoke = locked_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let words = format!(
+        "An admin locked out {}, through which these devices joined: {}. Your keys stay as they are until you say whose          those are, because whatever stays gets the new ones. On a device that you are sure of, name each as another one          to revoke, or with --keep if you added it yourself: momedo user revoke-device {revoke}",
+        names(profile, list, locked_out)?,
+        names(profile, list, joined)?,
+    );
+    profile.atomically(|| {
+        receiving::put_alarm(profile, &words)?;
+        profile.set(LOCK_OUT_ASKED, &(locked_out, joined, now()))
+    })
+}
+
+/// Devices by the names they are listed with.
+fn names(profile: &Profile, list: &DeviceListPayload, devices: &[DeviceId]) -> Result<String, ClientError> {
+    let name = |id: &DeviceId| match list.devices.iter().find(|entry| entry.id() == *id) {
+        Some(entry) if profile.device()? != *id => Ok(format!("{} ({id})", entry.name)),
+        _ => named(profile, *id),
+    };
+    Ok(devices.iter().map(name).collect::<Result<Vec<_>, ClientError>>()?.join(", "))
+}
+
+/// Makes every key anew because an admin locked devices out that know the keys of before, unless others would get them
+/// that joined through those: then the person is asked.
 ///
 /// # Errors
 /// As [`ClientError`] says; it is tried again after a while.
 pub(crate) async fn finish_lock_out(
     profile: &Profile,
     session: &mut Session,
-    locked_out: &[DeviceId],
+    looked: Looked,
 ) -> Result<(), ClientError> {
-    if locked_out.is_empty() || locked_out.contains(&profile.device()?) {
-        return Ok(());
+    let Looked { list, states } = looked;
+    let locked_out = locked_out(&list, &states);
+    match judge(&states, &locked_out, profile.device()?) {
+        LockOut::Nothing => return Ok(()),
+        LockOut::Ask(joined) => return ask(profile, &list, &locked_out, &joined),
+        LockOut::Renew => {}
     }
     let tried: Option<(Vec<DeviceId>, UnixMillis)> = profile.get(RENEWAL_TRIED)?;
     let is_due = tried.is_none_or(|(ids, at)| ids != locked_out || now().0.abs_diff(at.0) >= RENEWAL_PAUSE);
     if !is_due {
         return Ok(());
     }
-    profile.set(RENEWAL_TRIED, &(locked_out, now()))?;
-    devices::revoke_all(profile, session, locked_out, &|_| {}).await
+    profile.set(RENEWAL_TRIED, &(&locked_out, now()))?;
+    devices::revoke_all(profile, session, (list, states), &locked_out, &|_| {}).await
 }
 
 fn note_devices(
@@ -161,11 +240,15 @@ pub fn how(profile: &Profile, joined: &DeviceJoined) -> Result<String, ClientErr
 /// Devices that came through others, directly or over several, and are not among them: they joined by them, or with a
 /// recovery code made on them. What joined before the server noted such things is not among them, nor is `own`.
 pub fn joined_through(states: &[DeviceState], through: &[DeviceId], own: DeviceId) -> Vec<DeviceId> {
+    came_through(states, through, Some(own))
+}
+
+fn came_through(states: &[DeviceState], through: &[DeviceId], except: Option<DeviceId>) -> Vec<DeviceId> {
     let mut found: Vec<DeviceId> = through.to_vec();
     loop {
         let came = |state: &&DeviceState| {
             let by = state.joined.and_then(|joined| joined.by);
-            state.id != own && !found.contains(&state.id) && by.is_some_and(|by| found.contains(&by))
+            Some(state.id) != except && !found.contains(&state.id) && by.is_some_and(|by| found.contains(&by))
         };
         match states.iter().find(came) {
             Some(state) => found.push(state.id),
@@ -254,15 +337,38 @@ mod tests {
         DeviceId::from_number(number).unwrap()
     }
 
-    #[test]
-    fn what_came_through_a_revoked_device_is_found_over_several_steps_and_never_the_own_one() {
-        let state = |id: u64, by: Option<u64>| DeviceState {
+    fn state(id: u64, by: Option<u64>) -> DeviceState {
+        DeviceState {
             id: device(id),
             online: false,
             waiting: 0,
             parked: false,
             joined: Some(DeviceJoined { at: UnixMillis(1), how: JoinedHow::Linked, by: by.map(device) }),
+        }
+    }
+
+    #[test]
+    fn what_a_locked_out_device_added_gets_no_new_keys_unasked() {
+        let [stolen, tablet, added, another] = [1, 2, 3, 4];
+        let states = [state(tablet, None), state(added, Some(stolen)), state(another, Some(added))];
+        let through = || LockOut::Ask(vec![device(added), device(another)]);
+        let judge = |states: &[DeviceState], out: &[u64], own: u64| {
+            judge(states, &out.iter().copied().map(device).collect::<Vec<_>>(), device(own))
         };
+        assert_eq!(judge(&states, &[stolen], tablet), through());
+        // What was added through it does not renew by itself, or it would hand the keys to itself and its own.
+        assert_eq!(judge(&states, &[stolen], added), through());
+        assert_eq!(judge(&states, &[stolen], another), through());
+        assert_eq!(judge(&states[..1], &[stolen], tablet), LockOut::Renew);
+        // Who has no other device left is nobody but the owner, or has taken everything already.
+        assert_eq!(judge(&states[1..2], &[stolen], added), LockOut::Renew);
+        assert_eq!(judge(&states[..1], &[stolen, added], tablet), LockOut::Renew);
+        assert_eq!(judge(&states, &[], tablet), LockOut::Nothing);
+        assert_eq!(judge(&states[1..], &[tablet], tablet), LockOut::Nothing);
+    }
+
+    #[test]
+    fn what_came_through_a_revoked_device_is_found_over_several_steps_and_never_the_own_one() {
         // The phone added the tablet and a stranger, which added another; the laptop came by the tablet.
         let [phone, tablet, stranger, another, laptop] = [1, 2, 3, 4, 5];
         let states = [

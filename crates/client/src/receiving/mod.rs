@@ -194,8 +194,8 @@ impl Run<'_> {
             let released = blobs::send_releases(profile, session).await;
             self.note(session, released);
             let watched = watching::look(profile, session).await;
-            if let Some(locked_out) = self.note_grave(session, watched) {
-                let finished = watching::finish_lock_out(profile, session, &locked_out).await;
+            if let Some(looked) = self.note_grave(session, watched).flatten() {
+                let finished = watching::finish_lock_out(profile, session, looked).await;
                 self.note_grave(session, finished);
             }
             let renewed = groups::renewing::renew_left(profile, session).await;
