@@ -22,7 +22,7 @@ const DEVICES: &str = "devices-known";
 /// Setting with what this device knows of the key backup.
 const KEY_BACKUP: &str = "key-backup-known";
 
-/// Setting with the devices that an admin locked out, and when this device last tried to make the keys anew for that.
+/// Setting with the devices that an admin locked out when this device last tried to make the keys anew for that, and when.
 const RENEWAL_TRIED: &str = "renewal-tried";
 
 /// Setting with the locked out devices, and those that joined through them, that the person was last asked about, and when.
@@ -187,13 +187,41 @@ pub(crate) async fn finish_lock_out(
         LockOut::Ask(joined) => return ask(profile, &list, &locked_out, &joined),
         LockOut::Renew => {}
     }
-    let tried: Option<(Vec<DeviceId>, UnixMillis)> = profile.get(RENEWAL_TRIED)?;
-    let is_due = tried.is_none_or(|(ids, at)| ids != locked_out || now().0.abs_diff(at.0) >= RENEWAL_PAUSE);
-    if !is_due {
+    if !begin_renewal(profile, &list, &states, &locked_out)? {
         return Ok(());
     }
-    profile.set(RENEWAL_TRIED, &(&locked_out, now()))?;
     devices::revoke_all(profile, session, (list, states), &locked_out, &|_| {}).await
+}
+
+/// Whether the keys may be made anew now. What is about to be signed is said first, and again when it becomes another
+/// thing.
+fn begin_renewal(
+    profile: &Profile,
+    list: &DeviceListPayload,
+    states: &[DeviceState],
+    locked_out: &[DeviceId],
+) -> Result<bool, ClientError> {
+    let tried: Option<(Vec<DeviceId>, UnixMillis)> = profile.get(RENEWAL_TRIED)?;
+    // Whichever devices they are: a server that leaves out others each time must not have keys made on every run.
+    if tried.as_ref().is_some_and(|(_, at)| now().0.abs_diff(at.0) < RENEWAL_PAUSE) {
+        return Ok(false);
+    }
+    profile.atomically(|| {
+        profile.set(RENEWAL_TRIED, &(locked_out, now()))?;
+        if tried.is_some_and(|(ids, _)| ids == locked_out) {
+            return Ok(());
+        }
+        let ids = list.devices.iter().map(DeviceEntry::id);
+        let staying: Vec<_> = ids.filter(|id| states.iter().any(|state| state.id == *id)).collect();
+        let words = format!(
+            "Your server says that an admin locked out {}. So this device makes all your keys anew and signs a list of \
+             your devices without them; the new keys go to: {}. If you did not expect that, ask your admin.",
+            names(profile, list, locked_out)?,
+            names(profile, list, &staying)?,
+        );
+        receiving::put_alarm(profile, &words)
+    })?;
+    Ok(true)
 }
 
 fn note_devices(
@@ -365,6 +393,37 @@ mod tests {
         assert_eq!(judge(&states[..1], &[stolen, added], tablet), LockOut::Renew);
         assert_eq!(judge(&states, &[], tablet), LockOut::Nothing);
         assert_eq!(judge(&states[1..], &[tablet], tablet), LockOut::Nothing);
+    }
+
+    #[test]
+    fn a_server_that_leaves_out_other_devices_each_time_has_keys_made_once_and_it_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = Profile::create(folder.path(), None).unwrap();
+        profile.set("id", &momedo_protocol::id::ParticipantId::random()).unwrap();
+        profile.set("device", &device(1)).unwrap();
+        let list = DeviceListPayload {
+            id: profile.id().unwrap(),
+            version: 1,
+            issued_at: now(),
+            devices: Vec::new(),
+        };
+        let states = [state(1, None)];
+        let said = || profile.unshown().unwrap();
+        assert!(begin_renewal(&profile, &list, &states, &[device(2)]).unwrap());
+        assert!(!begin_renewal(&profile, &list, &states, &[device(3)]).unwrap());
+        assert!(!begin_renewal(&profile, &list, &states, &[device(2), device(3)]).unwrap());
+        assert_eq!(said().len(), 1);
+        assert!(said()[0].2.contains(&device(2).to_string()), "{:?}", said());
+        // Another try for the same is not said again.
+        let before = |ids: &[DeviceId]| {
+            profile.set(RENEWAL_TRIED, &(ids, UnixMillis(now().0 - RENEWAL_PAUSE))).unwrap();
+        };
+        before(&[device(2)]);
+        assert!(begin_renewal(&profile, &list, &states, &[device(2)]).unwrap());
+        assert_eq!(said().len(), 1);
+        before(&[device(2)]);
+        assert!(begin_renewal(&profile, &list, &states, &[device(3)]).unwrap());
+        assert_eq!(said().len(), 2);
     }
 
     #[test]
