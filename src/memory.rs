@@ -80,7 +80,7 @@ pub struct Serving {
     line: Arc<Line>,
     payer: OnceLock<ParticipantId>,
     /// What its body takes.
-    body: Mutex<Vec<Held>>,
+    body: Mutex<Option<Held>>,
 }
 
 /// Bytes that count until this is dropped.
@@ -134,9 +134,16 @@ impl Memory {
         self.lock().all
     }
 
-    fn take(&self, line: &Line, payer: Option<ParticipantId>, bytes: usize) -> Result<(), TooMuch> {
+    /// Counts bytes more for what holds `mine` already: what is larger than a share passes by itself.
+    fn take(
+        &self,
+        line: &Line,
+        payer: Option<ParticipantId>,
+        mine: usize,
+        bytes: usize,
+    ) -> Result<(), TooMuch> {
         let mut counts = self.lock();
-        let fits = |held: usize, share: usize| held == 0 || held + bytes <= share;
+        let fits = |held: usize, share: usize| held <= mine || held + bytes <= share;
         let held = counts.lines.get(&line.number).ok_or(TooMuch)?.held;
         let of_address = counts.addresses.get(&line.address).copied().unwrap_or(0);
         let of_payer = payer.and_then(|payer| counts.participants.get(&payer).copied()).unwrap_or(0);
@@ -216,7 +223,7 @@ impl Line {
     /// # Errors
     /// [`TooMuch`].
     pub fn hold(self: &Arc<Self>, payer: Option<ParticipantId>, bytes: usize) -> Result<Held, TooMuch> {
-        self.memory.take(self, payer, bytes)?;
+        self.memory.take(self, payer, 0, bytes)?;
         Ok(Held { line: self.clone(), payer, bytes })
     }
 
@@ -262,19 +269,22 @@ impl Serving {
         let _: Result<_, _> = self.payer.set(participant);
     }
 
-    /// Counts what a request's body takes, until the request was answered.
+    /// Counts what more of a request's body came, until the request was answered.
     ///
     /// # Errors
     /// [`TooMuch`].
     pub fn hold_body(&self, bytes: usize) -> Result<(), TooMuch> {
-        let more = self.line.hold(self.payer.get().copied(), bytes)?;
-        self.body.lock().unwrap_or_else(PoisonError::into_inner).push(more);
+        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *body {
+            Some(held) => held.grow(bytes)?,
+            None => *body = Some(self.line.hold(self.payer.get().copied(), bytes)?),
+        }
         Ok(())
     }
 
     /// The request was answered: its body counts no longer.
     pub fn release_body(&self) {
-        self.body.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.body.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Counts an answer that will be made, for as long as that takes: whoever has no room for it costs nobody the work.
@@ -305,6 +315,16 @@ impl Drop for Serving {
 }
 
 impl Held {
+    /// Counts so many bytes more of the same.
+    ///
+    /// # Errors
+    /// [`TooMuch`]; what was held stays.
+    pub fn grow(&mut self, more: usize) -> Result<(), TooMuch> {
+        self.line.memory.take(&self.line, self.payer, self.bytes, more)?;
+        self.bytes += more;
+        Ok(())
+    }
+
     fn shrink(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
         self.bytes -= less;
@@ -390,6 +410,32 @@ mod tests {
         assert!(line.hold(somebody(1), 1).is_err());
         drop(whole);
         assert!(line.hold(somebody(1), 1).is_ok());
+    }
+
+    #[test]
+    fn a_body_that_comes_in_steps_may_be_larger_than_a_share_and_not_than_the_budget() {
+        let memory = memory();
+        let line = memory.line(address(1));
+        let serving = line.serve();
+        serving.paid_by(somebody(1).unwrap());
+        for _ in 0..40 * 64 {
+            serving.hold_body(16 * 1024).unwrap();
+        }
+        assert_eq!(memory.held(), 40 * MIB);
+        assert!(line.hold(somebody(1), 1).is_err(), "nothing else passes beside it");
+        for _ in 0..24 * 64 {
+            serving.hold_body(16 * 1024).unwrap();
+        }
+        assert!(serving.hold_body(1).is_err(), "the budget is full");
+        assert!(!*line.cut.borrow());
+        serving.release_body();
+        assert_eq!(memory.held(), 0);
+        // Beside something else it has its share.
+        let beside = line.hold(somebody(1), MIB).unwrap();
+        serving.hold_body(MIB).unwrap();
+        assert!(serving.hold_body(1).is_err());
+        drop(beside);
+        assert!(serving.hold_body(1).is_ok());
     }
 
     #[tokio::test]

@@ -204,7 +204,7 @@ pub(crate) async fn limited_body(
     tokio::time::timeout(time, read).await.unwrap_or(Err(ServiceError::BodyTooSlow))
 }
 
-/// What a body of unknown length is given room for at once, in bytes.
+/// What a body is given room for before anything of it came, in bytes at most.
 const ROOM_BYTES: usize = 16 * 1024;
 
 async fn read_body(
@@ -220,8 +220,7 @@ async fn read_body(
         Some(serving) => serving.hold_body(bytes).map_err(|_| ServiceError::Busy),
         None => Ok(()),
     };
-    // Only what came is counted and has room: whoever announces much and sends nothing costs nobody anything.
-    let mut room = 0;
+    // Only what came is counted: whoever announces much and sends nothing costs nobody anything.
     let mut read = bytes::BytesMut::with_capacity(expected.min(ROOM_BYTES));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| ServiceError::Malformed(error.to_string()))?;
@@ -229,12 +228,7 @@ async fn read_body(
         if read.len() + data.len() > limit {
             return Err(ServiceError::BodyTooLarge { limit });
         }
-        let needed = read.len() + data.len();
-        if needed > room {
-            let more = needed - room + ROOM_BYTES;
-            hold(more)?;
-            room += more;
-        }
+        hold(data.len())?;
         read.extend_from_slice(&data);
     }
     Ok(read.freeze())
