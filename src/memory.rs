@@ -1,9 +1,9 @@
 //! One budget of memory for what others have not taken yet, and for what they have begun to send.
 //!
 //! An answer is held until its reader has it, and a request's body until it was handled. Both cost whoever is at the
-//! other end nothing, so they are counted: by connection, by participant, by address and in all. Whoever has too much
-//! lying here gets no more; when all together have, the connection that holds most at the address that holds most is
-//! cut. So filling the memory costs those who fill it, and nobody else.
+//! other end nothing, so they are counted: by connection, by participant, by address and in all. A connection or a
+//! participant with too much lying here gets no more; when an address or all together have too much, the connection that
+//! holds most there is cut, those that hold what no participant pays for before others. So filling the memory costs those who fill it, and nobody else.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -54,6 +54,10 @@ struct Counts {
 struct LineCount {
     address: IpAddr,
     held: usize,
+    /// What of that counts towards the address's share.
+    of_address: usize,
+    /// What of that no participant pays for.
+    unpaid: usize,
     cut: watch::Sender<bool>,
 }
 
@@ -83,10 +87,17 @@ pub struct Serving {
     body: Mutex<Option<Held>>,
 }
 
+/// Whose shares bytes count towards, besides the connection's.
+#[derive(Clone, Copy)]
+struct Charge {
+    payer: Option<ParticipantId>,
+    is_address: bool,
+}
+
 /// Bytes that count until this is dropped.
 pub struct Held {
     line: Arc<Line>,
-    payer: Option<ParticipantId>,
+    charge: Charge,
     bytes: usize,
 }
 
@@ -115,7 +126,7 @@ impl Memory {
         let mut counts = self.lock();
         let number = counts.next_line;
         counts.next_line += 1;
-        counts.lines.insert(number, LineCount { address, held: 0, cut });
+        counts.lines.insert(number, LineCount { address, held: 0, of_address: 0, unpaid: 0, cut });
         drop(counts);
         Arc::new(Line {
             memory: self.clone(),
@@ -135,23 +146,23 @@ impl Memory {
     }
 
     /// Counts bytes more for what holds `mine` already: what is larger than a share passes by itself.
-    fn take(
-        &self,
-        line: &Line,
-        payer: Option<ParticipantId>,
-        mine: usize,
-        bytes: usize,
-    ) -> Result<(), TooMuch> {
+    fn take(&self, line: &Line, charge: Charge, mine: usize, bytes: usize) -> Result<(), TooMuch> {
         let mut counts = self.lock();
         let fits = |held: usize, share: usize| held <= mine || held + bytes <= share;
-        let held = counts.lines.get(&line.number).ok_or(TooMuch)?.held;
-        let of_address = counts.addresses.get(&line.address).copied().unwrap_or(0);
-        let of_payer = payer.and_then(|payer| counts.participants.get(&payer).copied()).unwrap_or(0);
-        if !fits(held, self.shares.line)
-            || !fits(of_payer, self.shares.participant)
-            || !fits(of_address, self.shares.address)
-        {
+        let unpaid = if charge.payer.is_some() { 0 } else { bytes };
+        let asking = counts.lines.get(&line.number).ok_or(TooMuch)?;
+        let weight = (asking.unpaid + unpaid, asking.held + bytes);
+        let held = asking.held;
+        let of_payer = charge.payer.and_then(|payer| counts.participants.get(&payer).copied()).unwrap_or(0);
+        if !fits(held, self.shares.line) || !fits(of_payer, self.shares.participant) {
             return Err(TooMuch);
+        }
+        // A whole school may be behind the address: whoever holds most of its share makes room for the others.
+        while charge.is_address && !fits(counts.of_address(line.address), self.shares.address) {
+            match counts.largest_at(line.address) {
+                Some((largest, other)) if largest != line.number && other > weight => counts.cut(largest),
+                _ => return Err(TooMuch),
+            }
         }
         while counts.all + bytes > self.shares.all {
             match counts.largest() {
@@ -160,28 +171,37 @@ impl Memory {
             }
         }
         counts.all += bytes;
-        *counts.addresses.entry(line.address).or_default() += bytes;
-        if let Some(payer) = payer {
+        if charge.is_address {
+            *counts.addresses.entry(line.address).or_default() += bytes;
+        }
+        if let Some(payer) = charge.payer {
             *counts.participants.entry(payer).or_default() += bytes;
         }
         if let Some(count) = counts.lines.get_mut(&line.number) {
             count.held += bytes;
+            count.unpaid += unpaid;
+            count.of_address += if charge.is_address { bytes } else { 0 };
         }
         Ok(())
     }
 
-    fn give_back(&self, line: &Line, payer: Option<ParticipantId>, bytes: usize) {
+    fn give_back(&self, line: &Line, charge: Charge, bytes: usize) {
         let mut counts = self.lock();
         let counts = &mut *counts;
-        if let Some(payer) = payer {
+        if let Some(payer) = charge.payer {
             subtract(&mut counts.participants, payer, bytes);
         }
         // Of a connection that was cut all was given back before.
-        if let Some(count) = counts.lines.get_mut(&line.number) {
-            count.held = count.held.saturating_sub(bytes);
-            counts.all = counts.all.saturating_sub(bytes);
+        let Some(count) = counts.lines.get_mut(&line.number) else { return };
+        count.held = count.held.saturating_sub(bytes);
+        if charge.payer.is_none() {
+            count.unpaid = count.unpaid.saturating_sub(bytes);
+        }
+        if charge.is_address {
+            count.of_address = count.of_address.saturating_sub(bytes);
             subtract(&mut counts.addresses, line.address, bytes);
         }
+        counts.all = counts.all.saturating_sub(bytes);
     }
 }
 
@@ -195,24 +215,35 @@ fn subtract<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K, byt
 }
 
 impl Counts {
-    /// The connection that holds most of those from the address that holds most.
+    /// What an address holds of its share.
+    fn of_address(&self, address: IpAddr) -> usize {
+        self.addresses.get(&address).copied().unwrap_or(0)
+    }
+
+    /// The connection that goes first of those from the address that holds most.
     fn largest(&self) -> Option<u64> {
         let (address, _) = self.addresses.iter().max_by_key(|(_, held)| **held)?;
-        let own = self.lines.iter().filter(|(_, count)| count.address == *address);
-        own.max_by_key(|(_, count)| count.held).map(|(number, _)| *number)
+        self.largest_at(*address).map(|(number, _)| number)
+    }
+
+    /// The connection from an address that goes first, and its weight: what it holds that nobody pays for, and all.
+    fn largest_at(&self, address: IpAddr) -> Option<(u64, (usize, usize))> {
+        let own = self.lines.iter().filter(|(_, count)| count.address == address && count.held > 0);
+        let weights = own.map(|(number, count)| (*number, (count.unpaid, count.held)));
+        weights.max_by_key(|(_, weight)| *weight)
     }
 
     fn cut(&mut self, number: u64) {
         let Some(count) = self.lines.remove(&number) else { return };
         tracing::warn!(bytes = count.held, "a connection was cut: too much lay unread, and most of it there");
         self.all = self.all.saturating_sub(count.held);
-        subtract(&mut self.addresses, count.address, count.held);
+        subtract(&mut self.addresses, count.address, count.of_address);
         count.cut.send_replace(true);
     }
 }
 
 impl Line {
-    /// Waits until the connection has to end, because it holds most while all together hold too much.
+    /// Waits until the connection has to end, because it holds most while its address, or all together, hold too much.
     pub async fn cut(&self) {
         // An error means that it is no longer counted.
         let _: Result<_, _> = self.cut.clone().wait_for(|cut| *cut).await;
@@ -223,8 +254,21 @@ impl Line {
     /// # Errors
     /// [`TooMuch`].
     pub fn hold(self: &Arc<Self>, payer: Option<ParticipantId>, bytes: usize) -> Result<Held, TooMuch> {
-        self.memory.take(self, payer, 0, bytes)?;
-        Ok(Held { line: self.clone(), payer, bytes })
+        self.charge(Charge { payer, is_address: true }, bytes)
+    }
+
+    /// Counts bytes of a handshake. They have a rate for each address, and take none of its share: whoever has filled
+    /// that keeps nobody else from coming.
+    ///
+    /// # Errors
+    /// [`TooMuch`].
+    pub fn hold_handshake(self: &Arc<Self>, bytes: usize) -> Result<Held, TooMuch> {
+        self.charge(Charge { payer: None, is_address: false }, bytes)
+    }
+
+    fn charge(self: &Arc<Self>, charge: Charge, bytes: usize) -> Result<Held, TooMuch> {
+        self.memory.take(self, charge, 0, bytes)?;
+        Ok(Held { line: self.clone(), charge, bytes })
     }
 
     /// Begins to serve a request.
@@ -320,7 +364,7 @@ impl Held {
     /// # Errors
     /// [`TooMuch`]; what was held stays.
     pub fn grow(&mut self, more: usize) -> Result<(), TooMuch> {
-        self.line.memory.take(&self.line, self.payer, self.bytes, more)?;
+        self.line.memory.take(&self.line, self.charge, self.bytes, more)?;
         self.bytes += more;
         Ok(())
     }
@@ -328,14 +372,14 @@ impl Held {
     fn shrink(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
         self.bytes -= less;
-        self.line.memory.give_back(&self.line, self.payer, less);
+        self.line.memory.give_back(&self.line, self.charge, less);
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.line.memory.give_back(&self.line, self.payer, self.bytes);
+            self.line.memory.give_back(&self.line, self.charge, self.bytes);
         }
     }
 }
@@ -396,11 +440,49 @@ mod tests {
         for _ in 0..13 {
             held.push(memory.line(address(1)).hold(None, 2 * MIB).unwrap());
         }
-        assert!(memory.line(address(1)).hold(None, 1).is_err(), "an address has its share");
+        assert!(memory.line(address(1)).hold(None, 2 * MIB).is_err(), "an address has its share");
+        assert_eq!(memory.held(), 32 * MIB, "nobody was cut for whoever wants as much");
         assert!(memory.line(address(2)).hold(None, 1).is_ok());
         drop(held);
         assert_eq!(memory.held(), 0);
         assert!(memory.lock().participants.is_empty() && memory.lock().addresses.is_empty());
+    }
+
+    #[test]
+    fn whoever_fills_the_share_of_an_address_is_cut_for_others_behind_it() {
+        let memory = memory();
+        let mut held = Vec::new();
+        let lines: Vec<_> = (0..40).map(|_| memory.line(address(1))).collect();
+        let cut = || lines.iter().filter(|line| *line.cut.borrow()).count();
+        for line in &lines[..31] {
+            held.push(line.hold(None, MIB).unwrap());
+        }
+        held.push(lines[39].hold(somebody(1), MIB).unwrap());
+        assert_eq!(memory.held(), 32 * MIB, "full");
+        let handshake = lines[31].hold_handshake(16 * 1024).unwrap();
+        assert_eq!(cut(), 0, "a handshake costs nothing of the share");
+        drop(handshake);
+        held.push(lines[31].hold(None, 1024).unwrap());
+        assert_eq!(cut(), 1);
+        held.push(lines[32].hold(somebody(2), 2 * MIB).unwrap());
+        assert_eq!(cut(), 3, "who pays goes before all who do not, however much it is");
+        assert!(!*lines[39].cut.borrow() && !*lines[31].cut.borrow() && !*lines[32].cut.borrow());
+        drop(held);
+        assert_eq!(memory.held(), 0);
+        assert!(memory.lock().participants.is_empty() && memory.lock().addresses.is_empty());
+    }
+
+    #[test]
+    fn who_pays_is_not_cut_for_an_address_by_who_does_not() {
+        let memory = memory();
+        let mut held = Vec::new();
+        for number in 1..=16 {
+            held.push(memory.line(address(1)).hold(somebody(number), 2 * MIB).unwrap());
+        }
+        assert!(memory.line(address(1)).hold(None, 1).is_err());
+        assert!(memory.line(address(1)).hold(somebody(99), 1).is_ok());
+        drop(held);
+        assert_eq!(memory.held(), 0);
     }
 
     #[test]

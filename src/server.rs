@@ -219,7 +219,7 @@ async fn serve(
         return Ok(());
     }
     let line = door.app.memory.line(address);
-    let Ok(unfinished) = line.hold(None, HANDSHAKE_COST_BYTES) else { return Ok(()) };
+    let Ok(unfinished) = line.hold_handshake(HANDSHAKE_COST_BYTES) else { return Ok(()) };
     let patience = Duration::from_secs(listen.write_seconds);
     let stream = door::Socket::new(stream, patience, door::MAX_HANDSHAKE_BYTES);
     let recognised = tokio::select! {

@@ -39,7 +39,7 @@ use crate::store::StoredEnvelope;
 const SEND_TIME: Duration = Duration::from_secs(30);
 
 /// How long a stream that has to wait for memory waits before it asks again.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// How often a stream is told which devices are there.
 const PRESENCE_PAUSE: Duration = Duration::from_secs(1);
@@ -184,7 +184,7 @@ impl Stream {
         let mut told_presence = Instant::now();
         let mut presence_due = None;
         loop {
-            self.deliver(socket, line).await?;
+            let waits = self.deliver(socket, line).await?;
             if let Some(cursor) = self.to_acknowledge.take_if(|_| !acknowledging) {
                 acknowledging = true;
                 pending.push(self.acknowledge(cursor));
@@ -261,6 +261,8 @@ impl Stream {
                     (told_presence, presence_due) = (Instant::now(), None);
                     self.presence(socket).await?;
                 }
+                // Meanwhile its acknowledgements are read: they may be what makes room.
+                () = tokio::time::sleep(PAUSE), if waits => {}
                 _ = keep_alive.tick() => {
                     silent += 1;
                     if silent > 2 {
@@ -288,12 +290,13 @@ impl Stream {
         self.frame(socket, &ServerFrame::Presence { devices }).await
     }
 
-    /// Sends what there is room for: from the inbox while that follows on, else from the store.
-    async fn deliver(&mut self, socket: &mut WebSocket, line: &Arc<Line>) -> Result<(), Ended> {
+    /// Sends what there is room for: from the inbox while that follows on, else from the store. True when it has
+    /// to wait for memory to go on.
+    async fn deliver(&mut self, socket: &mut WebSocket, line: &Arc<Line>) -> Result<bool, Ended> {
         loop {
             let room = self.window.saturating_sub(self.sent.saturating_sub(self.acknowledged));
             if room == 0 {
-                return Ok(());
+                return Ok(false);
             }
             if !self.behind {
                 match self.listening.take() {
@@ -311,15 +314,14 @@ impl Stream {
                     // Something did not fit the inbox, or expired: the store knows.
                     Some(_) => self.behind = true,
                     None if self.listening.newest() > self.sent => self.behind = true,
-                    None => return Ok(()),
+                    None => return Ok(false),
                 }
             }
             let newest = self.listening.newest();
             let participant = self.principal.participant;
             // With too much lying at other places already it goes on there first.
             let Ok(_held) = line.hold(Some(participant), READ_AHEAD_BYTES as usize) else {
-                tokio::time::sleep(PAUSE).await;
-                continue;
+                return Ok(true);
             };
             let limit = usize::try_from(room).unwrap_or(READ_AHEAD).min(READ_AHEAD);
             let page = ozone::read_on(&self.state, self.principal, self.sent, limit, READ_AHEAD_BYTES)
