@@ -14,7 +14,11 @@ use std::time::{Duration, Instant};
 use momedo_protocol::id::ParticipantId;
 use tokio::sync::watch;
 
-use crate::rates::network;
+use crate::rates::{network, network_of};
+
+/// The size of the networks among which the one is looked for that holds most, in bits: whoever has one has all of its
+/// 65,536 addresses (an IPv4 address is a network by itself).
+const SITE_BITS: u32 = 48;
 
 /// What an answer or a body counts as besides its bytes: tasks, headers and buffers.
 const OVERHEAD_BYTES: usize = 4 * 1024;
@@ -149,6 +153,9 @@ impl Memory {
     fn take(&self, line: &Line, charge: Charge, mine: usize, bytes: usize) -> Result<(), TooMuch> {
         let mut counts = self.lock();
         let fits = |held: usize, share: usize| held <= mine || held + bytes <= share;
+        if mine + bytes > self.shares.all {
+            return Err(TooMuch);
+        }
         let unpaid = if charge.payer.is_some() { 0 } else { bytes };
         let asking = counts.lines.get(&line.number).ok_or(TooMuch)?;
         let weight = (asking.unpaid + unpaid, asking.held + bytes);
@@ -214,16 +221,29 @@ fn subtract<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K, byt
     }
 }
 
+/// The network that holds most of all.
+fn most(held: impl Iterator<Item = (IpAddr, usize)>) -> Option<IpAddr> {
+    let mut sums: HashMap<IpAddr, usize> = HashMap::new();
+    for (network, bytes) in held {
+        *sums.entry(network).or_default() += bytes;
+    }
+    sums.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(network, _)| network)
+}
+
 impl Counts {
     /// What an address holds of its share.
     fn of_address(&self, address: IpAddr) -> usize {
         self.addresses.get(&address).copied().unwrap_or(0)
     }
 
-    /// The connection that goes first of those from the address that holds most.
+    /// The connection that goes first of those from the address that holds most, in the network that holds most.
     fn largest(&self) -> Option<u64> {
-        let (address, _) = self.addresses.iter().max_by_key(|(_, held)| **held)?;
-        self.largest_at(*address).map(|(number, _)| number)
+        let holding = || self.lines.values().filter(|count| count.held > 0);
+        let site = |count: &LineCount| network_of(count.address, SITE_BITS);
+        let largest = most(holding().map(|count| (site(count), count.held)))?;
+        let inside = holding().filter(|count| site(count) == largest);
+        let address = most(inside.map(|count| (count.address, count.held)))?;
+        self.largest_at(address).map(|(number, _)| number)
     }
 
     /// The connection from an address that goes first, and its weight: what it holds that nobody pays for, and all.
@@ -470,6 +490,29 @@ mod tests {
         drop(held);
         assert_eq!(memory.held(), 0);
         assert!(memory.lock().participants.is_empty() && memory.lock().addresses.is_empty());
+    }
+
+    #[test]
+    fn many_addresses_of_one_network_are_cut_before_a_school_that_holds_more_than_each() {
+        let memory = memory();
+        let mut held = Vec::new();
+        let school = memory.line(address(1));
+        held.push(school.hold(None, 2 * MIB).unwrap());
+        let lines: Vec<_> = (0..62u16)
+            .map(|subnet| memory.line(std::net::Ipv6Addr::new(0x2001, 0xdb8, 1, subnet, 0, 0, 0, 1).into()))
+            .collect();
+        for line in &lines {
+            held.push(line.hold(None, MIB).unwrap());
+        }
+        held.push(memory.line(address(2)).hold(somebody(1), 2 * MIB).unwrap());
+        assert!(!*school.cut.borrow());
+        assert_eq!(lines.iter().filter(|line| *line.cut.borrow()).count(), 2);
+        // Who holds nothing yet is never cut for what is larger than all.
+        let idle = memory.line(address(3));
+        assert!(memory.line(address(4)).hold(None, 65 * MIB).is_err());
+        assert!(!*idle.cut.borrow());
+        drop(held);
+        assert_eq!(memory.held(), 0);
     }
 
     #[test]
