@@ -160,7 +160,7 @@ pub fn pause_before_retry(failures: u32, chance: u8) -> Duration {
 /// How often the other side may ask where somebody lives: questions are small, and each may travel on.
 pub const QUESTIONS: Rate = Rate { per_minute: 240, burst: 240 };
 
-/// How often it may make this server ask anew where somebody lives.
+/// How often it may make this server ask anew where somebody lives because of batches of one home.
 pub const HOME_QUESTIONS: Rate = Rate { per_minute: 30, burst: 30 };
 
 /// How often it may ask for a McEliece key: half a megabyte each.

@@ -19,6 +19,7 @@ use momedo_protocol::time::UnixMillis;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock::Clock;
+use crate::domain::neighbour::HOME_QUESTIONS;
 use crate::domain::patience::Patience;
 use crate::domain::rate::{Bucket, Rate};
 use crate::shutdown::{self, Shutdown, Trigger};
@@ -164,6 +165,12 @@ pub enum Counted {
     LogPages,
 }
 
+/// Pairs of neighbour and home of which it is remembered how much was asked because of them.
+const HOMES: usize = 10_000;
+
+/// How many homes' questions a neighbour has in all.
+const HOMES_AT_ONCE: u32 = 4;
+
 /// Every neighbour of this server, as far as it is in memory.
 pub struct Links {
     own: Fingerprint,
@@ -176,6 +183,8 @@ pub struct Links {
     seen: Mutex<(HashSet<u64>, VecDeque<u64>)>,
     unknown: Mutex<HashMap<ParticipantId, Duration>>,
     buckets: Mutex<HashMap<(Fingerprint, Counted), Bucket>>,
+    /// Questions because of a home, by the neighbour that brings its batches.
+    homes: Mutex<HashMap<(Fingerprint, Fingerprint), Bucket>>,
     sent: Mutex<Sent>,
     arrivals: arrivals::Arrivals,
     slow: Mutex<HashMap<Fingerprint, Duration>>,
@@ -206,6 +215,7 @@ impl Links {
             seen: Mutex::default(),
             unknown: Mutex::default(),
             buckets: Mutex::default(),
+            homes: Mutex::default(),
             sent: Mutex::default(),
             arrivals: Mutex::default(),
             slow: Mutex::default(),
@@ -389,6 +399,31 @@ impl Links {
         let mut buckets = lock(&self.buckets);
         let bucket = buckets.entry((neighbour, what)).or_insert_with(|| Bucket::full(rate, now));
         bucket.take_many(rate, number, now)
+    }
+
+    /// Counts a question because of another home's batch that a neighbour brings: one home does not use up what is asked
+    /// for the others behind the same neighbour.
+    ///
+    /// # Errors
+    /// The time after which another may be asked.
+    pub fn count_home(
+        &self,
+        neighbour: Fingerprint,
+        home: Fingerprint,
+        now: Duration,
+    ) -> Result<(), Duration> {
+        let mut homes = lock(&self.homes);
+        if homes.len() >= HOMES {
+            // A neighbour can make homes up; what it may have asked in all is counted besides.
+            homes.retain(|_, bucket| !bucket.is_full(HOME_QUESTIONS, now));
+            if homes.len() >= HOMES {
+                homes.clear();
+            }
+        }
+        let bucket = homes.entry((neighbour, home)).or_insert_with(|| Bucket::full(HOME_QUESTIONS, now));
+        bucket.take(HOME_QUESTIONS, now)?;
+        drop(homes);
+        self.count(neighbour, Counted::Homes, HOME_QUESTIONS.times(HOMES_AT_ONCE), 1, now)
     }
 }
 

@@ -15,11 +15,11 @@ use momedo_protocol::link::documents::{BatchHeader, BatchItem, Outcome};
 
 use super::finding::{self, Asker};
 use super::finding_groups;
-use crate::domain::neighbour::{GROUP_QUESTIONS, HOME_QUESTIONS};
+use crate::domain::neighbour::GROUP_QUESTIONS;
 use crate::links::Counted;
 use crate::service::ServiceError;
 use crate::state::App;
-use crate::store::ReadTx;
+use crate::store::{ReadTx, RemoteRow};
 
 /// Senders about whom is asked anew for one batch.
 const MAX_ASKED: usize = 4;
@@ -27,22 +27,32 @@ const MAX_ASKED: usize = 4;
 /// How long a batch waits for the word who keeps its groups; without it they come again later.
 const GROUP_TIME: Duration = Duration::from_secs(3);
 
-/// Learns what has to be known of senders and groups before a batch is judged. What cannot be learned in time is judged
-/// without it.
+/// Learns what has to be known of senders and groups before a batch is judged, and says about which senders nobody could
+/// be asked. What cannot be learned in time is judged without it.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
-pub(super) async fn learn(app: &App, via: Fingerprint, header: &BatchHeader) -> Result<(), ServiceError> {
+pub(super) async fn learn(
+    app: &App,
+    via: Fingerprint,
+    header: &BatchHeader,
+) -> Result<BTreeSet<ParticipantId>, ServiceError> {
     let (senders, groups) = tokio::join!(learn_senders(app, via, header), learn_groups(app, via, header));
-    senders.and(groups)
+    groups?;
+    senders
 }
 
-/// Asks anew about senders who wrote from another home than the one known: they may have two by now.
-async fn learn_senders(app: &App, via: Fingerprint, header: &BatchHeader) -> Result<(), ServiceError> {
+/// Asks anew about senders who wrote from another home than the one known: they may have two by now. Gives back about whom
+/// nobody could be asked.
+async fn learn_senders(
+    app: &App,
+    via: Fingerprint,
+    header: &BatchHeader,
+) -> Result<BTreeSet<ParticipantId>, ServiceError> {
     let origin = header.origin;
     let from = header.items.iter().filter(|item| item.group.is_none() && !item.copy).map(|item| item.from);
     let senders: BTreeSet<ParticipantId> = from.collect();
-    let strangers = app
+    let mut strangers = app
         .store
         .read(move |tx| {
             let mut strangers = Vec::new();
@@ -54,12 +64,12 @@ async fn learn_senders(app: &App, via: Fingerprint, header: &BatchHeader) -> Res
             Ok::<_, ServiceError>(strangers)
         })
         .await?;
-    let may_ask = |_: &ParticipantId| {
-        app.links.count(via, Counted::Homes, HOME_QUESTIONS, 1, app.clock.elapsed()).is_ok()
-    };
-    let asked = strangers.into_iter().take(MAX_ASKED).take_while(may_ask);
-    let found = join_all(asked.map(|id| finding::find(app, Asker::Server, id))).await;
-    found.into_iter().try_for_each(|found| found.map(drop))
+    let may_ask = |_: &ParticipantId| app.links.count_home(via, origin, app.clock.elapsed()).is_ok();
+    let number = strangers.iter().take(MAX_ASKED).take_while(|id| may_ask(id)).count();
+    let unasked = strangers.split_off(number).into_iter().collect();
+    let found = join_all(strangers.into_iter().map(|id| finding::find(app, Asker::Server, id))).await;
+    found.into_iter().try_for_each(|found| found.map(drop))?;
+    Ok(unasked)
 }
 
 /// Asks the neighbour that brings a batch who keeps the groups in it of which nobody here has heard.
@@ -98,11 +108,23 @@ fn may_have_posted(tx: &ReadTx<'_>, item: &BatchItem, group: GroupId) -> Result<
     Ok(!lives_here_alone(tx, item.from)? || tx.has_posted_elsewhere(item.id, item.from, group)?)
 }
 
+/// Whether a home speaks for a sender of whom this is known; `None` while nothing decides it.
+fn speaks_for(origin: Fingerprint, known: Option<&RemoteRow>, is_unasked: bool) -> Option<bool> {
+    match known {
+        None => Some(true),
+        Some(known) if known.lives_at(origin) => Some(true),
+        // Whoever was first to name somebody in a batch has proved nothing, and what is old may have changed.
+        Some(known) if known.keys.is_none() || is_unasked => None,
+        Some(_) => Some(false),
+    }
+}
+
 /// What an envelope comes to because of who says it; `None` when `origin`, which signed the batch, may.
 pub(super) fn check(
     tx: &ReadTx<'_>,
     origin: Fingerprint,
     via: Fingerprint,
+    unasked: &BTreeSet<ParticipantId>,
     item: &BatchItem,
 ) -> Result<Option<Outcome>, ServiceError> {
     if item.copy {
@@ -129,11 +151,53 @@ pub(super) fn check(
         // Nobody but this server speaks for its own participants, nor for those another home has signed for.
         (None, false) => match tx.find_participant(item.from)? {
             Some(_) => tx.find_other_home(item.from)?.is_some_and(|home| home.server == origin),
-            None => tx.find_remote(item.from)?.is_none_or(|known| known.lives_at(origin)),
+            None => {
+                let known = tx.find_remote(item.from)?;
+                match speaks_for(origin, known.as_ref(), unasked.contains(&item.from)) {
+                    Some(speaks) => speaks,
+                    None => return Ok(Some(Outcome::Later)),
+                }
+            }
         },
     };
     if !speaks {
         tracing::warn!(neighbour = %via, "a batch brings what another home has to bring");
     }
     Ok((!speaks).then_some(Outcome::WrongHome))
+}
+
+#[cfg(test)]
+mod tests {
+    use momedo_protocol::digest::Sha512Digest;
+
+    use super::*;
+    use crate::store::{RemoteKeys, Tick};
+
+    #[test]
+    fn what_nobody_proved_turns_nobody_away_for_good() {
+        let [home, other] = [Fingerprint([1; 32]), Fingerprint([2; 32])];
+        let mut known = RemoteRow {
+            id: ParticipantId::from_number(7).unwrap(),
+            home: other,
+            via: other,
+            keys: None,
+            learned: Tick(0),
+            disputed_by: None,
+            settled: false,
+            other_home: None,
+        };
+        assert_eq!(speaks_for(home, None, false), Some(true));
+        assert_eq!(speaks_for(other, Some(&known), false), Some(true));
+        assert_eq!(speaks_for(home, Some(&known), false), None, "only a batch said so");
+        known.keys = Some(RemoteKeys {
+            version: 1,
+            digest: Sha512Digest([0; 64]),
+            mceliece: None,
+            published: String::new(),
+        });
+        assert_eq!(speaks_for(home, Some(&known), true), None, "nobody could be asked");
+        assert_eq!(speaks_for(home, Some(&known), false), Some(false));
+        known.other_home = Some(home);
+        assert_eq!(speaks_for(home, Some(&known), true), Some(true));
+    }
 }

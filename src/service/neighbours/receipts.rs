@@ -14,9 +14,7 @@ use momedo_protocol::time::UnixMillis;
 
 use super::finding;
 use super::sending::REPEAT;
-use crate::domain::neighbour::HOME_QUESTIONS;
 use crate::domain::ozone::{Quota, Source};
-use crate::links::Counted;
 use crate::service::ServiceError;
 use crate::service::error::compute;
 use crate::state::{App, AppState};
@@ -188,9 +186,9 @@ pub async fn no_way(
             Ok::<_, ServiceError>(way)
         })
         .await?;
-    if known.is_some() {
+    if let Some(way) = known {
         // Another way may be found; if not, it is tried again later, and the sender is told in the end.
-        let counted = app.links.count(neighbour, Counted::Homes, HOME_QUESTIONS, 1, app.clock.elapsed());
+        let counted = app.links.count_home(neighbour, way.home, app.clock.elapsed());
         let found = match counted {
             Ok(()) => finding::find_again(app, first.sender, first.recipient).await?,
             Err(_) => None,

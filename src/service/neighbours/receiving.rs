@@ -2,7 +2,7 @@
 //!
 //! An answer is given after everything it says is on disk.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use momedo_protocol::blob::{BlobId, MAX_MESSAGE_BLOBS};
@@ -122,15 +122,16 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
     let Checked { id, header, batch, digests } = checked;
     let origin = header.origin;
     let brings_blobs = header.items.iter().any(|item| !item.blobs.is_empty());
+    let unasked = origins::learn(app, neighbour.id, &header).await?;
     let incoming = Incoming {
         own: app.clone(),
         origin,
         via: neighbour.id,
         contract: neighbour.contract,
+        unasked,
         room: if brings_blobs { blobs::available(app).await? } else { 0 },
         parts: digests.into_iter().zip(batch.parts).map(|(digest, part)| (digest.0, part.into())).collect(),
     };
-    origins::learn(app, neighbour.id, &header).await?;
     let (outcomes, copies) = app
         .store
         .write(move |tx| {
@@ -198,6 +199,8 @@ struct Incoming {
     origin: Fingerprint,
     via: Fingerprint,
     contract: Contract,
+    /// Senders from another home than the one known about whom nobody could be asked.
+    unasked: BTreeSet<ParticipantId>,
     /// Free bytes on the disk.
     room: u64,
     parts: HashMap<[u8; 64], Arc<[u8]>>,
@@ -233,7 +236,7 @@ impl Incoming {
         if posting.as_ref().is_some_and(|posting| !posting.is_of(item)) {
             self.hand_out(tx, posting.take())?;
         }
-        if let Some(outcome) = origins::check(tx, self.origin, self.via, item)? {
+        if let Some(outcome) = origins::check(tx, self.origin, self.via, &self.unasked, item)? {
             return Ok(outcome);
         }
         let Some(bytes) = self.parts.get(&item.digest.0) else { return Ok(Outcome::Malformed) };
