@@ -70,10 +70,10 @@ pub struct Occupied {
 
 /// Tells browsers to come over TLS alone from now on (RFC 6797), once they have a certificate they trust by themselves.
 /// Under the server's own authority a browser ignores it, or, once somebody trusts that authority, could no more be
-/// led past a warning after a new one.
+/// led past a warning after a new one. The names below are somebody else's: the server speaks for its own alone.
 async fn strict_transport(State(app): State<AppState>, mut response: Response) -> Response {
     if app.certificates.is_from_elsewhere() {
-        let value = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+        let value = HeaderValue::from_static("max-age=31536000");
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
     }
     response
