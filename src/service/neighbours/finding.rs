@@ -136,10 +136,12 @@ async fn ask(
     }
     drop(question);
     drop(checking);
+    let is_whole = waiting.is_whole();
     drop(waiting);
     if told.is_empty() {
-        // A question that was passed on may have missed those that heard it before, on another way.
-        if !matches!(asker, Asker::Neighbour(..)) {
+        // A question that was passed on may have missed those that heard it before, on another way. And whose patience is
+        // used up has not waited for what others would hear.
+        if is_whole && !matches!(asker, Asker::Neighbour(..)) {
             app.links.note_unknown(id, app.clock.elapsed());
         }
         return Ok(None);

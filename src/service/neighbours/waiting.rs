@@ -18,6 +18,8 @@ pub(super) struct Waiting<'a> {
     /// Who has to wait; `None`: nobody who could be held up.
     participant: Option<ParticipantId>,
     begun: Instant,
+    /// How long each may take.
+    most: Duration,
     /// How long each of those is waited for that have not answered.
     times: HashMap<Fingerprint, Duration>,
     /// Whether somebody told what was asked for: then the others kept nobody from it.
@@ -38,7 +40,7 @@ impl<'a> Waiting<'a> {
             participant.map_or(most, |who| app.links.patience(waits, *neighbour, who, most, now))
         };
         let times = neighbours.iter().map(|neighbour| (*neighbour, time(neighbour))).collect();
-        Self { app, waits, participant, begun: Instant::now(), times, is_told: false }
+        Self { app, waits, participant, begun: Instant::now(), most, times, is_told: false }
     }
 
     /// When nobody is waited for any more.
@@ -49,6 +51,11 @@ impl<'a> Waiting<'a> {
     /// Whether nobody is left to wait for.
     pub(super) fn is_over(&self) -> bool {
         self.times.values().all(|time| time.is_zero())
+    }
+
+    /// Whether all that have not answered were given all the time they may take.
+    pub(super) fn is_whole(&self) -> bool {
+        all_whole(self.times.values(), self.most)
     }
 
     /// Notes that one is done.
@@ -77,5 +84,23 @@ impl Drop for Waiting<'_> {
         for (neighbour, time) in &self.times {
             self.pay(*neighbour, waited.min(*time), self.is_told);
         }
+    }
+}
+
+fn all_whole<'a>(mut times: impl Iterator<Item = &'a Duration>, most: Duration) -> bool {
+    times.all(|time| *time >= most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_given_less_time_makes_the_waiting_less_than_whole() {
+        let [most, less] = [Duration::from_secs(4), Duration::from_millis(300)];
+        assert!(all_whole([].iter(), most), "all have answered");
+        assert!(all_whole([most, most].iter(), most));
+        assert!(!all_whole([most, less].iter(), most));
+        assert!(!all_whole([Duration::ZERO].iter(), most));
     }
 }
