@@ -12,6 +12,7 @@ use super::session::{AdminSession, Form, Session, StaffForm};
 use super::smoke::{self, Typed};
 use super::{error_page, sheets, status_of};
 use crate::domain::role::Role;
+use crate::exports::AskedBy;
 use crate::http::export;
 use crate::http::me::download;
 use crate::service::classes::{self, Class};
@@ -341,7 +342,7 @@ pub(super) async fn export(
     let app = &session.session.visitor.pages.app;
     let started = async {
         let subject = personal::of(app, &admin, who(number)).await?;
-        export::start(app, subject, page.language).await
+        export::start(app, AskedBy::Admin, subject, page.language).await
     };
     match started.await {
         Ok(export) => download(export),

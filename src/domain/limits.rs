@@ -45,8 +45,12 @@ pub const MAX_UNUSED_MCELIECE_KEYS: u64 = 3;
 /// Postings with large bodies read at once: each may take several megabytes.
 pub const MAX_LARGE_BODIES: usize = 4;
 
-/// Exports of personal data that run at once: each holds a connection to the database, and what it compressed.
+/// Exports of personal data that run at once, those for admins apart: each holds a connection to the database, and what
+/// it compressed.
 pub const MAX_EXPORTS: usize = 8;
+
+/// How long one may take in all: a place is not kept by taking it slowly.
+pub const EXPORT_TIME: Duration = Duration::from_secs(600);
 
 /// Uploads of attachments that run at once: each takes a quarter of a megabyte.
 pub const MAX_UPLOADS: usize = 64;

@@ -13,6 +13,7 @@ use super::error::ApiResult;
 use super::export;
 use super::extract::{Authenticated, SmallJson};
 use super::language::Language;
+use crate::exports::AskedBy;
 use crate::service::{personal, second_home};
 
 /// Where the participant lives: this server, and perhaps another one.
@@ -38,7 +39,7 @@ pub(crate) async fn export(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let subject = personal::own(&state, principal).await?;
-    Ok(download(export::start(&state, subject, Language::of(&headers)).await?))
+    Ok(download(export::start(&state, AskedBy::Themselves, subject, Language::of(&headers)).await?))
 }
 
 /// An export on its way.

@@ -6,17 +6,20 @@ pub(crate) mod words;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use askama::Template;
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt};
 use momedo_protocol::time::UnixMillis;
 use serde_json::{Value, json};
 use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
 use super::language::Language;
 use super::unread::PART_BYTES;
+use crate::domain::limits::EXPORT_TIME;
+use crate::exports::AskedBy;
 use crate::service::ServiceError;
 use crate::service::error::compute;
 use crate::service::personal::{FileOf, Holding, PersonalReader, Subject};
@@ -73,11 +76,16 @@ pub(crate) fn file_name(subject: &Subject) -> String {
 /// # Errors
 /// [`ServiceError::Busy`] when an export of the same person runs, or as many as may, and [`ServiceError::Internal`]
 /// when the database cannot be read.
-pub(crate) async fn start(app: &App, subject: Subject, language: Language) -> Result<Export, ServiceError> {
+pub(crate) async fn start(
+    app: &App,
+    by: AskedBy,
+    subject: Subject,
+    language: Language,
+) -> Result<Export, ServiceError> {
     let heading = Heading { server: app.config().server.name.clone(), at: app.clock.now(), language };
     let directory = app.store.directory().to_owned();
     let file_name = file_name(&subject);
-    let place = app.exports.begin(&file_name).ok_or(ServiceError::Busy)?;
+    let place = app.exports.begin(by, &file_name).ok_or(ServiceError::Busy)?;
     // Begun here, so that a database that cannot be read is a refusal and not a file cut short.
     let writing = compute(move || {
         let reader = PersonalReader::open(&directory)?;
@@ -103,7 +111,15 @@ pub(crate) async fn start(app: &App, subject: Subject, language: Language) -> Re
         // A copy: a piece would keep all of it in memory.
         Ok(Some((Bytes::copy_from_slice(&part), Some((writing, rest, place)))))
     });
-    Ok(Export { file_name, parts: parts.boxed() })
+    Ok(Export { file_name, parts: in_time(parts, Instant::now() + EXPORT_TIME).boxed() })
+}
+
+/// The parts that are asked for in time; then an error, which ends them.
+fn in_time(
+    parts: impl Stream<Item = io::Result<Bytes>>,
+    until: Instant,
+) -> impl Stream<Item = io::Result<Bytes>> {
+    parts.map(move |part| if Instant::now() < until { part } else { Err(io::ErrorKind::TimedOut.into()) })
 }
 
 /// Writes the export of somebody in the database in `directory`. Blocks.
@@ -238,5 +254,20 @@ fn short(value: &Value) -> String {
     match text.char_indices().nth(SHOWN_CHARACTERS) {
         Some((end, _)) => format!("{} …", &text[..end]),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_export_ends_with_an_error_when_its_time_is_over() {
+        let parts = || stream::iter([Ok(Bytes::from_static(b"part"))]);
+        let now = Instant::now();
+        let mut taken = std::pin::pin!(in_time(parts(), now + EXPORT_TIME));
+        assert!(taken.next().await.is_some_and(|part| part.is_ok()));
+        let mut late = std::pin::pin!(in_time(parts(), now));
+        assert!(late.next().await.is_some_and(|part| part.is_err()));
     }
 }
