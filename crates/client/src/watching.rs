@@ -22,10 +22,12 @@ const DEVICES: &str = "devices-known";
 /// Setting with what this device knows of the key backup.
 const KEY_BACKUP: &str = "key-backup-known";
 
-/// Setting with the devices that an admin locked out when this device last tried to make the keys anew for that, and when.
+/// Setting with the devices that an admin locked out when this device last tried to make the keys anew for that, and
+/// when.
 const RENEWAL_TRIED: &str = "renewal-tried";
 
-/// Setting with the locked out devices, and those that joined through them, that the person was last asked about, and when.
+/// Setting with the locked out devices, and those that joined through them, that the person was last asked about, and
+/// when.
 const LOCK_OUT_ASKED: &str = "lock-out-asked";
 
 /// How long after a renewal that failed another one is tried, in milliseconds: making keys is work.
@@ -118,7 +120,7 @@ enum LockOut {
     Nothing,
     /// Makes every key anew.
     Renew,
-    /// Asks whose those are that joined through them, the device itself perhaps among them: they would get the new keys.
+    /// Asks whose those are that joined through them, perhaps the device itself: they would get the new keys.
     Ask(Vec<DeviceId>),
 }
 
@@ -134,8 +136,8 @@ fn judge(states: &[DeviceState], locked_out: &[DeviceId], own: DeviceId) -> Lock
     LockOut::Ask(joined)
 }
 
-/// Has the person asked what is to become of devices that joined through locked out ones; once for the same devices, and
-/// never often, whatever the server leaves out.
+/// Has the person asked what is to become of devices that joined through locked out ones; once for the same devices,
+/// and never often, whatever the server leaves out.
 fn ask(
     profile: &Profile,
     list: &DeviceListPayload,
@@ -151,7 +153,9 @@ fn ask(
     }
     let revoke = locked_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let words = format!(
-        "An admin locked out {}, through which these devices joined: {}. Your keys stay as they are until you say whose          those are, because whatever stays gets the new ones. On a device that you are sure of, name each as another one          to revoke, or with --keep if you added it yourself: momedo user revoke-device {revoke}",
+        "An admin locked out {}, through which these devices joined: {}. Your keys stay as they are until you say whose \
+         those are, because whatever stays gets the new ones. On a device that you are sure of, name each as another one \
+         to revoke, or with --keep if you added it yourself: momedo user revoke-device {revoke}",
         names(profile, list, locked_out)?,
         names(profile, list, joined)?,
     );

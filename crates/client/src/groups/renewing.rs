@@ -1,5 +1,5 @@
-//! Telling every group of the own new signature key, so that a revoked device is followed by new group keys: what cannot be
-//! told now is noted, and told in a later run of receiving.
+//! Telling every group of the own new signature key, so that a revoked device is followed by new group keys: what cannot
+//! be told now is noted, and told in a later run of receiving.
 
 use std::time::{Duration, Instant};
 

@@ -71,8 +71,8 @@ pub(super) async fn check_standing(
 }
 
 /// Looks whether the log tells of keys of the participant's own that none of the own devices made. To be asked when
-/// everything that waited was taken, or as much of it as `has_everything` says: another own device's keys come with messages
-/// before they are published.
+/// everything that waited was taken, or as much of it as `has_everything` says: another own device's keys come with
+/// messages before they are published.
 ///
 /// # Errors
 /// As [`follow`].
@@ -92,7 +92,8 @@ pub(crate) async fn check_own(
 }
 
 /// Raises an alarm about entries in the participant's name that none of the own devices made. Newer keys of another own
-/// device may have been published between the last message taken and the log: they have until everything was taken again.
+/// device may have been published between the last message taken and the log: they have until everything was taken
+/// again.
 fn check_entries(
     profile: &Profile,
     server: Fingerprint,

@@ -40,7 +40,8 @@ impl Meaning {
             | ClientError::FingerprintDiffers { .. }
             | ClientError::BrokenGroup { .. }
             | ClientError::Unfit(_) => Self::Settled,
-            // Keys that nobody vouches for today; else nothing that comes up while something is judged, and nothing that another day would make right.
+            // Keys that nobody vouches for today; else nothing that comes up while something is judged, and nothing
+            // that another day would make right.
             ClientError::UntrustedKeys { may_change: true, .. }
             | ClientError::GroupRefused(_)
             | ClientError::UnknownMessage(_)
