@@ -538,7 +538,7 @@ mod tests {
             Config::load(&path)
         };
         for address in ["chat.schule-möhnesee.de", "https://chat.schule-möhnesee.de/"] {
-            assert_eq!(load(address).unwrap().server.addresses, ["chat.xn--schule-mhnesee-jwb.de"]);
+            assert_eq!(load(address).unwrap().server.addresses, ["chat.xn--schule-mhnesee-2pb.de"]);
         }
         for address in ["192.168.1.999", "a..b", "", "chat schule"] {
             let message = load(address).unwrap_err().to_string();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::Args;
 use momedo_client::contacts::Trust;
 use momedo_client::receiving::{self, Received, ReceivedFile, Saving};
@@ -64,7 +65,8 @@ impl Receive {
             })
         };
         let result = self.receive_with(&mut show).await;
-        unshown.map_or(result, Err)
+        // Messages nobody saw are no success, though whoever was to read them asked for no more.
+        unshown.map_or(result, |error| bail!("{error:#}: what was not shown is shown next time"))
     }
 
     async fn receive_with(

@@ -106,8 +106,8 @@ mod tests {
         for (typed, host, port) in [
             ("chat.schule.de", "chat.schule.de", None),
             (" Chat.Schule.DE. ", "chat.schule.de", None),
-            ("chat.schule-möhnesee.de", "chat.xn--schule-mhnesee-jwb.de", None),
-            ("chat.schule-mo\u{308}hnesee.de", "chat.xn--schule-mhnesee-jwb.de", None),
+            ("chat.schule-möhnesee.de", "chat.xn--schule-mhnesee-2pb.de", None),
+            ("chat.schule-mo\u{308}hnesee.de", "chat.xn--schule-mhnesee-2pb.de", None),
             ("STRASSE.Straße.example", "strasse.xn--strae-oqa.example", None),
             ("https://chat.schule.de", "chat.schule.de", None),
             ("HTTPS://chat.schule.de/admin?x=1#top", "chat.schule.de", None),

@@ -401,9 +401,11 @@ fn rules_hold_at_once_survive_a_restart_and_leave_momedo_toml_its_say() {
         ("--sender-share-percent", "101"),
         ("--file-days", "0"),
         ("--address", "a b"),
+        ("--address", "192.168.1.999"),
     ] {
         let said = server.failure(&["admin", "rules", name, value, "--data-dir", "data"]);
-        assert!(said.contains("range"), "{name} {value}: {said}");
+        let why = if name == "--address" { "neither a host name nor an IP address" } else { "range" };
+        assert!(said.contains(why), "{name} {value}: {said}");
     }
     server.kill();
     server.launch();

@@ -8,7 +8,7 @@
 //!
 //! Before the chunks stand 32 bytes that commit to key and size. AES-GCM opens one chunk under two keys if somebody
 //! made it so; the commitment is compared before any chunk is opened, so one blob is one file, whoever opens it
-//! ([`crate::committing`]).
+//! (`committing`).
 //!
 //! A file key is drawn for one blob and never used for another. Whoever seals must seal each chunk once: two
 //! plaintexts under one nonce would give both away. A client that resumes an upload therefore repeats stored bytes

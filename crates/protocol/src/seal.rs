@@ -3,7 +3,7 @@
 //! `key = HKDF-SHA-512(ikm = ss1 ‖ ss2 ‖ ss3, salt = SHA-512(all ciphertexts ‖ recipient digest),
 //! info = label ‖ suite ‖ message ID)`, then AES-256-GCM over the padded inner message with the whole
 //! header as associated data. A key is used once, so the nonce is zero; the other half of what is derived commits
-//! to it ([`crate::committing`]).
+//! to it (`committing`).
 
 use hkdf::Hkdf;
 use sha2::{Digest, Sha512};

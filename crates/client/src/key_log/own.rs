@@ -87,7 +87,7 @@ pub(crate) async fn check_own(
     devices::tell_added(profile, server)?;
     check_standing(profile, session, Demand::AfterMail).await?;
     let subject = subject(profile, server, session.id).await?;
-    profile.atomically(|| check_entries(profile, server, subject, has_everything))?;
+    check_entries(profile, server, subject, has_everything)?;
     if session.is_second { Ok(()) } else { devices::follow_watched(profile, session).await }
 }
 
@@ -139,6 +139,7 @@ fn check_entries(
         );
         raise(profile, &format!("own {}", entry.digest), &words, None)?;
     }
+    // Last: what was raised already is raised once, should this be cut off before.
     profile.set_log_unexplained(server, &unexplained)?;
     profile.set_log_checked(server, checked)
 }

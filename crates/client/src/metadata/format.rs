@@ -50,7 +50,7 @@ impl Format {
         if let Some(format) = cleaned(&start) {
             return Ok(Found { format, lead: 0 });
         }
-        if let Some(format) = films_without_a_type(&start) {
+        if let Some(format) = known_besides(&start) {
             return Ok(Found { format, lead: 0 });
         }
         let recognised = FileFormat::from_reader(&mut *file)?;
@@ -59,6 +59,13 @@ impl Format {
         let nothing_else =
             matches!(recognised, FileFormat::ArbitraryBinaryData | FileFormat::PlainText | FileFormat::Empty);
         if matches!(recognised.kind(), Kind::Image | Kind::Video) && (!is_text || is_drawing(recognised)) {
+            return Ok(Found { format: Format::Opaque(recognised), lead: 0 });
+        }
+        // Containers of sound and of films: what cannot be told to be sound alone is a film.
+        let is_container = [&b"\x1a\x45\xdf\xa3"[..], b"\x30\x26\xb2\x75", b".RMF"]
+            .iter()
+            .any(|signature| start.starts_with(signature));
+        if is_container && recognised.kind() != Kind::Audio {
             return Ok(Found { format: Format::Opaque(recognised), lead: 0 });
         }
         if nothing_else {
@@ -98,9 +105,20 @@ fn cleaned(start: &[u8]) -> Option<Format> {
     }
 }
 
-/// QuickTime films from before there was a type at the beginning, other files built like them, and DICOM: the detector
-/// knows them not at all, or not as pictures.
-fn films_without_a_type(start: &[u8]) -> Option<Format> {
+/// What the detector knows not at all, only when more of it is there, or not as a picture: QuickTime films from before
+/// there was a type at the beginning, pictures of cameras whose makers changed the signature of TIFF, and DICOM.
+fn known_besides(start: &[u8]) -> Option<Format> {
+    match start.get(..4) {
+        Some(b"IIRO" | b"IIRS" | b"MMOR") => return Some(Format::Opaque(FileFormat::OlympusRawFormat)),
+        Some(b"IIU\0") => return Some(Format::Opaque(FileFormat::PanasonicRaw)),
+        Some(b"II\xbc\x01") => return Some(Format::Opaque(FileFormat::JpegExtendedRange)),
+        Some(b"II\x2a\0" | b"MM\0\x2a" | b"II\x2b\0" | b"MM\0\x2b") => {
+            return Some(Format::Opaque(FileFormat::TagImageFileFormat));
+        }
+        Some(b"8BPS") => return Some(Format::Opaque(FileFormat::AdobePhotoshopDocument)),
+        Some(b"\xc5\xd0\xd3\xc6") => return Some(Format::Opaque(FileFormat::EncapsulatedPostscript)),
+        _ => {}
+    }
     match start.get(4..8) {
         Some(b"ftyp") => match start.get(8..12) {
             Some(b"avif" | b"avis") => Some(Format::Opaque(FileFormat::Av1ImageFileFormat)),
@@ -187,7 +205,7 @@ mod tests {
             b"IIRS\x08\0\0\0",
             b"IIU\0\x08\0\0\0",
             b"II\xbc\x01\x08\0\0\0",
-            b"FUJIFILMCCD-RAW 0201",
+            b"FUJIFILMCCD-RAW 0201FF393101X\0\0\0\x01",
             b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ",
             b"\xff\x4f\xff\x51\0\x29",
             b"8BPS\0\x01\0\0",
