@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// Standard output takes nothing more: whoever read it is gone, or the disk under it is full.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write to standard output: {0}")]
+#[error("cannot write to standard output")]
 pub(super) struct OutputError(#[from] std::io::Error);
 
 impl OutputError {
