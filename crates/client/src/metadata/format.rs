@@ -50,12 +50,13 @@ impl Format {
         if let Some(format) = cleaned(&start) {
             return Ok(Found { format, lead: 0 });
         }
-        if let Some(format) = known_besides(&start) {
+        let is_text = is_text(&start);
+        // "The free lunch" is no film, though `free` stands where a film's first atom is named.
+        if let Some(format) = known_besides(&start).filter(|_| !is_text) {
             return Ok(Found { format, lead: 0 });
         }
         let recognised = FileFormat::from_reader(&mut *file)?;
         file.seek(SeekFrom::Start(0))?;
-        let is_text = is_text(&start);
         let nothing_else =
             matches!(recognised, FileFormat::ArbitraryBinaryData | FileFormat::PlainText | FileFormat::Empty);
         if matches!(recognised.kind(), Kind::Image | Kind::Video) && (!is_text || is_drawing(recognised)) {
@@ -65,7 +66,7 @@ impl Format {
         let is_container = [&b"\x1a\x45\xdf\xa3"[..], b"\x30\x26\xb2\x75", b".RMF"]
             .iter()
             .any(|signature| start.starts_with(signature));
-        if is_container && recognised.kind() != Kind::Audio {
+        if is_container && !is_text && recognised.kind() != Kind::Audio {
             return Ok(Found { format: Format::Opaque(recognised), lead: 0 });
         }
         if nothing_else {
@@ -242,6 +243,9 @@ mod tests {
             ("a.pdf", &b"%PDF-1.7\n"[..]),
             ("a.txt", b"BMX-Rennen am Samstag"),
             ("a.txt", b"P5 und P6 sind fertig"),
+            ("a.txt", b"The free lunch is on Monday"),
+            ("a.txt", b"8BPS is how a drawing of Photoshop begins"),
+            ("a.txt", b".RMF was the sign of RealMedia"),
             ("a.ts", b"export const a = 1;\n"),
             ("a.csv", "Name;Klasse\nMöller;7b\n".as_bytes()),
             ("a.docx", b"PK\x03\x04\x14\0\0\0\x08\0"),
