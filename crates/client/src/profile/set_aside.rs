@@ -98,20 +98,21 @@ impl Profile {
         self.sql(|database| database.execute(sql, row))?;
         let mut gone = Vec::new();
         loop {
-            let sql = "SELECT count(*), coalesce(sum(length(delivery)), 0) FROM set_aside WHERE sender = ?1";
+            let sql =
+                "SELECT count(*), coalesce(sum(octet_length(delivery)), 0) FROM set_aside WHERE sender = ?1";
             let (count, bytes): (u64, u64) = self
                 .sql(|database| database.query_row(sql, [&sender], |row| Ok((row.get(0)?, row.get(1)?))))?;
             if count > 1 && (count > room.of_sender || bytes > room.bytes_of_sender) {
                 gone.extend(self.take_oldest_of(&sender)?);
                 continue;
             }
-            let sql = "SELECT count(*), coalesce(sum(length(delivery)), 0) FROM set_aside";
+            let sql = "SELECT count(*), coalesce(sum(octet_length(delivery)), 0) FROM set_aside";
             let (count, bytes): (u64, u64) =
                 self.sql(|database| database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))))?;
             if count <= 1 || (count <= room.of_all && bytes <= room.bytes_of_all) {
                 return Ok(gone);
             }
-            let sql = "SELECT sender FROM set_aside GROUP BY sender ORDER BY sum(length(delivery)) DESC, min(id) LIMIT 1";
+            let sql = "SELECT sender FROM set_aside GROUP BY sender ORDER BY sum(octet_length(delivery)) DESC, min(id) LIMIT 1";
             let largest: String = self.sql(|database| database.query_row(sql, [], |row| row.get(0)))?;
             gone.extend(self.take_oldest_of(&largest)?);
         }
@@ -144,10 +145,11 @@ impl Profile {
 
     /// What is to be tried in this run, at most `limit`: one of each sender before a second of anybody.
     pub(crate) fn due_set_aside(&self, limit: usize) -> Result<Vec<Waiting>, ClientError> {
-        let sql = "SELECT id, delivery, refusals FROM (
-                       SELECT *, row_number() OVER (PARTITION BY sender ORDER BY tries, id) AS place
-                       FROM set_aside WHERE due <= ?1)
-                   ORDER BY place, tries, id LIMIT ?2";
+        // Chosen first and read after: sorting would carry every delivery along.
+        let sql = "SELECT id, delivery, refusals FROM set_aside JOIN (
+                       SELECT id AS chosen, row_number() OVER (PARTITION BY sender ORDER BY tries, id) AS place
+                       FROM set_aside WHERE due <= ?1 ORDER BY place, tries, id LIMIT ?2) ON id = chosen
+                   ORDER BY place, tries, id";
         self.waiting(sql, params![self.run()?, limit])
     }
 
