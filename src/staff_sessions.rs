@@ -9,6 +9,7 @@ use std::time::Duration;
 use momedo_protocol::digest::sha256;
 use momedo_protocol::encoding::{encode_base64, encode_hex};
 use momedo_protocol::random;
+use momedo_protocol::secret_text::SecretText;
 use momedo_protocol::time::UnixMillis;
 use subtle::ConstantTimeEq;
 
@@ -243,6 +244,11 @@ impl StaffSessions {
             session.account != account || except.is_some_and(|except| session.handle == except)
         });
     }
+}
+
+/// Whether two secrets that were typed are the same, however the machine wrote them.
+pub fn equally_typed(a: &str, b: &str) -> bool {
+    equal(&SecretText::typed(a).composed(), &SecretText::typed(b).composed())
 }
 
 /// Compares secrets without telling by the time where they differ.

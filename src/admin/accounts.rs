@@ -131,7 +131,7 @@ pub(super) async fn change_password(
     ConfirmedStaffForm(session, staff, form): ConfirmedStaffForm<PasswordForm>,
 ) -> Response {
     let app = &session.visitor.pages.app;
-    let result = if staff_sessions::equal(&form.password, &form.repeated) {
+    let result = if staff_sessions::equally_typed(&form.password, &form.repeated) {
         let device = cookie(&session.visitor.headers, &session.visitor.device_cookie()).map(str::to_owned);
         let caller = session.visitor.caller(device.as_deref());
         accounts::change_password(app, &staff, form.old, form.password, caller, &session.handle).await

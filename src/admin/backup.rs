@@ -4,6 +4,7 @@ use askama::Template;
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use momedo_protocol::secret_text::SecretText;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -133,7 +134,7 @@ pub(super) struct DownloadForm {
 
 pub(super) async fn download(ConfirmedForm(session, admin, form): ConfirmedForm<DownloadForm>) -> Response {
     let app = &session.session.visitor.pages.app;
-    let passphrase = Some(form.passphrase).filter(|passphrase| !passphrase.is_empty());
+    let passphrase = Some(SecretText::typed(&*form.passphrase)).filter(|passphrase| !passphrase.is_empty());
     let started = backup::download(app, &admin, &form.name, passphrase);
     match started.await {
         Ok(download) => {

@@ -7,6 +7,7 @@ use askama::Template;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
+use momedo_protocol::secret_text::SecretText;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -119,8 +120,8 @@ async fn read(
                     }
                     typed.extend_from_slice(&part);
                 }
-                let text = String::from_utf8_lossy(&typed).into_owned();
-                passphrase = Some(Zeroizing::new(text)).filter(|text| !text.is_empty());
+                let text = String::from_utf8_lossy(&typed);
+                passphrase = Some(SecretText::typed(text)).filter(|text| !text.is_empty());
             }
             Some("file") => {
                 let mut upload = backup::Upload::begin(app, admin);

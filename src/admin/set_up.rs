@@ -99,7 +99,7 @@ pub(super) async fn account(visitor: Visitor, request: Request) -> Response {
     if !log_in::is_own(&visitor, &typed.form) {
         return account_form(&visitor, &typed.code, Some(&AdminError::ForeignForm.into()));
     }
-    if !staff_sessions::equal(&typed.password, &typed.repeated) {
+    if !staff_sessions::equally_typed(&typed.password, &typed.repeated) {
         return account_form(&visitor, &typed.code, Some(&AdminError::PasswordsDiffer.into()));
     }
     let made = set_up::with_code(&visitor.pages.app, &typed.code, typed.password, visitor.address).await;

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::admin::Common;
-use super::output;
+use super::{output, secret_file};
 use crate::clock::Clock;
 use crate::domain::backup::BackupName;
 use crate::service::administration::{AdminRequest, AdminResponse};
@@ -73,13 +72,7 @@ pub(super) struct PassphraseFile {
 
 impl PassphraseFile {
     fn read(&self) -> anyhow::Result<Option<Passphrase>> {
-        let Some(file) = &self.passphrase_file else { return Ok(None) };
-        let text = std::fs::read_to_string(file)
-            .map(Passphrase::new)
-            .with_context(|| format!("cannot read the passphrase file {}", file.display()))?;
-        let passphrase = text.trim_end_matches(['\r', '\n']);
-        anyhow::ensure!(!passphrase.is_empty(), "the passphrase file {} is empty", file.display());
-        Ok(Some(Passphrase::new(passphrase.to_owned())))
+        self.passphrase_file.as_deref().map(|file| secret_file::read(file, "passphrase")).transpose()
     }
 }
 

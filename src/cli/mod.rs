@@ -24,6 +24,7 @@ mod manners;
 mod message;
 mod output;
 mod receive;
+mod secret_file;
 mod send;
 mod serve;
 mod user;
@@ -110,13 +111,8 @@ struct ProfileArgs {
 
 impl ProfileArgs {
     fn passphrase(&self) -> anyhow::Result<Option<String>> {
-        use anyhow::Context;
         let Some(file) = &self.passphrase_file else { return Ok(None) };
-        let text = std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read the passphrase file {}", file.display()))?;
-        let passphrase = text.trim_end_matches(['\r', '\n']);
-        anyhow::ensure!(!passphrase.is_empty(), "the passphrase file {} is empty", file.display());
-        Ok(Some(passphrase.to_owned()))
+        Ok(Some(secret_file::read(file, "passphrase")?.as_written().to_owned()))
     }
 
     fn open(&self) -> anyhow::Result<momedo_client::profile::Profile> {

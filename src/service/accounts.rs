@@ -8,6 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use momedo_protocol::digest::sha256;
 use momedo_protocol::name::tidied;
 use momedo_protocol::random;
+use momedo_protocol::secret_text::SecretText;
 use momedo_protocol::time::UnixMillis;
 use zeroize::Zeroizing;
 
@@ -41,7 +42,7 @@ const PASSWORD_QUEUE: Duration = Duration::from_secs(10);
 /// What somebody types to log in.
 #[derive(Debug)]
 pub struct Credentials {
-    /// The account.
+    /// The account, tidied: names are stored composed.
     pub account: String,
     /// The password.
     pub password: Zeroizing<String>,
@@ -56,6 +57,7 @@ pub(super) async fn hash(
     password: Zeroizing<String>,
 ) -> Result<String, ServiceError> {
     let server = app.config().server.name.clone();
+    let password = SecretText::typed(&*password).composed();
     if !is_acceptable(&password, &[server.as_str(), account]) {
         return Err(AdminError::WeakPassword.into());
     }
@@ -214,9 +216,10 @@ async fn read_account(app: &App, name: &str) -> Result<(Option<AccountRow>, Opti
 /// [`AdminError::WrongPassword`], [`AdminError::NeedsOneTimePassword`], or [`ServiceError::TooOften`].
 pub async fn log_in(
     app: &App,
-    credentials: Credentials,
+    mut credentials: Credentials,
     caller: Caller<'_>,
 ) -> Result<LoggedIn, ServiceError> {
+    credentials.account = tidied(&credentials.account);
     let (row, key) = read_account(app, &credentials.account).await?;
     let IsKnownBrowser(is_known) =
         counted_check(app, row.as_ref(), key.as_deref(), &credentials, caller).await?;
@@ -280,8 +283,10 @@ async fn check(app: &App, row: Option<&AccountRow>, credentials: &Credentials) -
     let unknown =
         "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     let hash = row.map_or_else(|| unknown.to_owned(), |row| row.password_hash.clone());
-    let password = credentials.password.clone();
-    if password.chars().count() > MAX_PASSWORD_CHARACTERS {
+    // How many forms there are depends on what was typed alone.
+    let mut forms = SecretText::typed(&*credentials.password).forms();
+    forms.retain(|form| form.chars().count() <= MAX_PASSWORD_CHARACTERS);
+    if forms.is_empty() {
         return Err(AdminError::WrongPassword.into());
     }
     // A short queue: nobody waits for minutes because somebody else tries thousands of passwords.
@@ -289,7 +294,10 @@ async fn check(app: &App, row: Option<&AccountRow>, credentials: &Credentials) -
     let permit = permit.map_err(|_| ServiceError::Busy)?.map_err(|_| ServiceError::Busy)?;
     let matches = compute(move || {
         let hash = PasswordHash::new(&hash).map_err(|error| ServiceError::Internal(error.to_string()))?;
-        Ok(argon2::Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+        let fits = |form: &Zeroizing<String>| {
+            argon2::Argon2::default().verify_password(form.as_bytes(), &hash).is_ok()
+        };
+        Ok(forms.iter().any(fits))
     })
     .await?;
     drop(permit);
@@ -449,6 +457,7 @@ pub async fn reset_password(
     password: Zeroizing<String>,
     second: Second,
 ) -> Result<(), ServiceError> {
+    let account = &tidied(account);
     check_name(account)?;
     let hash = hash(app, account, password).await?;
     let (now, by, name) = (app.clock.now(), admin.account().to_owned(), account.to_owned());
@@ -538,6 +547,7 @@ fn set_classes(tx: &crate::store::WriteTx<'_>, name: &str, classes: &[i64]) -> R
 /// # Errors
 /// [`AdminError::UnknownAccount`] or [`AdminError::LastAdmin`].
 pub async fn delete(app: &App, admin: &RecentlyConfirmed, name: String) -> Result<(), ServiceError> {
+    let name = tidied(&name);
     let (now, by, account) = (app.clock.now(), admin.account().to_owned(), name.clone());
     app.store
         .write(move |tx| {

@@ -349,8 +349,12 @@ pub(crate) struct Inside {
 
 impl Inside {
     pub(crate) async fn start() -> Self {
+        Self::start_with_clock(Clock::manual()).await
+    }
+
+    pub(crate) async fn start_with_clock(clock: Clock) -> Self {
         let mut server = Server::prepare("");
-        let (clock, mut config) = (Clock::manual(), Config::default());
+        let mut config = Config::default();
         config.neighbours.dial_also = vec![[127, 0, 0, 1].into()];
         let listeners = momedo::listening::bind(&[server.address.parse().unwrap()]).await.unwrap();
         let opened = running::open(&server.data(), config, clock.clone()).await.unwrap();

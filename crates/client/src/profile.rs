@@ -4,6 +4,7 @@ pub(crate) mod files;
 mod groups;
 pub(crate) mod key_log;
 pub(crate) mod living;
+mod passphrase;
 pub(crate) mod set_aside;
 mod unconfirmed;
 
@@ -12,7 +13,6 @@ use std::path::{Path, PathBuf};
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
-use argon2::Argon2;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::message_id::MessageId;
@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 use crate::ClientError;
 use crate::contacts::{Contact, Trust};
 use crate::groups::earlier::EarlierGroups;
+use passphrase::{CHECK, SALT};
 
 /// The profile's schema, step by step; step `n` of the list leads to `user_version` `n + 2`. Steps are only added.
 const SCHEMA: &[&str] = &[
@@ -57,12 +58,6 @@ const SCHEMA: &[&str] = &[
 
 /// The version the first step of [`SCHEMA`] leads to.
 const FIRST_VERSION: i64 = 2;
-
-/// Setting that holds the salt of an encrypted profile.
-const SALT: &str = "passphrase-salt";
-
-/// Secret that is only there to tell a right passphrase from a wrong one.
-const CHECK: &str = "check";
 
 /// A received message as it was signed, and who signed it.
 pub(crate) type Signed = (ParticipantId, Zeroizing<Vec<u8>>);
@@ -103,9 +98,7 @@ impl Profile {
         profile.sql(|database| database.execute_batch(key_log::SCHEMA))?;
         profile.upgrade(0)?;
         if let Some(passphrase) = passphrase {
-            let salt = random::bytes::<16>();
-            profile.set(SALT, &salt)?;
-            profile.key = Some(profile.derive(passphrase, &salt)?);
+            profile.lock(passphrase)?;
         }
         profile.set_secret(CHECK, b"momedo")?;
         Ok(profile)
@@ -135,7 +128,7 @@ impl Profile {
         profile.sql(|database| database.execute_batch(key_log::SCHEMA))?;
         profile.upgrade(version)?;
         if let Some(salt) = profile.get::<[u8; 16]>(SALT)? {
-            profile.key = Some(profile.derive(passphrase.ok_or(ClientError::Locked)?, &salt)?);
+            profile.unlock(passphrase.ok_or(ClientError::Locked)?, &salt)?;
         }
         profile.secret(CHECK)?;
         Ok(profile)
@@ -169,14 +162,6 @@ impl Profile {
             // What cannot be removed is reported when somebody tries to use it.
             let _: Result<_, _> = std::fs::remove_file(path.join(name));
         }
-    }
-
-    fn derive(&self, passphrase: &str, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, ClientError> {
-        let mut key = Zeroizing::new([0; 32]);
-        Argon2::default()
-            .hash_password_into(passphrase.as_bytes(), salt, &mut key[..])
-            .map_err(|error| self.failed(error))?;
-        Ok(key)
     }
 
     /// The profile's folder.

@@ -23,6 +23,7 @@
 //! | [`link`] | what two servers say to each other |
 //! | [`notice`] | what a home tells its participants about messages to other servers |
 //! | [`name`] | what may stand as a name |
+//! | [`secret_text`] | what people type to prove who they are |
 //! | [`padding`] | how lengths are rounded up |
 //! | [`limits`] | every size both sides agree on |
 
@@ -61,6 +62,7 @@ pub mod problem;
 pub mod random;
 pub mod rsa_key;
 pub mod seal;
+pub mod secret_text;
 pub mod stream;
 pub mod suite;
 pub mod time;

@@ -12,14 +12,13 @@ mod surroundings;
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
 use momedo_protocol::encoding::encode_base64;
 use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
 use serde_json::Value;
 
-use super::{DataDir, backup, output};
+use super::{DataDir, backup, output, secret_file};
 use crate::service::administration::{AdminRequest, AdminResponse, Password};
 
 /// Administer the server.
@@ -246,10 +245,7 @@ impl Admin {
 /// The password in a file, or one that is made; true for the latter.
 fn password(file: Option<PathBuf>) -> anyhow::Result<(String, bool)> {
     let Some(file) = file else { return Ok((encode_base64(&random::bytes::<15>()), true)) };
-    let text = std::fs::read_to_string(&file)
-        .with_context(|| format!("cannot read the password file {}", file.display()))?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok((line.strip_suffix('\r').unwrap_or(line).to_owned(), false))
+    Ok((secret_file::read(&file, "password")?.as_written().to_owned(), false))
 }
 
 /// Fields that hold an instant; the rest of a line is printed as it is.

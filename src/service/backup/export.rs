@@ -184,7 +184,8 @@ impl HandingOut {
 }
 
 fn check(passphrase: Option<&Passphrase>) -> Result<(), BackupError> {
-    let long_enough = passphrase.is_none_or(|passphrase| passphrase.chars().count() >= MIN_PASSPHRASE);
+    let long_enough =
+        passphrase.is_none_or(|passphrase| passphrase.composed().chars().count() >= MIN_PASSPHRASE);
     if long_enough { Ok(()) } else { Err(BackupError::PassphraseTooShort) }
 }
 

@@ -16,9 +16,9 @@ mod staged;
 
 use std::path::Path;
 
+use momedo_protocol::secret_text::SecretText;
 use momedo_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 pub use error::BackupError;
 pub use export::{Download, Exported, Overwrite, download, export_from, export_to};
@@ -41,7 +41,7 @@ pub const MIN_PASSPHRASE: usize = 10;
 const TROUBLE: &str = "backup-trouble";
 
 /// A passphrase; wiped from memory when it is dropped.
-pub type Passphrase = Zeroizing<String>;
+pub type Passphrase = SecretText;
 
 /// A backup in the folder; one line of JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]

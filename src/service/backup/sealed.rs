@@ -12,6 +12,8 @@
 //! byte that is 1 for the last chunk and 0 for the others; its associated data is the 25 bytes before the
 //! commitment. So nothing can be cut off, added, or put in another order. The key belongs to one file:
 //! Argon2id over passphrase and salt, version 0x13, 19 MiB, 2 passes, 1 lane, 64 bytes, `key (32) ‖ commitment (32)`.
+//! The passphrase counts in its composed form; files of earlier versions were sealed with its bytes as they came, and
+//! which of these it is, the commitment says.
 //! A file that opened under many passphrases would try all of them at once, whenever an admin types one (partitioning
 //! oracles: Len, Grubbs, Ristenpart 2021); the commitment makes that one passphrase for each file.
 
@@ -21,6 +23,7 @@ use argon2::Argon2;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use momedo_protocol::envelope::COMMITMENT_BYTES;
 use momedo_protocol::random;
+use momedo_protocol::secret_text::SecretText;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -83,14 +86,14 @@ pub(crate) struct Sealer<W: Write> {
 
 impl<W: Write> Sealer<W> {
     /// Writes the header; deriving the key takes a tenth of a second or more.
-    pub(crate) fn new(passphrase: &str, mut out: W) -> io::Result<Self> {
+    pub(crate) fn new(passphrase: &SecretText, mut out: W) -> io::Result<Self> {
         let mut header = [0; HEADER_BYTES];
         header[..8].copy_from_slice(MAGIC);
         header[8] = VERSION;
         header[9..].copy_from_slice(&random::bytes::<16>());
         out.write_all(&header)?;
         let chunk = Zeroizing::new(Vec::with_capacity(CHUNK_BYTES + TAG_BYTES));
-        let cipher = Cipher::new(passphrase, header)?;
+        let cipher = Cipher::new(&passphrase.composed(), header)?;
         out.write_all(&cipher.commitment)?;
         Ok(Self { cipher, chunk, out })
     }
@@ -144,18 +147,15 @@ pub(crate) fn sealed_bytes(plain: u64) -> u64 {
 ///
 /// # Errors
 /// A [`SealedError`] inside, or what reading and writing say.
-pub(crate) fn open(passphrase: &str, mut from: impl Read, out: &mut impl Write) -> io::Result<()> {
+pub(crate) fn open(passphrase: &SecretText, mut from: impl Read, out: &mut impl Write) -> io::Result<()> {
     let mut header = [0; HEADER_BYTES];
     from.read_exact(&mut header).map_err(|_| refused(SealedError::Damaged(0)))?;
     if !header.starts_with(MAGIC) || header[8] != VERSION {
         return Err(refused(SealedError::Version));
     }
-    let mut cipher = Cipher::new(passphrase, header)?;
     let mut commitment = [0; COMMITMENT_BYTES];
     from.read_exact(&mut commitment).map_err(|_| refused(SealedError::Damaged(HEADER_BYTES as u64)))?;
-    if !bool::from(cipher.commitment.ct_eq(&commitment)) {
-        return Err(refused(SealedError::WrongPassphrase));
-    }
+    let mut cipher = fitting(passphrase, header, &commitment)?;
     let mut chunk = read_chunk(&mut from)?;
     let mut place = (HEADER_BYTES + COMMITMENT_BYTES) as u64;
     loop {
@@ -175,6 +175,21 @@ pub(crate) fn open(passphrase: &str, mut from: impl Read, out: &mut impl Write) 
     }
 }
 
+/// The cipher of the form of the passphrase that the file was sealed with.
+fn fitting(
+    passphrase: &SecretText,
+    header: [u8; HEADER_BYTES],
+    commitment: &[u8; COMMITMENT_BYTES],
+) -> io::Result<Cipher> {
+    for form in passphrase.forms_of_files() {
+        let cipher = Cipher::new(&form, header)?;
+        if bool::from(cipher.commitment.ct_eq(commitment)) {
+            return Ok(cipher);
+        }
+    }
+    Err(refused(SealedError::WrongPassphrase))
+}
+
 fn refused(error: SealedError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
@@ -191,14 +206,16 @@ mod tests {
     use super::*;
 
     fn seal(plain: &[u8]) -> Vec<u8> {
-        let mut sealer = Sealer::new("correct horse", Vec::new()).unwrap();
+        let mut sealer = Sealer::new(&SecretText::typed("correct horse"), Vec::new()).unwrap();
         sealer.write_all(plain).unwrap();
         sealer.finish().unwrap()
     }
 
     fn opened(passphrase: &str, sealed: &[u8]) -> Result<Vec<u8>, String> {
         let mut out = Vec::new();
-        open(passphrase, sealed, &mut out).map_err(|error| error.to_string()).map(|()| out)
+        open(&SecretText::typed(passphrase), sealed, &mut out)
+            .map_err(|error| error.to_string())
+            .map(|()| out)
     }
 
     #[test]
@@ -229,6 +246,31 @@ mod tests {
             assert!(opened("correct horse", &changed).is_err(), "changed at {place}");
         }
         assert!(opened("wrong horse", &sealed).unwrap_err().contains("passphrase"));
+    }
+
+    /// As versions before sealed: the key of the bytes as they came.
+    fn sealed_with_bytes(passphrase: &str, plain: &[u8]) -> Vec<u8> {
+        let mut header = [7; HEADER_BYTES];
+        header[..8].copy_from_slice(MAGIC);
+        header[8] = VERSION;
+        let cipher = Cipher::new(passphrase, header).unwrap();
+        let out = [&header[..], &cipher.commitment].concat();
+        let mut sealer = Sealer { cipher, chunk: Zeroizing::new(Vec::new()), out };
+        sealer.write_all(plain).unwrap();
+        sealer.finish().unwrap()
+    }
+
+    #[test]
+    fn files_sealed_before_forms_were_told_apart_open_however_the_passphrase_is_typed() {
+        let (composed, decomposed) = ("Gr\u{fc}ne Bl\u{e4}tter", "Gru\u{308}ne Bla\u{308}tter");
+        let marked = format!("\u{feff}{composed}");
+        for sealed_with in [composed, decomposed, &marked] {
+            let sealed = sealed_with_bytes(sealed_with, b"plain");
+            for typed in [composed, decomposed, &marked] {
+                assert_eq!(opened(typed, &sealed), Ok(b"plain".to_vec()), "{sealed_with:?} by {typed:?}");
+            }
+            assert!(opened("Grune Blatter", &sealed).unwrap_err().contains("passphrase"));
+        }
     }
 
     #[test]

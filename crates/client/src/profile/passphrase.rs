@@ -1,0 +1,72 @@
+//! The key of a profile's secrets, made of its passphrase.
+
+use argon2::Argon2;
+use momedo_protocol::random;
+use momedo_protocol::secret_text::SecretText;
+use zeroize::Zeroizing;
+
+use super::Profile;
+use crate::ClientError;
+
+/// Setting that holds the salt of an encrypted profile.
+pub(super) const SALT: &str = "passphrase-salt";
+
+/// Secret that is only there to tell a right passphrase from a wrong one.
+pub(super) const CHECK: &str = "check";
+
+impl Profile {
+    /// Encrypts what is stored from now on, under the passphrase's composed form.
+    pub(super) fn lock(&mut self, passphrase: &str) -> Result<(), ClientError> {
+        let salt = random::bytes::<16>();
+        self.set(SALT, &salt)?;
+        self.key = Some(self.derive(&SecretText::typed(passphrase).composed(), &salt)?);
+        Ok(())
+    }
+
+    /// Finds the form of the passphrase that the profile was made with: composed, or as it came to earlier versions.
+    pub(super) fn unlock(&mut self, passphrase: &str, salt: &[u8]) -> Result<(), ClientError> {
+        for form in SecretText::typed(passphrase).forms_of_files() {
+            self.key = Some(self.derive(&form, salt)?);
+            match self.secret(CHECK) {
+                Err(ClientError::Locked) => {}
+                checked => return checked.map(drop),
+            }
+        }
+        Err(ClientError::Locked)
+    }
+
+    fn derive(&self, form: &str, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, ClientError> {
+        let mut key = Zeroizing::new([0; 32]);
+        Argon2::default()
+            .hash_password_into(form.as_bytes(), salt, &mut key[..])
+            .map_err(|error| self.failed(error))?;
+        Ok(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_of_an_earlier_version_opens_however_its_passphrase_is_typed() {
+        let (composed, decomposed) = ("Gr\u{fc}ne Bl\u{e4}tter", "Gru\u{308}ne Bla\u{308}tter");
+        let marked = format!("\u{feff}{composed}");
+        for made_with in [composed, decomposed, &marked] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("profile");
+            let mut profile = Profile::create(&path, Some("another")).unwrap();
+            // The key of the bytes as they came.
+            let salt = profile.get::<[u8; 16]>(SALT).unwrap().unwrap();
+            profile.key = Some(profile.derive(made_with, &salt).unwrap());
+            profile.set_secret(CHECK, b"momedo").unwrap();
+            drop(profile);
+            for typed in [composed, decomposed, &marked] {
+                assert!(Profile::open(&path, Some(typed)).is_ok(), "{made_with:?} by {typed:?}");
+            }
+            for wrong in [None, Some("Grune Blatter")] {
+                assert!(matches!(Profile::open(&path, wrong), Err(ClientError::Locked)));
+            }
+        }
+    }
+}
