@@ -39,6 +39,8 @@ pub(super) struct Page {
     pub(super) current: &'static str,
     pub(super) server: String,
     pub(super) notice: Option<Notice>,
+    /// When it is shown, by the server's clock.
+    pub(super) at: UnixMillis,
     /// Lets this page's own scripts run, and no other.
     pub(super) nonce: String,
 }
@@ -62,6 +64,7 @@ impl Page {
             current,
             server,
             notice: None,
+            at: UnixMillis(0),
             nonce: encode_base64(&random::bytes::<16>()),
         }
     }
@@ -79,6 +82,11 @@ impl Page {
     /// The text of a key with `{0}` replaced.
     pub(super) fn with(&self, key: &str, value: impl std::fmt::Display) -> String {
         self.t(key).replace("{0}", &value.to_string())
+    }
+
+    /// What the server's clock shows: one-time passwords depend on it.
+    pub(super) fn clock(&self) -> String {
+        self.with("log-in.clock", self.time(&self.at))
     }
 
     pub(super) fn lang(&self) -> &'static str {

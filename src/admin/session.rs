@@ -220,6 +220,7 @@ impl Visitor {
         let server = self.pages.app.config().server.name.clone();
         let mut page = Page::new(self.pages.texts.clone(), self.language, server, current);
         page.is_local = self.door != Door::Tls;
+        page.at = self.pages.app.clock.now();
         page.path = form_urlencoded::byte_serialize(self.path.as_bytes()).collect();
         page
     }

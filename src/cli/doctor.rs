@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use momedo_protocol::time::{MADE_AFTER, OUTDATED_AFTER, UnixMillis};
 
 use super::{DataDir, output, serve};
 use crate::clock::Clock;
@@ -108,10 +109,20 @@ async fn examine(path: &std::path::Path) -> Vec<Finding> {
 }
 
 fn clock() -> Finding {
-    if Clock::system().now() < crate::tls::MADE_AFTER {
-        return ill("clock", "shows a time before this version was made; set it, or wait for network time");
+    clock_at(Clock::system().now())
+}
+
+fn clock_at(now: UnixMillis) -> Finding {
+    let shown = output::time(Some(now));
+    if now < MADE_AFTER {
+        let what = "a time before this version was made; set it, or wait for network time";
+        return ill("clock", format!("shows {shown}, {what}"));
     }
-    well("clock", "plausible")
+    if now > OUTDATED_AFTER {
+        let what = "more than ten years after this version was made; set it, or update momedo";
+        return ill("clock", format!("shows {shown}, {what}"));
+    }
+    well("clock", format!("shows {shown}: compare it with a watch"))
 }
 
 fn disk(path: &std::path::Path) -> Finding {
@@ -169,5 +180,30 @@ fn certificate(config: &Config) -> Finding {
             format!("for {}, until {}", found.names.join(" "), output::time(Some(found.ends_at))),
         ),
         Err(error) => ill("certificate", error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_plausible_for_ten_years_and_is_shown_in_any_case() {
+        let seen = |now| {
+            let finding = clock_at(now);
+            (finding.trouble.is_none(), finding.trouble.unwrap_or(finding.note))
+        };
+        for (now, is_well, year) in [
+            (UnixMillis(0), false, "1970"),
+            (MADE_AFTER, true, "2026"),
+            (MADE_AFTER.plus_days(3_000), true, "2035"),
+            // 2099.
+            (UnixMillis(4_073_500_800_000), false, "2099"),
+            (UnixMillis(u64::MAX), false, "–"),
+        ] {
+            let (found, text) = seen(now);
+            assert_eq!(found, is_well, "{text}");
+            assert!(text.contains(&format!("shows {year}")), "{text}");
+        }
     }
 }

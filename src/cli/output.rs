@@ -3,6 +3,7 @@
 use std::fmt::Arguments;
 use std::io::{IsTerminal, Write};
 
+use momedo_client::clocks::{Clocks, Suspect};
 use momedo_client::registration::Step;
 use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
@@ -53,10 +54,14 @@ pub(super) fn time(at: Option<UnixMillis>) -> String {
     format!("{date}T{:02}:{:02}:{:02}Z", time.hour(), time.minute(), time.second())
 }
 
-/// Says what takes a while, when somebody is watching.
+/// Says what takes a while, when somebody is watching; what is wrong, always.
 pub(super) fn progress(step: Step) {
+    if let Step::ClocksDiffer(clocks) = step {
+        return note(format_args!("{}", words_about(&clocks, super::language() == "de")));
+    }
     if std::io::stderr().is_terminal() {
         let text = match (step, super::language() == "de") {
+            (Step::ClocksDiffer(_), _) => return,
             (Step::MakingKeys, true) => "Schlüssel werden erzeugt, das dauert einige Sekunden …",
             (Step::MakingKeys, false) => "making keys, this takes a few seconds …",
             (Step::SendingKey, true) => "der große Schlüssel (512 KiB) wird gesendet …",
@@ -82,6 +87,43 @@ pub(super) fn progress(step: Step) {
         };
         note!("{text}");
     }
+}
+
+/// Whose clock shows what, and what to do.
+fn words_about(clocks: &Clocks, german: bool) -> String {
+    let [device, server, from, until] =
+        [clocks.device, clocks.server, clocks.valid_from, clocks.valid_until].map(|at| time(Some(at)));
+    let (shown, advice) = if german {
+        let advice = match clocks.suspect() {
+            Suspect::Device => "Die Uhr dieses Geräts geht falsch: bitte stellen.".into(),
+            Suspect::Server => "Die Uhr des Servers geht falsch: bitte der Verwaltung sagen.".into(),
+            Suspect::Either => "Eine von beiden geht falsch: bitte die dieses Geräts stellen, oder, wenn sie stimmt, \
+                                der Verwaltung Bescheid sagen."
+                .into(),
+            Suspect::Certificate => {
+                format!("Das Zertifikat des Servers gilt von {from} bis {until}: bitte der Verwaltung sagen.")
+            }
+        };
+        (format!("Die Uhr dieses Geräts zeigt {device}, die des Servers {server}."), advice)
+    } else {
+        let advice = match clocks.suspect() {
+            Suspect::Device => "This device's clock is wrong: set it.".into(),
+            Suspect::Server => "The server's clock is wrong: tell its admin.".into(),
+            Suspect::Either => {
+                "One of them is wrong: set this device's, or, if it is right, tell the server's admin.".into()
+            }
+            Suspect::Certificate => {
+                format!("The server's certificate holds from {from} until {until}: tell its admin.")
+            }
+        };
+        (format!("This device's clock shows {device}, the server's clock {server}."), advice)
+    };
+    let server = if german {
+        "Der Server hat bewiesen, dass er der richtige ist."
+    } else {
+        "The server has proved that it is the right one."
+    };
+    format!("{shown} {advice} {server}")
 }
 
 /// Draws a bar over the one before it.

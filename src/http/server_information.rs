@@ -43,8 +43,8 @@ pub(crate) async fn server(
     })
 }
 
-/// Proof that the holder of the identity key answers on this very connection, for servers whose
-/// certificate comes from elsewhere.
+/// Proof that the holder of the identity key answers on this very connection, for servers whose certificate comes from
+/// elsewhere, and for clients to whose clock its dates do not fit.
 #[utoipa::path(get, path = "/identity", responses(
     (status = 200, body = api::IdentityProof),
     (status = 500, body = Problem, content_type = "application/problem+json"),
@@ -62,5 +62,6 @@ pub(crate) async fn identity(
     Ok(Json(api::IdentityProof {
         identity_key: Base64Bytes(state.identity.public().spki().to_vec()),
         signature: Base64Bytes(signature),
+        now: state.clock.now(),
     }))
 }

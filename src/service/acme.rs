@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use momedo_protocol::random;
-use momedo_protocol::time::UnixMillis;
+use momedo_protocol::time::{MADE_AFTER, UnixMillis};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -19,7 +19,7 @@ use crate::dialling::Dialling;
 use crate::domain::renewal;
 use crate::state::App;
 use crate::store::{ReadTx, WriteTx};
-use crate::tls::{Certificates, InForce, MADE_AFTER, Origin};
+use crate::tls::{Certificates, InForce, Origin};
 
 /// Settings: what the admin chose, the account at the authority, what went wrong last.
 const CHOICE: &str = "acme";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::time::UnixMillis;
+use momedo_protocol::time::{OUTDATED_AFTER, UnixMillis};
 use serde::Serialize;
 
 use super::error::compute;
@@ -245,7 +245,8 @@ pub async fn overview(app: &App, admin: &Admin) -> Result<Overview, ServiceError
     if let Some(reason) = acme::trouble(app).await? {
         tasks.push(Task::CertificateFails { reason });
     }
-    if app.clock.now().0 < EARLIEST_NOW {
+    let now = app.clock.now();
+    if now.0 < EARLIEST_NOW || now > OUTDATED_AFTER {
         tasks.push(Task::ClockWrong);
     }
     if reports > 0 {

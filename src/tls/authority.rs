@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use momedo_protocol::random;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
-use momedo_protocol::time::UnixMillis;
+use momedo_protocol::time::{MADE_AFTER, UnixMillis};
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType, SerialNumber,
@@ -19,9 +19,6 @@ const LEAF_DAYS: i64 = 800;
 /// Every leaf's dates lie on a grid of this many days from [`origin`], so that a clock that is a little
 /// wrong changes nothing.
 const LEAF_STEP_DAYS: i64 = 365;
-
-/// No clock that is right shows less: 2026-11-01.
-pub const MADE_AFTER: UnixMillis = UnixMillis(1_793_491_200_000);
 
 /// Why certificates cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ mod own_check;
 mod patient;
 
 pub(crate) use authority::is_private;
-pub use authority::{AuthorityError, Identity, LeafWindow, MADE_AFTER, Names};
+pub use authority::{AuthorityError, Identity, LeafWindow, Names};
 pub use certificates::{Certificates, CertificatesError, InForce, Origin, Reload, examine};
 pub use challenges::{ACME_ALPN, ACME_PATH, Challenges, Expected};
 pub use neighbour::{LinkIdentity, is_wrong_identity, proved_key};

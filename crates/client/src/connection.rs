@@ -1,7 +1,7 @@
 //! HTTPS to the pinned server: TLS 1.3, HTTP/1.1, one connection at a time, addresses tried in turn.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use momedo_protocol::api;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::problem::Problem;
 use momedo_protocol::rsa_key::RsaPublicKey;
+use momedo_protocol::time::UnixMillis;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
@@ -26,7 +27,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::ClientError;
-use crate::pin::PinVerifier;
+use crate::clocks::Clocks;
+use crate::pin::{Chain, PinVerifier};
 
 /// How long an address may take to answer before the next is tried.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -57,10 +59,12 @@ pub struct Connection {
     server: ServerAddress,
     language: String,
     open: Option<Open>,
+    clocks: Option<Clocks>,
 }
 
 struct Open {
     address: String,
+    clocks: Option<Clocks>,
     sender: SendRequest<Sent>,
 }
 
@@ -93,11 +97,13 @@ pub enum Payload {
 pub(crate) struct Dialled {
     pub(crate) stream: TlsStream<TcpStream>,
     pub(crate) address: String,
+    /// What the clocks show, if the certificate's dates do not fit this device's.
+    pub(crate) clocks: Option<Clocks>,
 }
 
-fn tls_config(server: Fingerprint) -> (ClientConfig, Arc<std::sync::atomic::AtomicBool>) {
+fn tls_config(server: Fingerprint) -> (ClientConfig, Arc<OnceLock<Chain>>) {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let (verifier, proved) = PinVerifier::new(server, provider.clone());
+    let (verifier, chain) = PinVerifier::new(server, provider.clone());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the provider knows TLS 1.3")
@@ -105,14 +111,14 @@ fn tls_config(server: Fingerprint) -> (ClientConfig, Arc<std::sync::atomic::Atom
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // A resumed session would skip the certificate check that `proved` stands for.
+    // A resumed session would skip the certificate check that `chain` stands for.
     config.resumption = rustls::client::Resumption::disabled();
-    (config, proved)
+    (config, chain)
 }
 
 async fn dial_one(address: &str, server: Fingerprint) -> Result<Dialled, ClientError> {
     let unreachable = |reason: String| ClientError::Unreachable { addresses: address.to_owned(), reason };
-    let (config, proved) = tls_config(server);
+    let (config, chain) = tls_config(server);
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned()).map_err(|_| unreachable("not a host name".into()))?;
     let dialling = async {
@@ -133,14 +139,21 @@ async fn dial_one(address: &str, server: Fingerprint) -> Result<Dialled, ClientE
                 unreachable(error.to_string())
             }
         })?;
-    let dialled = Dialled { stream, address: address.to_owned() };
-    if proved.load(Ordering::Acquire) { Ok(dialled) } else { prove(dialled, server).await }
+    let dialled = Dialled { stream, address: address.to_owned(), clocks: None };
+    match chain.get() {
+        Some(Chain::Fits) => Ok(dialled),
+        chain => prove(dialled, server, chain.copied()).await,
+    }
 }
 
-/// Asks for a proof where the certificate is from elsewhere: before it, nothing secret may be sent. The
-/// connection goes on with whatever it was dialled for.
-async fn prove(dialled: Dialled, server: Fingerprint) -> Result<Dialled, ClientError> {
-    let Dialled { stream, address } = dialled;
+/// Asks for a proof where the certificate is from elsewhere or of another time: before it, nothing secret may be sent.
+/// The connection goes on with whatever it was dialled for.
+async fn prove(
+    dialled: Dialled,
+    server: Fingerprint,
+    chain: Option<Chain>,
+) -> Result<Dialled, ClientError> {
+    let Dialled { stream, address, .. } = dialled;
     let unreachable = |reason: String| ClientError::Unreachable { addresses: address.clone(), reason };
     let exporter = stream
         .get_ref()
@@ -153,19 +166,27 @@ async fn prove(dialled: Dialled, server: Fingerprint) -> Result<Dialled, ClientE
     let request = request.map_err(|error| ClientError::Protocol(error.to_string()))?;
     let asking = async {
         // It ends with the sender, and the connection with it.
-        let mut open = Open { address: address.clone(), sender };
+        let mut open = Open { address: address.clone(), clocks: None, sender };
         open.exchange(request, ANSWER_TIME).await
     };
     let (answer, connection) = tokio::join!(asking, connection.without_shutdown());
     let answer = answer?;
-    if answer.status != StatusCode::OK || !check_proof(server, &exporter, &answer.body) {
+    let proved = Some(&answer.body).filter(|_| answer.status == StatusCode::OK);
+    let Some(server_now) = proved.and_then(|body| check_proof(server, &exporter, body)) else {
         return Err(ClientError::WrongServer { address });
-    }
+    };
+    let clocks = chain.and_then(|chain| match chain {
+        Chain::Fits => None,
+        Chain::AtAnotherTime { from, until } => {
+            let device = crate::now();
+            Some(Clocks { device, server: server_now, valid_from: from, valid_until: until })
+        }
+    });
     let parts = connection.map_err(|error| unreachable(error.to_string()))?;
     if !parts.read_buf.is_empty() {
         return Err(ClientError::Protocol("more than one answer to one request".into()));
     }
-    Ok(Dialled { stream: parts.io.into_inner(), address })
+    Ok(Dialled { stream: parts.io.into_inner(), address, clocks })
 }
 
 /// Dials the server's addresses in turn until one answers and proves that it is the server.
@@ -181,23 +202,24 @@ pub(crate) async fn dial(server: &ServerAddress) -> Result<Dialled, ClientError>
     Err(last)
 }
 
-/// Checks a proof over a connection's exporter.
-fn check_proof(server: Fingerprint, exporter: &[u8; 32], body: &[u8]) -> bool {
-    let Ok(proof) = serde_json::from_slice::<api::IdentityProof>(body) else { return false };
-    let Ok(key) = RsaPublicKey::from_spki(&proof.identity_key.0) else { return false };
-    key.fingerprint() == server
-        && key.verify(&[IDENTITY_LABEL, exporter].concat(), &proof.signature.0).is_ok()
+/// Checks a proof over a connection's exporter; what the server's clock shows if it is right.
+fn check_proof(server: Fingerprint, exporter: &[u8; 32], body: &[u8]) -> Option<UnixMillis> {
+    let proof = serde_json::from_slice::<api::IdentityProof>(body).ok()?;
+    let key = RsaPublicKey::from_spki(&proof.identity_key.0).ok()?;
+    let fits = key.fingerprint() == server
+        && key.verify(&[IDENTITY_LABEL, exporter].concat(), &proof.signature.0).is_ok();
+    fits.then_some(proof.now)
 }
 
 impl Open {
     async fn new(server: &ServerAddress) -> Result<Self, ClientError> {
-        let Dialled { stream, address } = dial(server).await?;
+        let Dialled { stream, address, clocks } = dial(server).await?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| {
             ClientError::Unreachable { addresses: address.clone(), reason: error.to_string() }
         })?;
         // It ends when the sender is dropped; why is the next request's error.
         tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { address, sender })
+        Ok(Self { address, clocks, sender })
     }
 
     async fn exchange(&mut self, request: Request<Sent>, time: Duration) -> Result<Answer, ClientError> {
@@ -260,7 +282,12 @@ impl Downloading {
 impl Connection {
     /// A client of `server`; nothing is connected yet. `language` is a tag such as `de`, for error texts.
     pub fn new(server: ServerAddress, language: &str) -> Self {
-        Self { server, language: language.to_owned(), open: None }
+        Self { server, language: language.to_owned(), open: None, clocks: None }
+    }
+
+    /// What the clocks showed when a connection was made, if the dates of the server's certificate did not fit.
+    pub fn clocks(&self) -> Option<Clocks> {
+        self.clocks
     }
 
     /// The server.
@@ -477,6 +504,7 @@ impl Connection {
         wait: Duration,
     ) -> Result<Answer, ClientError> {
         let mut open = Open::new(&self.server).await?;
+        self.clocks = open.clocks;
         let answer = self.exchange(&mut open, method, path, token, payload, wait).await?;
         self.open = Some(open);
         Ok(answer)

@@ -13,6 +13,7 @@ use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::rsa_key::RsaPublicKey;
 
+use crate::clocks::Minute;
 use crate::key_log::Vouching;
 use crate::names::{self, Called};
 use crate::profile::Profile;
@@ -213,7 +214,14 @@ async fn check(
         return Err(untrusted(id, "they are somebody else's"));
     }
     if bundle.payload.expires_at < now() {
-        return Err(untrusted_now(id, "they have expired; their owner has to come online"));
+        let (expired, now) = (Minute(bundle.payload.expires_at), Minute(now()));
+        return Err(untrusted_now(
+            id,
+            format!(
+                "they expired at {expired}, and this device's clock shows {now}: set the clock if that is wrong; \
+                 otherwise their owner has to come online"
+            ),
+        ));
     }
     let identity = home(session, id, published, &bundle).await?;
     let countersigned = Countersignature::verify(&published.countersignature, &identity)

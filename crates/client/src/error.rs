@@ -28,6 +28,12 @@ pub enum ClientError {
         /// The address.
         address: String,
     },
+    /// New keys would be dated by a clock that was never set.
+    #[error("this device's clock shows {shows}, a time before this program was made: set it, then try again")]
+    ClockNotSet {
+        /// What it shows.
+        shows: String,
+    },
     /// The server's answer is not what the protocol says.
     #[error("the server's answer makes no sense: {0}")]
     Protocol(String),

@@ -79,7 +79,10 @@ impl Profile {
     }
 
     async fn log_in_at(&self, server: ServerAddress, language: &str) -> Result<Session, ClientError> {
-        Session::log_in(Connection::new(server, language), self.device()?, &self.login_key()?).await
+        let connection = Connection::new(server, language);
+        let mut session = Session::log_in(connection, self.device()?, &self.login_key()?).await?;
+        self.tell_of_clocks(session.connection().clocks());
+        Ok(session)
     }
 
     async fn log_in_at_second(&self, home: &Home, language: &str) -> Result<Session, ClientError> {

@@ -17,7 +17,7 @@ use momedo_protocol::rsa_key::RsaPublicKey;
 
 use crate::connection::{Connection, ServerAddress};
 use crate::profile::Profile;
-use crate::registration::{Progress, Step};
+use crate::registration::{Progress, Step, tell_of_clocks};
 use crate::secrets::DeviceKeys;
 use crate::session::{Session, from_json, server_information, to_json};
 use crate::{ClientError, devices, identity, now, rotation, watching};
@@ -220,6 +220,7 @@ pub async fn recover(
     let recovery = RecoveryKeys::derive(&code, server.fingerprint, id);
     let mut connection = Connection::new(server.clone(), language);
     let information = server_information(&mut connection).await?;
+    tell_of_clocks(&connection, progress);
     let fetch_secret = Base64Bytes(recovery.fetch_secret.to_vec());
     let request = to_json(&api::KeyBackupFetchRequest { id, fetch_secret: fetch_secret.clone() })?;
     let answer =

@@ -23,6 +23,7 @@
 
 pub mod blobs;
 pub mod blocking;
+pub mod clocks;
 pub mod connection;
 pub mod contacts;
 pub mod devices;

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use crate::connection::{Connection, Payload, ServerAddress};
 use crate::profile::Profile;
-use crate::registration::{Progress, Step};
+use crate::registration::{Progress, Step, tell_of_clocks};
 use crate::secrets::DeviceKeys;
 use crate::session::{Session, server_information};
 use crate::{ClientError, devices, identity, now};
@@ -156,6 +156,7 @@ pub async fn join(
     let server = ServerAddress { addresses: vec![link.address.clone()], fingerprint: link.server };
     let mut connection = Connection::new(server, language);
     server_information(&mut connection).await?;
+    tell_of_clocks(&connection, progress);
     progress(Step::MakingKeys);
     let keys = tokio::task::spawn_blocking(DeviceKeys::generate).await.map_err(failed)?;
     let entry = keys.entry(name);

@@ -8,6 +8,7 @@ mod passphrase;
 pub(crate) mod set_aside;
 mod unconfirmed;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -24,8 +25,10 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::ClientError;
+use crate::clocks::Clocks;
 use crate::contacts::{Contact, Trust};
 use crate::groups::earlier::EarlierGroups;
+use crate::registration::Step;
 use passphrase::{CHECK, SALT};
 
 /// The profile's schema, step by step; step `n` of the list leads to `user_version` `n + 2`. Steps are only added.
@@ -67,6 +70,8 @@ pub struct Profile {
     path: PathBuf,
     database: Connection,
     key: Option<Zeroizing<[u8; 32]>>,
+    /// Who hears of clocks that are wrong, once.
+    watcher: Cell<Option<fn(Step)>>,
     /// Groups as they were after an entry that was asked for, so that the next message is not checked from the first
     /// entry on.
     pub(crate) earlier_groups: EarlierGroups,
@@ -89,6 +94,7 @@ impl Profile {
             path: path.to_owned(),
             database: connect(path)?,
             key: None,
+            watcher: Cell::new(None),
             earlier_groups: EarlierGroups::default(),
         };
         // The version comes last: a profile whose making was cut off has none.
@@ -117,6 +123,7 @@ impl Profile {
             path: path.to_owned(),
             database: connect(path)?,
             key: None,
+            watcher: Cell::new(None),
             earlier_groups: EarlierGroups::default(),
         };
         let version: i64 =
@@ -161,6 +168,19 @@ impl Profile {
         for name in ["profile.db", "profile.db-wal", "profile.db-shm"] {
             // What cannot be removed is reported when somebody tries to use it.
             let _: Result<_, _> = std::fs::remove_file(path.join(name));
+        }
+    }
+
+    /// Has `watcher` told, once, when a log-in shows that a clock is wrong.
+    pub fn watch_clocks(&self, watcher: fn(Step)) {
+        self.watcher.set(Some(watcher));
+    }
+
+    pub(crate) fn tell_of_clocks(&self, clocks: Option<Clocks>) {
+        if let Some(clocks) = clocks
+            && let Some(watcher) = self.watcher.take()
+        {
+            watcher(Step::ClocksDiffer(clocks));
         }
     }
 

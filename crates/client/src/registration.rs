@@ -17,6 +17,7 @@ use momedo_protocol::possession::PossessionContext;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::suite::Suite;
 
+use crate::clocks::{Clocks, require_set};
 use crate::connection::{Connection, ServerAddress};
 use crate::profile::Profile;
 use crate::secrets::{DeviceKeys, NewKeys, StoredKeys};
@@ -56,6 +57,8 @@ pub enum Step {
         /// How many there are.
         total: u64,
     },
+    /// The server is the right one, and some clock is wrong.
+    ClocksDiffer(Clocks),
     /// A new group key is being sealed to every member.
     HandingOutKeys {
         /// How many have it.
@@ -172,8 +175,10 @@ async fn join(
 ) -> Result<Joined, ClientError> {
     let invite = &joining.invite;
     let server = ServerAddress { addresses: vec![invite.address.clone()], fingerprint: invite.server };
+    require_set()?;
     let mut connection = Connection::new(server.clone(), joining.language);
     server_information(&mut connection).await?;
+    tell_of_clocks(&connection, progress);
     let reservation = reserve(&mut connection, invite.code).await?;
     progress(Step::MakingKeys);
     let keys =
@@ -291,6 +296,13 @@ pub async fn prove(
         connection.request(Method::POST, &path, Some(&reservation.token), proof, Duration::ZERO).await?;
     let published: api::Published = from_json(&answer.body)?;
     published.session.ok_or_else(|| ClientError::Protocol("the registration gave no session".into()))
+}
+
+/// Says once it is known when some clock is wrong.
+pub(crate) fn tell_of_clocks(connection: &Connection, progress: Progress<'_>) {
+    if let Some(clocks) = connection.clocks() {
+        progress(Step::ClocksDiffer(clocks));
+    }
 }
 
 /// The payload of a bundle with these keys.

@@ -20,6 +20,7 @@ use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::seal::{PrivateKeys, RecipientKeys, seal};
 use momedo_protocol::suite::Suite;
 
+use crate::clocks::require_set;
 use crate::profile::Profile;
 use crate::registration::{Progress, Step, bundle_payload};
 use crate::secrets::{CarriedKeys, NewKeys, StoredKeys};
@@ -136,6 +137,7 @@ pub(crate) async fn publish(
     replacement: Replacement,
     progress: Progress<'_>,
 ) -> Result<(), ClientError> {
+    require_set()?;
     let Replacement { signature_key: new_signature_key, keys, device_list } = replacement;
     let old_signature_key = profile.signature_key()?;
     let signature_key = new_signature_key.as_ref().unwrap_or(&old_signature_key);

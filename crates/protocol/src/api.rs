@@ -99,6 +99,8 @@ wire! {
         /// `PS512` signature over the label `momedo identity proof v1`, then the 32 bytes of the TLS
         /// exporter `EXPORTER-momedo-identity` (empty context).
         pub signature: Base64Bytes,
+        /// What the server's clock shows.
+        pub now: UnixMillis,
     }
 }
 

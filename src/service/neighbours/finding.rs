@@ -175,8 +175,8 @@ async fn check(
     via: Fingerprint,
     found: Found,
 ) -> Result<Option<Told>, ServiceError> {
-    let (own, now) = (app.fingerprint, app.clock.now());
-    match compute(move || Ok(verify(own, id, now, via, found))).await? {
+    let own = app.fingerprint;
+    match compute(move || Ok(verify(own, id, via, found))).await? {
         Ok(None) => Ok(None),
         Ok(Some(told)) if key_logs::vouch(app, told.home, via, &told.bundle).await? => Ok(Some(told)),
         Ok(Some(_)) => {

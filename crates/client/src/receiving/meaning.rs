@@ -32,6 +32,7 @@ impl Meaning {
             | ClientError::KeyLog(_)
             | ClientError::Profile { .. }
             | ClientError::Locked
+            | ClientError::ClockNotSet { .. }
             | ClientError::File { .. }
             | ClientError::NotAsked(_) => Self::Passes,
             // Keys that may not be used, and chains that are none, verify nothing.
