@@ -29,7 +29,7 @@ pub enum ControlError {
     Refused(String),
 }
 
-/// Largest request or answer, in bytes.
+/// Largest request, in bytes: a class list.
 #[cfg(unix)]
 const MAX_LINE: u64 = 16 * 1024 * 1024;
 
@@ -129,7 +129,7 @@ pub async fn ask(directory: &Path, request: &AdminRequest) -> Result<AdminRespon
     line.push(b'\n');
     stream.write_all(&line).await.map_err(not_running)?;
     let mut text = String::new();
-    stream.take(MAX_LINE).read_to_string(&mut text).await.map_err(not_running)?;
+    stream.read_to_string(&mut text).await.map_err(not_running)?;
     if text.is_empty() {
         return Err(ControlError::Refused("the server stopped before it answered".into()));
     }

@@ -18,6 +18,7 @@ use crate::service::audit::{self, Action};
 use crate::service::classes::{self, Class};
 use crate::service::{AdminError, ServiceError};
 use crate::staff_sessions::{self, Listed};
+use crate::store::EVERYTHING;
 
 #[derive(Template)]
 #[template(path = "admin/account.html")]
@@ -52,7 +53,7 @@ impl AccountPage {
 async fn own_with(session: &Session, page: Page, recovery: Vec<String>, status: StatusCode) -> Response {
     let app = &session.visitor.pages.app;
     let read = async {
-        let (classes, _) = classes::list(app, &session.staff, String::new(), 0, 1_000).await?;
+        let (classes, _) = classes::list(app, &session.staff, String::new(), 0, EVERYTHING).await?;
         let own = accounts::has_one_time_passwords(app, &session.staff).await?;
         let all = match session.staff.admin() {
             Some(admin) => accounts::list(app, &admin).await?,

@@ -1,5 +1,7 @@
 //! Classes and teams: the list, and one of them with its people.
 
+use std::collections::HashSet;
+
 use askama::Template;
 use axum::extract::{Path, Query};
 use axum::http::StatusCode;
@@ -12,7 +14,10 @@ use super::{error_page, status_of};
 use crate::service::ServiceError;
 use crate::service::classes::{self, Class};
 use crate::service::people::{self, Who};
-use crate::store::{PeopleFilter, PersonId, PersonRow};
+use crate::store::{EVERYTHING, PeopleFilter, PersonId, PersonRow};
+
+/// People offered for a class at once; how many more there are is said.
+const FOUND: u64 = 50;
 
 #[derive(Template)]
 #[template(path = "admin/classes.html")]
@@ -30,6 +35,8 @@ struct ClassPage {
     class: Class,
     members: Vec<PersonRow>,
     others: Vec<PersonRow>,
+    /// Found, and not shown.
+    more: u64,
     search: String,
 }
 
@@ -99,20 +106,21 @@ async fn one(session: &Session, page: Page, number: i64, search: String) -> Resp
     let read = async {
         let class = classes::one(app, &session.staff, number).await?;
         let filter = PeopleFilter { class: Some(number), ..PeopleFilter::default() };
-        let (members, _) = people::list(app, &session.staff, filter, 0, 2_000).await?;
-        let mut others = Vec::new();
+        let (members, _) = people::list(app, &session.staff, filter, 0, EVERYTHING).await?;
+        let (mut others, mut more) = (Vec::new(), 0);
         if !search.trim().is_empty() {
             let filter = PeopleFilter { search: search.clone(), ..PeopleFilter::default() };
-            let (found, _) = people::list(app, &session.staff, filter, 0, 20).await?;
-            others =
-                found.into_iter().filter(|row| members.iter().all(|member| member.id != row.id)).collect();
+            let (found, total) = people::list(app, &session.staff, filter, 0, FOUND).await?;
+            more = total - found.len() as u64;
+            let inside: HashSet<PersonId> = members.iter().map(|member| member.id).collect();
+            others = found.into_iter().filter(|row| !inside.contains(&row.id)).collect();
         }
-        Ok::<_, ServiceError>((class, members, others))
+        Ok::<_, ServiceError>((class, members, others, more))
     };
     match read.await {
-        Ok((class, members, others)) => {
+        Ok((class, members, others, more)) => {
             let nonce = page.nonce.clone();
-            show(StatusCode::OK, &nonce, &ClassPage { page, class, members, others, search })
+            show(StatusCode::OK, &nonce, &ClassPage { page, class, members, others, more, search })
         }
         Err(error) => error_page(page, StatusCode::NOT_FOUND, &error),
     }

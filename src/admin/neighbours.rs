@@ -18,10 +18,7 @@ use crate::service::neighbours::pairing::{self, NewLink};
 use crate::service::neighbours::{self, Neighbour, NeighbourState, Why};
 use crate::service::second_home::taking_over;
 use crate::service::{AdminError, ServiceError, classes};
-use crate::store::Shared;
-
-/// Classes offered in a contract's form.
-const MAX_CLASSES: u64 = 500;
+use crate::store::{EVERYTHING, Shared};
 
 #[derive(Template)]
 #[template(path = "admin/neighbours.html")]
@@ -170,7 +167,7 @@ pub(super) async fn list_with(
     let found = async {
         let smoke = smoke::neighbours_section(app, &session.admin, &page, smoke).await?;
         let all = neighbours::list(app, &session.admin).await?;
-        let classes = classes::list(app, &session.admin.staff(), String::new(), 0, MAX_CLASSES).await?.0;
+        let classes = classes::list(app, &session.admin.staff(), String::new(), 0, EVERYTHING).await?.0;
         let nearby = nearby::list(app, &session.admin).await?;
         Ok::<_, ServiceError>((all, classes, nearby, smoke))
     };

@@ -20,7 +20,7 @@ use crate::service::import;
 use crate::service::people::{self, DeletionPreview, Details, Who};
 use crate::service::personal;
 use crate::service::{AdminError, ServiceError};
-use crate::store::{ImportRow, ParticipantState, PeopleFilter, PersonId, PersonRow};
+use crate::store::{EVERYTHING, ImportRow, ParticipantState, PeopleFilter, PersonId, PersonRow};
 
 #[derive(Template)]
 #[template(path = "admin/people.html")]
@@ -116,7 +116,7 @@ async fn list_with(
     };
     let read = async {
         let found = people::list(app, &session.staff, filter, (number - 1) * ROWS, ROWS).await?;
-        let (classes, _) = classes::list(app, &session.staff, String::new(), 0, 1_000).await?;
+        let (classes, _) = classes::list(app, &session.staff, String::new(), 0, EVERYTHING).await?;
         let imports = match session.staff.admin() {
             Some(admin) => import::recent(app, &admin).await?,
             None => Vec::new(),
@@ -194,7 +194,7 @@ async fn one(session: &Session, number: i64, notice: Option<Result<String, Servi
     let app = &session.visitor.pages.app;
     let read = async {
         let details = people::details(app, &session.staff, Who::Person(PersonId(number))).await?;
-        let (classes, _) = classes::list(app, &session.staff, String::new(), 0, 1_000).await?;
+        let (classes, _) = classes::list(app, &session.staff, String::new(), 0, EVERYTHING).await?;
         Ok::<_, ServiceError>((details, classes))
     };
     let (details, classes) = match read.await {

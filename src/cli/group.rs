@@ -187,6 +187,9 @@ impl Group {
                         say!("{}  {}  {} members{note}", group.id, group.name, group.members);
                     }
                 }
+                if listed.more_open {
+                    note!("there are more open groups than the server lists: join others by their ID");
+                }
                 Ok(())
             }
             Self::Show { which } => {

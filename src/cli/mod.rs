@@ -116,8 +116,7 @@ impl ProfileArgs {
     }
 
     fn open(&self) -> anyhow::Result<momedo_client::profile::Profile> {
-        let profile =
-            momedo_client::profile::Profile::open(&self.profile, self.passphrase()?.as_deref())?;
+        let profile = momedo_client::profile::Profile::open(&self.profile, self.passphrase()?.as_deref())?;
         profile.watch_clocks(output::progress);
         Ok(profile)
     }

@@ -97,9 +97,11 @@ fn words_about(clocks: &Clocks, german: bool) -> String {
         let advice = match clocks.suspect() {
             Suspect::Device => "Die Uhr dieses Geräts geht falsch: bitte stellen.".into(),
             Suspect::Server => "Die Uhr des Servers geht falsch: bitte der Verwaltung sagen.".into(),
-            Suspect::Either => "Eine von beiden geht falsch: bitte die dieses Geräts stellen, oder, wenn sie stimmt, \
+            Suspect::Either => {
+                "Eine von beiden geht falsch: bitte die dieses Geräts stellen, oder, wenn sie stimmt, \
                                 der Verwaltung Bescheid sagen."
-                .into(),
+                    .into()
+            }
             Suspect::Certificate => {
                 format!("Das Zertifikat des Servers gilt von {from} bis {until}: bitte der Verwaltung sagen.")
             }

@@ -205,9 +205,9 @@ fn existing(tx: &ReadTx<'_>, entry: &Entry) -> Result<Option<PersonRow>, Service
     if entry.class.is_empty() {
         return Ok(tx.find_person_by_name(&entry.name, None)?);
     }
-    match tx.find_class_by_name(&entry.class)? {
+    match tx.class_number(&entry.class)? {
         None => Ok(None),
-        Some(class) => Ok(tx.find_person_by_name(&entry.name, Some(class.id))?),
+        Some(class) => Ok(tx.find_person_by_name(&entry.name, Some(class))?),
     }
 }
 
@@ -215,10 +215,10 @@ fn is_in_class(tx: &ReadTx<'_>, person: PersonId, class: &str) -> Result<bool, S
     if class.is_empty() {
         return Ok(true);
     }
-    let Some(class) = tx.find_class_by_name(class)? else { return Ok(false) };
+    let Some(class) = tx.class_number(class)? else { return Ok(false) };
     // Still in a class of an earlier list, they have to leave that one.
-    let others = tx.classes_by_list(person)?.iter().any(|other| *other != class.id);
-    Ok(tx.classes_of(person)?.contains(&class.id) && !others)
+    let others = tx.classes_by_list(person)?.iter().any(|other| *other != class);
+    Ok(tx.classes_of(person)?.contains(&class) && !others)
 }
 
 fn effect(tx: &ReadTx<'_>, entry: &Entry) -> Result<Effect, ServiceError> {
@@ -284,8 +284,8 @@ fn class_id(
     if name.is_empty() {
         return Ok(None);
     }
-    Ok(Some(match tx.find_class_by_name(name)? {
-        Some(class) => class.id,
+    Ok(Some(match tx.class_number(name)? {
+        Some(class) => class,
         None => {
             let class = tx.insert_class(name, now)?;
             memory.classes.push(class);

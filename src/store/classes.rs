@@ -23,6 +23,8 @@ const CLASS: &str = "SELECT c.id, c.name,
     (SELECT count(*) FROM class_members m JOIN people p ON p.id = m.person
      WHERE m.class = c.id AND p.participant IS NOT NULL) FROM classes c";
 
+const NUMBER: &str = "SELECT id FROM classes WHERE name = ?1";
+
 fn class(row: &rusqlite::Row<'_>) -> rusqlite::Result<ClassRow> {
     Ok(ClassRow { id: row.get(0)?, name: row.get(1)?, members: row.get(2)?, registered: row.get(3)? })
 }
@@ -55,6 +57,15 @@ impl ReadTx<'_> {
     pub fn find_class(&self, id: i64) -> Result<Option<ClassRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(&format!("{CLASS} WHERE c.id = ?1"))?;
         Ok(statement.query_row([id], class).optional()?)
+    }
+
+    /// The number of the class of this name: without counting who is in it, for whoever asks for everybody of a list.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn class_number(&self, name: &str) -> Result<Option<i64>, StoreError> {
+        let mut statement = self.connection.prepare_cached(NUMBER)?;
+        Ok(statement.query_row([name], |row| row.get(0)).optional()?)
     }
 
     /// The class of this name.
@@ -173,5 +184,57 @@ impl WriteTx<'_> {
             )?
             .execute([id])?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use crate::clock::Clock;
+    use crate::domain::role::Role;
+    use crate::store::{NewPerson, Store, StoreError, StoreOptions, WriteTx};
+    use momedo_protocol::time::UnixMillis;
+
+    fn add(tx: &WriteTx<'_>, class: i64, name: &str) -> Result<(), StoreError> {
+        let (role, created_at) = (Role::Member, UnixMillis(0));
+        let person =
+            NewPerson { name, role, external_key: None, created_at, participant: None, import: None };
+        let id = tx.insert_person(&person)?;
+        tx.add_to_class_by_list(class, id).map(drop)
+    }
+
+    /// Steps of SQLite's machine for what an import asks of each row.
+    fn steps(tx: &WriteTx<'_>) -> Result<i32, StoreError> {
+        let class = tx.class_number("Stufe")?.unwrap();
+        assert!(tx.find_person_by_name("Kind 3", Some(class))?.is_some());
+        assert!(tx.find_person_by_name("Niemand", Some(class))?.is_none());
+        let [number, person] = [super::NUMBER.to_owned(), crate::store::people::by_name()];
+        let mut steps = 0;
+        for sql in [number, person] {
+            let statement = tx.connection.prepare_cached(&sql)?;
+            steps += statement.reset_status(StatementStatus::VmStep);
+        }
+        assert!(steps > 10, "other statements were asked");
+        Ok(steps)
+    }
+
+    #[tokio::test]
+    async fn a_row_of_a_list_costs_the_same_however_many_are_in_the_class() {
+        let folder = tempfile::tempdir().unwrap();
+        let store =
+            Store::open(folder.path(), Clock::manual(), &StoreOptions::default(), Box::new(|_| {})).unwrap();
+        let (few, many) = store
+            .write(|tx| {
+                let class = tx.insert_class("Stufe", UnixMillis(0))?;
+                (0..10).try_for_each(|number| add(tx, class, &format!("Kind {number}")))?;
+                let few = steps(tx)?;
+                (10..2_000).try_for_each(|number| add(tx, class, &format!("Kind {number}")))?;
+                Ok::<_, StoreError>((few, steps(tx)?))
+            })
+            .await
+            .unwrap();
+        assert_eq!(few, many);
+        store.close().await;
     }
 }

@@ -62,6 +62,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use momedo_protocol::cursor::StoreEpoch;
 
+/// As many rows as there are, where a page is not what is wanted.
+pub const EVERYTHING: u64 = i64::MAX as u64;
+
 pub use admin_accounts::AccountRow;
 pub use audit::{AuditRow, NewAuditRow};
 pub use blob_files::{BlobFile, BlobFiles};

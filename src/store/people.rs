@@ -129,6 +129,15 @@ fn import(row: &rusqlite::Row<'_>) -> rusqlite::Result<ImportRow> {
     })
 }
 
+/// Somebody of a name without a key, in a class or in none.
+pub(super) fn by_name() -> String {
+    format!(
+        "SELECT {PERSON} WHERE p.folded_name = ?2 AND p.external_key IS NULL AND
+         CASE WHEN ?3 IS NULL THEN NOT EXISTS (SELECT 1 FROM class_members WHERE person = p.id)
+         ELSE EXISTS (SELECT 1 FROM class_members WHERE person = p.id AND class = ?3) END LIMIT 1"
+    )
+}
+
 const IMPORT: &str =
     "SELECT id, created_at, account, file_name, added, changed, before, undone_at IS NOT NULL
     FROM imports";
@@ -252,12 +261,7 @@ impl ReadTx<'_> {
         name: &str,
         class: Option<i64>,
     ) -> Result<Option<PersonRow>, StoreError> {
-        let sql = format!(
-            "SELECT {PERSON} WHERE p.folded_name = ?2 AND p.external_key IS NULL AND
-             CASE WHEN ?3 IS NULL THEN NOT EXISTS (SELECT 1 FROM class_members WHERE person = p.id)
-             ELSE EXISTS (SELECT 1 FROM class_members WHERE person = p.id AND class = ?3) END LIMIT 1"
-        );
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare_cached(&by_name())?;
         Ok(statement.query_row((self.tick().0, name.to_lowercase(), class), person).optional()?)
     }
 

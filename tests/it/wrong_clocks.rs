@@ -55,7 +55,8 @@ impl Impostor {
             .query_row("SELECT value FROM settings WHERE name = 'identity'", [], |row| row.get(0))
             .unwrap();
         let identity: serde_json::Value = serde_json::from_slice(&stored).unwrap();
-        let part = |name: &str| momedo_protocol::encoding::decode_base64(identity[name].as_str().unwrap()).unwrap();
+        let part =
+            |name: &str| momedo_protocol::encoding::decode_base64(identity[name].as_str().unwrap()).unwrap();
         let chain = ["leaf_certificate", "authority_certificate"].map(|name| part(name).into()).to_vec();
         let key = rustls::pki_types::PrivatePkcs8KeyDer::from(part("leaf_key")).into();
         let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -148,11 +148,7 @@ async fn dial_one(address: &str, server: Fingerprint) -> Result<Dialled, ClientE
 
 /// Asks for a proof where the certificate is from elsewhere or of another time: before it, nothing secret may be sent.
 /// The connection goes on with whatever it was dialled for.
-async fn prove(
-    dialled: Dialled,
-    server: Fingerprint,
-    chain: Option<Chain>,
-) -> Result<Dialled, ClientError> {
+async fn prove(dialled: Dialled, server: Fingerprint, chain: Option<Chain>) -> Result<Dialled, ClientError> {
     let Dialled { stream, address, .. } = dialled;
     let unreachable = |reason: String| ClientError::Unreachable { addresses: address.clone(), reason };
     let exporter = stream

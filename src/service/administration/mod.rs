@@ -30,7 +30,7 @@ use super::{
     people, personal, rules, set_up,
 };
 use crate::state::App;
-use crate::store::{PeopleFilter, PersonId, PersonRow, ReadTx, SCHEMA_VERSION};
+use crate::store::{EVERYTHING, PeopleFilter, PersonId, PersonRow, ReadTx, SCHEMA_VERSION};
 
 /// The setting that remembers the address invite links name.
 const LINK_ADDRESS: &str = "link-address";
@@ -154,7 +154,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
         AdminRequest::Participant(request) => participant(app, admin, request).await,
         AdminRequest::Class(request) => class(app, admin, request).await,
         AdminRequest::Chat(ChatRequest::List { search }) => {
-            lines(groups::list_all(app, admin, search, 0, 10_000).await?.0)
+            lines(groups::list_all(app, admin, search, 0, EVERYTHING).await?.0)
         }
         AdminRequest::Chat(ChatRequest::Delete { id }) => {
             groups::delete(app, admin, &id).await?;
@@ -177,7 +177,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
             Ok(AdminResponse::Backups { backups })
         }
         AdminRequest::Log { search, limit } => {
-            let rows = audit::list(app, admin, search, Vec::new(), None, limit.min(100_000)).await?;
+            let rows = audit::list(app, admin, search, Vec::new(), None, limit.min(EVERYTHING)).await?;
             lines(rows)
         }
     }
@@ -298,7 +298,7 @@ async fn unregistered(
 ) -> Result<Vec<PersonId>, ServiceError> {
     let class = app.store.read(move |tx| classes::find_class(tx, &class)).await?.id;
     let filter = PeopleFilter { class: Some(class), unregistered: true, ..PeopleFilter::default() };
-    let (rows, _) = people::list(app, &admin.staff(), filter, 0, 2_000).await?;
+    let (rows, _) = people::list(app, &admin.staff(), filter, 0, EVERYTHING).await?;
     Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
@@ -309,7 +309,9 @@ async fn class(
 ) -> Result<AdminResponse, ServiceError> {
     let done = || AdminResponse::Lines(vec![json!({ "done": true })]);
     match request {
-        ClassRequest::List => lines(classes::list(app, &admin.staff(), String::new(), 0, 10_000).await?.0),
+        ClassRequest::List => {
+            lines(classes::list(app, &admin.staff(), String::new(), 0, EVERYTHING).await?.0)
+        }
         ClassRequest::Add { name } => {
             let id = classes::add(app, admin, name.clone()).await?;
             Ok(AdminResponse::Lines(vec![json!({ "number": id, "name": name })]))

@@ -10,10 +10,7 @@ use crate::service::permission::RecentlyConfirmed;
 use crate::service::smoke::neighbours::{NeighbourChange, NeighbourKind, SmokeNeighbour};
 use crate::service::smoke::{keys, listeners, neighbours, ozones, participants};
 use crate::state::App;
-use crate::store::SmokeParticipantRow;
-
-/// Participants read for a list on the command line: more than there can be.
-const ALL: u64 = 100_000;
+use crate::store::{EVERYTHING, SmokeParticipantRow};
 
 /// About the Smoke gateway.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,7 +87,7 @@ pub(super) async fn execute(
             }))
         }
         R::Participants { search } => {
-            let (rows, _) = participants::list(app, admin, search, 0, ALL).await?;
+            let (rows, _) = participants::list(app, admin, search, 0, EVERYTHING).await?;
             Ok(AdminResponse::Lines(rows.iter().map(participant_line).collect()))
         }
         R::AddParticipant { id, name } => {

@@ -436,11 +436,13 @@ fn left_at(tx: &ReadTx<'_>, reader: Actor, id: GroupId) -> Result<Option<u32>, S
 pub async fn list(app: &App, asker: Principal) -> Result<api::Groups, ServiceError> {
     app.store
         .read(move |tx| {
-            let summaries = |rows: Vec<GroupRow>| rows.iter().map(summary).collect();
-            Ok(api::Groups {
-                groups: summaries(tx.groups_of(asker.participant)?),
-                open: summaries(tx.open_groups(asker.participant, MAX_OPEN_GROUPS, MAX_LISTED_OF_ONE)?),
-            })
+            let summaries = |rows: &[GroupRow]| rows.iter().map(summary).collect();
+            // One more tells that there are more.
+            let mut open = tx.open_groups(asker.participant, MAX_OPEN_GROUPS + 1, MAX_LISTED_OF_ONE)?;
+            let more_open = open.len() > MAX_OPEN_GROUPS as usize;
+            open.truncate(MAX_OPEN_GROUPS as usize);
+            let groups = summaries(&tx.groups_of(asker.participant)?);
+            Ok(api::Groups { groups, open: summaries(&open), more_open })
         })
         .await
 }

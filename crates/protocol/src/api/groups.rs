@@ -38,8 +38,11 @@ wire! {
     response Groups {
         /// Groups the asker belongs to.
         pub groups: Vec<GroupSummary>,
-        /// Open groups the asker does not belong to.
+        /// Open groups the asker does not belong to, by name; not all of them if `more_open`.
         pub open: Vec<GroupSummary>,
+        /// Whether there are more open groups than are listed.
+        #[serde(default)]
+        pub more_open: bool,
     }
 }
 
