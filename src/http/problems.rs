@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 
 use crate::service::ServiceError;
+use crate::service::error::Unasked;
 
 pub(crate) struct Description {
     pub(crate) status: StatusCode,
@@ -80,6 +81,26 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "Nobody has this ID here. Please check it letter by letter.",
             "Diese ID gibt es hier nicht. Bitte Zeichen für Zeichen prüfen.",
         ),
+        E::UnknownHere(Unasked::NotAllowed) => plain(
+            S::FORBIDDEN,
+            "not-allowed-across",
+            "Nobody on this server has this ID, and you are not allowed to write to people of other servers. Please ask the admins.",
+            "Auf diesem Server hat niemand diese ID, und Nachrichten an andere Server sind für dieses Konto nicht erlaubt. Bitte die Verwaltung fragen.",
+        ),
+        E::UnknownHere(Unasked::Paused) => plain(
+            S::SERVICE_UNAVAILABLE,
+            "unknown-here",
+            "Nobody on this server has this ID, and another server that may know it is paused by its admins or yours.",
+            "Auf diesem Server hat niemand diese ID, und mit einem anderen, der sie kennen könnte, hat die Verwaltung eine Pause gemacht.",
+        )
+        .retry_after(Duration::from_secs(300)),
+        E::UnknownHere(Unasked::Unreachable) => plain(
+            S::SERVICE_UNAVAILABLE,
+            "unknown-here",
+            "Nobody on this server has this ID, and another server that may know it cannot be reached now.",
+            "Auf diesem Server hat niemand diese ID, und ein anderer, der sie kennen könnte, ist gerade nicht erreichbar.",
+        )
+        .retry_after(Duration::from_secs(60)),
         E::NotAllowedAcross => plain(
             S::FORBIDDEN,
             "not-allowed-across",

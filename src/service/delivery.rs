@@ -11,6 +11,7 @@ use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::limits::SUPERSEDED_BUNDLE_DAYS;
 use momedo_protocol::message_id::MessageId;
 
+use super::neighbours::absent;
 use super::neighbours::finding::{self, Asker};
 use super::neighbours::sending::{self, Way};
 use super::second_home::copying::{self, CopySent};
@@ -69,11 +70,12 @@ async fn store(app: &App, submission: Submission) -> Result<(), ServiceError> {
                 app.links.wake(neighbour);
                 return copying::arrived(app, copies).await;
             }
-            Stored::Elsewhere if asked => return Err(ServiceError::UnknownParticipant),
+            Stored::Elsewhere if asked => return Err(absent::why(app, sender.participant, to).await?),
             Stored::Elsewhere => {
-                finding::find(app, Asker::Participant(sender.participant), to)
-                    .await?
-                    .ok_or(ServiceError::UnknownParticipant)?;
+                let found = finding::find(app, Asker::Participant(sender.participant), to).await?;
+                if found.is_none() {
+                    return Err(absent::why(app, sender.participant, to).await?);
+                }
                 asked = true;
             }
         }
@@ -319,7 +321,8 @@ impl Submission {
                     Decision { way: Some(way), ..Decision::default() }
                 }
                 Some(recipient) => {
-                    if recipient.state != ParticipantState::Active {
+                    // Mail for somebody disabled waits: an admin may let them in again.
+                    if recipient.state == ParticipantState::Erased {
                         return Err(ServiceError::UnknownParticipant);
                     }
                     if recipient.blocks(sender) {

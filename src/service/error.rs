@@ -12,6 +12,17 @@ use crate::memory::TooMuch;
 use crate::rates::TooOften;
 use crate::store::StoreError;
 
+/// Why another server was not asked for an ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unasked {
+    /// Its admin or this server's made a pause.
+    Paused,
+    /// It cannot be reached, or did not answer in time.
+    Unreachable,
+    /// The contract does not allow the participant to.
+    NotAllowed,
+}
+
 /// Why a use case was refused.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ServiceError {
@@ -33,6 +44,9 @@ pub enum ServiceError {
     /// Nobody has this ID here.
     #[error("unknown participant")]
     UnknownParticipant,
+    /// Nobody has this ID here, and not everybody elsewhere could be asked.
+    #[error("unknown participant here, others were not asked")]
+    UnknownHere(Unasked),
     /// No such invite.
     #[error("unknown invite")]
     UnknownInvite,

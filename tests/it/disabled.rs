@@ -105,7 +105,7 @@ async fn nobody_has_this_id_is_said_for_that_alone() {
     pair(&a, &b);
     // Nothing is allowed yet, so nobody was asked.
     let (name, words) = heard(&ada, there).await;
-    assert_eq!(name, "unknown-here");
+    assert_eq!(name, "not-allowed-across");
     assert!(words.contains("not allowed") && !words.contains("Nobody has this ID"), "{words}");
     [&a, &b].iter().for_each(|server| drop(neighbour(server, &["allow", "--all"])));
     assert_eq!(heard(&ada, nobody).await.0, "unknown-participant", "everybody was asked");

@@ -172,13 +172,13 @@ async fn nothing_passes_until_an_admin_allows_it() {
     let (a, b) = (Server::start(), Server::start());
     pair(&a, &b);
     let (mut ada, mut ben) = (a.register(0).await, b.register(1).await);
-    assert_eq!(refused(ada.session.keys(ben.id(), 0).await), "unknown-participant");
+    assert_eq!(refused(ada.session.keys(ben.id(), 0).await), "not-allowed-across");
     // One side is not enough: Ben must be visible, too.
     neighbour(&a, &["allow", "--all"]);
     assert_eq!(refused(ada.session.keys(ben.id(), 0).await), "unknown-participant");
     neighbour(&b, &["allow", "--role", "member"]);
     neighbour(&a, &["allow", "--role", "moderator"]);
-    assert_eq!(refused(ada.session.keys(ben.id(), 0).await), "unknown-participant");
+    assert_eq!(refused(ada.session.keys(ben.id(), 0).await), "not-allowed-across");
     neighbour(&a, &["allow", "--role", "member", "--role", "moderator"]);
     let keys = ada.session.keys(ben.id(), 0).await.unwrap();
     assert!(keys.home.is_some());

@@ -8,6 +8,9 @@ use momedo_protocol::group::GroupId;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::problem::Problem;
 
+/// Nobody has an ID at the server that was asked, and others could not be asked.
+const UNKNOWN_HERE: &str = "unknown-here";
+
 /// Why something did not work.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -152,9 +155,16 @@ impl ClientError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
+            // Another server that is away or paused may be so for long: whoever waits is told at once.
+            Self::Refused(problem) if problem.name() == UNKNOWN_HERE => false,
             Self::Refused(problem) => matches!(problem.status, 429 | 500 | 502 | 503 | 504),
             _ => false,
         }
+    }
+
+    /// Whether somebody cannot be written to now, whoever else can: their keys are not to be had.
+    pub(crate) fn is_about_one_recipient(&self) -> bool {
+        matches!(self.problem(), Some("unknown-participant" | UNKNOWN_HERE | "not-allowed-across"))
     }
 
     /// The line ended before everything had come.

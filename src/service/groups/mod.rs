@@ -140,6 +140,13 @@ fn check_author(tx: &ReadTx<'_>, author: Actor, entry: &GroupEntry) -> Result<u3
     if entry.payload.author != author.participant() {
         return Err(ServiceError::NotYours);
     }
+    if let Actor::Here(principal) = author
+        && tx
+            .find_participant(principal.participant)?
+            .is_some_and(|row| row.state == ParticipantState::Disabled)
+    {
+        return Err(ServiceError::Disabled);
+    }
     let known = published(tx, author.participant(), author.elsewhere())?;
     let (fingerprint, version) = known.ok_or(match author {
         Actor::Here(_) => ServiceError::NotLoggedIn,
@@ -151,7 +158,8 @@ fn check_author(tx: &ReadTx<'_>, author: Actor, entry: &GroupEntry) -> Result<u3
     Ok(version)
 }
 
-/// Fingerprint and version of the keys somebody active has published here, or at another home.
+/// Fingerprint and version of the keys somebody has published here, or at another home. Whoever is disabled belongs to
+/// groups, too; that they do nothing themselves, their sessions' end sees to.
 fn published(
     tx: &ReadTx<'_>,
     id: ParticipantId,
@@ -160,7 +168,7 @@ fn published(
     if let Some(home) = elsewhere {
         return finding::published_at(tx, id, home);
     }
-    if tx.find_participant(id)?.is_none_or(|row| row.state != ParticipantState::Active) {
+    if tx.find_participant(id)?.is_none_or(|row| row.state == ParticipantState::Erased) {
         return Ok(None);
     }
     let Some(row) = tx.current_bundle(id)? else { return Ok(None) };
@@ -341,8 +349,10 @@ fn may_be_added(
     member: ParticipantId,
     home: Fingerprint,
 ) -> Result<(), ServiceError> {
-    let way = sending::way_to_member(tx, member, home)?.ok_or(ServiceError::UnknownParticipant)?;
-    let Some(neighbour) = tx.find_neighbour(way.via)? else { return Err(ServiceError::UnknownParticipant) };
+    let Some(way) = sending::way_to_member(tx, member, home)? else {
+        return Err(sending::why_no_way(tx, member, home)?);
+    };
+    let Some(neighbour) = tx.find_neighbour(way.via)? else { return Err(ServiceError::HomeUnreachable) };
     let allowed = match author {
         Actor::Here(principal) => neighbour.contract.admits(&tx.belonging(principal.participant)?),
         Actor::There { .. } => neighbour.contract.hop_through || neighbour.id == home,

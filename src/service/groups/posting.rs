@@ -358,8 +358,8 @@ impl Posted {
                 recipients.elsewhere.extend(remote);
                 continue;
             };
-            // Whoever blocks somebody gets nothing of theirs, wherever it is said.
-            if entry.state != ParticipantState::Active || entry.blocks(sender) {
+            // Whoever blocks somebody gets nothing of theirs, wherever it is said. For somebody disabled it waits.
+            if entry.state == ParticipantState::Erased || entry.blocks(sender) {
                 continue;
             }
             let devices = || entry.receiving.iter().copied().filter(|device| Some(*device) != own_device);
@@ -489,7 +489,7 @@ fn hand_out(
                 wake.insert(neighbour);
                 wake.extend(copies.iter().map(|copy| copy.to));
             }
-            Ok(delivery::Stored::Elsewhere) => refused.push((to, ServiceError::UnknownParticipant)),
+            Ok(delivery::Stored::Elsewhere) => refused.push((to, ServiceError::HomeUnreachable)),
             // What is nobody's fault fails all of them.
             Err(error @ (ServiceError::Internal(_) | ServiceError::StorageFull | ServiceError::Busy)) => {
                 return Err(error);

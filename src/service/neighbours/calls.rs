@@ -301,7 +301,7 @@ fn refusal(error: &ServiceError) -> Refusal {
         ServiceError::GroupRefused(reason) => Refusal::GroupRefused { reason: reason.clone() },
         ServiceError::MemberReset => Refusal::MemberReset,
         ServiceError::ModeratorsPost => Refusal::ModeratorsPost,
-        ServiceError::UnknownParticipant => Refusal::UnknownParticipant,
+        ServiceError::UnknownParticipant | ServiceError::UnknownHere(_) => Refusal::UnknownParticipant,
         ServiceError::StaleBundle => Refusal::StaleBundle,
         ServiceError::FirstHomeOnly => Refusal::FirstHomeHere,
         ServiceError::Bundle(_) | ServiceError::DeviceList(_) | ServiceError::KeyRule(_) => {

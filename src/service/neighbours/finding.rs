@@ -15,8 +15,8 @@ use momedo_protocol::link::{Find, Found, Frame, MAX_HOPS};
 use tokio::time::Instant;
 
 use super::claims::{Told, keep, verify};
-use super::key_logs;
 use super::waiting::Waiting;
+use super::{absent, key_logs};
 use crate::domain::neighbour::{Belonging, Contract, QUESTIONS};
 use crate::links::{Answer, Counted, Waits};
 use crate::service::error::compute;
@@ -34,7 +34,7 @@ pub(super) const PER_HOP: Duration = Duration::from_millis(800);
 const GRACE: Duration = Duration::from_millis(300);
 
 /// For how long nobody is asked again for an ID that nobody knew.
-const UNKNOWN: Duration = Duration::from_secs(20);
+pub(super) const UNKNOWN: Duration = Duration::from_secs(20);
 
 /// For whom something is looked for.
 #[derive(Debug, Clone, Copy)]
@@ -224,8 +224,7 @@ pub(super) async fn whom_to_ask(app: &App, asker: Asker) -> Result<Vec<Fingerpri
 /// fresh, else asked for anew; what is kept serves while nobody answers.
 ///
 /// # Errors
-/// [`ServiceError::UnknownParticipant`], [`ServiceError::NotAllowedAcross`] or
-/// [`ServiceError::DisputedParticipant`].
+/// [`ServiceError::NotAllowedAcross`], [`ServiceError::DisputedParticipant`], or as [`absent::why`] says.
 pub async fn keys_of(
     app: &App,
     asker: ParticipantId,
@@ -239,7 +238,8 @@ pub async fn keys_of(
             if row.disputed_by.is_some() {
                 return Err(ServiceError::DisputedParticipant);
             }
-            let via = tx.find_neighbour(row.via)?.ok_or(ServiceError::UnknownParticipant)?;
+            // Without the neighbour that led there somebody else may lead there, or nobody does.
+            let Some(via) = tx.find_neighbour(row.via)? else { return Ok(None) };
             may_talk(&via.contract, &tx.belonging(asker)?)?;
             Ok(Some((row, tx.tick())))
         })
@@ -255,7 +255,10 @@ pub async fn keys_of(
             } else {
                 find(app, Asker::Participant(asker), id).await?
             };
-            found.or(kept.map(|(row, _)| row)).ok_or(ServiceError::UnknownParticipant)?
+            match found.or(kept.map(|(row, _)| row)) {
+                Some(row) => row,
+                None => return Err(absent::why(app, asker, id).await?),
+            }
         }
     };
     if row.disputed_by.is_some() {
@@ -321,7 +324,7 @@ pub async fn answer(app: &App, neighbour: Fingerprint, find: Find) -> Result<Fou
             let asking = tx.find_neighbour(neighbour)?.filter(NeighbourRow::is_paired);
             let Some(asking) = asking else { return Ok::<_, ServiceError>(Here::Hidden) };
             if let Some(participant) = tx.find_participant(id)? {
-                let visible = participant.state == ParticipantState::Active
+                let visible = participant.state != ParticipantState::Erased
                     && asking.contract.admits(&tx.belonging(id)?);
                 return Ok(if visible { Here::Visible } else { Here::Hidden });
             }

@@ -24,6 +24,7 @@
 //! What a neighbour says is believed as far as a signature or its own contract goes, and no further. Sockets are in
 //! [`crate::neighbours`].
 
+pub mod absent;
 pub mod attachments;
 pub mod blocking;
 pub mod calls;

@@ -264,7 +264,8 @@ impl Incoming {
             Known::New => {}
         }
         let recipient = tx.directory_entry(item.to)?;
-        let Some(recipient) = recipient.filter(|entry| entry.state == ParticipantState::Active) else {
+        // Mail for somebody disabled waits, as that of this server's own people does.
+        let Some(recipient) = recipient.filter(|entry| entry.state != ParticipantState::Erased) else {
             return Ok(Outcome::UnknownParticipant);
         };
         // Whom a copy is for, and that it may be, the other home decided.

@@ -98,18 +98,43 @@ pub fn way_to_member(
     if tx.is_blocked_remote(member)? {
         return Ok(None);
     }
-    let via = match tx.find_neighbour(home)?.filter(NeighbourRow::is_wanted) {
-        Some(direct) => Some(direct),
-        None => match tx.way_to_home(home)? {
-            Some(via) => tx.find_neighbour(via)?.filter(NeighbourRow::is_wanted),
-            None => None,
-        },
+    let Some(via) = leading_to(tx, home)?.filter(|via| via.contract.allows_anything()) else {
+        return Ok(None);
     };
-    let Some(via) = via.filter(|via| via.contract.allows_anything()) else { return Ok(None) };
     if tx.queued_for(via.id)?.bytes > via.contract.queue_bytes {
         return Ok(None);
     }
     Ok(Some(Way { home, via: via.id }))
+}
+
+/// The neighbour that leads to a home and takes mail for it.
+fn leading_to(tx: &ReadTx<'_>, home: Fingerprint) -> Result<Option<NeighbourRow>, ServiceError> {
+    if let Some(direct) = tx.find_neighbour(home)?.filter(NeighbourRow::is_wanted) {
+        return Ok(Some(direct));
+    }
+    match tx.way_to_home(home)? {
+        Some(via) => Ok(tx.find_neighbour(via)?.filter(NeighbourRow::is_wanted)),
+        None => Ok(None),
+    }
+}
+
+/// Why there is no [way to a member](way_to_member).
+///
+/// # Errors
+/// As [`ServiceError`] says, when it cannot be read.
+pub fn why_no_way(
+    tx: &ReadTx<'_>,
+    member: ParticipantId,
+    home: Fingerprint,
+) -> Result<ServiceError, ServiceError> {
+    if tx.is_blocked_remote(member)? {
+        return Ok(ServiceError::NotAllowedAcross);
+    }
+    Ok(match leading_to(tx, home)? {
+        None => ServiceError::HomeUnreachable,
+        Some(via) if !via.contract.allows_anything() => ServiceError::NotAllowedAcross,
+        Some(_) => ServiceError::NeighbourFull,
+    })
 }
 
 /// A frame on its way, and what is in it.

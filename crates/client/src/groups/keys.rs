@@ -221,7 +221,7 @@ async fn hand_out(
                     Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. }) => {
                         left_out.push(to)
                     }
-                    Err(error) if error.problem() == Some("unknown-participant") => left_out.push(to),
+                    Err(error) if error.is_about_one_recipient() => left_out.push(to),
                     Err(error) => return Err(error),
                 }
             }

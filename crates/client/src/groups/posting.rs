@@ -153,7 +153,7 @@ async fn slots(
         let (bundle, mceliece) = match fetched {
             Ok(keys) => keys,
             Err(ClientError::KeysReset { .. } | ClientError::UntrustedKeys { .. }) => continue,
-            Err(error) if error.problem() == Some("unknown-participant") => continue,
+            Err(error) if error.is_about_one_recipient() => continue,
             Err(error) => return Err(error),
         };
         let keys = RecipientKeys::of_bundle(&bundle, mceliece.as_ref());
