@@ -13,6 +13,7 @@ use crate::data_directory::{DataDirectory, DataDirectoryError};
 use crate::hub::Hub;
 use crate::listening::BindError;
 use crate::service::certificates::{self, RenewalError};
+use crate::service::error::unless_full;
 use crate::service::{ServiceError, backup, key_log, rules};
 use crate::shutdown::Shutdown;
 use crate::state::{App, AppState};
@@ -89,7 +90,8 @@ pub async fn open(path: &Path, config: Config, clock: Clock) -> Result<Opened, S
     let (certificates, identity) = certificates::open(&store, &in_force, &clock).await?;
     let app = App::new(config, in_force, store, hub, clock, certificates, identity);
     // Before anybody is served keys that do not stand in it.
-    key_log::begin(&app).await?;
+    let begun = key_log::begin(&app).await;
+    unless_full(begun, "current keys are entered into the log of key changes once there is room")?;
     Ok(Opened { app, directory })
 }
 
@@ -131,7 +133,8 @@ impl Opened {
         crate::service::smoke::directory::reload(&self.app).await?;
         self.app.smoke.listeners.start_through(&self.app.listeners);
         crate::service::smoke::listeners::start_kept(&self.app).await;
-        crate::service::listeners::refresh_link_address(&self.app).await?;
+        let refreshed = crate::service::listeners::refresh_link_address(&self.app).await;
+        unless_full(refreshed, "invites name the address of before until there is room")?;
         if crate::service::set_up::is_needed(&self.app).await? {
             let address = crate::service::administration::administration_address(&self.app).await?;
             let code = crate::service::set_up::code(&self.app);

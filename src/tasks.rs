@@ -128,6 +128,14 @@ async fn watch_full_disk(app: AppState, mut stop: Shutdown) {
         }
         if !app.store.is_full() {
             tracing::info!("there is room again: new mail is taken");
+            // What the start could not write.
+            let again = async {
+                crate::service::key_log::begin(&app).await?;
+                crate::service::listeners::refresh_link_address(&app).await
+            };
+            if let Err(error) = again.await {
+                tracing::warn!(%error, "what a full disk kept from being written is written by the next start");
+            }
         }
     }
 }

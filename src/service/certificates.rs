@@ -139,6 +139,7 @@ pub(crate) async fn open(
 async fn identity(store: &Store, config: &Config, clock: &Clock) -> Result<Identity, RenewalError> {
     let names = Names { dns: addresses::names(config), ip: addresses::ip_addresses(config) };
     let stored = store.read(|tx| tx.setting(Identity::SETTING)).await?;
+    let is_first = stored.is_none();
     let (identity, changed) = match stored {
         Some(bytes) => {
             let mut identity: Identity =
@@ -153,7 +154,15 @@ async fn identity(store: &Store, config: &Config, clock: &Clock) -> Result<Ident
     };
     if changed {
         let bytes = serde_json::to_vec(&identity).map_err(|_| AuthorityError::Damaged)?;
-        store.write(move |tx| tx.set_setting(Identity::SETTING, &bytes)).await?;
+        match store.write(move |tx| tx.set_setting(Identity::SETTING, &bytes)).await {
+            // Its keys are the same as before; only dates and names would be issued once more.
+            Err(StoreError::Full) if !is_first => {
+                tracing::warn!(
+                    "the disk is full: the new certificate serves, and is kept once there is room"
+                );
+            }
+            written => written?,
+        }
     }
     Ok(identity)
 }

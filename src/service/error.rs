@@ -298,6 +298,20 @@ impl From<TooOften> for ServiceError {
     }
 }
 
+/// Lets a start go on without what a full disk keeps from being written now: what waits can be served all the same.
+///
+/// # Errors
+/// Every other one than [`ServiceError::StorageFull`].
+pub(crate) fn unless_full(result: Result<(), ServiceError>, what: &str) -> Result<(), ServiceError> {
+    match result {
+        Err(ServiceError::StorageFull) => {
+            tracing::warn!("the disk is full: {what}");
+            Ok(())
+        }
+        result => result,
+    }
+}
+
 /// Runs work that computes for a while off the async threads.
 pub(crate) async fn compute<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,

@@ -445,7 +445,7 @@ pub(super) fn ensure_reserve(directory: &Path, full: &AtomicBool) {
     match write() {
         Ok(()) => full.store(false, Ordering::Relaxed),
         Err(error) => {
-            tracing::warn!(%error, "no room for the reserve file: new mail is refused");
+            tracing::warn!(%error, "the disk is full: the reserve file has no room, and new mail is refused until it has");
             let _: Result<_, _> = std::fs::remove_file(&path);
             full.store(true, Ordering::Relaxed);
         }

@@ -527,15 +527,12 @@ pub async fn administration_address(app: &App) -> Result<String, ServiceError> {
 /// # Errors
 /// As [`ServiceError`] says.
 pub async fn remember_link_address(app: &App, address: String) -> Result<(), ServiceError> {
-    app.store
-        .write(move |tx| {
-            // Writing the same again would only wear the SD card.
-            if tx.setting(LINK_ADDRESS)?.as_deref() == Some(address.as_bytes()) {
-                return Ok(());
-            }
-            Ok::<_, ServiceError>(tx.set_setting(LINK_ADDRESS, address.as_bytes())?)
-        })
-        .await
+    // Writing the same again would only wear the SD card, and fail on a full disk.
+    let kept = app.store.read(|tx| tx.setting(LINK_ADDRESS)).await?;
+    if kept.as_deref() == Some(address.as_bytes()) {
+        return Ok(());
+    }
+    app.store.write(move |tx| Ok(tx.set_setting(LINK_ADDRESS, address.as_bytes())?)).await
 }
 
 /// The server in numbers.
