@@ -18,6 +18,7 @@ use crate::domain::range::{Asked, asked};
 use crate::service::{ServiceError, blobs};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AppendQuery {
     /// Where the first byte goes: what the server said it has.

@@ -44,6 +44,7 @@ pub(crate) async fn close(
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Waiting {
     /// For how many seconds to wait for the other device.
@@ -60,7 +61,7 @@ fn counted<T>(state: &HttpState, caller: &Anybody, result: Result<T, ServiceErro
 }
 
 /// Reads what a device wrote; 204 when it has not yet.
-#[utoipa::path(get, path = "/device-links/{link}/{step}",
+#[utoipa::path(get, path = "/device-links/{link}/{step}", security((), ("session" = [])),
     params(("link" = LinkId, Path), ("step" = String, Path), Waiting), responses(
     (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
     (status = 204),
@@ -81,7 +82,7 @@ pub(crate) async fn read(
 }
 
 /// Writes a step, once.
-#[utoipa::path(put, path = "/device-links/{link}/{step}",
+#[utoipa::path(put, path = "/device-links/{link}/{step}", security((), ("session" = [])),
     params(("link" = LinkId, Path), ("step" = String, Path)),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses(
     (status = 204),

@@ -16,6 +16,7 @@ use super::language::Language;
 use crate::service::groups::{self, posting};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EntriesQuery {
     /// Number of the last entry the asker has; 0 or absent: from the first.

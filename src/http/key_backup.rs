@@ -58,7 +58,7 @@ pub(crate) async fn delete(
 }
 
 /// Fetches a key backup with the secret that follows from its recovery code.
-#[utoipa::path(post, path = "/key-backups/fetch", request_body = api::KeyBackupFetchRequest, responses(
+#[utoipa::path(post, path = "/key-backups/fetch", security(()), request_body = api::KeyBackupFetchRequest, responses(
     (status = 200, body = api::KeyBackup),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -71,7 +71,7 @@ pub(crate) async fn fetch(
 }
 
 /// Adds a device with the same secret and a device list signed with the recovered signature key.
-#[utoipa::path(post, path = "/key-backups/device", request_body = api::RecoverDeviceRequest, responses(
+#[utoipa::path(post, path = "/key-backups/device", security(()), request_body = api::RecoverDeviceRequest, responses(
     (status = 204),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
 ))]

@@ -18,6 +18,7 @@ use super::{Connection, HttpState};
 use crate::service::{key_log, key_server};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Known {
     /// The newest version the asker has; signature-key changes after it are answered too.
@@ -40,6 +41,7 @@ pub(crate) async fn fetch(
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LogPart {
     /// The number after which to begin.

@@ -4,6 +4,7 @@
 
 mod blobs;
 mod blocks;
+mod description;
 mod device_links;
 mod devices;
 pub(crate) mod drain;
@@ -120,15 +121,8 @@ fn api_routes() -> OpenApiRouter<HttpState> {
 
 /// The whole HTTP service.
 pub fn router(app: AppState, stop: Shutdown) -> Router {
-    let (api, mut description) = api_routes().split_for_parts();
-    description.info = utoipa::openapi::InfoBuilder::new()
-        .title("momedo client API")
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("What docs/protocol.md explains in prose."))
-        .license(Some(utoipa::openapi::License::new("BSD-3-Clause")))
-        .build();
-    description.servers = Some(vec![utoipa::openapi::Server::new("/api/v1")]);
-    let description = Bytes::from(serde_json::to_string(&description).unwrap_or_default());
+    let (api, description) = api_routes().split_for_parts();
+    let description = Bytes::from(description::document(description).to_string());
     Router::new()
         .nest("/api/v1", api)
         .route(

@@ -20,6 +20,7 @@ use crate::service::ozone;
 const PAGE_BYTES: usize = MAX_PAGE_BYTES as usize * 4 / 3;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PageQuery {
     /// Reads on after this place; absent: from the oldest.

@@ -12,7 +12,7 @@ use super::extract::{SmallJson, Unauthenticated};
 use crate::service::registration;
 
 /// Reserves an ID for an invite; the keys follow under `/keys/{id}` with the token given here.
-#[utoipa::path(post, path = "/participants", request_body = api::ReserveRequest, responses(
+#[utoipa::path(post, path = "/participants", security(()), request_body = api::ReserveRequest, responses(
     (status = 201, body = api::Reservation),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
 ))]

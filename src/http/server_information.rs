@@ -18,7 +18,7 @@ use crate::service::ServiceError;
 const IDENTITY_LABEL: &[u8] = b"momedo identity proof v1";
 
 /// Who this server is and what it takes.
-#[utoipa::path(get, path = "/server", responses((status = 200, body = api::ServerInformation)))]
+#[utoipa::path(get, path = "/server", security(()), responses((status = 200, body = api::ServerInformation)))]
 pub(crate) async fn server(
     State(state): State<HttpState>,
     _: Unauthenticated,
@@ -45,7 +45,7 @@ pub(crate) async fn server(
 
 /// Proof that the holder of the identity key answers on this very connection, for servers whose certificate comes from
 /// elsewhere, and for clients to whose clock its dates do not fit.
-#[utoipa::path(get, path = "/identity", responses(
+#[utoipa::path(get, path = "/identity", security(()), responses(
     (status = 200, body = api::IdentityProof),
     (status = 500, body = Problem, content_type = "application/problem+json"),
 ))]

@@ -12,7 +12,7 @@ use super::extract::{SmallJson, Unauthenticated};
 use crate::service::login;
 
 /// Draws a nonce for a device to sign.
-#[utoipa::path(post, path = "/sessions/challenge", request_body = api::LoginChallengeRequest, responses(
+#[utoipa::path(post, path = "/sessions/challenge", security(()), request_body = api::LoginChallengeRequest, responses(
     (status = 200, body = api::LoginChallenge),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -25,7 +25,7 @@ pub(crate) async fn challenge(
 }
 
 /// Begins a session.
-#[utoipa::path(post, path = "/sessions", request_body = api::LoginRequest, responses(
+#[utoipa::path(post, path = "/sessions", security(()), request_body = api::LoginRequest, responses(
     (status = 201, body = api::Session),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),
 ))]

@@ -49,6 +49,7 @@ const READ_AHEAD: usize = 64;
 const READ_AHEAD_BYTES: u64 = 128 * 1024;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StreamQuery {
     /// Deliver what comes after this place; absent: from the oldest.

@@ -255,6 +255,20 @@ const TABLES: &[Words] = &[
         ],
     ),
     (
+        "servers_told",
+        [
+            (
+                "Andere Server",
+                "Wem dieser Server Ihre öffentlichen Schlüssel mit Ihrem Namen gab. Sie löschen sie, wenn Sie hier gelöscht \
+                 werden.",
+            ),
+            (
+                "Other servers",
+                "Whom this server gave your public keys with your name. They delete them when you are erased here.",
+            ),
+        ],
+    ),
+    (
         "audit_log",
         [
             ("Protokoll der Verwaltung", "Was die Verwaltung mit Ihrem Eintrag gemacht hat."),
@@ -309,12 +323,14 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("reporter", "gemeldet von", "reported by"),
     ("role", "Rolle", "role"),
     ("sender", "Absender", "sender"),
+    ("server", "Server", "server"),
     ("since", "seit", "since"),
     ("size", "Bytes", "bytes"),
     ("slot", "Datei", "file"),
     ("state", "Zustand", "state"),
     ("stored_at", "gespeichert", "stored"),
     ("subject", "Betrifft", "subject"),
+    ("told_at", "Zeit", "time"),
     ("version", "Fassung", "version"),
 ];
 
