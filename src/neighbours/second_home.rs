@@ -1,7 +1,9 @@
-//! Tells second homes what they have to know, and looks for lost ones, for as long as the server runs.
+//! Tells second homes what they have to know, looks for lost ones, and has neighbours forget who is erased, for as long as
+//! the server runs.
 
 use std::time::Duration;
 
+use crate::service::neighbours::forgetting;
 use crate::service::second_home::{failing_over, placing};
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
@@ -16,11 +18,12 @@ pub(super) async fn run(app: AppState, mut stop: Shutdown) {
         changes.mark_unchanged();
         let work = async {
             failing_over::fail_over(&app).await?;
-            placing::tell_all(&app).await
+            placing::tell_all(&app).await?;
+            forgetting::tell_all(&app).await
         };
         tokio::select! {
             done = work => if let Err(error) = done {
-                tracing::warn!(%error, "second homes cannot be told; it will be tried again");
+                tracing::warn!(%error, "other servers cannot be told; it will be tried again");
             },
             () = stop.requested() => return,
         }

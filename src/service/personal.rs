@@ -88,6 +88,9 @@ pub(super) fn erase(
     account: &str,
     subject: &Subject,
 ) -> Result<(), ServiceError> {
+    if let Some(participant) = subject.participant {
+        tx.begin_to_forget(participant, None, None)?;
+    }
     tx.erase(subject)?;
     let number = subject.person.map_or_else(String::new, |person| person.0.to_string());
     audit::log(tx, now, account, Action::PersonDeleted, &format!("#{number}"))
@@ -98,6 +101,7 @@ pub(super) async fn after_erasure(app: &App, participant: Option<ParticipantId>)
     if let Some(participant) = participant {
         app.hub.disconnect_participant(participant);
         app.sessions.end_participant(participant);
+        app.links.telling.notify_one();
     }
     let directory = app.store.directory().to_owned();
     match tokio::task::spawn_blocking(move || personal::empty_log(&directory)).await {

@@ -209,7 +209,8 @@ fn check_proof(server: Fingerprint, exporter: &[u8; 32], body: &[u8]) -> Option<
 
 impl Open {
     async fn new(server: &ServerAddress) -> Result<Self, ClientError> {
-        let Dialled { stream, address, clocks } = dial(server).await?;
+        // Apart, for it is large and would be part of every request, and of whatever a request is part of.
+        let Dialled { stream, address, clocks } = Box::pin(dial(server)).await?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| {
             ClientError::Unreachable { addresses: address.clone(), reason: error.to_string() }
         })?;

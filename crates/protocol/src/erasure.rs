@@ -1,4 +1,5 @@
-//! Asking for one's own erasure: signed by the device anew, so that a stolen token does not suffice.
+//! Asking for one's own erasure: signed by the device anew, so that a stolen token does not suffice. And what the home
+//! signs about it for servers that it told of the participant.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,5 +35,32 @@ impl Erasure {
     /// As [`JwsError`] says.
     pub fn verify(jws: &Jws, login_key: &RsaPublicKey) -> Result<Self, JwsError> {
         read_payload(&jws.verify(DocumentType::Erasure, &[login_key])?)
+    }
+}
+
+/// What a home says of a participant who is erased there: the payload of a `momedo-departure+jws`. An ID is never given
+/// twice, so it holds for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Departure {
+    /// Who is gone.
+    pub id: ParticipantId,
+    /// Their home; signs.
+    pub home: Fingerprint,
+}
+
+impl Departure {
+    /// Signs with the home's identity key.
+    pub fn sign(&self, identity: &dyn Signer) -> Jws {
+        Jws::sign(DocumentType::Departure, &write_payload(self), &[identity])
+    }
+
+    /// Verifies with the home's identity key; that `home` names that key is checked too.
+    ///
+    /// # Errors
+    /// As [`JwsError`] says.
+    pub fn verify(jws: &Jws, identity: &RsaPublicKey) -> Result<Self, JwsError> {
+        let signed: Self = read_payload(&jws.verify(DocumentType::Departure, &[identity])?)?;
+        if signed.home == identity.fingerprint() { Ok(signed) } else { Err(JwsError::Content) }
     }
 }

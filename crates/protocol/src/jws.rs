@@ -33,6 +33,8 @@ pub enum DocumentType {
     GroupEntry,
     /// A [`crate::erasure::Erasure`].
     Erasure,
+    /// A [`crate::erasure::Departure`].
+    Departure,
     /// A [`crate::link::documents::BatchHeader`].
     Batch,
     /// A [`crate::link::documents::Receipt`].
@@ -55,6 +57,7 @@ impl DocumentType {
             Self::Message => "momedo-message+jws",
             Self::GroupEntry => "momedo-group-entry+jws",
             Self::Erasure => "momedo-erasure+jws",
+            Self::Departure => "momedo-departure+jws",
             Self::Batch => "momedo-batch+jws",
             Self::Receipt => "momedo-receipt+jws",
             Self::Call => "momedo-call+jws",

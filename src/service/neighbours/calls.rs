@@ -15,7 +15,7 @@ use momedo_protocol::rsa_key::RsaPublicKey;
 use tokio::time::Instant;
 
 use super::waiting::Waiting;
-use super::{attachments, groups};
+use super::{attachments, forgetting, groups};
 use crate::domain::neighbour::{CALLS, PLACEMENTS, REPORTS};
 use crate::links::{Answer, Counted, Waits};
 use crate::rates::TooOften;
@@ -166,6 +166,10 @@ pub async fn answer(app: &AppState, neighbour: Fingerprint, call: Call) -> Optio
         (Err(wait), _) => {
             Err(Refusal::Later { seconds: u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX) })
         }
+        // Whatever is allowed by now: what was told once is taken back.
+        (_, Some(request @ Request::Forget { .. })) => {
+            run(app, &row, identity, request).await.map_err(|error| refusal(&error))
+        }
         _ if !row.contract.allows_anything() => Err(Refusal::NotAllowed),
         (_, None) => Err(Refusal::Malformed { reason: "this server does not know what is asked".into() }),
         (_, Some(request)) => run(app, &row, identity, request).await.map_err(|error| refusal(&error)),
@@ -264,6 +268,10 @@ async fn run(
             let counted = app.links.count(over.id, Counted::Placements, PLACEMENTS, 1, app.clock.elapsed());
             counted.map_err(TooOften)?;
             standing_in::place(app, origin, identity, *placement).await?;
+            Response::Done
+        }
+        Request::Forget { identity_key, departure } => {
+            forgetting::forget(app, over.id, identity_key, departure).await?;
             Response::Done
         }
         Request::StandInEnds { id, erased } => {

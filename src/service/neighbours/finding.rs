@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::claims::{Told, keep, verify};
 use super::waiting::Waiting;
-use super::{absent, key_logs};
+use super::{absent, forgetting, key_logs};
 use crate::domain::neighbour::{Belonging, Contract, QUESTIONS};
 use crate::links::{Answer, Counted, Waits};
 use crate::service::error::compute;
@@ -340,21 +340,26 @@ pub async fn answer(app: &App, neighbour: Fingerprint, find: Find) -> Result<Fou
             Ok(if lets_through { Here::Kept(Box::new(kept)) } else { Here::Hidden })
         })
         .await?;
-    match here {
-        Here::Hidden => Ok(nothing),
+    let found = match here {
+        Here::Hidden => return Ok(nothing),
         Here::Visible => {
             let keys = key_server::own_keys(app, id, 0).await?;
             let home = Some(Base64Bytes(app.identity.public().spki().to_vec()));
-            Ok(Found { keys: Some(PublishedKeys { home, ..keys }), ..nothing })
+            Found { keys: Some(PublishedKeys { home, ..keys }), query: find.query, distance: 0 }
         }
-        Here::Kept(row) => Ok(Found { keys: Some(published(&row, 0)?), distance: 1, ..nothing }),
-        Here::Theirs if find.hops == 0 => Ok(nothing),
+        Here::Kept(row) => Found { keys: Some(published(&row, 0)?), query: find.query, distance: 1 },
+        Here::Theirs if find.hops == 0 => return Ok(nothing),
         Here::Theirs => {
             let asker = Asker::Neighbour(neighbour, find.hops.min(MAX_HOPS) - 1);
             let found = ask(app, asker, id, find.query).await?;
             let found = found.filter(|row| row.disputed_by.is_none() && row.via != neighbour);
             let keys = found.map(|row| published(&row, 0)).transpose()?;
-            Ok(Found { keys, distance: 1, ..nothing })
+            Found { keys, query: find.query, distance: 1 }
         }
+    };
+    // Whoever is told has to hear of it, too, when the participant is erased.
+    if found.keys.is_some() && !forgetting::note_told(app, id, neighbour).await? {
+        return Ok(nothing);
     }
+    Ok(found)
 }

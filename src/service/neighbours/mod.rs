@@ -14,6 +14,8 @@
 //! | `claims` | what neighbours tell of that, verified again here |
 //! | `waiting` | how long participants wait for neighbours |
 //! | [`finding_groups`], [`finding_mceliece`] | who keeps a group, and McEliece keys |
+//! | [`absent`] | why nobody is found who has an ID |
+//! | [`forgetting`] | erasure of people that others were told of |
 //! | [`key_logs`] | what they show of their logs of key changes, and whether it continues |
 //! | [`sending`] | what goes out: batches of this server's envelopes, and what passes through |
 //! | [`receiving`] | what comes in: batches for this server's participants |
@@ -33,6 +35,7 @@ pub mod contracts;
 pub mod finding;
 pub mod finding_groups;
 pub mod finding_mceliece;
+pub mod forgetting;
 pub mod greeting;
 pub mod groups;
 pub mod key_logs;

@@ -278,6 +278,8 @@ pub async fn end(
                     tx.append_to_key_log(own, id, &entry)?;
                 }
                 if erased {
+                    // Whom this server told as a home, too.
+                    tx.begin_to_forget(id, None, None)?;
                     let subject = tx.subject_of(id)?;
                     tx.erase(&subject)?;
                 }

@@ -226,6 +226,13 @@ pub enum Request {
         /// Whether they are gone altogether.
         erased: bool,
     },
+    /// A participant is erased: forget them, and have everybody do so whom the home that is asked told of them.
+    Forget {
+        /// The identity key of their home (SPKI DER), which need not be the home that asks.
+        identity_key: Base64Bytes,
+        /// A `momedo-departure+jws` of their home.
+        departure: Jws,
+    },
 }
 
 /// What is answered: the body of a reply, but for bytes of attachments.

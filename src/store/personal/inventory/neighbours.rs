@@ -1,7 +1,7 @@
 //! Other servers, and their participants.
 
 use super::Holds::{Impersonal, Personal};
-use super::Shown::{File, Id, Plain, Time};
+use super::Shown::{Expression, File, Id, Plain, Time};
 use super::Table;
 
 pub(super) const TABLES: &[Table] = &[
@@ -113,6 +113,29 @@ pub(super) const TABLES: &[Table] = &[
                 "UPDATE second_homes SET ends = 1, changed = changed + 1 WHERE participant = :participant",
             ],
         },
+    },
+    Table {
+        name: "servers_told",
+        columns: &[
+            ("participant", Id),
+            // With the name by which the admins know it.
+            (
+                "server",
+                Expression(
+                    "coalesce((SELECT name || ' ' FROM neighbours WHERE id = server), '') || lower(hex(server))",
+                ),
+            ),
+            ("told_at", Time),
+        ],
+        holds: Personal {
+            export: "participant = :participant",
+            erase: &["DELETE FROM servers_told WHERE participant = :participant"],
+        },
+    },
+    Table {
+        name: "erasures",
+        columns: &[("participant", Id), ("servers", Plain), ("identity_key", Plain), ("departure", Plain)],
+        holds: Impersonal("IDs of people who are erased, until other servers have forgotten them, too"),
     },
     Table {
         name: "outbox_bodies",
