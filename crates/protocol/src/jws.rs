@@ -127,6 +127,12 @@ impl Jws {
         Self { payload, signatures }
     }
 
+    /// Bytes of text that it holds.
+    pub fn size(&self) -> usize {
+        let signatures = self.signatures.iter().map(|one| one.protected.len() + one.signature.len());
+        self.payload.len() + signatures.sum::<usize>()
+    }
+
     /// How many signatures the document carries, none of them verified.
     pub fn signature_count(&self) -> usize {
         self.signatures.len()

@@ -278,6 +278,20 @@ fn the_last_entries_of_a_chain_only_let_people_out() {
 }
 
 #[test]
+fn whoever_has_a_new_key_can_leave_a_full_chain_and_uses_up_no_more_of_it_than_that() {
+    let mut state = small_group();
+    state.number = MAX_GROUP_ENTRIES - RESERVED_GROUP_ENTRIES;
+    let renew = |previous: usize, version, now: usize| Action::Renew {
+        previous_key: Base64Bytes(key(previous).public().spki().to_vec()),
+        bundles: vec![bundle(1, version, now, Some(previous))],
+    };
+    act(&mut state, 1, 2, renew(1, 2, 2)).unwrap();
+    invalid(act(&mut state, 1, 1, renew(2, 3, 1)));
+    act(&mut state, 1, 2, Action::Leave {}).unwrap();
+    assert!(state.active(person(1)).is_none());
+}
+
+#[test]
 fn everybody_in_the_largest_group_can_leave_a_chain_that_is_full() {
     let mut state = group(Encryption::Asymmetric, Access::Closed);
     for first in (1..MAX_GROUP_MEMBERS as u64).step_by(200) {

@@ -29,8 +29,9 @@ pub const MAX_GROUP_MEMBERS: usize = 2000;
 pub const MAX_GROUP_ENTRIES: u32 = 100_000;
 
 /// The last entries of a chain, which only take somebody out or archive the group ([`Action::takes_out`]): as many as
-/// everybody in the largest group needs to leave, and one to archive it. Nobody comes in meanwhile.
-pub const RESERVED_GROUP_ENTRIES: u32 = MAX_GROUP_MEMBERS as u32 + 1;
+/// everybody in the largest group needs to leave, each after one last change of their own key, and one to archive it.
+/// Nobody comes in meanwhile.
+pub const RESERVED_GROUP_ENTRIES: u32 = 2 * MAX_GROUP_MEMBERS as u32 + 1;
 
 /// Most changes of a signature key one entry may catch up with; they must fit an entry.
 const MAX_RENEWED_AT_ONCE: usize = 6;
@@ -50,6 +51,9 @@ pub struct Member {
     pub suspended: bool,
     /// They have not been sent the current group key.
     pub awaits_key: bool,
+    /// They changed their key in one of the reserved entries, which everybody may once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renewed_last: bool,
 }
 
 /// The link a group can be joined with.
@@ -147,6 +151,7 @@ impl GroupState {
             role: GroupRole::Moderator,
             suspended: false,
             awaits_key: false,
+            renewed_last: false,
         };
         Ok(Self {
             group: entry.digest,
@@ -200,12 +205,18 @@ impl GroupState {
         if !follows {
             return Err(GroupError::NotNext { number: self.number });
         }
-        let reserved = if payload.action.takes_out() { 0 } else { RESERVED_GROUP_ENTRIES };
-        if payload.number > MAX_GROUP_ENTRIES - reserved {
+        let is_reserved = payload.number > MAX_GROUP_ENTRIES - RESERVED_GROUP_ENTRIES;
+        // Whoever has a new key can leave or be a moderator only once the chain knows it.
+        let renews = matches!(payload.action, Action::Renew { .. });
+        let may_renew = renews && self.members.get(&payload.author).is_some_and(|member| !member.renewed_last);
+        if payload.number > MAX_GROUP_ENTRIES || (is_reserved && !payload.action.takes_out() && !may_renew) {
             return Err(Invalid("the group has had too many changes; make a new one"));
         }
         let mut next = self.clone();
         next.change(entry)?;
+        if let Some(member) = next.members.get_mut(&payload.author).filter(|_| is_reserved && renews) {
+            member.renewed_last = true;
+        }
         next.number = payload.number;
         next.head = entry.digest;
         *self = next;
@@ -309,6 +320,7 @@ impl GroupState {
                 role: new.role,
                 suspended: false,
                 awaits_key: self.encryption == Encryption::Symmetric,
+                renewed_last: false,
             };
             self.insert(new.id, member)?;
         }
@@ -385,6 +397,7 @@ impl GroupState {
             role: GroupRole::Member,
             suspended: false,
             awaits_key: self.encryption == Encryption::Symmetric,
+            renewed_last: false,
         };
         self.insert(author, member)
     }
