@@ -18,6 +18,7 @@ use tower_service::Service;
 use crate::admin::{self, Loopback};
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
+use crate::tls::patient::Patient;
 
 /// The port asked for first.
 const PORT: u16 = 4711;
@@ -27,6 +28,9 @@ const MAX_CONNECTIONS: usize = 64;
 
 /// A request's header, in bytes and seconds.
 const MAX_HEADER: (usize, Duration) = (16 * 1024, Duration::from_secs(30));
+
+/// How long a browser may take nothing of what is written to it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Begins to serve, on `port` if it is free; the port, unless loopback cannot be had, which fails nothing.
 pub async fn start(app: &AppState, port: Option<u16>, stop: &Shutdown) -> Option<u16> {
@@ -72,6 +76,8 @@ async fn serve(listener: TcpListener, router: axum::Router, mut stop: Shutdown) 
             });
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(time).max_buf_size(max_bytes);
+            let mut stream = Patient::new(stream, PATIENCE, 0);
+            stream.let_in();
             let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
             let result = tokio::select! {
                 result = served.as_mut() => result,

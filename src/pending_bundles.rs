@@ -10,7 +10,7 @@ use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::possession::PossessionAnswer;
 
-use crate::domain::limits::{CHALLENGE, MAX_PENDING_BUNDLES};
+use crate::domain::limits::{CHALLENGE, MAX_PENDING_BUNDLES, MAX_PENDING_BUNDLE_BYTES};
 
 /// A bundle that waits for its proof of possession.
 pub struct PendingBundle {
@@ -30,18 +30,32 @@ pub struct PendingBundle {
     pub changes_signature_key: bool,
 }
 
+impl PendingBundle {
+    /// The bytes it takes, roughly: what was signed, and as much again for what was read out of it.
+    fn size(&self) -> usize {
+        let list = self.device_list.as_ref().map_or(0, |(jws, _)| jws.size());
+        2 * (self.jws.size() + list)
+    }
+}
+
 /// Bundles offered and not proved yet, at most one per participant.
 #[derive(Default)]
 pub struct PendingBundles(Mutex<HashMap<ParticipantId, PendingBundle>>);
 
 impl PendingBundles {
-    /// Keeps a bundle; false when too many wait already.
+    /// Keeps a bundle; false when too many wait already, or too much.
     #[must_use]
     pub fn put(&self, id: ParticipantId, pending: PendingBundle, now: Duration) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MAX_PENDING_BUNDLES {
+        // What the same participant offered before gives way.
+        all.remove(&id);
+        let has_room = |all: &HashMap<ParticipantId, PendingBundle>| {
+            let bytes = all.values().map(PendingBundle::size).sum::<usize>();
+            all.len() < MAX_PENDING_BUNDLES && bytes + pending.size() <= MAX_PENDING_BUNDLE_BYTES
+        };
+        if !has_room(&all) {
             all.retain(|_, other| now.saturating_sub(other.offered) <= CHALLENGE);
-            if all.len() >= MAX_PENDING_BUNDLES {
+            if !has_room(&all) {
                 return false;
             }
         }

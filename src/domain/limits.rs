@@ -21,6 +21,9 @@ pub const MAX_USED_NONCES_PER_DEVICE: usize = 512;
 /// Offered bundles kept until they are proved, a few kilobytes each.
 pub const MAX_PENDING_BUNDLES: usize = 1_000;
 
+/// Bytes that all of them take together.
+pub const MAX_PENDING_BUNDLE_BYTES: usize = 32 << 20;
+
 /// How long a device link can be used, and from its first use the linking may take.
 pub const DEVICE_LINK: Duration = Duration::from_secs(momedo_protocol::limits::DEVICE_LINK_SECONDS);
 

@@ -14,7 +14,7 @@ mod challenges;
 pub mod door;
 mod neighbour;
 mod own_check;
-mod patient;
+pub(crate) mod patient;
 
 pub(crate) use authority::is_private;
 pub use authority::{AuthorityError, Identity, LeafWindow, Names};

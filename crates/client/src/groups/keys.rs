@@ -321,7 +321,7 @@ async fn begin_epoch(
 }
 
 /// Takes a group key that somebody handed on. It counts once the chain commits to it; `None` if the chain says that it
-/// is none.
+/// is none, or if it counts already: nothing new can be opened with it.
 pub(crate) fn take(profile: &Profile, message: &Message) -> Result<Option<GroupKeyBody>, ClientError> {
     let Ok(body) = serde_json::from_value::<GroupKeyBody>(message.body.clone()) else { return Ok(None) };
     let Some(key) = GroupKey::from_bytes(&body.key.0) else { return Ok(None) };
@@ -331,7 +331,12 @@ pub(crate) fn take(profile: &Profile, message: &Message) -> Result<Option<GroupK
         return Ok(None);
     }
     match profile.group_commitment(id, body.epoch)? {
-        Some(commitment) if commitment == key.commitment() => keep(profile, &key)?,
+        Some(commitment) if commitment == key.commitment() => {
+            if find(profile, &commitment)?.is_some() {
+                return Ok(None);
+            }
+            keep(profile, &key)?;
+        }
         Some(_) => return Ok(None),
         None => profile.put_unconfirmed_key(&body.group, body.epoch, message.from, &key, now())?,
     }

@@ -52,6 +52,15 @@ pub(crate) struct Waiting {
     pub(crate) delivery: Delivery,
     /// How often it was refused.
     pub(crate) refusals: u32,
+    /// How often it was tried at all; at most 30 are counted.
+    pub(crate) tries: u32,
+}
+
+/// A row that waits: its number, the delivery as text, refusals and tries.
+type Row = (i64, String, u32, u32);
+
+fn columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
 }
 
 /// What waits for the same reason, to be told to people.
@@ -120,24 +129,22 @@ impl Profile {
 
     fn take_oldest_of(&self, sender: &str) -> Result<Option<Waiting>, ClientError> {
         let sql = "DELETE FROM set_aside WHERE id = (SELECT min(id) FROM set_aside WHERE sender = ?1)
-                   RETURNING id, delivery, refusals";
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let found: Option<(i64, String, u32)> =
-            self.sql(|database| database.query_row(sql, [sender], row).optional())?;
-        Ok(found.and_then(|(row, text, refusals)| read(row, &text, refusals)))
+                   RETURNING id, delivery, refusals, tries";
+        let found = self.sql(|database| database.query_row(sql, [sender], columns).optional())?;
+        Ok(found.as_ref().and_then(read))
     }
 
     fn waiting(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Waiting>, ClientError> {
-        let rows: Vec<(i64, String, u32)> = self.sql(|database| {
+        let rows: Vec<Row> = self.sql(|database| {
             let mut statement = database.prepare(sql)?;
-            statement.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+            statement.query_map(parameters, columns)?.collect()
         })?;
         let mut all = Vec::with_capacity(rows.len());
-        for (row, text, refusals) in rows {
-            match read(row, &text, refusals) {
+        for row in rows {
+            match read(&row) {
                 Some(waiting) => all.push(waiting),
                 // Damaged on this disk: it will never be read.
-                None => self.remove_set_aside(row)?,
+                None => self.remove_set_aside(row.0)?,
             }
         }
         Ok(all)
@@ -146,7 +153,7 @@ impl Profile {
     /// What is to be tried in this run, at most `limit`: one of each sender before a second of anybody.
     pub(crate) fn due_set_aside(&self, limit: usize) -> Result<Vec<Waiting>, ClientError> {
         // Chosen first and read after: sorting would carry every delivery along.
-        let sql = "SELECT id, delivery, refusals FROM set_aside JOIN (
+        let sql = "SELECT id, delivery, refusals, tries FROM set_aside JOIN (
                        SELECT id AS chosen, row_number() OVER (PARTITION BY sender ORDER BY tries, id) AS place
                        FROM set_aside WHERE due <= ?1 ORDER BY place, tries, id LIMIT ?2) ON id = chosen
                    ORDER BY place, tries, id";
@@ -155,7 +162,7 @@ impl Profile {
 
     /// What waits in a group, oldest first.
     pub(crate) fn set_aside_in(&self, group: GroupId) -> Result<Vec<Waiting>, ClientError> {
-        let sql = "SELECT id, delivery, refusals FROM set_aside WHERE conversation = ?1 ORDER BY id";
+        let sql = "SELECT id, delivery, refusals, tries FROM set_aside WHERE conversation = ?1 ORDER BY id";
         self.waiting(sql, [group.to_string()])
     }
 
@@ -204,8 +211,9 @@ impl Profile {
     }
 }
 
-fn read(row: i64, text: &str, refusals: u32) -> Option<Waiting> {
-    serde_json::from_str(text).ok().map(|delivery| Waiting { row, delivery, refusals })
+fn read((row, text, refusals, tries): &Row) -> Option<Waiting> {
+    let delivery = serde_json::from_str(text).ok()?;
+    Some(Waiting { row: *row, delivery, refusals: *refusals, tries: *tries })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::contacts::Trust;
 use crate::profile::Profile;
 use crate::profile::set_aside::{Pile, Room, Waiting};
 use crate::session::Session;
-use crate::{ClientError, blocking};
+use crate::{ClientError, blocking, now};
 
 /// The room for what waits. What a sender sends beyond their share is shown unverified instead of waiting, the oldest
 /// first; so is what is beyond the room of all, of whoever takes the most of it.
@@ -27,8 +27,14 @@ const ROOM: Room =
 /// Deliveries tried again in one run.
 const AT_ONCE: usize = 50;
 
-/// How often something may be refused before it is shown unverified; what may pass by itself waits as long as it takes.
+/// How often something may be refused before it is shown unverified.
 const REFUSALS: u32 = 8;
+
+/// What may pass by itself waits long, but not for ever, since the private keys that it is sealed to wait with it: it is
+/// shown unverified after so many tries (more than a hundred runs of receiving), if it arrived so many days ago, too. Of a
+/// clock that is wrong and of a program that runs all day, neither settles it alone.
+const LONG_TRIES: u32 = 12;
+const LONG_DAYS: u64 = 45;
 
 /// Why a delivery waits.
 pub(super) enum Why {
@@ -163,13 +169,14 @@ pub(super) async fn try_group_again(
 }
 
 async fn judge_again(profile: &Profile, session: &mut Session, waiting: Waiting) -> Result<(), ClientError> {
-    let Waiting { row, delivery, refusals } = waiting;
+    let Waiting { row, delivery, refusals, tries } = waiting;
     let Some(why) = judge(profile, session, &delivery).await else {
         return profile.remove_set_aside(row);
     };
     let meaning = why.meaning(session.is_second);
     let was_refused = meaning == Meaning::Refused;
-    if meaning == Meaning::Settled || (was_refused && refusals + 1 >= REFUSALS) {
+    if meaning == Meaning::Settled || (was_refused && refusals + 1 >= REFUSALS) || is_overdue(&delivery, tries)
+    {
         return profile.atomically(|| {
             give_up(profile, &delivery)?;
             profile.remove_set_aside(row)
@@ -180,6 +187,10 @@ async fn judge_again(profile: &Profile, session: &mut Session, waiting: Waiting)
         Why::Failed(ClientError::NotAsked(_)) => Ok(()),
         why => profile.keep_waiting(row, &why.words(), was_refused),
     }
+}
+
+fn is_overdue(delivery: &Delivery, tries: u32) -> bool {
+    tries >= LONG_TRIES && now() > delivery.accepted_at.plus_days(LONG_DAYS)
 }
 
 /// Has people told of what was set aside since they were last told.
