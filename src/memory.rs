@@ -5,9 +5,11 @@
 //! participant with too much lying here gets no more; when an address or all together have too much, the connection that
 //! holds most there is cut, those that hold what no participant pays for before others. So filling the memory costs those who fill it, and nobody else.
 
+mod crowds;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,7 @@ use momedo_protocol::id::ParticipantId;
 use tokio::sync::watch;
 
 use crate::rates::{network, network_of};
+use crowds::{Crowds, Owner};
 
 /// The size of the networks among which the one is looked for that holds most, in bits: whoever has one has all of its
 /// 65,536 addresses (an IPv4 address is a network by itself).
@@ -52,11 +55,13 @@ struct Counts {
     addresses: HashMap<IpAddr, usize>,
     participants: HashMap<ParticipantId, usize>,
     lines: HashMap<u64, LineCount>,
+    crowds: Crowds,
     next_line: u64,
 }
 
 struct LineCount {
     address: IpAddr,
+    owner: Owner,
     held: usize,
     /// What of that counts towards the address's share.
     of_address: usize,
@@ -75,6 +80,8 @@ pub struct Line {
     number: u64,
     address: IpAddr,
     cut: watch::Receiver<bool>,
+    /// Whether it is known whose it is.
+    is_known: AtomicBool,
     requests: AtomicU64,
     /// When the last request was done, or the connection began.
     idle_since: Mutex<Instant>,
@@ -130,13 +137,16 @@ impl Memory {
         let mut counts = self.lock();
         let number = counts.next_line;
         counts.next_line += 1;
-        counts.lines.insert(number, LineCount { address, held: 0, of_address: 0, unpaid: 0, cut });
+        let owner = Owner::Stranger(address);
+        counts.lines.insert(number, LineCount { address, owner, held: 0, of_address: 0, unpaid: 0, cut });
+        counts.join(number, owner);
         drop(counts);
         Arc::new(Line {
             memory: self.clone(),
             number,
             address,
             cut: is_cut,
+            is_known: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             idle_since: Mutex::new(Instant::now()),
             untaken: Mutex::default(),
@@ -254,8 +264,31 @@ impl Counts {
     }
 
     fn cut(&mut self, number: u64) {
+        if let Some(count) = self.lines.get(&number) {
+            tracing::warn!(bytes = count.held, "a connection was cut: too much lay unread, and most of it there");
+        }
+        self.end(number);
+    }
+
+    /// Counts a connection to whom it belongs; of too many the oldest ends.
+    fn join(&mut self, number: u64, owner: Owner) {
+        if let Some(oldest) = self.crowds.join(number, owner) {
+            tracing::debug!(?owner, "a connection was cut: there are many like it");
+            self.end(oldest);
+        }
+    }
+
+    /// Says whose a connection is that was nobody's.
+    fn belongs(&mut self, number: u64, owner: Owner) {
+        let Some(count) = self.lines.get_mut(&number) else { return };
+        let before = std::mem::replace(&mut count.owner, owner);
+        self.crowds.leave(number, before);
+        self.join(number, owner);
+    }
+
+    fn end(&mut self, number: u64) {
         let Some(count) = self.lines.remove(&number) else { return };
-        tracing::warn!(bytes = count.held, "a connection was cut: too much lay unread, and most of it there");
+        self.crowds.leave(number, count.owner);
         self.all = self.all.saturating_sub(count.held);
         subtract(&mut self.addresses, count.address, count.of_address);
         count.cut.send_replace(true);
@@ -291,6 +324,17 @@ impl Line {
         Ok(Held { line: self.clone(), charge, bytes })
     }
 
+    /// Says that whoever is at the other end is counted elsewhere: a neighbour, or a Smoke client.
+    pub fn counts_elsewhere(&self) {
+        self.belongs(Owner::Elsewhere);
+    }
+
+    fn belongs(&self, owner: Owner) {
+        if !self.is_known.swap(true, Ordering::AcqRel) {
+            self.memory.lock().belongs(self.number, owner);
+        }
+    }
+
     /// Begins to serve a request.
     pub fn serve(self: &Arc<Self>) -> Arc<Serving> {
         self.requests.fetch_add(1, Ordering::AcqRel);
@@ -318,7 +362,7 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.memory.lock().lines.remove(&self.number);
+        self.memory.lock().end(self.number);
     }
 }
 
@@ -331,6 +375,7 @@ impl Serving {
     /// Says who pays for the request.
     pub fn paid_by(&self, participant: ParticipantId) {
         let _: Result<_, _> = self.payer.set(participant);
+        self.line.belongs(Owner::Participant(participant));
     }
 
     /// Counts what more of a request's body came, until the request was answered.

@@ -223,7 +223,7 @@ async fn serve(
     let patience = Duration::from_secs(listen.write_seconds);
     let stream = door::Socket::new(stream, patience, door::MAX_HANDSHAKE_BYTES);
     let recognised = tokio::select! {
-        recognised = door::recognise(stream, &door.app.certificates, handshake) => recognised?,
+        recognised = door::recognise(stream, &door.app.certificates, &door.app.handshake_turns, handshake) => recognised?,
         () = line.cut() => return Ok(()),
     };
     drop(unfinished);
@@ -261,9 +261,11 @@ async fn serve(
                 return Ok(());
             }
             let _occupied = occupied;
+            line.counts_elsewhere();
             smoke::serve_client(&door.app, stream, smoke::Access::Public, door.stop.clone()).await
         }
         Recognised::Neighbour(stream) => {
+            line.counts_elsewhere();
             crate::neighbours::accept(&door.app, *stream, address, door.stop.clone()).await;
             drop(occupied);
             Ok(())
@@ -334,7 +336,7 @@ async fn serve_smoke(
     }
     let patience = Duration::from_secs(door.app.config().listen.write_seconds);
     let stream = door::Socket::new(stream, patience, door::MAX_HANDSHAKE_BYTES);
-    let stream = door::accept_smoke(stream, &door.app.certificates, handshake).await?;
+    let stream = door::accept_smoke(stream, &door.app.certificates, &door.app.handshake_turns, handshake).await?;
     let access = if is_private { smoke::Access::Private } else { smoke::Access::Public };
     smoke::serve_client(&door.app, stream, access, door.stop.clone()).await
 }

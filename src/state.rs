@@ -66,6 +66,8 @@ pub struct App {
     pub staff_sessions: StaffSessions,
     /// What the set-up asks for while there is no account; drawn anew at each start.
     pub set_up_code: InviteCode,
+    /// Client hellos that may be answered at once.
+    pub handshake_turns: Semaphore,
     /// Passwords that may be checked at once: each takes 19 MiB for a while.
     pub password_checks: Semaphore,
     /// Postings with large bodies that may be read at once.
@@ -137,6 +139,7 @@ impl App {
             fingerprint,
             staff_sessions: StaffSessions::default(),
             set_up_code: InviteCode::random(),
+            handshake_turns: crate::tls::door::turns(),
             password_checks: Semaphore::new(2),
             large_bodies: Semaphore::new(MAX_LARGE_BODIES),
             memory,

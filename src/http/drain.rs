@@ -19,6 +19,9 @@ const MAX_DRAINED_BYTES: usize = 1024 * 1024;
 /// How long that may take.
 const MAX_DRAIN_TIME: Duration = Duration::from_secs(5);
 
+/// How long nothing may come meanwhile: whoever has stopped sending is answered.
+const MAX_DRAIN_PAUSE: Duration = Duration::from_secs(2);
+
 /// A body that can be read on by whoever holds the other half.
 struct Shared {
     body: Arc<Mutex<Body>>,
@@ -75,7 +78,7 @@ pub(crate) async fn refused(request: Request, next: Next) -> Response {
 
 async fn drain(mut rest: Shared) {
     let mut drained = 0;
-    while let Some(Ok(frame)) = rest.frame().await {
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout(MAX_DRAIN_PAUSE, rest.frame()).await {
         drained += frame.data_ref().map_or(0, Bytes::len);
         if drained > MAX_DRAINED_BYTES {
             return;

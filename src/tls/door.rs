@@ -2,14 +2,18 @@
 //! tell HTTP from Smoke.
 
 use std::io;
+use std::num::NonZero;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use momedo_protocol::link;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::LazyConfigAcceptor;
+use tokio::sync::Semaphore;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use tokio_rustls::server::TlsStream;
 
 use super::patient::Patient;
@@ -74,7 +78,7 @@ pub enum Recognised {
 /// 32 bytes of keying material that only the two ends of this connection know.
 pub type Exporter = Option<[u8; 32]>;
 
-/// Shakes hands and recognises the protocol. The caller bounds the time of the handshake; reading the first
+/// Shakes hands, one of `turns` at a time, and recognises the protocol. The caller bounds the time of the handshake; reading the first
 /// bytes after it is bounded here.
 ///
 /// # Errors
@@ -82,6 +86,7 @@ pub type Exporter = Option<[u8; 32]>;
 pub async fn recognise(
     stream: Socket,
     certificates: &Certificates,
+    turns: &Semaphore,
     handshake: Duration,
 ) -> io::Result<Recognised> {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
@@ -93,7 +98,7 @@ pub async fn recognise(
         Some(protocols) if protocols.iter().any(|protocol| protocol == link::ALPN) => {
             let config = certificates.link.accepting();
             let mut tls =
-                tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
+                tokio::time::timeout(handshake, shake(turns, start, config)).await.map_err(late)??;
             let_in(&mut tls);
             return Ok(Recognised::Neighbour(Box::new(tls)));
         }
@@ -101,7 +106,7 @@ pub async fn recognise(
         Some(protocols) if protocols.iter().any(|protocol| protocol == ACME_ALPN) => {
             let config = certificates.challenge.clone();
             let mut tls =
-                tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
+                tokio::time::timeout(handshake, shake(turns, start, config)).await.map_err(late)??;
             // The certificate was the answer; nothing is said on this connection.
             tls.shutdown().await?;
             return Ok(Recognised::Checked);
@@ -109,7 +114,7 @@ pub async fn recognise(
         Some(_) => certificates.web.clone(),
         None => certificates.fixed.clone(),
     };
-    let mut tls = tokio::time::timeout(handshake, start.into_stream(config)).await.map_err(late)??;
+    let mut tls = tokio::time::timeout(handshake, shake(turns, start, config)).await.map_err(late)??;
     let_in(&mut tls);
     let exporter = exporter(&tls);
     if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -134,13 +139,41 @@ pub async fn recognise(
 pub async fn accept_smoke(
     stream: Socket,
     certificates: &Certificates,
+    turns: &Semaphore,
     handshake: Duration,
 ) -> io::Result<TlsStream<Socket>> {
-    let acceptor = tokio_rustls::TlsAcceptor::from(certificates.fixed.clone());
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-    let mut tls = tokio::time::timeout(handshake, acceptor.accept(stream)).await.map_err(late)??;
+    let shaken = async {
+        let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+        shake(turns, start, certificates.fixed.clone()).await
+    };
+    let mut tls = tokio::time::timeout(handshake, shaken).await.map_err(late)??;
     let_in(&mut tls);
     Ok(tls)
+}
+
+/// Answers a client's hello when its turn comes, and shakes hands.
+async fn shake(
+    turns: &Semaphore,
+    start: StartHandshake<Socket>,
+    config: Arc<ServerConfig>,
+) -> io::Result<TlsStream<Socket>> {
+    // The work is in the answer to the hello; what follows waits for the client.
+    let turn = turns.acquire().await;
+    let mut shaking = std::pin::pin!(start.into_stream(config));
+    let answered = std::future::poll_fn(|context| Poll::Ready(shaking.as_mut().poll(context))).await;
+    drop(turn);
+    match answered {
+        Poll::Ready(shaken) => shaken,
+        Poll::Pending => shaking.await,
+    }
+}
+
+/// How many hellos are answered at once: with half of the processors, so that the others are left for messages, however
+/// many knock.
+pub fn turns() -> Semaphore {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    Semaphore::new((processors / 2).max(1))
 }
 
 /// The handshake is done.
