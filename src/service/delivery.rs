@@ -100,6 +100,8 @@ pub(super) struct Submission {
     device: Option<DeviceId>,
     accepted_at: momedo_protocol::time::UnixMillis,
     quota: Quota,
+    /// Whether it is handed out to a member of a group that the sender belongs to, too.
+    is_about_group_keys: bool,
     /// Most bytes that may wait of the sender.
     sender_limit: u64,
     envelope: (Header, Vec<u8>),
@@ -158,7 +160,13 @@ impl Submission {
             envelope: (header, request.envelope.0),
             own_devices: own_header.zip(request.own_devices.map(|copy| copy.0)),
             blobs: request.blobs,
+            is_about_group_keys: false,
         })
+    }
+
+    /// The same, said to be about keys of a group that the caller has seen both belong to.
+    pub(super) fn about_group_keys(self) -> Self {
+        Self { is_about_group_keys: true, ..self }
     }
 
     /// One from participant to participant, without a copy for own devices.
@@ -325,7 +333,8 @@ impl Submission {
                     if recipient.state == ParticipantState::Erased {
                         return Err(ServiceError::UnknownParticipant);
                     }
-                    if recipient.blocks(sender) {
+                    // A block hides what somebody says, not the keys of groups both belong to.
+                    if recipient.blocks(sender) && !self.is_about_group_keys {
                         return Err(ServiceError::Blocked);
                     }
                     check_bundle(tx, self.to, &recipient, header)?;

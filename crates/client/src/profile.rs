@@ -1,8 +1,10 @@
 //! Everything a device keeps, in one SQLite file in a private folder. The only module that knows SQL here.
 
+mod durability;
 pub(crate) mod files;
 mod groups;
 pub(crate) mod key_log;
+pub(crate) mod keyring;
 pub(crate) mod living;
 mod passphrase;
 pub(crate) mod set_aside;
@@ -75,6 +77,8 @@ pub struct Profile {
     /// Groups as they were after an entry that was asked for, so that the next message is not checked from the first
     /// entry on.
     pub(crate) earlier_groups: EarlierGroups,
+    /// Private keys in use.
+    pub(crate) keyring: keyring::Keyring,
 }
 
 impl Profile {
@@ -96,6 +100,7 @@ impl Profile {
             key: None,
             watcher: Cell::new(None),
             earlier_groups: EarlierGroups::default(),
+            keyring: keyring::Keyring::default(),
         };
         // The version comes last: a profile whose making was cut off has none.
         profile.sql(|database| database.execute_batch(groups::SCHEMA))?;
@@ -125,6 +130,7 @@ impl Profile {
             key: None,
             watcher: Cell::new(None),
             earlier_groups: EarlierGroups::default(),
+            keyring: keyring::Keyring::default(),
         };
         let version: i64 =
             profile.sql(|database| database.pragma_query_value(None, "user_version", |row| row.get(0)))?;

@@ -84,7 +84,7 @@ pub async fn rotate(
     let bundle = profile.own_bundle()?;
     let list = devices::active(profile, session).await?;
     let made_at = profile.get(MCELIECE_MADE_AT)?.unwrap_or(bundle.payload.issued_at);
-    let current = profile.private_keys(&bundle.digest)?.and_then(|keys| keys.mceliece);
+    let current = profile.private_keys(&bundle.digest)?.and_then(|keys| keys.mceliece.clone());
     let public =
         bundle.payload.mceliece_key.map(|digest| profile.mceliece_key(&digest)).transpose()?.flatten();
     let kept = current.zip(public).filter(|_| now() < made_at.plus_days(MCELIECE_KEY_DAYS));
@@ -115,7 +115,7 @@ pub(crate) async fn publish_homes(
     progress: Progress<'_>,
 ) -> Result<(), ClientError> {
     let bundle = profile.own_bundle()?;
-    let private = profile.private_keys(&bundle.digest)?;
+    let private = profile.read_private_keys(&bundle.digest)?;
     let digest = bundle.payload.mceliece_key;
     let public = digest.map(|digest| profile.mceliece_key(&digest)).transpose()?.flatten();
     let (Some(private), Some(public)) = (private, public) else {

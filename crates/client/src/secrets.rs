@@ -1,5 +1,7 @@
 //! A participant's private keys: made, stored in the profile, loaded, and carried to other devices.
 
+use std::sync::Arc;
+
 use momedo_protocol::device_list::DeviceEntry;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::{Base64Bytes, encode_hex};
@@ -201,13 +203,32 @@ impl Profile {
         self.atomically(|| {
             for (_, digest) in &old {
                 self.remove_secret(&bundle_name(digest))?;
+                self.keyring.forget(digest);
             }
             self.set(BUNDLE_VERSIONS, &kept)
         })
     }
 
     /// The keys that open what was sealed to the bundle (or the device) with this digest.
-    pub(crate) fn private_keys(&self, digest: &Sha512Digest) -> Result<Option<PrivateKeys>, ClientError> {
+    pub(crate) fn private_keys(
+        &self,
+        digest: &Sha512Digest,
+    ) -> Result<Option<Arc<PrivateKeys>>, ClientError> {
+        if let Some(keys) = self.keyring.get(digest) {
+            return Ok(Some(keys));
+        }
+        let keys = self.read_private_keys(digest)?.map(Arc::new);
+        if let Some(keys) = &keys {
+            self.keyring.keep(*digest, keys.clone());
+        }
+        Ok(keys)
+    }
+
+    /// The same, read anew for whoever takes them on.
+    pub(crate) fn read_private_keys(
+        &self,
+        digest: &Sha512Digest,
+    ) -> Result<Option<PrivateKeys>, ClientError> {
         let name = bundle_name(digest);
         if self.has_secret(&name)? {
             return read(&self.secret(&name)?)?.load().map(Some);

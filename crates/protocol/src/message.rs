@@ -57,6 +57,10 @@ pub struct GroupContext {
 /// The kind that hands on the key of a group; its body is a [`crate::group::key::GroupKeyBody`].
 pub const KIND_GROUP_KEY: &str = "group-key";
 
+/// The kind that asks a member for keys of a group that did not come; its body is a
+/// [`crate::group::key::GroupKeyRequestBody`].
+pub const KIND_GROUP_KEY_REQUEST: &str = "group-key-request";
+
 /// The kind that carries rotated private keys to one of the sender's own devices.
 pub const KIND_KEYS: &str = "keys";
 

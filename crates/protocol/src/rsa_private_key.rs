@@ -3,6 +3,8 @@
 //! The `rsa` crate's private-key operations leak timing (RUSTSEC-2023-0071), so none is used anywhere.
 //! In the browser the same operations are WebCrypto's.
 
+use std::sync::OnceLock;
+
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeySize, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey};
@@ -19,6 +21,8 @@ pub struct RsaPrivateKey {
     pkcs8: Zeroizing<Vec<u8>>,
     signing: RsaKeyPair,
     public: RsaPublicKey,
+    /// The same key for decrypting, read when it is first needed: reading takes as long as using it.
+    decrypting: OnceLock<Option<OaepPrivateDecryptingKey>>,
 }
 
 /// The bytes are not an acceptable RSA private key.
@@ -46,7 +50,7 @@ impl RsaPrivateKey {
     pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, PrivateKeyError> {
         let signing = RsaKeyPair::from_pkcs8(pkcs8).map_err(|_| PrivateKeyError)?;
         let public = public_key(&signing).map_err(|_| PrivateKeyError)?;
-        Ok(Self { pkcs8: Zeroizing::new(pkcs8.to_vec()), signing, public })
+        Ok(Self { pkcs8: Zeroizing::new(pkcs8.to_vec()), signing, public, decrypting: OnceLock::new() })
     }
 
     /// The key as unencrypted PKCS #8 DER; the caller keeps it secret.
@@ -64,9 +68,11 @@ impl RsaPrivateKey {
     /// # Errors
     /// [`DecryptError`] for everything else, without saying what was wrong.
     pub fn decrypt(&self, ciphertext: &[u8]) -> Result<Zeroizing<[u8; 32]>, DecryptError> {
-        let key = PrivateDecryptingKey::from_pkcs8(&self.pkcs8)
-            .and_then(|key| OaepPrivateDecryptingKey::new(key).map_err(Into::into))
-            .map_err(|_| DecryptError)?;
+        let read = || {
+            let key = PrivateDecryptingKey::from_pkcs8(&self.pkcs8).ok()?;
+            OaepPrivateDecryptingKey::new(key).ok()
+        };
+        let key = self.decrypting.get_or_init(read).as_ref().ok_or(DecryptError)?;
         let mut buffer = Zeroizing::new(vec![0; key.min_output_size()]);
         let plain =
             key.decrypt(&OAEP_SHA256_MGF1SHA256, ciphertext, &mut buffer, None).map_err(|_| DecryptError)?;

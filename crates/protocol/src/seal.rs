@@ -149,10 +149,19 @@ pub(crate) fn decapsulate(
     ciphertexts: &Ciphertexts<'_>,
     keys: &PrivateKeys,
 ) -> Result<SharedSecrets, OpenError> {
+    decapsulate_with(ciphertexts, keys, keys.mceliece.as_ref())
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn decapsulate_with(
+    ciphertexts: &Ciphertexts<'_>,
+    keys: &PrivateKeys,
+    mceliece: Option<&McEliecePrivateKey>,
+) -> Result<SharedSecrets, OpenError> {
     let wrong = |_| OpenError::WrongKeys;
     let mceliece = match ciphertexts.mceliece {
         Some(ciphertext) => {
-            let key = keys.mceliece.as_ref().ok_or(OpenError::WrongKeys)?;
+            let key = mceliece.ok_or(OpenError::WrongKeys)?;
             Some(key.decapsulate(ciphertext).map_err(|_| OpenError::WrongKeys)?)
         }
         None => None,
@@ -245,6 +254,21 @@ pub fn seal_with(
 pub fn open(bytes: &[u8], keys: &PrivateKeys) -> Result<Zeroizing<Vec<u8>>, OpenError> {
     let envelope = envelope::decode(bytes)?;
     let secrets = decapsulate(&envelope.ciphertexts, keys)?;
+    open_with(&envelope, &secrets)
+}
+
+/// Opens an envelope that was sealed to a key of one's own device and to the McEliece key of a bundle.
+///
+/// # Errors
+/// As [`OpenError`] says.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn open_with_mceliece(
+    bytes: &[u8],
+    keys: &PrivateKeys,
+    mceliece: &McEliecePrivateKey,
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    let envelope = envelope::decode(bytes)?;
+    let secrets = decapsulate_with(&envelope.ciphertexts, keys, Some(mceliece))?;
     open_with(&envelope, &secrets)
 }
 

@@ -450,7 +450,8 @@ pub async fn hand_out_keys(
     for message in request.messages {
         let to = message.to;
         match delivery::Submission::between(app, sender, request.id, to, message.envelope) {
-            Ok(submission) => submissions.push((to, submission)),
+            // Both are seen to belong to the group before it is stored.
+            Ok(submission) => submissions.push((to, submission.about_group_keys())),
             Err(error) => refused.push((to, error)),
         }
     }

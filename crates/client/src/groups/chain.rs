@@ -284,6 +284,25 @@ pub(crate) async fn suspend_reset(
     Ok(changed)
 }
 
+/// The epochs of a group's key during which somebody belonged to it, as far as this device has read the chain.
+pub(crate) fn epochs_of(
+    profile: &Profile,
+    id: GroupId,
+    who: momedo_protocol::id::ParticipantId,
+) -> Result<std::collections::BTreeSet<u32>, ClientError> {
+    let mut epochs = std::collections::BTreeSet::new();
+    let mut state: Option<GroupState> = None;
+    for jws in profile.group_entries(id, 1, u32::MAX)? {
+        let entry = GroupEntry::read(&jws).map_err(|error| broken(id, error))?;
+        match &mut state {
+            None => state = Some(GroupState::create(&entry).map_err(|error| broken(id, error))?),
+            Some(state) => state.apply(&entry).map_err(|error| broken(id, error))?,
+        }
+        epochs.extend(state.as_ref().filter(|state| state.active(who).is_some()).map(|state| state.epoch));
+    }
+    Ok(epochs)
+}
+
 /// The group as it was after an entry this device has read; `None` if it has no such entry.
 pub(crate) fn state_at(
     profile: &Profile,

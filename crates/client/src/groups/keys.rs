@@ -161,26 +161,37 @@ async fn recipient(
     Ok((bundle, key))
 }
 
-/// A key on its way to members.
-struct HandedOut<'a> {
-    state: &'a GroupState,
-    epoch: u32,
-    key: &'a GroupKey,
+/// What members are told about their group, each in an envelope of their own.
+pub(super) struct Notice {
+    kind: &'static str,
+    body: serde_json::Value,
 }
 
-/// Seals the group key to members and hands it out, at most 50 at once; returns those who cannot have it.
-async fn hand_out(
+impl Notice {
+    /// Something of this kind.
+    pub(super) fn new(kind: &'static str, body: &impl serde::Serialize) -> Result<Self, ClientError> {
+        let body = serde_json::to_value(body).map_err(|error| ClientError::Protocol(error.to_string()))?;
+        Ok(Self { kind, body })
+    }
+
+    /// The key of an epoch.
+    pub(super) fn of_key(state: &GroupState, epoch: u32, key: &GroupKey) -> Result<Self, ClientError> {
+        let key = Base64Bytes(key.bytes().to_vec());
+        Self::new(KIND_GROUP_KEY, &GroupKeyBody { group: state.group, epoch, key })
+    }
+}
+
+/// Seals a notice to members and hands it out, at most 50 at once; returns those who cannot have it.
+pub(super) async fn tell(
     profile: &Profile,
     session: &mut Session,
-    handed_out: HandedOut<'_>,
+    state: &GroupState,
+    notice: &Notice,
     members: &[ParticipantId],
     deadline: Instant,
     progress: Progress<'_>,
 ) -> Result<Vec<ParticipantId>, ClientError> {
-    let HandedOut { state, epoch, key } = handed_out;
     let step = StepTime::until(deadline);
-    let body = GroupKeyBody { group: state.group, epoch, key: Base64Bytes(key.bytes().to_vec()) };
-    let body = serde_json::to_value(&body).map_err(|error| ClientError::Protocol(error.to_string()))?;
     let has_other_devices =
         insist(profile, session, step.deadline(), async |session| session.devices().await)
             .await?
@@ -208,8 +219,8 @@ async fn hand_out(
                         sent_at: now(),
                         conversation: None,
                         log: None,
-                        kind: KIND_GROUP_KEY.into(),
-                        body: body.clone(),
+                        kind: notice.kind.into(),
+                        body: notice.body.clone(),
                     };
                     seal_to(&bundle, mceliece.as_ref(), &message, &signature_key)
                 })
@@ -282,15 +293,8 @@ pub(crate) async fn ensure(
         state.active_members().filter(|(_, member)| member.awaits_key).map(|(id, _)| id).collect();
     if !newcomers.is_empty() {
         let step = StepTime::until(deadline);
-        hand_out(
-            profile,
-            session,
-            HandedOut { state, epoch: state.epoch, key: &key },
-            &newcomers,
-            deadline,
-            progress,
-        )
-        .await?;
+        let notice = Notice::of_key(state, state.epoch, &key)?;
+        tell(profile, session, state, &notice, &newcomers, deadline, progress).await?;
         for members in newcomers.chunks(MAX_ADDED_AT_ONCE) {
             let action = Action::Welcome { members: members.to_vec() };
             if !chain::append_once(profile, session, state, action, step.deadline()).await? {
@@ -314,7 +318,8 @@ async fn begin_epoch(
     profile.put_unconfirmed_key(&state.group, epoch, session.id, &key, now())?;
     let members: Vec<_> = state.active_members().map(|(id, _)| id).collect();
     let step = StepTime::until(deadline);
-    hand_out(profile, session, HandedOut { state, epoch, key: &key }, &members, deadline, progress).await?;
+    let notice = Notice::of_key(state, epoch, &key)?;
+    tell(profile, session, state, &notice, &members, deadline, progress).await?;
     let action = Action::Epoch { epoch, commitment: key.commitment() };
     let taken = chain::append_once(profile, session, state, action, step.deadline()).await?;
     Ok(taken.then_some(key))

@@ -9,10 +9,12 @@
 //! | [`chain`] | reads on, appends, notices a server that lies |
 //! | [`membership`] | create, add, remove, join, leave |
 //! | `keys` | group keys: made, handed on, kept |
+//! | `asking` | group keys that did not come |
 //! | [`posting`] | seals once and posts |
 //! | `receiving` | opens and checks what was posted |
 //! | `renewing` | tells every group of new keys of one's own |
 
+pub(crate) mod asking;
 pub mod chain;
 pub(crate) mod earlier;
 pub(crate) mod keys;

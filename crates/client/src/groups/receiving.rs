@@ -264,7 +264,12 @@ async fn sync_listed(profile: &Profile, session: &mut Session, id: GroupId) -> R
 }
 
 /// Puts a note about a group among the messages to be shown, once.
-fn note(profile: &Profile, state: &GroupState, id: Option<[u8; 16]>, text: &str) -> Result<(), ClientError> {
+pub(super) fn note(
+    profile: &Profile,
+    state: &GroupState,
+    id: Option<[u8; 16]>,
+    text: &str,
+) -> Result<(), ClientError> {
     let Some(id) = id.map(MessageId) else { return Ok(()) };
     let received = Received {
         id,

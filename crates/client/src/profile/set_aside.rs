@@ -27,6 +27,9 @@ pub(super) const SCHEMA: &str = "
 /// Setting that counts runs of receiving: what waits is due by it, so that no clock has to be right.
 const RUNS: &str = "receive-runs";
 
+/// Deliveries that are looked at for keys that are missing.
+const MAX_LOOKED_AT: u32 = 256;
+
 /// Longest pause between two tries, in runs of receiving.
 const LONGEST_PAUSE: u64 = 16;
 
@@ -164,6 +167,12 @@ impl Profile {
     pub(crate) fn set_aside_in(&self, group: GroupId) -> Result<Vec<Waiting>, ClientError> {
         let sql = "SELECT id, delivery, refusals, tries FROM set_aside WHERE conversation = ?1 ORDER BY id";
         self.waiting(sql, [group.to_string()])
+    }
+
+    /// What was posted to groups and waits, oldest first; as much of it as tells whose keys are missing.
+    pub(crate) fn set_aside_for_group_keys(&self) -> Result<Vec<Delivery>, ClientError> {
+        let sql = "SELECT id, delivery, refusals, tries FROM set_aside WHERE conversation <> '' ORDER BY id LIMIT ?1";
+        Ok(self.waiting(sql, [MAX_LOOKED_AT])?.into_iter().map(|waiting| waiting.delivery).collect())
     }
 
     /// Notes that another try led to nothing, and why.

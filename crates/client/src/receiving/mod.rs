@@ -4,6 +4,7 @@
 //! acknowledged. What cannot be judged is set aside on disk with its reason and tried again.
 
 pub(crate) mod meaning;
+mod opening;
 pub(crate) mod questions;
 mod received;
 mod set_aside;
@@ -25,6 +26,7 @@ pub use received::{Received, ReceivedFile};
 pub(crate) use received::{described, unreadable};
 pub use set_aside::{SetAside, set_aside};
 pub use taking::take_delivery;
+use taking::take_opened;
 pub(crate) use taking::{put_alarm, put_device_added, put_renamed, put_undeliverable};
 
 use crate::devices::adopt_published_keys;
@@ -37,10 +39,13 @@ use crate::{
 };
 use meaning::Meaning;
 use showing::Showing;
-use taking::open;
+use opening::{open, open_side_by_side};
 
 /// Messages fetched at once.
 const PAGE: usize = 100;
+
+/// Messages opened before the first of them is taken; lines are answered in between.
+const SIDE_BY_SIDE: usize = 25;
 
 /// How long the second home is asked to wait for something new.
 const SECOND_WAIT: Duration = Duration::from_secs(20);
@@ -198,6 +203,10 @@ impl Run<'_> {
                 let finished = watching::finish_lock_out(profile, session, looked).await;
                 self.note_grave(session, finished);
             }
+            let answered = groups::asking::answer(profile, session).await;
+            self.note_grave(session, answered);
+            let asked = groups::asking::ask(profile, session).await;
+            self.note_grave(session, asked);
             let renewed = groups::renewing::renew_left(profile, session).await;
             self.note(session, renewed);
         }
@@ -299,10 +308,14 @@ async fn take_page(
     session: &mut Session,
     messages: &[Delivery],
 ) -> Result<(), ClientError> {
-    for delivery in messages {
-        take_delivery(profile, session, delivery).await?;
+    let together = profile.together()?;
+    for some in messages.chunks(SIDE_BY_SIDE) {
+        let opened = open_side_by_side(profile, some)?;
+        for (delivery, opened) in some.iter().zip(opened) {
+            take_opened(profile, session, delivery, opened).await?;
+        }
     }
-    Ok(())
+    together.bring_to_disk()
 }
 
 /// Asks for mail itself, once more after a moment when too much was asked before: what others sent must not keep it away.

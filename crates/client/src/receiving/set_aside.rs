@@ -7,12 +7,15 @@ use momedo_protocol::envelope;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::envelope::{decode_slot, is_group_envelope};
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::message::{KIND_GROUP_KEY, KIND_KEY_BACKUP, KIND_KEYS, Message};
+use momedo_protocol::message::{
+    KIND_GROUP_KEY, KIND_GROUP_KEY_REQUEST, KIND_KEY_BACKUP, KIND_KEYS, Message,
+};
 use serde::Serialize;
 
 use super::meaning::Meaning;
 use super::received::{Received, described, said, unreadable};
-use super::taking::{judge, open, put_unverified};
+use super::opening::open;
+use super::taking::{judge, put_unverified};
 use crate::contacts::Trust;
 use crate::profile::Profile;
 use crate::profile::set_aside::{Pile, Room, Waiting};
@@ -104,7 +107,7 @@ fn claimed(profile: &Profile, delivery: &Delivery) -> Option<(Message, u8)> {
 
 /// Whether people are none the wiser for hearing of it.
 fn is_about_keys(kind: &str) -> bool {
-    matches!(kind, KIND_GROUP_KEY | KIND_KEYS | KIND_KEY_BACKUP)
+    matches!(kind, KIND_GROUP_KEY | KIND_GROUP_KEY_REQUEST | KIND_KEYS | KIND_KEY_BACKUP)
 }
 
 /// Keeps a delivery that cannot be judged now; what never can be is shown as what it is.
@@ -170,7 +173,7 @@ pub(super) async fn try_group_again(
 
 async fn judge_again(profile: &Profile, session: &mut Session, waiting: Waiting) -> Result<(), ClientError> {
     let Waiting { row, delivery, refusals, tries } = waiting;
-    let Some(why) = judge(profile, session, &delivery).await else {
+    let Some(why) = judge(profile, session, &delivery, None).await else {
         return profile.remove_set_aside(row);
     };
     let meaning = why.meaning(session.is_second);

@@ -1,6 +1,8 @@
 //! Showing what was taken, with its files where they are wanted.
 
 use std::collections::HashSet;
+use std::fs::{File, TryLockError};
+use std::time::Duration;
 
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::MessageReference;
@@ -15,6 +17,26 @@ const FILE_TRIES: u32 = 3;
 
 /// Senders whose files may stand still in one run; then no more files are waited for.
 const STALLS: usize = 3;
+
+/// How often a program looks whether another one has shown what it had to show.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// A program's turn to show what a profile holds, kept as a lock on a file, which ends with the program at the latest.
+struct Turn(#[expect(dead_code, reason = "the lock ends with the file")] Option<File>);
+
+impl Turn {
+    /// Waits until no other program shows anything. Where files cannot be locked, nobody waits.
+    async fn take(profile: &Profile) -> Self {
+        let Ok(file) = File::create(profile.path().join("showing.lock")) else { return Self(None) };
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Self(Some(file)),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_AGAIN).await,
+                Err(TryLockError::Error(_)) => return Self(None),
+            }
+        }
+    }
+}
 
 /// What shows messages in one run of receiving.
 pub(super) struct Showing<'a> {
@@ -41,6 +63,16 @@ impl<'a> Showing<'a> {
     /// # Errors
     /// What the shower says, for then nobody reads; or [`ClientError::Profile`].
     pub(super) async fn show_stored(&mut self, session: &mut Session) -> Result<(), ClientError> {
+        let profile = self.profile;
+        // Of several programs on one profile each message is shown by one.
+        let _turn = Turn::take(profile).await;
+        let together = profile.together()?;
+        let shown = self.show_each(session).await;
+        together.bring_to_disk()?;
+        shown
+    }
+
+    async fn show_each(&mut self, session: &mut Session) -> Result<(), ClientError> {
         let profile = self.profile;
         let mut unshown = profile.unshown()?;
         if self.saving.is_some() {

@@ -3,22 +3,22 @@
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use momedo_protocol::api::Delivery;
-use momedo_protocol::envelope;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::envelope::is_group_envelope;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::message::{KIND_GROUP_KEY, KIND_KEY_BACKUP, KIND_KEYS, Message};
+use momedo_protocol::message::{
+    KIND_GROUP_KEY, KIND_GROUP_KEY_REQUEST, KIND_KEY_BACKUP, KIND_KEYS, Message,
+};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::notice::{Fate, Notice};
-use momedo_protocol::seal;
-use momedo_protocol::suite::Suite;
-use zeroize::Zeroizing;
 
+use super::opening::{Opened, open};
 use super::questions;
 use super::received::{Received, described, said, unreadable};
 use super::set_aside::{self, Why};
 use crate::contacts::{self, Trust};
 use crate::devices::adopt_published_keys;
+use crate::groups::asking;
 use crate::groups::receiving::{self as groups, Taken};
 use crate::profile::Profile;
 use crate::secrets::CarriedKeys;
@@ -34,7 +34,17 @@ pub async fn take_delivery(
     session: &mut Session,
     delivery: &Delivery,
 ) -> Result<(), ClientError> {
-    match judge(profile, session, delivery).await {
+    take_opened(profile, session, delivery, None).await
+}
+
+/// The same, for what may have been opened already.
+pub(super) async fn take_opened(
+    profile: &Profile,
+    session: &mut Session,
+    delivery: &Delivery,
+    opened: Option<Opened>,
+) -> Result<(), ClientError> {
+    match judge(profile, session, delivery, opened).await {
         None => Ok(()),
         Some(why) => set_aside::put(profile, session, delivery, &why),
     }
@@ -46,9 +56,10 @@ pub(super) fn judge<'a>(
     profile: &'a Profile,
     session: &'a mut Session,
     delivery: &'a Delivery,
+    opened: Option<Opened>,
 ) -> LocalBoxFuture<'a, Option<Why>> {
     let judging = async move {
-        match take_now(profile, session, delivery).await {
+        match take_now(profile, session, delivery, opened).await {
             Ok(Taking::Done) => None,
             Ok(Taking::NeedsKey) => Some(Why::NoKey),
             Err(error) => Some(Why::Failed(error)),
@@ -69,6 +80,7 @@ async fn take_now(
     profile: &Profile,
     session: &mut Session,
     delivery: &Delivery,
+    opened: Option<Opened>,
 ) -> Result<Taking, ClientError> {
     if let Some(notice) = Notice::decode(&delivery.envelope.0) {
         return take_notice(profile, session.id, delivery, &notice).map(|()| Taking::Done);
@@ -79,7 +91,10 @@ async fn take_now(
     if is_group_envelope(&delivery.envelope.0) {
         return take_from_group(profile, session, delivery).await;
     }
-    let opened = open(profile, delivery)?;
+    let opened = match opened {
+        Some(opened) => Some(opened),
+        None => open(profile, delivery)?,
+    };
     let received = match opened {
         Some((inner, suite)) => read(profile, session, delivery, &inner, suite).await?,
         None => Some((unreadable(delivery), None)),
@@ -91,8 +106,8 @@ async fn take_now(
     Ok(Taking::Done)
 }
 
-/// Drops what somebody sent who is blocked, before the server is asked anything; a group key counts, for a block hides
-/// what somebody says and not what others say under their key.
+/// Drops what somebody sent who is blocked, before the server is asked anything; a group key counts, and so does a
+/// question for one, for a block hides what somebody says and not what is said under a key.
 async fn take_from_blocked(
     profile: &Profile,
     session: &mut Session,
@@ -103,12 +118,21 @@ async fn take_from_blocked(
     }
     let Some((inner, _)) = open(profile, delivery)? else { return Ok(()) };
     let Ok(claimed) = Message::unverified(&inner) else { return Ok(()) };
-    let is_key = claimed.kind == KIND_GROUP_KEY && claims_what_it_is(&claimed, delivery, profile.id()?);
-    let known = contacts::remembered(profile, claimed.from)?;
-    if is_key && known.is_some_and(|known| Message::verify(&inner, &known.bundle.signature_key).is_ok()) {
-        take_group_key(profile, session, &claimed, Asking::Nothing).await?;
+    if !claims_what_it_is(&claimed, delivery, profile.id()?) {
+        return Ok(());
     }
-    Ok(())
+    match claimed.kind.as_str() {
+        // The chain says by its commitment whether it is one, whoever signed it.
+        KIND_GROUP_KEY => take_group_key(profile, session, &claimed, Asking::Nothing).await,
+        KIND_GROUP_KEY_REQUEST => {
+            let known = contacts::remembered(profile, claimed.from)?;
+            match known.filter(|known| Message::verify(&inner, &known.bundle.signature_key).is_ok()) {
+                Some(_) => asking::note(profile, &claimed),
+                None => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What the server says outside must be what the sender signed inside.
@@ -296,27 +320,6 @@ async fn take_group_key(
     }
 }
 
-/// The signed bytes of an opened envelope, and its suite.
-type Opened = (Zeroizing<Vec<u8>>, u8);
-
-pub(super) fn open(profile: &Profile, delivery: &Delivery) -> Result<Option<Opened>, ClientError> {
-    let bytes = &delivery.envelope.0;
-    let Ok(outside) = envelope::decode(bytes) else { return Ok(None) };
-    let Some(mut keys) = profile.private_keys(&outside.header.recipient_digest)? else { return Ok(None) };
-    let suite = outside.header.suite;
-    if suite == Suite::Small || keys.mceliece.is_some() {
-        return Ok(seal::open(bytes, &keys).ok().map(|inner| (inner, suite.number())));
-    }
-    // Carried by another own device: the McEliece key is one that both have; the commitment says which.
-    for mceliece in profile.mceliece_private_keys()? {
-        keys.mceliece = Some(mceliece);
-        if let Ok(inner) = seal::open(bytes, &keys) {
-            return Ok(Some((inner, suite.number())));
-        }
-    }
-    Ok(None)
-}
-
 async fn read(
     profile: &Profile,
     session: &mut Session,
@@ -348,6 +351,12 @@ async fn read(
     } else {
         verify(profile, session, inner, claimed.from).await?
     };
+    if claimed.kind == KIND_GROUP_KEY_REQUEST {
+        if verified {
+            asking::note(profile, &claimed)?;
+        }
+        return Ok(None);
+    }
     if claimed.kind == KIND_GROUP_KEY && verified {
         take_group_key(profile, session, &claimed, Asking::Whatever).await?;
         return Ok(None);

@@ -55,6 +55,15 @@ pub struct GroupKeyBody {
     pub key: Base64Bytes,
 }
 
+/// The body of a message of kind `group-key-request`: asks a member of a group for keys that did not come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupKeyRequestBody {
+    /// The group.
+    pub group: Sha512Digest,
+    /// The epochs, at most 32; more are ignored.
+    pub epochs: Vec<u32>,
+}
+
 impl Drop for GroupKeyBody {
     fn drop(&mut self) {
         self.key.zeroize();

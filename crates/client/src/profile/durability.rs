@@ -1,0 +1,64 @@
+//! When what is kept has reached the disk: at once, or with other commits together.
+
+use super::Profile;
+use crate::ClientError;
+
+/// Setting that is written to bring everything before it to the disk.
+const BROUGHT: &str = "brought-to-disk";
+
+/// Commits that reach the disk together.
+///
+/// A program that is killed loses none of them. A power cut may lose the last ones until [`Together::bring_to_disk`] has
+/// returned, so only what would come again, or be shown once more, is kept like this.
+pub(crate) struct Together<'a>(&'a Profile);
+
+impl Profile {
+    /// From here on commits reach the disk together (SQLite's `synchronous = NORMAL` in its WAL mode).
+    pub(crate) fn together(&self) -> Result<Together<'_>, ClientError> {
+        self.sql(|database| database.pragma_update(None, "synchronous", "NORMAL"))?;
+        Ok(Together(self))
+    }
+}
+
+impl Together<'_> {
+    /// Waits until everything kept so far is on the disk.
+    pub(crate) fn bring_to_disk(self) -> Result<(), ClientError> {
+        let profile = self.0;
+        drop(self);
+        // The write-ahead log is one file: making its last commit durable makes all before it so.
+        let turns: u64 = profile.get(BROUGHT)?.unwrap_or_default();
+        profile.set(BROUGHT, &turns.wrapping_add(1))
+    }
+}
+
+impl Drop for Together<'_> {
+    fn drop(&mut self) {
+        // It cannot fail on an open database outside a transaction; should it, commits stay as they are.
+        let _: Result<(), _> = self.0.sql(|database| database.pragma_update(None, "synchronous", "FULL"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_commit_reaches_the_disk_by_itself_again_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = Profile::create(folder.path(), None).unwrap();
+        let level = || -> i64 {
+            profile
+                .sql(|database| database.pragma_query_value(None, "synchronous", |row| row.get(0)))
+                .unwrap()
+        };
+        let full = level();
+        assert_eq!(full, 2);
+        let together = profile.together().unwrap();
+        assert_eq!(level(), 1);
+        profile.set("something", &1).unwrap();
+        together.bring_to_disk().unwrap();
+        assert_eq!(level(), full);
+        drop(profile.together().unwrap());
+        assert_eq!(level(), full);
+    }
+}
