@@ -21,6 +21,7 @@ mod line;
 mod malice;
 mod pages;
 mod people;
+mod receiving;
 mod second_home;
 mod smoke;
 mod subject;
@@ -30,7 +31,7 @@ use serde_json::json;
 /// One figure: its name, what it is, and how it is taken.
 type Figure = (&'static str, &'static str, fn(&tokio::runtime::Runtime));
 
-const FIGURES: [Figure; 19] = [
+const FIGURES: [Figure; 20] = [
     ("start", "start-up time, and memory of an idle server", figures::start),
     ("live", "live 1:1, 50 pairs, window 4: messages/s and server CPU", figures::live),
     ("latency", "live 1:1, one pair, window 1: p50 and p99", figures::latency),
@@ -68,6 +69,11 @@ const FIGURES: [Figure; 19] = [
         "second-home",
         "messages inside a server whose people have a second home: without it, with it, while it is away",
         second_home::second_home,
+    ),
+    (
+        "receiving",
+        "what a client takes for each message that waited, direct and of a group (RECEIVED_MESSAGES changes how many)",
+        receiving::receiving,
     ),
     ("disk", "bytes written to disk per envelope, stored and acknowledged", figures::disk),
 ];

@@ -3,6 +3,7 @@
 //! Every attack is a task that goes on for some seconds from addresses of its own (127.0.0.0/8), so that its rates are not
 //! the others'. Meanwhile pairs of people write to each other. Nothing leaves the machine.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -221,8 +222,13 @@ async fn bodies(target: &Target, until: Instant) -> Value {
 }
 
 /// Sends requests one after the other over kept connections, and counts answers by their status.
-async fn ask(target: &Target, until: Instant, from: u8, mut request: impl FnMut() -> String) -> (u64, u64) {
-    let (mut taken, mut refused) = (0, 0);
+async fn ask(
+    target: &Target,
+    until: Instant,
+    from: u8,
+    mut request: impl FnMut() -> String,
+) -> Answers {
+    let mut answers = Answers::new();
     'lines: while Instant::now() < until {
         let Some(mut line) = target.open(from, &target.tls).await else {
             tokio::time::sleep(LOOK).await;
@@ -249,16 +255,15 @@ async fn ask(target: &Target, until: Instant, from: u8, mut request: impl FnMut(
                     break status;
                 }
             };
-            if status < 300 {
-                taken += 1;
-                target.count(1);
-            } else {
-                refused += 1;
-            }
+            *answers.entry(status).or_default() += 1;
+            target.count(u64::from(status < 300));
         }
     }
-    (taken, refused)
+    answers
 }
+
+/// How many answers there were with each status.
+type Answers = BTreeMap<u16, u64>;
 
 /// The status of an answer that has come whole.
 fn whole_answer(read: &[u8]) -> Option<u16> {
@@ -280,9 +285,10 @@ fn post(path: &str, token: Option<&str>, body: &str) -> String {
     )
 }
 
-fn totals(each: Vec<(u64, u64)>) -> Value {
-    let (taken, refused) = each.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    json!({ "taken": taken, "refused": refused })
+fn totals(each: Vec<Answers>) -> Value {
+    let mut all = BTreeMap::new();
+    each.into_iter().flatten().for_each(|(status, count)| *all.entry(status.to_string()).or_insert(0) += count);
+    json!(all)
 }
 
 /// From 17 addresses, for devices that exist and devices that do not.

@@ -50,6 +50,7 @@ mod linking;
 mod login;
 mod manners;
 mod member_keys;
+mod missing_keys;
 mod nearby;
 mod neighbour_pages;
 mod neighbours;
