@@ -265,7 +265,10 @@ impl Counts {
 
     fn cut(&mut self, number: u64) {
         if let Some(count) = self.lines.get(&number) {
-            tracing::warn!(bytes = count.held, "a connection was cut: too much lay unread, and most of it there");
+            tracing::warn!(
+                bytes = count.held,
+                "a connection was cut: too much lay unread, and most of it there"
+            );
         }
         self.end(number);
     }

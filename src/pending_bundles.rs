@@ -10,7 +10,7 @@ use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::possession::PossessionAnswer;
 
-use crate::domain::limits::{CHALLENGE, MAX_PENDING_BUNDLES, MAX_PENDING_BUNDLE_BYTES};
+use crate::domain::limits::{CHALLENGE, MAX_PENDING_BUNDLE_BYTES, MAX_PENDING_BUNDLES};
 
 /// A bundle that waits for its proof of possession.
 pub struct PendingBundle {

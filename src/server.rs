@@ -336,7 +336,8 @@ async fn serve_smoke(
     }
     let patience = Duration::from_secs(door.app.config().listen.write_seconds);
     let stream = door::Socket::new(stream, patience, door::MAX_HANDSHAKE_BYTES);
-    let stream = door::accept_smoke(stream, &door.app.certificates, &door.app.handshake_turns, handshake).await?;
+    let stream =
+        door::accept_smoke(stream, &door.app.certificates, &door.app.handshake_turns, handshake).await?;
     let access = if is_private { smoke::Access::Private } else { smoke::Access::Public };
     smoke::serve_client(&door.app, stream, access, door.stop.clone()).await
 }

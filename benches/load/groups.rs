@@ -55,6 +55,7 @@ pub(crate) fn session(server: ServerAddress, person: &Person) -> Session {
         device: person.session.device,
         token: person.session.token().to_owned(),
         expires_in: 0,
+        addresses: Vec::new(),
     };
     Session::with_token(Connection::new(server, "en"), session)
 }

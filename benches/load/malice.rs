@@ -222,12 +222,7 @@ async fn bodies(target: &Target, until: Instant) -> Value {
 }
 
 /// Sends requests one after the other over kept connections, and counts answers by their status.
-async fn ask(
-    target: &Target,
-    until: Instant,
-    from: u8,
-    mut request: impl FnMut() -> String,
-) -> Answers {
+async fn ask(target: &Target, until: Instant, from: u8, mut request: impl FnMut() -> String) -> Answers {
     let mut answers = Answers::new();
     'lines: while Instant::now() < until {
         let Some(mut line) = target.open(from, &target.tls).await else {
@@ -287,7 +282,9 @@ fn post(path: &str, token: Option<&str>, body: &str) -> String {
 
 fn totals(each: Vec<Answers>) -> Value {
     let mut all = BTreeMap::new();
-    each.into_iter().flatten().for_each(|(status, count)| *all.entry(status.to_string()).or_insert(0) += count);
+    each.into_iter()
+        .flatten()
+        .for_each(|(status, count)| *all.entry(status.to_string()).or_insert(0) += count);
     json!(all)
 }
 

@@ -60,8 +60,7 @@ async fn receive(profile: &Profile) -> (usize, Duration) {
 }
 
 pub(crate) fn receiving(runtime: &Runtime) {
-    let messages: usize =
-        std::env::var("RECEIVED_MESSAGES").map_or(MESSAGES, |count| count.parse().unwrap());
+    let messages: usize = std::env::var("RECEIVED_MESSAGES").map_or(MESSAGES, |count| count.parse().unwrap());
     runtime.block_on(async {
         let subject = Subject::start();
         let mut stored = keys(8);
@@ -72,10 +71,9 @@ pub(crate) fn receiving(runtime: &Runtime) {
         let settings = Settings { name: "7b".into(), posting: Posting::Everyone, access: Access::Closed };
         let group = membership.create(settings, Encryption::Symmetric).await.unwrap().id();
         membership.add(group, &[ben.id().unwrap()], GroupRole::Member).await.unwrap();
-        for (kind, to) in [
-            ("direct", Destination::Participant(ben.id().unwrap())),
-            ("group", Destination::Group(group)),
-        ] {
+        for (kind, to) in
+            [("direct", Destination::Participant(ben.id().unwrap())), ("group", Destination::Group(group))]
+        {
             // The first fetches keys and chain; it is not counted.
             for number in 0..=messages {
                 let draft = Draft::text(&format!("Nummer {number}"));
@@ -87,7 +85,10 @@ pub(crate) fn receiving(runtime: &Runtime) {
             let (count, time) = receive(&ben).await;
             assert_eq!(count, messages);
             let each = time.as_secs_f64() * 1000.0 / messages as f64;
-            print("receiving", json!({ "kind": kind, "messages": messages, "ms_each": (each * 100.0).round() / 100.0 }));
+            print(
+                "receiving",
+                json!({ "kind": kind, "messages": messages, "ms_each": (each * 100.0).round() / 100.0 }),
+            );
         }
     });
 }

@@ -17,6 +17,7 @@ mod admin;
 mod backup;
 mod doctor;
 mod file;
+mod finding;
 mod group;
 mod joining;
 mod keys;
@@ -31,6 +32,7 @@ mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -116,8 +118,10 @@ impl ProfileArgs {
     }
 
     fn open(&self) -> anyhow::Result<momedo_client::profile::Profile> {
-        let profile = momedo_client::profile::Profile::open(&self.profile, self.passphrase()?.as_deref())?;
+        let passphrase = self.passphrase()?;
+        let mut profile = momedo_client::profile::Profile::open(&self.profile, passphrase.as_deref())?;
         profile.watch_clocks(output::progress);
+        profile.set_finder(Arc::new(finding::LocalNetwork));
         Ok(profile)
     }
 }

@@ -6,13 +6,18 @@ use anyhow::Context;
 use clap::Subcommand;
 use momedo_client::profile::Profile;
 use momedo_client::receipts::{self, Receipts};
-use momedo_client::{ClientError, devices, homes, key_backup, registration, watching};
+use momedo_client::{ClientError, addresses, devices, homes, key_backup, registration, watching};
 use momedo_protocol::api::DeviceJoined;
 use momedo_protocol::device_link::DeviceLink;
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::invite::InviteLink;
 
+use crate::domain::host::TypedHost;
+
 use super::{ProfileArgs, client_runtime, joining, language, manners, output};
+
+/// The port that servers listen at unless their admins chose another one.
+const DEFAULT_PORT: u16 = 4710;
 
 /// Register, and manage your devices.
 #[derive(Debug, Subcommand)]
@@ -78,6 +83,9 @@ pub(super) enum User {
         /// Whether you want a second home if one is offered
         #[arg(long, value_name = "BOOL")]
         second: Option<bool>,
+        /// Where your server is now, such as 192.168.1.9 or chat.school.example:4710; taken if it proves to be yours
+        #[arg(long, value_name = "ADDRESS")]
+        address: Option<TypedHost>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -178,8 +186,12 @@ impl User {
                 say!("{receipts}");
                 Ok(())
             }
-            Self::Homes { profile, second, json } => {
+            Self::Homes { profile, second, address, json } => {
                 let opened = profile.open()?;
+                if let Some(typed) = address {
+                    let typed = TypedHost { port: typed.port.or(Some(DEFAULT_PORT)), ..typed };
+                    addresses::take(&opened, &typed.to_string(), &language()).await?;
+                }
                 let mut session = opened.log_in(&language()).await?;
                 match second {
                     Some(wanted) => {

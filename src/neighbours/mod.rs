@@ -6,7 +6,7 @@
 mod dial;
 mod fetching;
 mod key_log;
-mod nearby;
+pub(crate) mod nearby;
 mod proxy;
 mod pump;
 mod second_home;

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mdns_sd::{IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
+use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::link;
 
 use crate::nearby::Found;
@@ -214,6 +215,32 @@ pub(crate) async fn run(app: AppState, mut stop: Shutdown) {
     if let Some(running) = running {
         running.stop().await;
     }
+}
+
+/// Addresses of servers in the local network that claim this fingerprint, as far as they answer in time.
+pub(crate) async fn look_for(server: Fingerprint, time: Duration) -> Vec<String> {
+    let daemon = match ServiceDaemon::new() {
+        Ok(daemon) => daemon,
+        Err(error) => {
+            tracing::debug!(%error, "servers nearby cannot be looked for");
+            return Vec::new();
+        }
+    };
+    let looking = async {
+        daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6]).ok()?;
+        let heard = daemon.browse(SERVICE).ok()?;
+        while let Ok(event) = heard.recv_async().await {
+            if let ServiceEvent::ServiceResolved(service) = event
+                && let Some(found) = found(&service).filter(|found| found.id == server)
+            {
+                return Some(found.addresses);
+            }
+        }
+        None
+    };
+    let found = tokio::time::timeout(time, looking).await.ok().flatten();
+    let _: Result<_, _> = daemon.shutdown();
+    found.unwrap_or_default()
 }
 
 fn note(app: &App, event: ServiceEvent) {

@@ -23,6 +23,7 @@ use momedo_protocol::suite::Suite;
 use super::error::compute;
 use super::neighbours::{finding, finding_mceliece};
 use super::{ServiceError, devices, key_log, second_home};
+use crate::addresses;
 use crate::domain::limits::{CHALLENGE, MAX_UNUSED_MCELIECE_KEYS, SESSION};
 use crate::pending_bundles::PendingBundle;
 use crate::sessions::Principal;
@@ -431,6 +432,7 @@ pub async fn prove(
             device,
             token: app.sessions.begin(Principal { participant: id, device }, app.clock.elapsed()),
             expires_in: SESSION.as_secs(),
+            addresses: addresses::reachable(&app.config(), &app.listeners.running()),
         }),
         _ => None,
     };

@@ -9,6 +9,7 @@ use momedo_protocol::rsa_key::RsaPublicKey;
 
 use super::ServiceError;
 use super::error::compute;
+use crate::addresses;
 use crate::domain::limits::{NONCE, SESSION};
 use crate::sessions::Principal;
 use crate::state::App;
@@ -69,7 +70,9 @@ pub async fn log_in(app: &App, jws: Jws) -> Result<api::Session, ServiceError> {
     let token = app.sessions.begin(principal, app.clock.elapsed());
     // Revoking ends the sessions it finds; one that began meanwhile is found here.
     require_not_revoked(app, device.id).await?;
-    Ok(api::Session { id: device.participant, device: device.id, token, expires_in: SESSION.as_secs() })
+    let addresses = addresses::reachable(&app.config(), &app.listeners.running());
+    let expires_in = SESSION.as_secs();
+    Ok(api::Session { id: device.participant, device: device.id, token, expires_in, addresses })
 }
 
 /// Ends every session of a device that is revoked by now.

@@ -106,7 +106,10 @@ impl Scene {
         let fingerprint = self.ada.server().unwrap().fingerprint;
         let connection =
             Connection::new(ServerAddress { addresses: vec![address.to_owned()], fingerprint }, "en");
-        Session::with_token(connection, api::Session { id, device, token, expires_in: 0 })
+        Session::with_token(
+            connection,
+            api::Session { id, device, token, expires_in: 0, addresses: Vec::new() },
+        )
     }
 
     /// How many of Ada's deliveries the server itself still keeps.

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
@@ -32,6 +33,9 @@ use crate::pin::{Chain, PinVerifier};
 
 /// How long an address may take to answer before the next is tried.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// How long an address is ahead of the next.
+const HEAD_START: Duration = Duration::from_secs(1);
 
 /// How long an answer may take beyond what was asked to wait for.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
@@ -185,17 +189,32 @@ async fn prove(dialled: Dialled, server: Fingerprint, chain: Option<Chain>) -> R
     Ok(Dialled { stream: parts.io.into_inner(), address, clocks })
 }
 
-/// Dials the server's addresses in turn until one answers and proves that it is the server.
+/// Dials the server's addresses until one answers and proves that it is the server: each a little after the one before
+/// it, or at once when that has failed (as RFC 8305 has it), so that an address nobody answers at costs a moment.
 pub(crate) async fn dial(server: &ServerAddress) -> Result<Dialled, ClientError> {
-    let mut last =
-        ClientError::Unreachable { addresses: String::new(), reason: "no address is known".into() };
-    for address in &server.addresses {
-        match dial_one(address, server.fingerprint).await {
-            Ok(dialled) => return Ok(dialled),
-            Err(error) => last = error,
+    let nowhere = ClientError::Unreachable { addresses: String::new(), reason: "no address is known".into() };
+    let mut failed: Option<(usize, ClientError)> = None;
+    let mut left = server.addresses.iter().enumerate();
+    let mut dialling = FuturesUnordered::new();
+    loop {
+        if let Some((place, address)) = left.next() {
+            dialling.push(async move { (place, dial_one(address, server.fingerprint).await) });
+        }
+        let has_more = left.len() > 0;
+        tokio::select! {
+            dialled = dialling.next() => match dialled {
+                Some((_, Ok(dialled))) => return Ok(dialled),
+                // Of all that failed the last address says why.
+                Some((place, Err(error))) => {
+                    if failed.as_ref().is_none_or(|(last, _)| *last < place) {
+                        failed = Some((place, error));
+                    }
+                }
+                None => return Err(failed.map_or(nowhere, |(_, error)| error)),
+            },
+            () = tokio::time::sleep(HEAD_START), if has_more => {}
         }
     }
-    Err(last)
 }
 
 /// Checks a proof over a connection's exporter; what the server's clock shows if it is right.
@@ -285,6 +304,11 @@ impl Connection {
     /// What the clocks showed when a connection was made, if the dates of the server's certificate did not fit.
     pub fn clocks(&self) -> Option<Clocks> {
         self.clocks
+    }
+
+    /// The address that answered, while a connection to it is open.
+    pub fn address(&self) -> Option<&str> {
+        self.open.as_ref().map(|open| open.address.as_str())
     }
 
     /// The server.

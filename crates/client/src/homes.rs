@@ -14,7 +14,7 @@ use crate::profile::Profile;
 use crate::receiving::REGISTERED_AT;
 use crate::registration::Progress;
 use crate::session::Session;
-use crate::{ClientError, now, rotation};
+use crate::{ClientError, addresses, now, rotation};
 
 /// Setting with the other home.
 const SECOND: &str = "second-home";
@@ -63,6 +63,15 @@ impl Profile {
     /// # Errors
     /// As [`ClientError`] says, of the first home.
     pub async fn log_in(&self, language: &str) -> Result<Session, ClientError> {
+        let error = match self.log_in_where_known(language).await {
+            Err(error @ (ClientError::Unreachable { .. } | ClientError::WrongServer { .. })) => error,
+            result => return result,
+        };
+        let Some(found) = addresses::find_again(self).await? else { return Err(error) };
+        self.log_in_at(found, language).await.map_err(|_| error)
+    }
+
+    async fn log_in_where_known(&self, language: &str) -> Result<Session, ClientError> {
         let Some(second) = self.second_home()? else { return self.log_in_at(self.server()?, language).await };
         let first = tokio::time::timeout(PATIENCE, self.log_in_at(self.server()?, language)).await;
         let error = match first {
@@ -79,9 +88,13 @@ impl Profile {
     }
 
     async fn log_in_at(&self, server: ServerAddress, language: &str) -> Result<Session, ClientError> {
+        let is_first = server.fingerprint == self.server()?.fingerprint;
         let connection = Connection::new(server, language);
         let mut session = Session::log_in(connection, self.device()?, &self.login_key()?).await?;
         self.tell_of_clocks(session.connection().clocks());
+        if is_first && let Some(works) = session.connection().address().map(str::to_owned) {
+            addresses::learn(self, &works, &session.addresses)?;
+        }
         Ok(session)
     }
 

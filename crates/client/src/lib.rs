@@ -21,6 +21,7 @@
 //! | [`living`], [`receipts`] | what becomes of messages: seen, done, chosen, changed; telling senders |
 //! | [`groups`] | groups: who belongs, their keys, and posting |
 
+pub mod addresses;
 pub mod blobs;
 pub mod blocking;
 pub mod clocks;

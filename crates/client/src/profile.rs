@@ -13,6 +13,7 @@ mod unconfirmed;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
@@ -27,6 +28,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::ClientError;
+use crate::addresses::Finder;
 use crate::clocks::Clocks;
 use crate::contacts::{Contact, Trust};
 use crate::groups::earlier::EarlierGroups;
@@ -79,6 +81,8 @@ pub struct Profile {
     pub(crate) earlier_groups: EarlierGroups,
     /// Private keys in use.
     pub(crate) keyring: keyring::Keyring,
+    /// Looks for the home when it is not where it was.
+    pub(crate) finder: Option<Arc<dyn Finder>>,
 }
 
 impl Profile {
@@ -101,6 +105,7 @@ impl Profile {
             watcher: Cell::new(None),
             earlier_groups: EarlierGroups::default(),
             keyring: keyring::Keyring::default(),
+            finder: None,
         };
         // The version comes last: a profile whose making was cut off has none.
         profile.sql(|database| database.execute_batch(groups::SCHEMA))?;
@@ -131,6 +136,7 @@ impl Profile {
             watcher: Cell::new(None),
             earlier_groups: EarlierGroups::default(),
             keyring: keyring::Keyring::default(),
+            finder: None,
         };
         let version: i64 =
             profile.sql(|database| database.pragma_query_value(None, "user_version", |row| row.get(0)))?;
@@ -188,6 +194,11 @@ impl Profile {
         {
             watcher(Step::ClocksDiffer(clocks));
         }
+    }
+
+    /// Has homes looked for that are not where they were.
+    pub fn set_finder(&mut self, finder: Arc<dyn Finder>) {
+        self.finder = Some(finder);
     }
 
     /// The profile's folder.

@@ -47,6 +47,8 @@ pub struct Session {
     pub id: ParticipantId,
     /// The device logged in.
     pub device: DeviceId,
+    /// Where the server says that it can be reached.
+    pub(crate) addresses: Vec<String>,
 }
 
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Payload, ClientError> {
@@ -106,6 +108,7 @@ impl Session {
             is_second: false,
             id: session.id,
             device: session.device,
+            addresses: session.addresses,
         }
     }
 

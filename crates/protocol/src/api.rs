@@ -295,6 +295,9 @@ wire! {
         pub token: String,
         /// For how many seconds without use it holds.
         pub expires_in: u64,
+        /// Where the server can be reached, as `host:port`, the best first; whoever knows its fingerprint may try them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub addresses: Vec<String>,
     }
 }
 

@@ -130,9 +130,7 @@ async fn answer_one(profile: &Profile, session: &mut Session, wanted: &Wanted) -
     let mut given: Vec<Given> = profile.get(GIVEN)?.unwrap_or_default();
     given.retain(|given| now().0.abs_diff(given.at.0) < PAUSE);
     let was_given = |epoch: u32| {
-        given.iter().any(|given| {
-            (given.to, given.group, given.epoch) == (wanted.by, wanted.group, epoch)
-        })
+        given.iter().any(|given| (given.to, given.group, given.epoch) == (wanted.by, wanted.group, epoch))
     };
     let asked: Vec<u32> = wanted.epochs.iter().copied().filter(|epoch| !was_given(*epoch)).collect();
     if asked.is_empty() {

@@ -38,8 +38,8 @@ use crate::{
     ClientError, blobs, blocking, groups, homes, key_backup, key_log, now, receipts, unconfirmed, watching,
 };
 use meaning::Meaning;
-use showing::Showing;
 use opening::{open, open_side_by_side};
+use showing::Showing;
 
 /// Messages fetched at once.
 const PAGE: usize = 100;

@@ -73,7 +73,8 @@ pub(super) fn open_side_by_side(
         }
     }
     let mut opened: Vec<Option<Opened>> = deliveries.iter().map(|_| None).collect();
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS).min(jobs.len());
+    let threads =
+        std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS).min(jobs.len());
     if threads < 2 {
         return Ok(opened);
     }

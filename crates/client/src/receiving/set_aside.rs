@@ -7,14 +7,12 @@ use momedo_protocol::envelope;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::envelope::{decode_slot, is_group_envelope};
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::message::{
-    KIND_GROUP_KEY, KIND_GROUP_KEY_REQUEST, KIND_KEY_BACKUP, KIND_KEYS, Message,
-};
+use momedo_protocol::message::{KIND_GROUP_KEY, KIND_GROUP_KEY_REQUEST, KIND_KEY_BACKUP, KIND_KEYS, Message};
 use serde::Serialize;
 
 use super::meaning::Meaning;
-use super::received::{Received, described, said, unreadable};
 use super::opening::open;
+use super::received::{Received, described, said, unreadable};
 use super::taking::{judge, put_unverified};
 use crate::contacts::Trust;
 use crate::profile::Profile;
@@ -178,7 +176,9 @@ async fn judge_again(profile: &Profile, session: &mut Session, waiting: Waiting)
     };
     let meaning = why.meaning(session.is_second);
     let was_refused = meaning == Meaning::Refused;
-    if meaning == Meaning::Settled || (was_refused && refusals + 1 >= REFUSALS) || is_overdue(&delivery, tries)
+    if meaning == Meaning::Settled
+        || (was_refused && refusals + 1 >= REFUSALS)
+        || is_overdue(&delivery, tries)
     {
         return profile.atomically(|| {
             give_up(profile, &delivery)?;

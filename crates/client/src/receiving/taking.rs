@@ -6,9 +6,7 @@ use momedo_protocol::api::Delivery;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::envelope::is_group_envelope;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::message::{
-    KIND_GROUP_KEY, KIND_GROUP_KEY_REQUEST, KIND_KEY_BACKUP, KIND_KEYS, Message,
-};
+use momedo_protocol::message::{KIND_GROUP_KEY, KIND_GROUP_KEY_REQUEST, KIND_KEY_BACKUP, KIND_KEYS, Message};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::notice::{Fate, Notice};
 

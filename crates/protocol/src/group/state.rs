@@ -208,7 +208,8 @@ impl GroupState {
         let is_reserved = payload.number > MAX_GROUP_ENTRIES - RESERVED_GROUP_ENTRIES;
         // Whoever has a new key can leave or be a moderator only once the chain knows it.
         let renews = matches!(payload.action, Action::Renew { .. });
-        let may_renew = renews && self.members.get(&payload.author).is_some_and(|member| !member.renewed_last);
+        let may_renew =
+            renews && self.members.get(&payload.author).is_some_and(|member| !member.renewed_last);
         if payload.number > MAX_GROUP_ENTRIES || (is_reserved && !payload.action.takes_out() && !may_renew) {
             return Err(Invalid("the group has had too many changes; make a new one"));
         }
