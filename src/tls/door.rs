@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use momedo_protocol::link;
+use momedo_smoke::greeting::Greeting;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
@@ -27,9 +28,6 @@ pub const MAX_HANDSHAKE_BYTES: usize = 32 * 1024;
 
 /// A socket that is given up when nothing is taken from it, or when its handshake is too large.
 pub type Socket = Patient<TcpStream>;
-
-/// What a Smoke client's first frame begins with: a request line without a path, which HTTP never has.
-const SMOKE_GREETING: &[u8] = b"POST HTTP/1.1\r\n";
 
 /// Smoke clients may wait for the server to speak; browsers and scripts never do.
 const SILENCE_MEANS_SMOKE: Duration = Duration::from_secs(5);
@@ -125,9 +123,13 @@ pub async fn recognise(
     }
     let mut read = Vec::new();
     let greeted = tokio::time::timeout(SILENCE_MEANS_SMOKE, greeting(&mut tls, &mut read)).await;
-    let is_silent = greeted.is_err() && SMOKE_GREETING.starts_with(&read);
+    let is_silent = greeted.is_err();
     greeted.unwrap_or(Ok(()))?;
-    let is_smoke = is_silent || read.starts_with(SMOKE_GREETING);
+    let is_smoke = match Greeting::of(&read) {
+        Greeting::Frame => true,
+        Greeting::Other => false,
+        Greeting::Undecided => is_silent,
+    };
     let stream = Prefixed::new(read, tls);
     Ok(if is_smoke { Recognised::Smoke(stream) } else { Recognised::Http1(stream, exporter) })
 }
@@ -183,9 +185,9 @@ fn let_in(tls: &mut TlsStream<Socket>) {
     session.set_buffer_limit(Some(UNWRITTEN_BYTES));
 }
 
-/// Reads until it is clear whether the greeting is Smoke's.
+/// Reads until it is clear whether the greeting is a frame's.
 async fn greeting(tls: &mut TlsStream<Socket>, read: &mut Vec<u8>) -> io::Result<()> {
-    while read.len() < SMOKE_GREETING.len() && SMOKE_GREETING.starts_with(read) {
+    while Greeting::of(read) == Greeting::Undecided {
         let mut buffer = [0; 64];
         let count = tls.read(&mut buffer).await?;
         if count == 0 {

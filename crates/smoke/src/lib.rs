@@ -8,6 +8,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`frame`], [`lenient_base64`] | bytes on the line, in both directions |
+//! | [`greeting`] | whether a connection begins as these frames do, or as HTTP |
 //! | [`smoke_id`], [`sip_hash`] | who somebody is |
 //! | [`key_stream`], [`mac`] | keys derived from an ID or an ozone's name |
 //! | [`ozone_request`] | what a client asks a server for |
@@ -22,6 +23,7 @@ pub mod challenge;
 pub mod destination;
 pub mod directory;
 pub mod frame;
+pub mod greeting;
 pub mod key_bundle;
 pub mod key_stream;
 pub mod lenient_base64;
