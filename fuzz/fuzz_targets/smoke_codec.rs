@@ -14,9 +14,10 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use momedo_smoke::challenge::{Challenge, Response};
-use momedo_smoke::destination::Addressed;
+use momedo_smoke::destination::{Addressed, Form};
 use momedo_smoke::directory::{Directory, Ozone, Participant};
 use momedo_smoke::frame::{self, Frame, FrameReader};
+use momedo_smoke::greeting::Greeting;
 use momedo_smoke::key_bundle::{KeyBundle, Signatures};
 use momedo_smoke::key_stream::KeyStream;
 use momedo_smoke::ozone_request::OzoneRequest;
@@ -38,21 +39,23 @@ static DIRECTORY: LazyLock<Directory> = LazyLock::new(|| {
 });
 
 fn recognise(addressed: &Addressed) {
-    let Some(parts) = addressed.parts() else { return };
     let hints = Hints::default();
-    let search = if addressed.is_fire() {
-        Search::of_fire(&DIRECTORY, parts)
-    } else {
-        Search::new(&DIRECTORY, &hints, parts, NOW)
-    };
-    match search.quick(&hints).or_else(|| search.full(&[])) {
-        Some(Recognised::Request { plain, .. }) => request(&plain),
-        Some(Recognised::Keys { plain, .. }) => bundle(&plain),
-        _ => {}
+    for form in addressed.forms() {
+        let parts = addressed.parts_as(form).expect("it has this form");
+        let search = match form {
+            Form::Whole => Search::new(&DIRECTORY, &hints, parts, NOW),
+            Form::Lines => Search::of_fire(&DIRECTORY, parts),
+        };
+        match search.quick(&hints).or_else(|| search.full(&[])) {
+            Some(Recognised::Request { plain, .. }) => request(&plain),
+            Some(Recognised::Keys { plain, .. }) => bundle(&plain),
+            _ => {}
+        }
     }
 }
 
 fn stream(bytes: &[u8]) {
+    let _ = Greeting::of(bytes);
     let mut reader = FrameReader::new(LIMIT);
     // Pieces of lengths that the input itself chooses.
     let mut rest = bytes;
@@ -69,6 +72,7 @@ fn stream(bytes: &[u8]) {
                 recognise(&addressed);
             }
         }
+        reader.announced();
         assert!(reader.held() <= LIMIT);
         rest = later;
     }

@@ -51,8 +51,8 @@ pub const CHALLENGE_RENEWAL: Duration = Duration::from_secs(10);
 /// See [`CHALLENGE_RENEWAL`].
 pub const CHALLENGE: Duration = Duration::from_secs(30);
 
-/// Largest frame of a connection that showed nothing useful yet, in bytes.
-pub const MAX_STRANGER_FRAME_BYTES: usize = 64 * 1024;
+/// Largest frame of a connection to a private listener that did not prove who it is, in bytes.
+pub const MAX_LOCKED_FRAME_BYTES: usize = 64 * 1024;
 
 /// Hashing work one connection may ask for, in blocks of SHA-512 (up to 0.5 µs each on a busy machine): a fifth of
 /// a core in the long run, and a second of one at once.

@@ -6,27 +6,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use momedo_smoke::challenge::{Challenge, Response};
-use momedo_smoke::frame::FrameReader;
+use momedo_smoke::frame::{FrameReader, MAX_FRAME_BYTES};
 use momedo_smoke::recognition::Hints;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::MissedTickBehavior;
 
 use super::Access;
 use super::writer::{self, Pace};
 use crate::domain::rate::{Bucket, Rate};
 use crate::domain::smoke::{
-    CHALLENGE, CHALLENGE_RENEWAL, COPIES, KEY_REQUESTS, MAX_STRANGER_FRAME_BYTES, SHARED_IDS, SILENCE,
+    CHALLENGE, CHALLENGE_RENEWAL, COPIES, KEY_REQUESTS, MAX_LOCKED_FRAME_BYTES, SHARED_IDS, SILENCE,
     UNFINISHED, WorkBudget,
 };
 use crate::service::smoke::keys;
 use crate::service::smoke::neighbours::NeighbourKind;
 use crate::shutdown::Shutdown;
-use crate::smoke_hub::{PIECE_BYTES, Socket};
+use crate::smoke_hub::{Reserved, Socket};
 use crate::state::App;
 
 /// Read at once, in bytes.
 const READ_BYTES: usize = 4 * 1024;
+
+/// What a frame may have beyond what it says, in bytes: some count their last header as part of the body.
+const SPARE_BYTES: usize = 1024;
 
 /// How often time-outs are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -76,11 +78,13 @@ pub(super) struct Connection<'a> {
     /// How often this connection was given each message.
     pub(super) given: HashMap<i64, u8>,
     pub(super) frames: FrameReader,
+    /// It speaks the protocol, or an admin entered it: its large frames do not wait with strangers'.
+    pub(super) is_known: bool,
     /// The newest challenge that was not answered yet, and since when.
     challenge: Option<(Challenge, Duration)>,
     challenged: Option<Duration>,
     /// Memory of a large frame.
-    memory: Option<OwnedSemaphorePermit>,
+    memory: Reserved,
     last_byte: Duration,
     last_frame: Duration,
 }
@@ -88,6 +92,7 @@ pub(super) struct Connection<'a> {
 impl<'a> Connection<'a> {
     pub(super) fn new(app: &'a App, peer: Peer, access: Access) -> Self {
         let now = app.clock.elapsed();
+        let largest = if access == Access::Private { MAX_LOCKED_FRAME_BYTES } else { MAX_FRAME_BYTES };
         Self {
             app,
             peer,
@@ -98,10 +103,11 @@ impl<'a> Connection<'a> {
             key_requests: Allowance::new(KEY_REQUESTS, now, peer),
             shared_ids: Allowance::new(SHARED_IDS, now, peer),
             given: HashMap::new(),
-            frames: FrameReader::new(MAX_STRANGER_FRAME_BYTES),
+            frames: FrameReader::new(largest),
+            is_known: matches!(peer, Peer::Neighbour(_)),
             challenge: None,
             challenged: None,
-            memory: None,
+            memory: Reserved::default(),
             last_byte: now,
             last_frame: now,
         }
@@ -145,6 +151,10 @@ impl<'a> Connection<'a> {
                     count => {
                         self.last_byte = self.now();
                         self.take_in(&buffer[..count]).await;
+                        tokio::select! {
+                            () = self.settle_memory() => {}
+                            () = stop.requested() => return Ok(()),
+                        }
                     }
                 },
                 _ = looks.tick() => {
@@ -162,7 +172,7 @@ impl<'a> Connection<'a> {
         let now = self.now();
         if self.frames.is_within_a_frame() && now.saturating_sub(self.last_frame) > UNFINISHED {
             self.frames.clear();
-            self.memory = None;
+            self.memory.release();
         }
         if self.socket.outgoing().is_locked()
             && self.challenged.is_none_or(|at| now.saturating_sub(at) >= CHALLENGE_RENEWAL)
@@ -184,30 +194,29 @@ impl<'a> Connection<'a> {
             self.last_frame = self.now();
             self.handle(frame).await;
         }
-        self.settle_memory().await;
     }
 
-    /// Waits for memory for a large frame; where there is none in time, the frame is forgotten.
+    /// Waits for memory for a large frame, and with it the other end. Only one that grows beyond what it said is
+    /// forgotten where there is none in time.
     async fn settle_memory(&mut self) {
-        let pieces = self.frames.held() / PIECE_BYTES;
-        if pieces == 0 {
-            self.memory = None;
+        let held = self.frames.held();
+        if Reserved::default().covers(held) {
+            self.memory.release();
+        }
+        if self.memory.covers(held) {
             return;
         }
-        let have = self.memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let Some(missing) = pieces.checked_sub(have).filter(|missing| *missing > 0) else { return };
-        let missing = u32::try_from(missing).unwrap_or(u32::MAX);
-        let wanted = self.app.smoke.large_frames.clone().acquire_many_owned(missing);
-        match tokio::time::timeout(UNFINISHED, wanted).await {
-            Ok(Ok(more)) => match &mut self.memory {
-                Some(memory) => memory.merge(more),
-                None => self.memory = Some(more),
-            },
-            _ => {
-                self.frames.clear();
-                self.memory = None;
-            }
+        let announced = self.frames.announced().map(|bytes| bytes.saturating_add(SPARE_BYTES));
+        // What says nothing right about its length may have any.
+        let largest = self.frames.limit();
+        let wanted = announced.filter(|bytes| *bytes >= held).unwrap_or(largest).min(largest);
+        let memory = &self.app.smoke.large_frames;
+        if memory.reserve(&mut self.memory, wanted, self.is_known, UNFINISHED).await.is_err() {
+            self.frames.clear();
+            self.memory.release();
         }
+        // Time it had to wait is not its own.
+        (self.last_byte, self.last_frame) = (self.now(), self.now());
     }
 
     /// Opens a private listener to whoever answers its newest challenge, once.

@@ -1,10 +1,12 @@
-//! What is done with a frame: typed ones are for this server; of any other it is found out what it is.
+//! What is done with a frame: some typed ones are for this server; of any other it is found out what it is. What nobody
+//! here knows or can decode is passed on as it came: it may be another program's, such as Spot-On's.
 
 use std::sync::Arc;
 
-use momedo_smoke::destination::{Addressed, Identity};
+use momedo_smoke::destination::{Addressed, Form, Identity};
 use momedo_smoke::directory::Directory;
 use momedo_smoke::frame::{self, Frame, Kind, MAX_FRAME_BYTES};
+use momedo_smoke::mac::TAG_BYTES;
 use momedo_smoke::recognition::{LiveIdentity, Price, Recognised, Search};
 
 use super::connection::{Connection, Peer};
@@ -48,14 +50,15 @@ impl Connection<'_> {
             Some(Kind::Challenge | Kind::Response) => {}
             Some(Kind::Other) | None => {
                 if let Some(addressed) = Addressed::read(frame.body) {
-                    self.payload(addressed, &bytes).await;
+                    self.payload(addressed, frame.body, &bytes).await;
                 }
             }
         }
     }
 
-    /// It speaks the protocol, so it may send large frames.
+    /// It speaks the protocol, so its large frames do not wait with those of strangers.
     fn trust(&mut self) {
+        self.is_known = true;
         self.frames.set_limit(MAX_FRAME_BYTES);
     }
 
@@ -78,13 +81,22 @@ impl Connection<'_> {
         self.trust();
     }
 
-    async fn payload(&mut self, addressed: Addressed, frame: &[u8]) {
-        let novelty = self.app.smoke.look(addressed.bytes(), self.socket.number(), self.now());
+    async fn payload(&mut self, addressed: Addressed, body: &[u8], frame: &[u8]) {
+        let content = addressed.content(body);
+        let novelty = self.app.smoke.look(content, self.socket.number(), self.now());
         if novelty == Novelty::Duplicate {
             return;
         }
+        let is_payload = addressed.payload() == Some(content);
         let (addressed, recognised) = self.recognise(addressed).await;
-        let is_new = novelty == Novelty::New;
+        let has_effect = !matches!(recognised, Some(Recognised::Addressed { .. }) | None);
+        // What has an effect has it once, however its Base64 is broken into lines.
+        let is_new = novelty == Novelty::New
+            && (!has_effect
+                || is_payload
+                || addressed.payload().is_none_or(|payload| {
+                    self.app.smoke.look(payload, self.socket.number(), self.now()) == Novelty::New
+                }));
         match recognised {
             Some(Recognised::Request { stream, plain }) => {
                 self.trust();
@@ -120,21 +132,34 @@ impl Connection<'_> {
         }
     }
 
-    /// Finds out what a payload is: first where this connection wrote before, which nearly always is enough, then
-    /// everywhere. Each is paid for before it is done.
-    async fn recognise(&mut self, addressed: Addressed) -> (Addressed, Option<Recognised>) {
+    /// Finds out what a payload is, in each form it may have.
+    async fn recognise(&mut self, mut addressed: Addressed) -> (Addressed, Option<Recognised>) {
+        for form in addressed.forms() {
+            let found;
+            (addressed, found) = self.recognise_as(form, addressed).await;
+            if found.is_some() {
+                return (addressed, found);
+            }
+        }
+        (addressed, None)
+    }
+
+    /// Finds out what a payload of this form is: first where this connection wrote before, which nearly always is
+    /// enough, then everywhere. Each is paid for before it is done.
+    async fn recognise_as(&mut self, form: Form, addressed: Addressed) -> (Addressed, Option<Recognised>) {
         let app = self.app;
         let directory = app.smoke.directory();
         let live = app.smoke.count_live_identities();
-        let price = Price::of(&directory, &self.hints, live, addressed.bytes().len());
+        let bytes = addressed.parts_as(form).map_or(0, |(data, _)| data.len() + TAG_BYTES);
+        let price = Price::of(&directory, &self.hints, live, bytes);
         self.pay(price.quick).await;
-        let (addressed, found) = self.search(&directory, addressed, price.quick, None).await;
-        if found.is_some() || addressed.parts().is_none() {
+        let (addressed, found) = self.search(&directory, (form, addressed), price.quick, None).await;
+        if found.is_some() {
             return (addressed, found);
         }
         self.pay(price.full).await;
         let live = app.smoke.live_identities(self.now());
-        self.search(&directory, addressed, price.full, Some(live)).await
+        self.search(&directory, (form, addressed), price.full, Some(live)).await
     }
 
     /// Searches where it is, or off the async threads when that is much work: among the hints, or with `live`
@@ -142,18 +167,17 @@ impl Connection<'_> {
     async fn search(
         &mut self,
         directory: &Arc<Directory>,
-        addressed: Addressed,
+        (form, addressed): (Form, Addressed),
         price: u64,
         live: Option<Arc<[LiveIdentity]>>,
     ) -> (Addressed, Option<Recognised>) {
         let (directory, hints) = (directory.clone(), std::mem::take(&mut self.hints));
         let now_millis = self.app.clock.now().0;
         let search = move || {
-            let found = addressed.parts().and_then(|parts| {
-                let search = if addressed.is_fire() {
-                    Search::of_fire(&directory, parts)
-                } else {
-                    Search::new(&directory, &hints, parts, now_millis)
+            let found = addressed.parts_as(form).and_then(|parts| {
+                let search = match form {
+                    Form::Whole => Search::new(&directory, &hints, parts, now_millis),
+                    Form::Lines => Search::of_fire(&directory, parts),
                 };
                 live.map_or_else(|| search.quick(&hints), |live| search.full(&live))
             });
@@ -209,6 +233,6 @@ impl Connection<'_> {
 
     /// Passes a frame on to whom it concerns.
     pub(super) fn echo(&self, destination: Option<&Identity>, frame: &[u8]) {
-        self.app.smoke.echo(self.socket.number(), destination, &Arc::from(frame), self.now());
+        self.app.smoke.echo(self.socket.number(), destination, frame, self.now());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use momedo_smoke::destination::Identity;
+use momedo_smoke::destination::{Content, Identity};
 use momedo_smoke::key_stream::KeyStream;
 use momedo_smoke::ozone_request::{self, OzoneRequest, Signed, WINDOW_MILLIS};
 use momedo_smoke::{frame, offline_copy, random};
@@ -89,7 +89,7 @@ impl Connection<'_> {
 
     /// Sends a payload to whoever asked. It is remembered, so that a neighbour's echo of it ends here.
     fn answer(&self, identity: &Identity, payload: &[u8]) {
-        let _ = self.app.smoke.look(payload, 0, self.now());
+        let _ = self.app.smoke.look(Content::Payload(payload), 0, self.now());
         let frame = frame::untyped(payload, random());
         self.app.smoke.answer(&self.socket, identity, Arc::from(frame));
     }

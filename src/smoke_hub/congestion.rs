@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use momedo_smoke::destination::Content;
+
 /// How long a payload is remembered: longer than any request is timely.
 const MEMORY: Duration = Duration::from_secs(65);
 
@@ -40,9 +42,9 @@ struct Seen {
     at: Duration,
 }
 
-/// The digest of a payload; the frame around it changes when it is sent again.
-pub(super) fn digest(hasher: &RandomState, payload: &[u8]) -> u64 {
-    hasher.hash_one(payload)
+/// The digest of what a frame carries; the frame around it changes when it is sent again.
+pub(super) fn digest(hasher: &RandomState, content: Content<'_>) -> u64 {
+    hasher.hash_one(content)
 }
 
 impl Congestion {

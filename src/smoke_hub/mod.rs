@@ -4,36 +4,34 @@
 //! durable, and nothing that is lost here was promised to anybody.
 
 mod congestion;
+mod echoes;
+mod large_frames;
 mod outgoing;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use momedo_smoke::destination::Identity;
+use momedo_smoke::destination::{Content, Identity};
 use momedo_smoke::directory::Directory;
 use momedo_smoke::recognition::LiveIdentity;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
 
 pub use congestion::Novelty;
-pub use outgoing::{Batch, Outgoing};
+pub use large_frames::{LargeFrames, Reserved};
+pub use outgoing::{Batch, Frame, Outgoing};
 
 use crate::domain::smoke::{BETWEEN_RETRIEVALS, IDENTITY, MAX_IDENTITIES};
 use crate::listening::Listeners;
 use congestion::Congestion;
+use echoes::Echoes;
 
 /// How often ended identities are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
 
 /// Identities of all connections together.
 const MAX_LIVE: usize = 50_000;
-
-/// What frames larger than a stranger's may take in memory, in pieces of [`PIECE_BYTES`]: 64 MiB for everybody.
-const LARGE_PIECES: usize = 1024;
-
-/// A piece of memory for large frames, in bytes.
-pub const PIECE_BYTES: usize = 64 * 1024;
 
 /// Participants whose last retrieval is remembered.
 const MAX_RETRIEVALS: usize = 10_000;
@@ -51,8 +49,10 @@ pub struct SmokeHub {
     pub neighbours_changed: Notify,
     /// Full searches at once: half of the cores, so that no flood takes them all.
     pub searches: Arc<Semaphore>,
-    /// Memory for large frames.
-    pub large_frames: Arc<Semaphore>,
+    /// Memory for large frames that are coming.
+    pub large_frames: LargeFrames,
+    /// Frames that are passed on.
+    echoes: Echoes,
     /// The listeners for Smoke clients alone.
     pub listeners: Listeners,
 }
@@ -124,7 +124,8 @@ impl Default for SmokeHub {
             restarts: Mutex::default(),
             neighbours_changed: Notify::new(),
             searches: Arc::new(Semaphore::new((cores / 2).max(1))),
-            large_frames: Arc::new(Semaphore::new(LARGE_PIECES)),
+            large_frames: LargeFrames::default(),
+            echoes: Echoes::default(),
             listeners: Listeners::default(),
         }
     }
@@ -186,13 +187,9 @@ impl SmokeHub {
 
     /// Passes a frame on to everybody but its source: to those that take everything, and to those that
     /// announced its destination. To how many.
-    pub fn echo(
-        &self,
-        source: u64,
-        destination: Option<&Identity>,
-        frame: &Arc<[u8]>,
-        now: Duration,
-    ) -> usize {
+    pub fn echo(&self, source: u64, destination: Option<&Identity>, frame: &[u8], now: Duration) -> usize {
+        // Megabytes are not copied under the lock.
+        let echo = self.echoes.add(frame);
         let mut sockets = lock(&self.sockets);
         sockets.sweep(now);
         let addressed = destination.and_then(|identity| sockets.by_identity.get(identity));
@@ -202,10 +199,11 @@ impl SmokeHub {
         let mut count = 0;
         for target in targets.filter(|target| **target != source) {
             if let Some(entry) = sockets.entries.get(target).filter(|entry| !entry.is_locked) {
-                entry.outgoing.push_echo(frame.clone());
+                entry.outgoing.push_echo(echo.clone());
                 count += 1;
             }
         }
+        self.echoes.make_room(sockets.entries.values().map(|entry| &entry.outgoing));
         count
     }
 
@@ -221,11 +219,11 @@ impl SmokeHub {
         asker.outgoing.push_answer(frame);
     }
 
-    /// Whether a payload came before, and remembers it.
-    pub fn look(&self, payload: &[u8], source: u64, now: Duration) -> Novelty {
+    /// Whether this came before, and remembers it.
+    pub fn look(&self, content: Content<'_>, source: u64, now: Duration) -> Novelty {
         // Hashing megabytes is not done under the lock.
         let hasher = lock(&self.congestion).hasher();
-        let digest = congestion::digest(&hasher, payload);
+        let digest = congestion::digest(&hasher, content);
         lock(&self.congestion).look(digest, source, now)
     }
 

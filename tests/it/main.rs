@@ -71,6 +71,7 @@ mod second_home;
 mod shares;
 mod smoke;
 mod smoke_client;
+mod smoke_frames;
 mod smoke_pages;
 mod smoke_vectors;
 mod start;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::harness::{Inside, PATIENCE, Server, text};
 use crate::smoke_client::{
     SmokeClient, SmokeUser, addressed, body, exchange, key_request, offline_copy, passed_on, payload,
-    share_request, typed, unknown_frame, untyped,
+    share_request, spot_on, typed, unknown_frame, untyped,
 };
 
 const OZONE: &str = "Hafenlaterne 7b";
@@ -176,17 +176,26 @@ async fn an_unknown_frame_reaches_the_others_once_and_not_its_sender() {
     let mut filtered = SmokeClient::connect(other_door).await;
     let identity = random::<64>();
     filtered.announce(&identity).await;
-    let (frame, for_filtered) = (unknown_frame(), addressed(&body(), &identity));
+    let for_filtered = addressed(&body(), &identity);
+    // The app's own shape, and those of Spot-On.
+    let shapes: [&[usize]; 4] =
+        [&[512, 333, 64, 100], &[512, 332, 64, 64, 100], &[336, 64, 100], &[336, 100]];
+    let in_lines = shapes.map(|sizes| spot_on("POST HTTP/1.1", None, sizes));
+    let publicised = spot_on("POST HTTP/1.1", Some("0030"), &[12, 4, 0, 3, 10]);
+    let frames = [&[unknown_frame(), publicised][..], &in_lines].concat();
     // Announcements are done with once something that follows them on the same line came through.
     passed_on(&mut filtered, &mut watcher, &[]).await;
     elsewhere.next().await;
     sender.next().await;
-    let (answers, passed) =
-        exchange(&mut sender, &mut watcher, &[&frame, &frame, &for_filtered, &frame]).await;
+    let twice = frames.iter().chain(&frames).chain([&for_filtered]).chain(&frames);
+    let twice: Vec<&[u8]> = twice.map(Vec::as_slice).collect();
+    let (answers, passed) = exchange(&mut sender, &mut watcher, &twice).await;
     assert!(answers.is_empty(), "nothing comes back to its sender");
-    assert_eq!(passed, [frame.clone(), for_filtered.clone()]);
-    assert_eq!(elsewhere.next().await, frame);
-    assert_eq!(elsewhere.next().await, for_filtered);
+    let all = [&frames[..], std::slice::from_ref(&for_filtered)].concat();
+    assert_eq!(passed, all);
+    for frame in &all {
+        assert_eq!(elsewhere.next().await, *frame);
+    }
     assert_eq!(filtered.next().await, for_filtered);
 }
 
@@ -202,7 +211,7 @@ async fn nonsense_is_ignored_and_the_line_stays_open() {
     let mut frames: Vec<Vec<u8>> = vec![
         b"\r\n\r\n\r\n".to_vec(),
         b"content=\r\n\r\n\r\n".to_vec(),
-        b"content=A\r\n\r\n\r\n".to_vec(),
+        b"content= \r\n\t\r\n\r\n\r\n".to_vec(),
         typed("0095a", "AAAA"),
         typed("0095b", "AAAA;AAAA"),
         typed("0097a", "AAAA"),

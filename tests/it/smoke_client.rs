@@ -13,9 +13,8 @@ use momedo_smoke::smoke_id::SmokeId;
 use momedo_smoke::{random, sha512};
 use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::door::Anyone;
 use crate::harness::{PATIENCE, text};
@@ -24,6 +23,8 @@ use crate::harness::{PATIENCE, text};
 pub(crate) struct SmokeClient {
     stream: TlsStream<TcpStream>,
     received: Vec<u8>,
+    /// How far the end of a frame was looked for.
+    searched: usize,
     /// The certificate the server showed.
     pub(crate) certificate: Vec<u8>,
 }
@@ -103,7 +104,7 @@ impl SmokeClient {
         let nobody = std::net::IpAddr::from([127, 0, 0, 1]).into();
         let stream = TlsConnector::from(Arc::new(config)).connect(nobody, tcp).await?;
         let certificate = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
-        Ok(Self { stream, received: Vec::new(), certificate })
+        Ok(Self { stream: stream.into(), received: Vec::new(), searched: 0, certificate })
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
@@ -114,10 +115,13 @@ impl SmokeClient {
     /// The next frame, signs of life included; `None`: the server closed.
     pub(crate) async fn any(&mut self) -> Option<Vec<u8>> {
         loop {
-            if let Some(at) = self.received.windows(6).position(|window| window == b"\r\n\r\n\r\n") {
-                let rest = self.received.split_off(at + 6);
+            let from = self.searched.saturating_sub(5);
+            if let Some(at) = self.received[from..].windows(6).position(|six| six == b"\r\n\r\n\r\n") {
+                let rest = self.received.split_off(from + at + 6);
+                self.searched = 0;
                 return Some(std::mem::replace(&mut self.received, rest));
             }
+            self.searched = self.received.len();
             let mut buffer = [0; 16 * 1024];
             let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut buffer)).await;
             match read.expect("the server sends something in time") {
@@ -152,6 +156,75 @@ impl SmokeClient {
     pub(crate) async fn announce(&mut self, identity: &[u8; 64]) {
         self.send(&typed("0095a", &format!("{};sha-512", base64(identity)))).await;
     }
+}
+
+/// Another server of the Smoke world, to be entered as a neighbour.
+pub(crate) struct SmokeServer {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl SmokeServer {
+    pub(crate) async fn bind() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(Vec::<String>::new()).unwrap().self_signed(&key).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+            rustls::crypto::aws_lc_rs::default_provider(),
+        ))
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self { listener, acceptor: TlsAcceptor::from(Arc::new(config)) }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.listener.local_addr().unwrap().to_string()
+    }
+
+    /// Takes the connection of the server under test; what it asks for at first is read.
+    pub(crate) async fn accept(&self) -> SmokeClient {
+        let (tcp, _) = self.listener.accept().await.unwrap();
+        let stream = self.acceptor.accept(tcp).await.unwrap().into();
+        let mut line = SmokeClient { stream, received: Vec::new(), searched: 0, certificate: Vec::new() };
+        let first = line.next().await;
+        assert!(text(&first).contains("type=0096&content="), "{}", text(&first));
+        line
+    }
+}
+
+/// A frame as Spot-On makes it: lines of random bytes, each in Base64 by itself.
+pub(crate) fn spot_on(first_line: &str, kind: Option<&str>, sizes: &[usize]) -> Vec<u8> {
+    let line = |size: &usize| base64(&noise(*size));
+    let lines = sizes.iter().map(line).collect::<Vec<_>>().join("\n");
+    let kind = kind.map_or(String::new(), |kind| format!("type={kind}&"));
+    let section = format!("{kind}content={lines}\r\n\r\n\r\n");
+    format!(
+        "{first_line}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{section}",
+        section.len()
+    )
+    .into_bytes()
+}
+
+/// So many random bytes.
+pub(crate) fn noise(size: usize) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    aws_lc_rs::rand::fill(&mut bytes).unwrap();
+    bytes
+}
+
+/// A frame nobody recognises that has exactly so many bytes.
+pub(crate) fn large_frame(bytes: usize) -> Vec<u8> {
+    let mut frame = untyped(&noise((bytes - 300) / 4 * 3));
+    // Spare bytes go into a header that nobody reads.
+    let spare = "x".repeat(bytes - frame.len());
+    let at = frame.windows(6).position(|six| six == b"ETag: ").unwrap() + 6;
+    frame.splice(at..at, spare.bytes());
+    frame
 }
 
 /// Sends `frames` from one connection and returns what the watcher, who never announced anything, is passed of

@@ -12,6 +12,10 @@ pub const END: &[u8] = b"\r\n\r\n\r\n";
 /// What begins a body.
 const CONTENT: &[u8] = b"content=";
 
+/// The header that says how long the body is, and where in a frame it stands at the latest.
+const LENGTH: &[u8] = b"Content-Length: ";
+const MAX_HEAD_BYTES: usize = 1024;
+
 /// Largest frame either side takes, in bytes, as the original.
 pub const MAX_FRAME_BYTES: usize = 8 * 1024 * 1024;
 
@@ -24,7 +28,7 @@ pub enum Kind {
     Identity,
     /// `0095b`: all its routing identities.
     Identities,
-    /// `0096`: the sender wants everything.
+    /// `0096`: the sender wants everything; Spot-On-Lite says so by `0111`.
     Unsolicited,
     /// `0097a`: prove who you are.
     Challenge,
@@ -40,7 +44,7 @@ impl Kind {
             b"0014" => Self::Capabilities,
             b"0095a" => Self::Identity,
             b"0095b" => Self::Identities,
-            b"0096" => Self::Unsolicited,
+            b"0096" | b"0111" => Self::Unsolicited,
             b"0097a" => Self::Challenge,
             b"0097b" => Self::Response,
             _ => Self::Other,
@@ -99,9 +103,25 @@ impl FrameReader {
         self.limit = limit;
     }
 
+    /// The largest frame that is taken, in bytes.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Bytes held.
     pub fn held(&self) -> usize {
         self.buffer.len()
+    }
+
+    /// How large the frame that has begun says it is, in bytes, its head included; it may be wrong, and nobody goes by
+    /// it but to be prepared.
+    pub fn announced(&self) -> Option<usize> {
+        let head = &self.buffer[..self.buffer.len().min(MAX_HEAD_BYTES)];
+        let position = |what: &[u8]| head.windows(what.len()).position(|window| window == what);
+        let number = &head[position(LENGTH)? + LENGTH.len()..];
+        let number = number.split(|byte| !byte.is_ascii_digit()).next()?;
+        let length: usize = std::str::from_utf8(number).ok()?.parse().ok()?;
+        Some((position(b"\r\n\r\n")? + 4).saturating_add(length))
     }
 
     /// Whether part of a frame is there.
@@ -226,8 +246,27 @@ mod tests {
         for text in ["content=type=0095a&content=AA", "xtype=0095a&content=AA", "type=0095a& content=AA"] {
             assert_eq!(Frame::read(text.as_bytes()).kind, None, "{text}");
         }
-        assert_eq!(Frame::read(b"type=0111&content=").kind, Some(Kind::Other));
+        assert_eq!(Frame::read(b"type=0111&content=Spot-On-Lite").kind, Some(Kind::Unsolicited));
+        assert_eq!(Frame::read(b"type=0112&content=").kind, Some(Kind::Other));
         assert_eq!(Frame::read(b" AA\r\n\r\n\r\n"), Frame { kind: None, body: b"AA" });
+    }
+
+    #[test]
+    fn a_frame_that_begins_says_how_large_it_will_be() {
+        let announced = |bytes: &[u8]| {
+            let mut reader = FrameReader::new(MAX_FRAME_BYTES);
+            reader.push(bytes);
+            reader.announced()
+        };
+        let frame = untyped(&[7; 4096], [0; 16]);
+        assert_eq!(announced(&frame[..300]), Some(frame.len()));
+        assert_eq!(announced(&capabilities("a")), Some(capabilities("a").len()));
+        for nothing in ["", "POST HTTP/1.1\r\n\r\n", "Content-Length: \r\n\r\n", "Content-Length: 7\r\n"] {
+            assert_eq!(announced(nothing.as_bytes()), None, "{nothing}");
+        }
+        assert_eq!(announced(b"Content-Length: 99999999999999999999\r\n\r\n"), None);
+        let most = format!("Content-Length: {}\r\n\r\n", usize::MAX);
+        assert_eq!(announced(most.as_bytes()), Some(usize::MAX));
     }
 
     #[test]
