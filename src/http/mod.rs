@@ -29,6 +29,7 @@ mod server_information;
 mod sessions;
 mod stream;
 pub(crate) mod unread;
+mod websocket;
 
 use std::net::IpAddr;
 use std::sync::Arc;

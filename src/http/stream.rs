@@ -7,10 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{FromRequestParts, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::request::Parts;
 use axum::response::Response;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{SinkExt, StreamExt};
@@ -24,10 +22,14 @@ use momedo_protocol::stream::{
 };
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::error::{ApiError, ApiResult, problem};
+use super::error::{ApiResult, problem};
 use super::extract::{Authenticated, InQuery};
 use super::language::Language;
+use super::websocket::{self, Socket, Upgrade};
 use super::{Connection, HttpState};
 use crate::hub::Listening;
 use crate::memory::Line;
@@ -58,17 +60,6 @@ pub(crate) struct StreamQuery {
     window: Option<usize>,
 }
 
-/// The upgrade, refused as problem details when the request is no WebSocket handshake.
-pub(crate) struct Upgrade(WebSocketUpgrade);
-
-impl FromRequestParts<HttpState> for Upgrade {
-    type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> ApiResult<Self> {
-        let upgrade = WebSocketUpgrade::from_request_parts(parts, state).await;
-        upgrade.map(Self).map_err(|rejection| ServiceError::Malformed(rejection.body_text()).into())
-    }
-}
-
 /// Opens the stream (WebSocket subprotocol `momedo.v1`); docs/protocol.md lists its frames.
 #[utoipa::path(get, path = "/stream", params(StreamQuery), responses(
     (status = 101, description = "The connection is a WebSocket now."),
@@ -80,7 +71,7 @@ pub(crate) async fn open(
     axum::Extension(connection): axum::Extension<Connection>,
     InQuery(query): InQuery<StreamQuery>,
     headers: HeaderMap,
-    Upgrade(upgrade): Upgrade,
+    upgrade: Upgrade,
 ) -> ApiResult<Response> {
     let listening = state.app.hub.listen(principal.participant, principal.device);
     // Revoking closes the listeners it finds; one that began meanwhile is found here.
@@ -99,18 +90,17 @@ pub(crate) async fn open(
         listening,
     };
     let max_frame = super::max_body_bytes(&state);
-    Ok(upgrade
-        .protocols([SUBPROTOCOL])
+    let config = WebSocketConfig::default()
         // Small buffers: thousands of idle streams cost memory by them.
         .read_buffer_size(4096)
         .write_buffer_size(16 * 1024)
-        .max_frame_size(max_frame)
-        .max_message_size(max_frame)
-        .on_upgrade(move |socket| async move {
-            // The connection counts until the stream ends.
-            let connection = connection;
-            Box::pin(stream.run(socket, connection.serving.line())).await;
-        }))
+        .max_frame_size(Some(max_frame))
+        .max_message_size(Some(max_frame));
+    Ok(upgrade.accept(SUBPROTOCOL, config, move |socket| async move {
+        // The connection counts until the stream ends.
+        let connection = connection;
+        Box::pin(stream.run(socket, connection.serving.line())).await;
+    }))
 }
 
 struct Stream {
@@ -137,22 +127,27 @@ enum End {
     Stopping,
     /// The device was revoked, or has newer streams than it may have at once.
     Closed,
+    /// The client answers no ping.
+    Silent,
 }
 
-/// The client ended the stream, or its line broke.
-struct Ended;
+/// The client ended the stream, or its line broke, or it broke the protocol and is told so.
+struct Ended(Option<CloseFrame>);
 
-impl From<axum::Error> for Ended {
-    fn from(_: axum::Error) -> Self {
-        Self
+/// It is gone, and so is whoever could be told.
+const GONE: Ended = Ended(None);
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self(websocket::complaint(&error))
     }
 }
 
 impl Stream {
-    async fn run(mut self, mut socket: WebSocket, line: &Arc<Line>) {
+    async fn run(mut self, mut socket: Socket, line: &Arc<Line>) {
         let ended = tokio::select! {
-            ended = self.exchange(&mut socket, line) => ended,
-            () = line.cut() => Err(Ended),
+            ended = self.exchange(&mut socket, line) => Some(ended),
+            () = line.cut() => None,
         };
         if let Some(cursor) = self.to_acknowledge.take() {
             // A client may acknowledge and leave at once.
@@ -160,18 +155,22 @@ impl Stream {
                 tracing::debug!(%error, "a last acknowledgement was not written");
             }
         }
-        let (code, reason) = match ended {
-            // The client is gone; what it did not acknowledge waits in the ozone.
-            Err(Ended) => return,
-            Ok(End::Stopping) => (close_code::AWAY, "the server is stopping"),
-            Ok(End::Closed) => (close_code::POLICY, "revoked, or connected elsewhere too often"),
+        let goodbye = match ended {
+            // What it holds is wanted now.
+            None => return,
+            // What it did not acknowledge waits in the ozone.
+            Some(Err(Ended(complaint))) => complaint,
+            Some(Ok(End::Stopping)) => Some(websocket::goodbye(CloseCode::Away, "the server is stopping")),
+            Some(Ok(End::Closed)) => {
+                Some(websocket::goodbye(CloseCode::Policy, "revoked, or connected elsewhere too often"))
+            }
+            Some(Ok(End::Silent)) => Some(websocket::goodbye(CloseCode::Policy, "no ping was answered")),
         };
-        let frame = CloseFrame { code, reason: reason.into() };
-        let _: Result<_, _> = socket.send(Message::Close(Some(frame))).await;
+        websocket::end(socket, goodbye).await;
     }
 
     /// Goes on until the client is gone or the server has a reason to end the stream.
-    async fn exchange(&mut self, socket: &mut WebSocket, line: &Arc<Line>) -> Result<End, Ended> {
+    async fn exchange(&mut self, socket: &mut Socket, line: &Arc<Line>) -> Result<End, Ended> {
         self.greet(socket).await?;
         let mut pending = FuturesUnordered::new();
         let mut submissions = 0;
@@ -214,11 +213,11 @@ impl Stream {
                         presence_due.get_or_insert(told_presence + PRESENCE_PAUSE);
                     }
                 }
-                received = socket.recv(), if submissions < MAX_PENDING_SUBMISSIONS => {
+                received = socket.next(), if submissions < MAX_PENDING_SUBMISSIONS => {
                     silent = 0;
                     let mut next = received;
                     loop {
-                        match next.ok_or(Ended)?? {
+                        match next.ok_or(GONE)?? {
                             Message::Text(text) => match serde_json::from_str(&text) {
                                 Ok(ClientFrame::Send(request)) => {
                                     submissions += 1;
@@ -241,18 +240,19 @@ impl Stream {
                                     self.refuse(socket, &ServiceError::Malformed(error.to_string())).await?;
                                 }
                             },
-                            Message::Close(_) => return Err(Ended),
+                            // The answer is written with what waits before it.
+                            Message::Close(_) => return Err(GONE),
                             Message::Binary(_) => {
                                 let error = ServiceError::Malformed("frames are JSON text".into());
                                 self.refuse(socket, &error).await?;
                             }
-                            Message::Ping(_) | Message::Pong(_) => {}
+                            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
                         }
                         if submissions >= MAX_PENDING_SUBMISSIONS {
                             break;
                         }
                         // Frames that arrived together are submitted together, and share a commit.
-                        match futures_util::FutureExt::now_or_never(socket.recv()) {
+                        match futures_util::FutureExt::now_or_never(socket.next()) {
                             Some(more) => next = more,
                             None => break,
                         }
@@ -267,7 +267,7 @@ impl Stream {
                 _ = keep_alive.tick() => {
                     silent += 1;
                     if silent > 2 {
-                        return Err(Ended);
+                        return Ok(End::Silent);
                     }
                     send(socket, Message::Ping(bytes::Bytes::new())).await?;
                 }
@@ -275,8 +275,8 @@ impl Stream {
         }
     }
 
-    async fn greet(&mut self, socket: &mut WebSocket) -> Result<(), Ended> {
-        let state = ozone::queue_state(&self.state, self.principal).await.map_err(|_| Ended)?;
+    async fn greet(&mut self, socket: &mut Socket) -> Result<(), Ended> {
+        let state = ozone::queue_state(&self.state, self.principal).await.map_err(|_| GONE)?;
         self.sent = self.sent.max(state.last_removed);
         self.acknowledged = self.sent;
         if state.missed > 0 {
@@ -285,15 +285,14 @@ impl Stream {
         self.presence(socket).await
     }
 
-    async fn presence(&self, socket: &mut WebSocket) -> Result<(), Ended> {
-        let devices =
-            devices::list(&self.state, self.principal.participant).await.map_err(|_| Ended)?.devices;
+    async fn presence(&self, socket: &mut Socket) -> Result<(), Ended> {
+        let devices = devices::list(&self.state, self.principal.participant).await.map_err(|_| GONE)?.devices;
         self.frame(socket, &ServerFrame::Presence { devices }).await
     }
 
     /// Sends what there is room for: from the inbox while that follows on, else from the store. True when it has
     /// to wait for memory to go on.
-    async fn deliver(&mut self, socket: &mut WebSocket, line: &Arc<Line>) -> Result<bool, Ended> {
+    async fn deliver(&mut self, socket: &mut Socket, line: &Arc<Line>) -> Result<bool, Ended> {
         loop {
             let room = self.window.saturating_sub(self.sent.saturating_sub(self.acknowledged));
             if room == 0 {
@@ -327,7 +326,7 @@ impl Stream {
             let limit = usize::try_from(room).unwrap_or(READ_AHEAD).min(READ_AHEAD);
             let page = ozone::read_on(&self.state, self.principal, self.sent, limit, READ_AHEAD_BYTES)
                 .await
-                .map_err(|_| Ended)?;
+                .map_err(|_| GONE)?;
             // A page may be shorter than its limit and yet not the last: its bytes are limited, too.
             if page.is_empty() {
                 self.behind = false;
@@ -345,7 +344,7 @@ impl Stream {
 
     async fn hand_out(
         &mut self,
-        socket: &mut WebSocket,
+        socket: &mut Socket,
         sequence: u64,
         envelope: &StoredEnvelope,
         slot: Option<&[u8]>,
@@ -384,7 +383,7 @@ impl Stream {
         )
     }
 
-    async fn answer(&self, socket: &mut WebSocket, outcome: Outcome) -> Result<(), Ended> {
+    async fn answer(&self, socket: &mut Socket, outcome: Outcome) -> Result<(), Ended> {
         match outcome {
             Outcome::Submitted { id, to, result: Ok(()) } => {
                 self.frame(socket, &ServerFrame::Accepted { id, to }).await
@@ -398,28 +397,28 @@ impl Stream {
         }
     }
 
-    async fn refuse(&self, socket: &mut WebSocket, error: &ServiceError) -> Result<(), Ended> {
+    async fn refuse(&self, socket: &mut Socket, error: &ServiceError) -> Result<(), Ended> {
         self.frame(socket, &ServerFrame::Problem { problem: problem(error, self.language) }).await
     }
 
-    async fn frame(&self, socket: &mut WebSocket, frame: &ServerFrame) -> Result<(), Ended> {
-        self.text(socket, serde_json::to_string(frame).map_err(|_| Ended)?).await
+    async fn frame(&self, socket: &mut Socket, frame: &ServerFrame) -> Result<(), Ended> {
+        self.text(socket, serde_json::to_string(frame).map_err(|_| GONE)?).await
     }
 
-    async fn text(&self, socket: &mut WebSocket, text: String) -> Result<(), Ended> {
+    async fn text(&self, socket: &mut Socket, text: String) -> Result<(), Ended> {
         // Fed, not sent: the loop flushes once for everything that is ready.
         within(socket.feed(Message::Text(text.into()))).await
     }
 }
 
-async fn send(socket: &mut WebSocket, message: Message) -> Result<(), Ended> {
+async fn send(socket: &mut Socket, message: Message) -> Result<(), Ended> {
     within(socket.send(message)).await
 }
 
-async fn flush(socket: &mut WebSocket) -> Result<(), Ended> {
+async fn flush(socket: &mut Socket) -> Result<(), Ended> {
     within(socket.flush()).await
 }
 
-async fn within(sending: impl Future<Output = Result<(), axum::Error>>) -> Result<(), Ended> {
-    tokio::time::timeout(SEND_TIME, sending).await.map_err(|_| Ended)?.map_err(Ended::from)
+async fn within(sending: impl Future<Output = Result<(), Error>>) -> Result<(), Ended> {
+    tokio::time::timeout(SEND_TIME, sending).await.map_err(|_| GONE)?.map_err(Ended::from)
 }

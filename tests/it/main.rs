@@ -83,5 +83,6 @@ mod typed_secrets;
 mod unread;
 mod verification;
 mod visitor;
+mod websocket;
 mod withdrawing;
 mod wrong_clocks;
