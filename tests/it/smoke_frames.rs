@@ -120,6 +120,20 @@ async fn the_third_of_three_or_more_lines_is_a_destination() {
     }
 }
 
+/// Spot-On-Lite passes on what its own clients announce, and takes everything for those that announce nothing.
+#[tokio::test]
+async fn a_spot_on_lite_takes_everything() {
+    let server = Server::start();
+    let mut sender = SmokeClient::connect(&server.address).await;
+    let mut relay = SmokeClient::connect(&server.address).await;
+    let introduction = typed("0111", "Spot-On-Lite");
+    assert!(passed_on(&mut relay, &mut sender, &[&introduction]).await.is_empty(), "it ends here");
+    relay.announce(&random()).await;
+    passed_on(&mut relay, &mut sender, &[]).await;
+    let frame = spot_on(POST, None, &[512, 333, 64, 100]);
+    assert_eq!(passed_on(&mut sender, &mut relay, &[&frame]).await, [frame]);
+}
+
 /// A request in an ozone is worth nothing a second time, however its Base64 is broken into lines.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_captured_request_is_worth_nothing_in_lines_either() {
@@ -283,6 +297,6 @@ async fn a_neighbour_brings_and_takes_whatever_real_clients_send() {
     }
     // What came from there does not go back there, whoever repeats it here.
     let echoed = spot_on(POST, None, &[512, 333, 64, 100]);
-    assert_eq!(passed_on(&mut there, &mut here, &[&echoed]).await, [echoed.clone()]);
+    assert_eq!(passed_on(&mut there, &mut here, &[&echoed]).await, std::slice::from_ref(&echoed));
     assert!(passed_on(&mut here, &mut there, &[&echoed, &untyped(&noise(300))]).await.len() == 1);
 }

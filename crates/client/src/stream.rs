@@ -92,7 +92,12 @@ impl Stream {
     pub async fn next_text(&mut self) -> Result<Option<Utf8Bytes>, ClientError> {
         loop {
             match self.0.next().await {
-                None | Some(Ok(Message::Close(_))) => return Ok(None),
+                None => return Ok(None),
+                Some(Ok(Message::Close(_))) => {
+                    // The answer goes out, so that the server need not wait for it; a line that broke needs none.
+                    let _: Result<_, _> = self.0.flush().await;
+                    return Ok(None);
+                }
                 Some(Ok(Message::Text(text))) => return Ok(Some(text)),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(broken(error)),
