@@ -23,6 +23,9 @@ const FRAME_PRICE: u64 = 200;
 /// What a key bundle's checks cost, in blocks: two signatures, and an ID derived from its keys.
 const BUNDLE_PRICE: u64 = 20_000;
 
+/// The largest payload of a stranger that is looked up among everybody here, in bytes; key bundles are smaller.
+const MAX_SEARCHED_OF_STRANGERS: usize = 512 * 1024;
+
 /// How often a busy store is asked again to keep a message.
 const TRIES: u32 = 20;
 
@@ -156,6 +159,10 @@ impl Connection<'_> {
         let (addressed, found) = self.search(&directory, (form, addressed), price.quick, None).await;
         if found.is_some() {
             return (addressed, found);
+        }
+        // It is passed on to everybody all the same; a search through all would keep those who wait for theirs.
+        if !self.is_known && bytes > MAX_SEARCHED_OF_STRANGERS {
+            return (addressed, None);
         }
         self.pay(price.full).await;
         let live = app.smoke.live_identities(self.now());
