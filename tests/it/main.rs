@@ -51,6 +51,7 @@ mod login;
 mod manners;
 mod member_keys;
 mod missing_keys;
+mod moved;
 mod nearby;
 mod neighbour_pages;
 mod neighbours;

@@ -191,11 +191,11 @@ async fn who_was_disabled_meanwhile_reads_what_comes_afterwards() {
     let dora = server.register_profile(3, "dora").await;
     let id = group(&ada, &[&ben, &carl, &dora]).await;
     let own = ben.id().unwrap().to_string();
-    server.json(&["admin", "participant", "disable", &own, "--json"]);
+    server.json(&["admin", "participant", "disable", &own, "--data-dir", "data", "--json"]);
     remove(&ada, id, &dora).await;
     post(&ada, id, "eins").await;
     received(&carl).await;
-    server.json(&["admin", "participant", "enable", &own, "--json"]);
+    server.json(&["admin", "participant", "enable", &own, "--data-dir", "data", "--json"]);
     post(&carl, id, "zwei").await;
     let mut got = received(&ben).await;
     received(&ada).await;
