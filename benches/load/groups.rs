@@ -56,6 +56,7 @@ pub(crate) fn session(server: ServerAddress, person: &Person) -> Session {
         token: person.session.token().to_owned(),
         expires_in: 0,
         addresses: Vec::new(),
+        was_behind: false,
     };
     Session::with_token(Connection::new(server, "en"), session)
 }

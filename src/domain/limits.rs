@@ -70,6 +70,10 @@ pub const UNSENT_BLOB: Duration = Duration::from_secs(24 * 3600);
 /// A device not seen for this long is parked, in days.
 pub const PARK_AFTER_DAYS: u64 = 30;
 
+/// For how long of its running time a restored server takes back what it may have forgotten, in days: the retention of mail
+/// by default, so that a tablet that spent the summer in a drawer is heard, too.
+pub const TAKES_BACK_DAYS: u64 = 90;
+
 /// How long an accepted message is remembered after its envelope expired, in days.
 pub const RECEIPT_EXTRA_DAYS: u64 = 30;
 

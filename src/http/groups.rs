@@ -4,6 +4,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use momedo_protocol::api::groups as api;
+use momedo_protocol::api::restored::HeldEntries;
 use momedo_protocol::encoding::{Base64Bytes, decode_base64};
 use momedo_protocol::group::GroupId;
 use momedo_protocol::problem::Problem;
@@ -14,6 +15,7 @@ use super::error::{ApiResult, problem};
 use super::extract::{Authenticated, InPath, InQuery, Json, LargeJson, Submitting};
 use super::language::Language;
 use crate::service::groups::{self, posting};
+use crate::service::restored;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -80,6 +82,21 @@ pub(crate) async fn append(
     Json(request): Json<api::GroupEntryRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::GroupEntryTaken>)> {
     Ok((StatusCode::CREATED, Answer(groups::append(&state, author, id, request).await?)))
+}
+
+/// Takes entries of a chain back that a restored server has forgotten, whoever signed them.
+#[utoipa::path(put, path = "/groups/{id}/entries", params(("id" = GroupId, Path)),
+    request_body = HeldEntries, responses(
+    (status = 201, body = api::GroupEntryTaken),
+    (status = "4XX", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn take_back(
+    State(state): State<HttpState>,
+    Submitting(from): Submitting,
+    InPath(id): InPath<GroupId>,
+    LargeJson(request): LargeJson<HeldEntries>,
+) -> ApiResult<(StatusCode, Answer<api::GroupEntryTaken>)> {
+    Ok((StatusCode::CREATED, Answer(restored::groups::take(&state, from, id, request).await?)))
 }
 
 /// Hands out group keys: an envelope of its own for each of several members.

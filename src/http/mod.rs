@@ -102,7 +102,7 @@ fn api_routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(blobs::progress))
         .routes(routes!(blobs::release_hold))
         .routes(routes!(groups::list, groups::create))
-        .routes(routes!(groups::entries, groups::append))
+        .routes(routes!(groups::entries, groups::append, groups::take_back))
         .routes(routes!(groups::hand_out_keys))
         .routes(routes!(groups::post))
         .routes(routes!(key_backup::state, key_backup::store, key_backup::delete))

@@ -395,6 +395,23 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "The file has no such bytes.",
             "Diese Bytes hat die Datei nicht.",
         ),
+        E::KeysForgotten => plain(
+            S::CONFLICT,
+            "keys-forgotten",
+            "This server was restored from an older backup and has forgotten newer keys of this participant. They come back \
+             as soon as a device connects that has them; if there is none any more, an admin has to reset the keys.",
+            "Dieser Server wurde aus einer älteren Sicherung wiederhergestellt und hat neuere Schlüssel dieser Person \
+             vergessen. Sie kommen wieder, sobald sich ein Gerät meldet, das sie hat; gibt es keines mehr, muss die \
+             Verwaltung die Schlüssel zurücksetzen.",
+        ),
+        E::DeviceForgotten => plain(
+            S::FORBIDDEN,
+            "device-forgotten",
+            "This server was restored from a backup that does not know this device. Another device of the same person has to \
+             connect first; if there is none, ask your admin for a new invite.",
+            "Dieser Server wurde aus einer Sicherung wiederhergestellt, die dieses Gerät nicht kennt. Zuerst muss sich ein \
+             anderes Gerät derselben Person melden; gibt es keines, hilft eine neue Einladung der Verwaltung.",
+        ),
         E::UnknownGroup => plain(
             S::NOT_FOUND,
             "unknown-group",

@@ -8,8 +8,11 @@ use momedo_protocol::problem::Problem;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{SmallJson, Unauthenticated};
+use super::extract::{LimitedJson, SmallJson, Unauthenticated};
 use crate::service::login;
+
+/// Largest log-in, in bytes: to a restored server the end of its log of key changes comes along, and a device list.
+const LOG_IN_BODY_BYTES: usize = 256 * 1024;
 
 /// Draws a nonce for a device to sign.
 #[utoipa::path(post, path = "/sessions/challenge", security(()), request_body = api::LoginChallengeRequest, responses(
@@ -32,8 +35,8 @@ pub(crate) async fn challenge(
 pub(crate) async fn log_in(
     State(state): State<HttpState>,
     client: Unauthenticated,
-    SmallJson(request): SmallJson<api::LoginRequest>,
+    LimitedJson(request): LimitedJson<api::LoginRequest, LOG_IN_BODY_BYTES>,
 ) -> ApiResult<(StatusCode, Answer<api::Session>)> {
-    let session = client.count(&state, login::log_in(&state, request.login).await)?;
+    let session = client.count(&state, login::log_in(&state, request).await)?;
     Ok((StatusCode::CREATED, Answer(session)))
 }

@@ -116,6 +116,12 @@ pub enum ServiceError {
     /// The slot stored has this version already, or a higher one.
     #[error("outdated key backup")]
     KeyBackupOutdated,
+    /// The server was restored from a backup, and one of the participant's devices has to bring newer keys first.
+    #[error("newer keys were forgotten")]
+    KeysForgotten,
+    /// The server was restored from a backup that does not know this device.
+    #[error("device forgotten")]
+    DeviceForgotten,
     /// No key backup opens for this ID and secret.
     #[error("key backup refused")]
     KeyBackupRefused,

@@ -135,6 +135,10 @@ pub async fn own_keys(app: &App, id: ParticipantId, known: u64) -> Result<api::P
                 return Err(ServiceError::UnknownParticipant);
             }
             let row = tx.current_bundle(id)?.ok_or(ServiceError::UnknownParticipant)?;
+            // Whoever has the older ones may have been revoked.
+            if tx.forgotten_keys(id)?.is_some() {
+                return Err(ServiceError::KeysForgotten);
+            }
             Ok((row, tx.signature_key_changes(id, known)?, tx.find_person_of(id)?))
         })
         .await?;
@@ -232,6 +236,7 @@ pub async fn offer(
 struct Context {
     current: Option<BundleRow>,
     key_reset_allowed: bool,
+    forgotten: Option<u64>,
     device_list_version: u64,
     devices: Vec<DeviceId>,
 }
@@ -241,6 +246,7 @@ impl Context {
         Ok(Self {
             current: tx.current_bundle(id)?,
             key_reset_allowed: tx.find_participant(id)?.is_some_and(|row| row.key_reset_allowed),
+            forgotten: tx.forgotten_keys(id)?,
             device_list_version: tx.device_list(id)?.map_or(0, |(version, _)| version),
             devices: tx.list_devices(id)?.into_iter().map(|device| device.id).collect(),
         })
@@ -281,6 +287,12 @@ fn check(
         Some(previous) => {
             let changes = bundle.signature_key != previous.signature_key;
             match bundle.may_follow(&request.bundle, previous) {
+                // A reset of keys that a restored server has forgotten is newer than those, too.
+                Err(KeyBundleError::Version { .. })
+                    if context.key_reset_allowed
+                        && request.bundle.signature_count() == 1
+                        && context.forgotten.is_some_and(|version| bundle.payload.version == version + 1) => {
+                }
                 Err(KeyBundleError::NotSignedByOldKey)
                     if context.key_reset_allowed && request.bundle.signature_count() == 1 => {}
                 other => other?,
@@ -400,6 +412,7 @@ pub async fn prove(
                 return Err(ServiceError::UnknownMcElieceKey);
             }
             let current = tx.current_bundle(id)?.map_or(0, |row| row.version);
+            let current = tx.forgotten_keys(id)?.map_or(current, |forgotten| forgotten.max(current));
             if row.version != current + 1 {
                 return Err(KeyBundleError::Version { expected: current + 1 }.into());
             }
@@ -433,6 +446,7 @@ pub async fn prove(
             token: app.sessions.begin(Principal { participant: id, device }, app.clock.elapsed()),
             expires_in: SESSION.as_secs(),
             addresses: addresses::reachable(&app.config(), &app.listeners.running()),
+            was_behind: false,
         }),
         _ => None,
     };

@@ -3,12 +3,11 @@
 use momedo_protocol::api;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::id::DeviceId;
-use momedo_protocol::jws::Jws;
 use momedo_protocol::login::Login;
 use momedo_protocol::rsa_key::RsaPublicKey;
 
-use super::ServiceError;
 use super::error::compute;
+use super::{ServiceError, restored};
 use crate::addresses;
 use crate::domain::limits::{NONCE, SESSION};
 use crate::sessions::Principal;
@@ -21,27 +20,38 @@ const SEEN_RESOLUTION_MILLIS: u64 = 86_400_000;
 /// Draws a nonce. The same answer comes for devices nobody knows, so that nobody can ask who exists.
 pub fn challenge(app: &App, device: DeviceId) -> api::LoginChallenge {
     let nonce = app.sessions.nonces.draw(device, app.clock.elapsed());
-    api::LoginChallenge { nonce: Base64Bytes(nonce.to_vec()), expires_in: NONCE.as_secs() }
+    api::LoginChallenge {
+        nonce: Base64Bytes(nonce.to_vec()),
+        expires_in: NONCE.as_secs(),
+        epoch: app.store.epoch(),
+    }
 }
 
-/// Begins a session for the device that signed its nonce.
+/// Begins a session for the device that signed its nonce; before that a restored server takes what comes along.
 ///
 /// # Errors
+/// [`ServiceError::KeysForgotten`] or [`ServiceError::DeviceForgotten`] when that is not enough,
 /// [`ServiceError::LoginRefused`] for whatever does not fit, [`ServiceError::DeviceRevoked`] or
 /// [`ServiceError::Disabled`] for a right signature that is not welcome any more.
-pub async fn log_in(app: &App, jws: Jws) -> Result<api::Session, ServiceError> {
+pub async fn log_in(app: &App, request: api::LoginRequest) -> Result<api::Session, ServiceError> {
+    let api::LoginRequest { login: jws, held } = request;
     let claimed = Login::unverified(&jws).map_err(|_| ServiceError::LoginRefused)?;
     let nonces = &app.sessions.nonces;
     let is_usable = nonces.is_usable(&claimed.nonce.0, claimed.device, app.clock.elapsed());
     if !is_usable || claimed.server != app.fingerprint {
         return Err(ServiceError::LoginRefused);
     }
-    let (device, state) = app
+    let was_behind = match held {
+        Some(held) => restored::keys::come_back(app, claimed.device, &jws, *held).await?,
+        None => false,
+    };
+    let (device, state, forgotten) = app
         .store
         .read(move |tx| {
             let device = tx.find_device(claimed.device)?.ok_or(ServiceError::LoginRefused)?;
             let participant = tx.find_participant(device.participant)?.ok_or(ServiceError::LoginRefused)?;
-            Ok::<_, ServiceError>((device, participant.state))
+            let forgotten = tx.forgotten_keys(device.participant)?;
+            Ok::<_, ServiceError>((device, participant.state, forgotten))
         })
         .await?;
     let login_key = device.login_key.clone();
@@ -60,6 +70,9 @@ pub async fn log_in(app: &App, jws: Jws) -> Result<api::Session, ServiceError> {
     if state != ParticipantState::Active {
         return Err(ServiceError::Disabled);
     }
+    if forgotten.is_some() {
+        return Err(ServiceError::KeysForgotten);
+    }
     // After a crash the served time may be behind what was noted before it.
     let unseen_millis = app.store.tick().0.saturating_sub(device.seen.0);
     if device.parked || unseen_millis > SEEN_RESOLUTION_MILLIS {
@@ -70,9 +83,14 @@ pub async fn log_in(app: &App, jws: Jws) -> Result<api::Session, ServiceError> {
     let token = app.sessions.begin(principal, app.clock.elapsed());
     // Revoking ends the sessions it finds; one that began meanwhile is found here.
     require_not_revoked(app, device.id).await?;
-    let addresses = addresses::reachable(&app.config(), &app.listeners.running());
-    let expires_in = SESSION.as_secs();
-    Ok(api::Session { id: device.participant, device: device.id, token, expires_in, addresses })
+    Ok(api::Session {
+        id: device.participant,
+        device: device.id,
+        token,
+        expires_in: SESSION.as_secs(),
+        addresses: addresses::reachable(&app.config(), &app.listeners.running()),
+        was_behind,
+    })
 }
 
 /// Ends every session of a device that is revoked by now.

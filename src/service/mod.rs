@@ -32,6 +32,7 @@ pub mod permission;
 pub mod personal;
 pub mod registration;
 pub mod reports;
+pub mod restored;
 pub mod rules;
 pub mod second_home;
 pub mod set_up;

@@ -51,7 +51,9 @@ pub async fn reserve(app: &App, code: InviteCode) -> Result<api::Reservation, Se
                     }
                 },
             };
-            let bundle_version = tx.current_bundle(id)?.map_or(0, |row| row.version) + 1;
+            let known = tx.current_bundle(id)?.map_or(0, |row| row.version);
+            // Contacts may know keys that a restored server has forgotten.
+            let bundle_version = known.max(tx.forgotten_keys(id)?.unwrap_or(0)) + 1;
             let device_list_version = tx.device_list(id)?.map_or(0, |(version, _)| version) + 1;
             // Of an ID that is given anew, only the newest reservation holds.
             tx.delete_reservation(id)?;

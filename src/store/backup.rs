@@ -304,6 +304,7 @@ pub fn begin_new_life(path: &Path) -> Result<(), CopyError> {
         }
     }
     settings::set_epoch(&connection, StoreEpoch::random())?;
+    settings::note_restored(&connection)?;
     let with_parts = has_table(&connection, "backup_blob_parts")?;
     connection.execute_batch(&format!(
         "DROP TABLE IF EXISTS {STAMP}; DROP TABLE IF EXISTS backup_blobs;

@@ -395,6 +395,9 @@ impl WriteTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn delete_group(&self, id: GroupId) -> Result<bool, StoreError> {
+        self.connection
+            .prepare_cached("INSERT INTO deleted_groups (id) VALUES (?1) ON CONFLICT DO NOTHING")?
+            .execute([id.number()])?;
         let deleted =
             self.connection.prepare_cached("DELETE FROM groups WHERE id = ?1")?.execute([id.number()])?;
         Ok(deleted == 1)

@@ -181,6 +181,7 @@ impl WriteTx<'_> {
                 &row.countersignature,
                 &row.bundle,
             ))?;
+        self.settle_forgotten_keys(id, row.version)?;
         self.note_change_for_other_home(id)
     }
 

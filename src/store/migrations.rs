@@ -28,7 +28,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0015_blob_totals.sql"),
     include_str!("migrations/0016_conversations.sql"),
     include_str!("migrations/0017_shares.sql"),
-    include_str!("migrations/0020_erasures.sql"),
+    include_str!("migrations/0018_restored.sql"),
+    include_str!("migrations/0019_erasures.sql"),
 ];
 
 /// The schema this program writes.

@@ -49,6 +49,7 @@ mod readers;
 mod relayed;
 mod remote_participants;
 mod reports;
+mod restored;
 mod second_homes;
 mod settings;
 mod smoke_messages;

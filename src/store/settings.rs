@@ -3,6 +3,7 @@
 use momedo_protocol::cursor::StoreEpoch;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::restored::RESTORED;
 use super::{ReadTx, StoreError, WriteTx};
 
 const EPOCH: &str = "store-epoch";
@@ -23,6 +24,11 @@ pub(super) fn epoch(connection: &Connection) -> Result<StoreEpoch, StoreError> {
 /// Begins another life of the store.
 pub(super) fn set_epoch(connection: &Connection, epoch: StoreEpoch) -> Result<(), StoreError> {
     put(connection, EPOCH, &epoch.number().to_be_bytes())
+}
+
+/// Notes that the database was restored, now as the served time goes.
+pub(super) fn note_restored(connection: &Connection) -> Result<(), StoreError> {
+    put(connection, RESTORED, &served_millis(connection)?.to_be_bytes())
 }
 
 /// Reads the key that submissions are remembered under, drawing one for a new store.

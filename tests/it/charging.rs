@@ -85,7 +85,7 @@ async fn whoever_is_right_is_let_in_whatever_others_behind_the_same_address_gues
     // Nor does anybody learn more who guesses something else from there.
     let nonce = Base64Bytes(vec![1; 32]);
     let login = Login { device: ada.session.device, nonce, server: raw.connection.server().fingerprint };
-    let forged = json(&api::LoginRequest { login: login.sign(&rsa_key(11)) });
+    let forged = json(&api::LoginRequest { login: login.sign(&rsa_key(11)), held: None });
     assert_eq!(refused(raw.call("POST", "/sessions", None, forged).await), "too-often");
     Session::log_in(server.connect(), ada.session.device, &ada.keys.device.login).await.unwrap();
     server.register(1).await;

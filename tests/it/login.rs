@@ -20,7 +20,7 @@ async fn log_in(
     raw: &mut Raw,
     login: momedo_protocol::jws::Jws,
 ) -> Result<serde_json::Value, momedo_client::ClientError> {
-    let body = serde_json::to_vec(&api::LoginRequest { login }).unwrap();
+    let body = serde_json::to_vec(&api::LoginRequest { login, held: None }).unwrap();
     raw.call("POST", "/sessions", None, Payload::Json(body)).await
 }
 

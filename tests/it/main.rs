@@ -65,6 +65,7 @@ mod proxies;
 mod raw;
 mod receiving;
 mod registration;
+mod restored;
 mod restoring;
 mod reused_ids;
 mod revoking;

@@ -106,10 +106,9 @@ impl Scene {
         let fingerprint = self.ada.server().unwrap().fingerprint;
         let connection =
             Connection::new(ServerAddress { addresses: vec![address.to_owned()], fingerprint }, "en");
-        Session::with_token(
-            connection,
-            api::Session { id, device, token, expires_in: 0, addresses: Vec::new() },
-        )
+        let session =
+            api::Session { id, device, token, expires_in: 0, addresses: Vec::new(), was_behind: false };
+        Session::with_token(connection, session)
     }
 
     /// How many of Ada's deliveries the server itself still keeps.

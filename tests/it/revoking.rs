@@ -8,6 +8,7 @@ use momedo::sessions::Principal;
 use momedo::state::App;
 use momedo_client::connection::Payload;
 use momedo_client::stream::Stream;
+use momedo_protocol::api::LoginRequest;
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::login::Login;
 
@@ -52,7 +53,7 @@ async fn a_log_in_that_its_devices_revocation_overtakes_is_refused() {
     assert!(blocking.as_mut().now_or_never().is_none());
     let nonce = login::challenge(app, device).nonce;
     let login = Login { device, nonce, server: app.fingerprint }.sign(&ada.keys.device.login);
-    let logging_in = login::log_in(app, login);
+    let logging_in = login::log_in(app, LoginRequest { login, held: None });
     let mut logging_in = std::pin::pin!(logging_in);
     // It has read that the device is not revoked; were this too short, it would only be refused earlier.
     let waits = tokio::time::timeout(Duration::from_millis(500), logging_in.as_mut()).await;

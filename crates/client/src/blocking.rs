@@ -46,3 +46,18 @@ pub async fn refresh(profile: &Profile, session: &mut Session) -> Result<Vec<Blo
 pub(crate) fn is_blocked(profile: &Profile, id: ParticipantId) -> Result<bool, ClientError> {
     Ok(profile.get::<Vec<ParticipantId>>(BLOCKS)?.unwrap_or_default().contains(&id))
 }
+
+/// Blocks anew whom a server that was restored has forgotten to be blocked. Whom it blocks still is not let in again: that
+/// would be a guess.
+pub(crate) async fn hand_back(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    let known = profile.get::<Vec<ParticipantId>>(BLOCKS)?.unwrap_or_default();
+    let blocked = session.blocks().await?.blocks;
+    for id in known.iter().filter(|id| blocked.iter().all(|block| block.id != **id)) {
+        match session.block(*id).await {
+            // There is nobody with this ID any more.
+            Err(error) if error.problem() == Some("unknown-participant") => {}
+            result => result?,
+        }
+    }
+    refresh(profile, session).await.map(drop)
+}

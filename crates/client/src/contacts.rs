@@ -86,7 +86,14 @@ pub async fn fetch(
 ) -> Result<KnownKeys, ClientError> {
     let remembered = profile.contact(id)?;
     let known = remembered.as_ref().map(|contact| verify(id, &contact.bundle)).transpose()?;
-    let (published, bundle, vouching) = published(profile, session, id, known.as_ref()).await?;
+    let (published, bundle, vouching) = match published(profile, session, id, known.as_ref()).await {
+        // A server that was restored waits for their newest keys, which are remembered here.
+        Err(error) if error.problem() == Some("keys-forgotten") => match remembered {
+            Some(contact) if contact.reset.is_none() => return known_keys(id, &contact),
+            _ => return Err(error),
+        },
+        result => result?,
+    };
     let called =
         Called { by_home: name_by_home(id, &published)?, by_themselves: bundle.payload.name.clone() };
     let home = match &published.home {

@@ -5,6 +5,7 @@ use std::path::Path;
 use momedo_protocol::api;
 use momedo_protocol::device_list::{DeviceEntry, DeviceListPayload};
 use momedo_protocol::id::DeviceId;
+use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 
@@ -16,7 +17,7 @@ use crate::registration::{Progress, Step};
 use crate::rotation::{self, Replacement};
 use crate::secrets::{DeviceKeys, NewKeys};
 use crate::session::Session;
-use crate::{ClientError, key_backup, key_log, now, watching};
+use crate::{ClientError, handing_back, key_backup, key_log, now, watching};
 
 /// Setting of a new device's profile: its entry, until the server is known to have it.
 const ADDING: &str = "adding";
@@ -36,6 +37,7 @@ pub async fn list(
     let devices = session.devices().await?;
     let list = DeviceListPayload::verify(&devices.device_list, &profile.own_bundle()?.signature_key)
         .map_err(protocol)?;
+    handing_back::note_list(profile, &list, &devices.device_list)?;
     Ok((list, devices.devices))
 }
 
@@ -57,6 +59,7 @@ pub async fn adopt_published_keys(profile: &Profile, session: &mut Session) -> R
         return Ok(());
     }
     profile.atomically(|| {
+        handing_back::note_changes(profile, &published.changes)?;
         profile.store_signature_key(&key)?;
         profile.set_own_bundle(&bundle, &published.bundle)?;
         // Whoever made the keys may not know what the key backup is renewed with.
@@ -178,14 +181,29 @@ async fn offer(
         new.copy_contacts(profile)?;
         key_log::watch_later(new, &profile.contact_ids()?)?;
         new.copy_groups(profile)?;
-        new.set("bundle", &profile.get::<momedo_protocol::jws::Jws>("bundle")?)
+        new.set("bundle", &profile.get::<momedo_protocol::jws::Jws>("bundle")?)?;
+        handing_back::copy(new, profile)
     })?;
     list.devices.push(entry.clone());
     list.version += 1;
     list.issued_at = now();
     let device_list = list.sign(&profile.signature_key()?);
-    session.update_devices(&api::DeviceListRequest { device_list }).await?;
-    watching::know_device(profile, &entry)
+    session.update_devices(&api::DeviceListRequest { device_list: device_list.clone() }).await?;
+    handing_back::note_list(new, &list, &device_list)?;
+    added(profile, session, &list, &device_list, &entry).await
+}
+
+/// Notes a list with a device that this one added, and the log that tells of it.
+async fn added(
+    profile: &Profile,
+    session: &mut Session,
+    list: &DeviceListPayload,
+    device_list: &Jws,
+    entry: &DeviceEntry,
+) -> Result<(), ClientError> {
+    handing_back::note_list(profile, list, device_list)?;
+    key_log::follow_published(profile, session).await;
+    watching::know_device(profile, entry)
 }
 
 /// The participant's device list without what an admin has locked out: such a device cannot be listed again.
@@ -209,8 +227,9 @@ pub(crate) async fn publish_entry(
     list.version += 1;
     list.issued_at = now();
     let device_list = list.sign(&profile.signature_key()?);
-    let Err(error) = session.update_devices(&api::DeviceListRequest { device_list }).await else {
-        return watching::know_device(profile, entry);
+    let request = api::DeviceListRequest { device_list: device_list.clone() };
+    let Err(error) = session.update_devices(&request).await else {
+        return added(profile, session, &list, &device_list, entry).await;
     };
     match active(profile, session).await {
         Ok(current) if has(&current, entry.id()) => watching::know_device(profile, entry),

@@ -14,7 +14,7 @@ use crate::profile::Profile;
 use crate::receiving::REGISTERED_AT;
 use crate::registration::Progress;
 use crate::session::Session;
-use crate::{ClientError, addresses, now, rotation};
+use crate::{ClientError, addresses, handing_back, now, rotation};
 
 /// Setting with the other home.
 const SECOND: &str = "second-home";
@@ -63,6 +63,12 @@ impl Profile {
     /// # Errors
     /// As [`ClientError`] says, of the first home.
     pub async fn log_in(&self, language: &str) -> Result<Session, ClientError> {
+        let mut session = self.log_in_anywhere(language).await?;
+        handing_back::finish(self, &mut session).await?;
+        Ok(session)
+    }
+
+    async fn log_in_anywhere(&self, language: &str) -> Result<Session, ClientError> {
         let error = match self.log_in_where_known(language).await {
             Err(error @ (ClientError::Unreachable { .. } | ClientError::WrongServer { .. })) => error,
             result => return result,
@@ -88,9 +94,12 @@ impl Profile {
     }
 
     async fn log_in_at(&self, server: ServerAddress, language: &str) -> Result<Session, ClientError> {
-        let is_first = server.fingerprint == self.server()?.fingerprint;
+        let fingerprint = server.fingerprint;
+        let is_first = fingerprint == self.server()?.fingerprint;
+        let held = |epoch| handing_back::held(self, fingerprint, epoch);
         let connection = Connection::new(server, language);
-        let mut session = Session::log_in(connection, self.device()?, &self.login_key()?).await?;
+        let mut session =
+            Session::log_in_with(connection, self.device()?, &self.login_key()?, held).await?;
         self.tell_of_clocks(session.connection().clocks());
         if is_first && let Some(works) = session.connection().address().map(str::to_owned) {
             addresses::learn(self, &works, &session.addresses)?;
@@ -104,6 +113,11 @@ impl Profile {
         session.is_second = true;
         Ok(session)
     }
+}
+
+/// Has the first home asked with the next run.
+pub(crate) fn ask_soon(profile: &Profile) -> Result<(), ClientError> {
+    profile.remove(ASKED_AT)
 }
 
 /// Says whether a second home is wanted, and does at once what follows from it if the first home answers.

@@ -25,6 +25,9 @@ use crate::{ClientError, devices, identity, now, rotation, watching};
 /// Setting that says that the keys changed since the key backup was made.
 const DUE: &str = "key-backup-due";
 
+/// Setting with the version of the slot that this device stored or removed last, and whether it removed it.
+const LAST: &str = "key-backup-last";
+
 fn failed(error: impl ToString) -> ClientError {
     ClientError::KeyBackup(error.to_string())
 }
@@ -39,7 +42,7 @@ pub async fn make(profile: &Profile, session: &mut Session) -> Result<RecoveryCo
     let code = RecoveryCode::random();
     let keys = RecoveryKeys::derive(&code, profile.server()?.fingerprint, session.id).sealing_keys();
     let signature_key = profile.signature_key()?;
-    store(session, &keys, &identity::collect(profile)?, Storing::NewCode).await?;
+    store(profile, session, &keys, &identity::collect(profile)?, Storing::NewCode).await?;
     profile.atomically(|| {
         profile.set_sealing_keys(&keys, signature_key.public().fingerprint())?;
         watching::know_key_backup(profile, Some(&keys.lock))?;
@@ -53,6 +56,28 @@ pub async fn make(profile: &Profile, session: &mut Session) -> Result<RecoveryCo
     Ok(code)
 }
 
+/// Gives a server that was restored the slot back that it has forgotten, so that no recovery code of before opens
+/// anything, and the newest does. What another device did since is left alone: it has a higher version.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub(crate) async fn hand_back(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    let Some((last, was_removed)) = profile.get::<(u64, bool)>(LAST)? else { return Ok(()) };
+    let known = match session.key_backup().await {
+        Ok(state) => state.version,
+        Err(error) if error.problem() == Some("no-key-backup") => 0,
+        Err(error) => return Err(error),
+    };
+    if known >= last {
+        return Ok(());
+    }
+    if was_removed {
+        return if known == 0 { Ok(()) } else { session.delete_key_backup().await };
+    }
+    let Some(keys) = profile.sealing_keys()? else { return Ok(()) };
+    store(profile, session, &keys, &identity::collect(profile)?, Storing::NewCode).await.map(drop)
+}
+
 /// Why a slot is stored.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Storing {
@@ -64,6 +89,7 @@ enum Storing {
 
 /// Stores a slot under the next version.
 async fn store(
+    profile: &Profile,
     session: &mut Session,
     keys: &SealingKeys,
     content: &[u8],
@@ -89,7 +115,11 @@ async fn store(
         match session.store_key_backup(&request).await {
             // Another device was faster; what it stored is not newer than this.
             Err(error) if error.problem() == Some("key-backup-outdated") && tries > 0 => {}
-            result => return result.map(|()| Renewal::Renewed),
+            result => {
+                result?;
+                profile.set(LAST, &(version, false))?;
+                return Ok(Renewal::Renewed);
+            }
         }
     }
 }
@@ -127,7 +157,7 @@ pub async fn renew_if_due(profile: &Profile, session: &mut Session) -> Result<Re
 
 async fn renew(profile: &Profile, session: &mut Session) -> Result<Renewal, ClientError> {
     let Some(keys) = profile.sealing_keys()? else { return Ok(Renewal::None) };
-    let renewal = store(session, &keys, &identity::collect(profile)?, Storing::Renewed).await?;
+    let renewal = store(profile, session, &keys, &identity::collect(profile)?, Storing::Renewed).await?;
     if renewal == Renewal::None {
         profile.forget_sealing_keys()?;
     }
@@ -170,7 +200,9 @@ pub async fn state(
 /// As [`ClientError`] says.
 pub async fn delete(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
     session.delete_key_backup().await?;
+    let last = profile.get::<(u64, bool)>(LAST)?.map_or(0, |(last, _)| last);
     profile.atomically(|| {
+        profile.set(LAST, &(last + 1, true))?;
         profile.forget_sealing_keys()?;
         watching::know_key_backup(profile, None)?;
         profile.remove(DUE)

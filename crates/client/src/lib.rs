@@ -13,6 +13,7 @@
 //! | [`registration`], [`devices`], [`rotation`] | joining, adding or revoking devices, new keys |
 //! | [`watching`] | what other own devices did: devices added or revoked, recovery words replaced |
 //! | [`key_backup`], [`linking`] | a new device, by a recovery code or by another device |
+//! | `handing_back` | what a server that was restored from an older backup is told first |
 //! | [`blocking`], [`reporting`], [`personal`] | unwanted mail, and what the server holds about one |
 //! | [`contacts`] | whose keys are known, and what happens when they change |
 //! | [`key_log`] | whether the server shows everybody the same keys |
@@ -31,6 +32,7 @@ pub mod devices;
 pub mod error;
 pub mod file_name;
 pub mod groups;
+mod handing_back;
 pub mod homes;
 mod identity;
 pub mod key_backup;

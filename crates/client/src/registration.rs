@@ -22,7 +22,7 @@ use crate::connection::{Connection, ServerAddress};
 use crate::profile::Profile;
 use crate::secrets::{DeviceKeys, NewKeys, StoredKeys};
 use crate::session::{from_json, server_information, store_mceliece_key, to_json};
-use crate::{ClientError, now, sending, watching};
+use crate::{ClientError, handing_back, now, sending, watching};
 
 /// How long to try to find out whether a registration whose answer was lost took place.
 const ANSWER_LOST: Duration = Duration::from_secs(10);
@@ -198,6 +198,7 @@ async fn join(
         profile.set_own_bundle(&offered.bundle, &offered.jws)?;
         profile.set("device", &offered.device)?;
         watching::know_devices(profile, &offered.list)?;
+        handing_back::note_list(profile, &offered.list, &offered.list.sign(&keys.signature_key))?;
         profile.set("id", &reservation.id)
     })?;
     let joined = Joined {

@@ -26,7 +26,7 @@ use crate::registration::{Progress, Step, bundle_payload};
 use crate::secrets::{CarriedKeys, NewKeys, StoredKeys};
 use crate::sending::submit;
 use crate::session::Session;
-use crate::{ClientError, contacts, devices, key_backup, now};
+use crate::{ClientError, contacts, devices, handing_back, key_backup, key_log, now};
 
 /// How long the sealed keys for another device may take to be submitted.
 const CARRY_TIME: Duration = Duration::from_secs(10);
@@ -170,8 +170,9 @@ pub(crate) async fn publish(
     for entry in devices.iter().filter(|entry| entry.id() != own) {
         carry(profile, session, entry, KIND_KEYS, body.clone(), &old_signature_key).await?;
     }
-    let device_list = device_list.map(|list| list.sign(signature_key));
-    let challenge = session.publish(&api::PublishRequest { bundle: jws.clone(), device_list }).await?;
+    let signed_list = device_list.as_ref().map(|list| list.sign(signature_key));
+    let request = api::PublishRequest { bundle: jws.clone(), device_list: signed_list.clone() };
+    let challenge = session.publish(&request).await?;
     let context = PossessionContext { server: home, id: session.id, bundle_digest: bundle.digest };
     let answer = challenge.challenge.answer(&keys.private, &context).map_err(protocol)?;
     // On disk before the server makes them count: should the answer get lost, the next command adopts them.
@@ -188,12 +189,42 @@ pub(crate) async fn publish(
             profile.set(MCELIECE_MADE_AT, &now())?;
         }
         profile.set_own_bundle(&bundle, &jws)?;
+        if let Some((list, signed)) = device_list.as_ref().zip(signed_list.as_ref()) {
+            handing_back::note_list(profile, list, signed)?;
+        }
         key_backup::mark_due(profile)?;
         profile.forget_carried_keys()
     })?;
+    // Whoever has the newest end of the log can give it back to a server that loses it.
+    key_log::follow_published(profile, session).await;
     // What cannot be renewed now is renewed with the next command.
     drop(key_backup::renew_if_due(profile, session).await);
     Ok(())
+}
+
+/// Sends the keys in force to the own other devices: a server that was restored has lost what was on its way to them.
+///
+/// # Errors
+/// As [`ClientError`] says.
+pub(crate) async fn carry_current(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
+    let bundle = profile.own_bundle()?;
+    let signature_key = profile.signature_key()?;
+    let Some(keys) = profile.private_keys(&bundle.digest)? else { return Ok(()) };
+    let carried = CarriedKeys {
+        signature_key: Base64Bytes(signature_key.pkcs8().to_vec()),
+        bundle_digest: bundle.digest,
+        keys: StoredKeys::new(&keys),
+    };
+    let body = serde_json::to_value(&carried).map_err(protocol)?;
+    let (own, list) = (session.device, devices::active(profile, session).await?);
+    let mut first = None;
+    for entry in list.devices.iter().filter(|entry| entry.id() != own) {
+        // What was signed with the key of before is believed by whoever has not heard of the new one.
+        if let Err(error) = carry(profile, session, entry, KIND_KEYS, body.clone(), &signature_key).await {
+            first.get_or_insert(error);
+        }
+    }
+    first.map_or(Ok(()), Err)
 }
 
 /// Sends keys to one of the own devices, sealed to that device's RSA and ML-KEM keys and to the McEliece key that all own

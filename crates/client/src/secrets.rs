@@ -17,8 +17,8 @@ use momedo_protocol::seal::PrivateKeys;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::ClientError;
 use crate::profile::Profile;
+use crate::{ClientError, handing_back};
 
 const SIGNATURE_KEY: &str = "signature-key";
 const LOGIN_KEY: &str = "login-key";
@@ -171,6 +171,7 @@ impl Profile {
             let mut keys = self.earlier_signature_keys()?;
             keys.push(Base64Bytes(earlier.signature_key.spki().to_vec()));
             self.set(EARLIER_SIGNATURE_KEYS, &keys)?;
+            handing_back::note_changes(self, std::slice::from_ref(jws))?;
         }
         let mut versions = self.bundle_versions()?;
         versions.push((bundle.payload.version, bundle.digest));

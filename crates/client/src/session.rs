@@ -14,8 +14,9 @@ use momedo_protocol::api::groups::{
 };
 use momedo_protocol::api::homes::Homes;
 use momedo_protocol::api::key_log::KeyLogPage;
+use momedo_protocol::api::restored::{Held, HeldEntries};
 use momedo_protocol::blob::BlobId;
-use momedo_protocol::cursor::Cursor;
+use momedo_protocol::cursor::{Cursor, StoreEpoch};
 use momedo_protocol::device_link::LinkId;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::encode_base64;
@@ -43,6 +44,10 @@ pub struct Session {
     pub(crate) questions: Questions,
     /// Whether it is with the participant's second home: nothing but mail is changed there.
     pub(crate) is_second: bool,
+    /// Which life of the server's store it is, as far as the log-in told.
+    pub(crate) epoch: Option<StoreEpoch>,
+    /// Whether the log-in brought the server keys or devices that it had forgotten.
+    pub(crate) was_behind: bool,
     /// The participant logged in.
     pub id: ParticipantId,
     /// The device logged in.
@@ -82,9 +87,19 @@ impl Session {
     /// # Errors
     /// As [`ClientError`] says.
     pub async fn log_in(
+        connection: Connection,
+        device: DeviceId,
+        login_key: &dyn Signer,
+    ) -> Result<Self, ClientError> {
+        Self::log_in_with(connection, device, login_key, |_| Ok(None)).await
+    }
+
+    /// As [`Session::log_in`]; `held` is asked what the server is told first, in this life of its store.
+    pub(crate) async fn log_in_with(
         mut connection: Connection,
         device: DeviceId,
         login_key: &dyn Signer,
+        held: impl FnOnce(StoreEpoch) -> Result<Option<Held>, ClientError>,
     ) -> Result<Self, ClientError> {
         let request = to_json(&api::LoginChallengeRequest { device })?;
         let answer =
@@ -92,10 +107,19 @@ impl Session {
         let challenge: api::LoginChallenge = from_json(&answer.body)?;
         let server = connection.server().fingerprint;
         let login = Login { device, nonce: challenge.nonce, server }.sign(login_key);
-        let request = to_json(&api::LoginRequest { login })?;
-        let answer = connection.request(Method::POST, "/sessions", None, request, Duration::ZERO).await?;
+        let held = held(challenge.epoch)?.map(Box::new);
+        let request = to_json(&api::LoginRequest { login: login.clone(), held })?;
+        let answer = match connection.request(Method::POST, "/sessions", None, request, Duration::ZERO).await
+        {
+            // Too much to hand back keeps nobody out.
+            Err(ClientError::Refused(problem)) if problem.status == 413 => {
+                let request = to_json(&api::LoginRequest { login, held: None })?;
+                connection.request(Method::POST, "/sessions", None, request, Duration::ZERO).await?
+            }
+            result => result?,
+        };
         let session: api::Session = from_json(&answer.body)?;
-        Ok(Self::with_token(connection, session))
+        Ok(Self { epoch: Some(challenge.epoch), ..Self::with_token(connection, session) })
     }
 
     /// Uses a session that a registration gave.
@@ -106,6 +130,8 @@ impl Session {
             log_followed: None,
             questions: Questions::default(),
             is_second: false,
+            epoch: None,
+            was_behind: session.was_behind,
             id: session.id,
             device: session.device,
             addresses: session.addresses,
@@ -375,6 +401,18 @@ impl Session {
     ) -> Result<(), ClientError> {
         let path = format!("/groups/{id}/entries");
         self.call::<GroupEntryTaken>(Method::POST, &path, to_json(request)?).await.map(drop)
+    }
+
+    /// Hands entries of a chain back that the server may have forgotten.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says.
+    pub(crate) async fn hand_back_entries(
+        &mut self,
+        id: GroupId,
+        held: &HeldEntries,
+    ) -> Result<GroupEntryTaken, ClientError> {
+        self.call(Method::PUT, &format!("/groups/{id}/entries"), to_json(held)?).await
     }
 
     /// Hands out group keys.

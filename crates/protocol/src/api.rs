@@ -7,11 +7,12 @@ pub mod blobs;
 pub mod groups;
 pub mod homes;
 pub mod key_log;
+pub mod restored;
 
 use serde::{Deserialize, Serialize};
 
 use crate::blob::BlobId;
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, StoreEpoch};
 use crate::device_link::LinkId;
 use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::Base64Bytes;
@@ -273,6 +274,8 @@ wire! {
         pub nonce: Base64Bytes,
         /// For how many seconds.
         pub expires_in: u64,
+        /// Which life of the server's store it is: a device that knows another one brings along what it has.
+        pub epoch: StoreEpoch,
     }
 }
 
@@ -281,6 +284,9 @@ wire! {
     request LoginRequest {
         /// A `momedo-login+jws`.
         pub login: Jws,
+        /// What the server may have forgotten, for a device that knows another life of its store.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub held: Option<Box<restored::Held>>,
     }
 }
 
@@ -298,6 +304,9 @@ wire! {
         /// Where the server can be reached, as `host:port`, the best first; whoever knows its fingerprint may try them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         pub addresses: Vec<String>,
+        /// Whether keys or devices that came along with the log-in were news to the server.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub was_behind: bool,
     }
 }
 

@@ -83,6 +83,8 @@ impl FromStr for Cursor {
 serde_as_text!(Cursor);
 
 #[cfg(feature = "openapi")]
+crate::encoding::schema_of!(StoreEpoch, String, "7QK0M3ZD");
+#[cfg(feature = "openapi")]
 crate::encoding::schema_of!(Cursor, String, "7QK0M3ZD.42");
 
 #[cfg(test)]

@@ -13,6 +13,10 @@ use crate::rsa_key::{RsaKeyError, RsaPublicKey};
 use crate::suite::Suite;
 use crate::time::UnixMillis;
 
+/// By how many versions a bundle may be newer than what a restored server has: nobody gets there in the life of a backup,
+/// and nobody who stole a device uses up all versions.
+pub const MAX_FORGOTTEN_VERSIONS: u64 = 1_000;
+
 /// What is signed: the payload of a `momedo-key-bundle+jws`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -153,6 +157,48 @@ impl KeyBundle {
             };
         }
         self.is_signed_by(jws, &previous.signature_key)
+    }
+
+    /// Checks that this bundle, read from `jws`, may take the place of `previous` at a server that has forgotten what was
+    /// between: same participant, a version newer by at most [`MAX_FORGOTTEN_VERSIONS`], and a signature key that is that
+    /// of `previous`, or to which `changes` lead from it. Answers those of them that the server has forgotten.
+    ///
+    /// # Errors
+    /// As [`KeyBundle::may_follow`].
+    pub fn may_come_back(
+        &self,
+        jws: &Jws,
+        previous: &KeyBundle,
+        changes: &[Jws],
+    ) -> Result<Vec<(KeyBundle, Jws)>, KeyBundleError> {
+        if self.payload.id != previous.payload.id {
+            return Err(KeyBundleError::Field("the key bundle is for another participant"));
+        }
+        let (known, newest) = (previous.payload.version, self.payload.version);
+        if newest <= known || newest - known > MAX_FORGOTTEN_VERSIONS {
+            return Err(KeyBundleError::Version { expected: known + 1 });
+        }
+        let (mut current, mut version) = (previous.signature_key.clone(), known);
+        let mut forgotten = Vec::new();
+        for change in changes {
+            let step = KeyBundle::verify(change)?;
+            if step.payload.version <= known || step.digest == self.digest {
+                continue;
+            }
+            let fits = step.payload.id == self.payload.id
+                && step.payload.version > version
+                && step.payload.version < newest;
+            if !fits {
+                return Err(KeyBundleError::Field("the changes of the signature key do not fit"));
+            }
+            step.is_signed_by(change, &current)?;
+            (current, version) = (step.signature_key.clone(), step.payload.version);
+            forgotten.push((step, change.clone()));
+        }
+        if self.signature_key != current {
+            self.is_signed_by(jws, &current)?;
+        }
+        Ok(forgotten)
     }
 
     /// Checks that this bundle, read from `jws`, carries `old`'s signature beside its own.

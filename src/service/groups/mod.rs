@@ -4,7 +4,7 @@
 //! is the order: an entry counts if it follows the last one.
 
 pub mod posting;
-mod shares;
+pub(super) mod shares;
 
 use momedo_protocol::api::groups as api;
 use momedo_protocol::digest::Fingerprint;
@@ -81,7 +81,7 @@ impl Actor {
 
     /// Counts what they do: for this server's participants by themselves, for others by the neighbour that brings it,
     /// which could name anybody.
-    fn count(self, app: &App, number: u32) -> Result<(), ServiceError> {
+    pub(super) fn count(self, app: &App, number: u32) -> Result<(), ServiceError> {
         let now = app.clock.elapsed();
         match self {
             Self::Here(principal) => Ok(app.rates.messages(principal.participant, number, now)?),
@@ -121,7 +121,7 @@ impl Actor {
 }
 
 /// Whether the group is kept by this server.
-async fn is_here(app: &App, id: GroupId) -> Result<bool, ServiceError> {
+pub(super) async fn is_here(app: &App, id: GroupId) -> Result<bool, ServiceError> {
     app.store.read(move |tx| Ok(tx.has_group(id)?)).await
 }
 
@@ -317,7 +317,7 @@ fn left_with(state: &GroupState, entry: &GroupEntry) -> bool {
     entry.payload.number <= state.number && entry.payload.action == (Action::Leave {})
 }
 
-fn is_known(tx: &ReadTx<'_>, id: GroupId, number: u32, text: &str) -> Result<bool, ServiceError> {
+pub(super) fn is_known(tx: &ReadTx<'_>, id: GroupId, number: u32, text: &str) -> Result<bool, ServiceError> {
     let stored = tx.group_entries(id, number.saturating_sub(1), number, 0)?;
     Ok(stored.first().is_some_and(|stored| stored == text))
 }

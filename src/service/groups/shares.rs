@@ -9,7 +9,7 @@ use crate::store::{Author, WriteTx};
 
 /// Whether the author leaves others what they need: of the chain, of the lists of those who are added, and their say in
 /// who may add them.
-pub(super) fn check(
+pub(in crate::service) fn check(
     tx: &mut WriteTx<'_>,
     before: &GroupState,
     entry: &GroupEntry,

@@ -22,7 +22,7 @@ use crate::rates::TooOften;
 use crate::service::error::compute;
 use crate::service::groups::Actor;
 use crate::service::second_home::standing_in;
-use crate::service::{ServiceError, reports};
+use crate::service::{ServiceError, reports, restored};
 use crate::state::{App, AppState};
 use crate::store::{NeighbourRow, ReadTx};
 
@@ -124,6 +124,7 @@ fn who_waits(request: &Request) -> Option<ParticipantId> {
         Request::GroupEntries { from, .. }
         | Request::GroupAppend { from, .. }
         | Request::GroupPost { from, .. }
+        | Request::GroupHandBack { from, .. }
         | Request::Report { from, .. } => Some(*from),
         _ => None,
     }
@@ -273,6 +274,19 @@ async fn run(
         Request::Forget { identity_key, departure } => {
             forgetting::forget(app, over.id, identity_key, departure).await?;
             Response::Done
+        }
+        Request::HandBack { held } => {
+            let counted = app.links.count(over.id, Counted::Placements, PLACEMENTS, 1, app.clock.elapsed());
+            counted.map_err(TooOften)?;
+            restored::keys::come_back_from(app, origin, *held).await?;
+            Response::Done
+        }
+        Request::HandBackKeyLog { held } => {
+            restored::log::take(app, *held).await?;
+            Response::Done
+        }
+        Request::GroupHandBack { from, group, held } => {
+            Response::Appended(restored::groups::take_from(app, actor(from), group, held).await?)
         }
         Request::StandInEnds { id, erased } => {
             standing_in::end(app, origin, id, erased).await?;

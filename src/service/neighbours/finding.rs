@@ -343,7 +343,11 @@ pub async fn answer(app: &App, neighbour: Fingerprint, find: Find) -> Result<Fou
     let found = match here {
         Here::Hidden => return Ok(nothing),
         Here::Visible => {
-            let keys = key_server::own_keys(app, id, 0).await?;
+            let keys = match key_server::own_keys(app, id, 0).await {
+                // Whoever asks goes on with what they know.
+                Err(ServiceError::KeysForgotten) => return Ok(nothing),
+                keys => keys?,
+            };
             let home = Some(Base64Bytes(app.identity.public().spki().to_vec()));
             Found { keys: Some(PublishedKeys { home, ..keys }), query: find.query, distance: 0 }
         }

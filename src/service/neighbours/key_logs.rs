@@ -20,7 +20,7 @@ use crate::domain::neighbour::{LOG_QUESTIONS, MAX_LOG_ENTRIES};
 use crate::links::{Answer, Counted};
 use crate::service::audit::{self, Action};
 use crate::service::permission::RecentlyConfirmed;
-use crate::service::{AdminError, ServiceError, key_log};
+use crate::service::{AdminError, ServiceError, key_log, restored};
 use crate::state::App;
 use crate::store::{LogStanding, NeighbourLogRow, NeighbourRow};
 
@@ -90,6 +90,8 @@ pub async fn take_head(app: &App, server: Fingerprint, signed: SignedHead) -> Re
         tracing::warn!(%server, "a neighbour's head of its key log is not signed by it");
         return Ok(());
     };
+    // It may have been restored, and wait for what this server knows of it.
+    restored::neighbours::hear(app, server, &head).await?;
     let Some(Known { row: Some(row), end }) = known(app, server).await? else {
         return follow(app, server).await;
     };

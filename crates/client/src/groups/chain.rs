@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use momedo_protocol::api::groups::{ChainEnd, GroupEntries, GroupEntryRequest};
+use momedo_protocol::api::restored::{HeldEntries, MAX_ENTRIES_HANDED_BACK};
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
@@ -45,7 +46,17 @@ pub async fn sync(profile: &Profile, session: &mut Session, id: GroupId) -> Resu
     let mut pushed_back = None;
     let answer = loop {
         let after = state.as_ref().map_or(0, |state| state.number);
-        let answer = session.group_entries(id, after, None).await?;
+        let answer = match session.group_entries(id, after, None).await {
+            // As far as the server knows, there is no such group, or this participant does not belong to it.
+            Err(error) if error.problem() == Some("unknown-group") && pushed_back.is_none() && after > 0 => {
+                if !hand_back(profile, session, id, 1).await? {
+                    return Err(error);
+                }
+                pushed_back = Some(0);
+                continue;
+            }
+            result => result?,
+        };
         if answer.number < after {
             // A server that takes entries and has no more afterwards would be given them for ever.
             if pushed_back.is_some_and(|before| answer.number <= before) {
@@ -116,6 +127,44 @@ fn begin(id: GroupId, entry: &GroupEntry) -> Result<GroupState, ClientError> {
     Ok(state)
 }
 
+/// Bytes of entries handed back at once, about: what a server takes in one request.
+const HANDED_BACK_BYTES: usize = 128 * 1024;
+
+/// How many of the first entries go into one request; at least one.
+fn as_many_as_fit(entries: &[Jws]) -> usize {
+    let mut bytes = 0;
+    let fits = |entry: &&Jws| {
+        bytes += serde_json::to_string(entry).map_or(0, |text| text.len());
+        bytes <= HANDED_BACK_BYTES
+    };
+    entries.iter().take_while(fits).count().max(1)
+}
+
+/// Hands a restored server the chain from entry `from` on, whoever signed it; false if it does not take it.
+async fn hand_back(
+    profile: &Profile,
+    session: &mut Session,
+    id: GroupId,
+    mut from: u32,
+) -> Result<bool, ClientError> {
+    loop {
+        let until = from.saturating_add(MAX_ENTRIES_HANDED_BACK as u32 - 1);
+        let mut entries = profile.group_entries(id, from, until)?;
+        if entries.is_empty() {
+            return Ok(true);
+        }
+        entries.truncate(as_many_as_fit(&entries));
+        from += u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        match session.hand_back_entries(id, &HeldEntries { entries }).await {
+            Ok(_) => {}
+            Err(ClientError::Refused(problem)) if !matches!(problem.status, 401 | 429 | 500..) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// The server knows less than this device: it was restored from a backup. It gets the rest of the chain back;
 /// if it has another chain, it lies.
 async fn push_back(
@@ -125,6 +174,9 @@ async fn push_back(
     answer: &GroupEntries,
 ) -> Result<(), ClientError> {
     let next = answer.number + 1;
+    if hand_back(profile, session, id, next).await? {
+        return Ok(());
+    }
     let mut entries = profile.group_entries(id, next, next)?;
     let entry = entries.pop().ok_or_else(|| broken(id, "the server shows an older group than before"))?;
     match session.append_to_group(id, &GroupEntryRequest { entry }).await {

@@ -239,6 +239,8 @@ fn goes_on(session: &mut Session, first: &mut Option<ClientError>, result: Resul
 async fn sync_gone(profile: &Profile, session: &mut Session, known: &GroupState) -> Result<(), ClientError> {
     // How that came about can still be read.
     match chain::sync(profile, session, known.id()).await {
+        // A server that was restored had forgotten it, and has it back.
+        Ok(synced) if synced.state.active(session.id).is_some() => return Ok(()),
         Ok(_) | Err(ClientError::BrokenGroup { .. }) => {}
         Err(error) if error.problem() == Some("unknown-group") => {}
         Err(error) => return Err(error),

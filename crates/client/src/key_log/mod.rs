@@ -86,6 +86,12 @@ pub async fn follow(profile: &Profile, session: &mut Session) -> Result<(), Clie
     follow_now(profile, session).await
 }
 
+/// Follows the log to what this device just published, so that it has its end.
+pub(crate) async fn follow_published(profile: &Profile, session: &mut Session) {
+    // What does not work now is done with the next messages.
+    drop(follow_now(profile, session).await);
+}
+
 async fn follow_now(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
     let server = session.connection().server().fingerprint;
     follow_log(profile, session, server).await?;

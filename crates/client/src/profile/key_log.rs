@@ -150,6 +150,36 @@ impl Profile {
         })
     }
 
+    /// The last entries of a server's log, at most `most`, with the signed head they end at; `None` if nothing of it, or
+    /// not all, was followed.
+    pub(crate) fn log_tail(
+        &self,
+        server: Fingerprint,
+        most: usize,
+    ) -> Result<Option<(Vec<KeyLogEntry>, SignedHead)>, ClientError> {
+        let end = self.log_end(server)?;
+        let Some(head) = self.log_head(server)? else { return Ok(None) };
+        if end.number == 0 || !head.verify(server).is_ok_and(|signed| signed.place() == end) {
+            return Ok(None);
+        }
+        let sql = "SELECT subject, version, digest, made_at FROM server_logs
+                   WHERE server = ?1 AND number > ?2 ORDER BY number";
+        let after = end.number.saturating_sub(most as u64);
+        let entries = self.sql(|database| {
+            let mut statement = database.prepare(sql)?;
+            let entry = |row: &rusqlite::Row<'_>| {
+                Ok(KeyLogEntry {
+                    subject: LogSubject(row.get(0)?),
+                    version: row.get(1)?,
+                    digest: Sha512Digest(row.get(2)?),
+                    made_at: UnixMillis(row.get(3)?),
+                })
+            };
+            statement.query_map(params![server.to_string(), after], entry)?.collect()
+        })?;
+        Ok(Some((entries, head)))
+    }
+
     /// The newest versions of those subjects that the log tells of.
     pub(crate) fn newest_in_log(
         &self,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::second_home::Placement;
 use super::{read_part, write_part};
 use crate::api::groups::{GroupEntries, GroupEntryTaken, GroupMessageRequest, GroupReceipt};
+use crate::api::restored::{HeldEntries, HeldKeyLog, HeldKeys};
 use crate::blob::BlobId;
 use crate::digest::{Fingerprint, Sha512Digest, sha256};
 use crate::encoding::Base64Bytes;
@@ -218,6 +219,26 @@ pub enum Request {
     StandIn {
         /// Of whom, and what.
         placement: Box<Placement>,
+    },
+    /// Keys and devices of somebody whose first home the home that is asked is, and may have forgotten with a restore; asked
+    /// by the second home.
+    HandBack {
+        /// What the second home has.
+        held: Box<HeldKeys>,
+    },
+    /// The end of the log of key changes of the home that is asked, which it may have forgotten with a restore.
+    HandBackKeyLog {
+        /// As far as the asking server followed it.
+        held: Box<HeldKeyLog>,
+    },
+    /// Entries of a chain that its home may have forgotten with a restore, as `PUT /groups/{id}/entries`.
+    GroupHandBack {
+        /// Who has them.
+        from: ParticipantId,
+        /// The group.
+        group: GroupId,
+        /// Entries that follow each other.
+        held: HeldEntries,
     },
     /// The home that is asked is no home of somebody any more; asked by the first home.
     StandInEnds {

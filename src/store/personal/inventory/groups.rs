@@ -6,6 +6,11 @@ use super::Table;
 
 pub(super) const TABLES: &[Table] = &[
     Table {
+        name: "deleted_groups",
+        columns: &[("id", Plain)],
+        holds: Impersonal("IDs of groups that are gone"),
+    },
+    Table {
         name: "groups",
         columns: &[
             ("id", Plain),

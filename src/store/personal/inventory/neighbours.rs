@@ -19,6 +19,7 @@ pub(super) const TABLES: &[Table] = &[
             ("added_at", Plain),
             ("nearby", Plain),
             ("asked_tick", Plain),
+            ("epoch", Plain),
         ],
         holds: Impersonal("other servers"),
     },

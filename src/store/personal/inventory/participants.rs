@@ -123,6 +123,14 @@ pub(super) const TABLES: &[Table] = &[
         },
     },
     Table {
+        name: "forgotten_keys",
+        columns: &[("participant", Id), ("version", Plain)],
+        holds: Personal {
+            export: "participant = :participant",
+            erase: &["DELETE FROM forgotten_keys WHERE participant = :participant"],
+        },
+    },
+    Table {
         name: "devices",
         columns: &[
             ("id", Id),

@@ -1,0 +1,155 @@
+//! Entries of groups' chains, handed back: by whoever has them, whoever signed them.
+//!
+//! An entry that follows the last one by the chain's rules counts. If the chain went on differently since the restore, what
+//! came first holds, as always: its members see that, and a moderator of theirs has to act.
+
+use momedo_protocol::api::groups::GroupEntryTaken;
+use momedo_protocol::api::restored::{HeldEntries, MAX_ENTRIES_HANDED_BACK};
+use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::group::GroupId;
+use momedo_protocol::group::entry::{Action, GroupEntry, GroupRole};
+use momedo_protocol::group::state::GroupState;
+use momedo_protocol::id::ParticipantId;
+use momedo_protocol::link::calls::{Request, Response};
+use momedo_protocol::time::UnixMillis;
+
+use crate::domain::group::{MAX_OWN_GROUPS, cost};
+use crate::service::ServiceError;
+use crate::service::error::compute;
+use crate::service::groups::{Actor, is_here, is_known, shares};
+use crate::service::neighbours::{calls, finding_groups};
+use crate::sessions::Principal;
+use crate::state::App;
+use crate::store::{Author, WriteTx};
+
+/// Takes entries of a group kept here, or passes them on to the server that keeps it.
+///
+/// # Errors
+/// [`ServiceError::UnknownGroup`] where nothing is taken back, [`ServiceError::StaleGroup`] if the chain went on
+/// differently, [`ServiceError::GroupRefused`], or what is said of reaching another server.
+pub async fn take(
+    app: &App,
+    from: Principal,
+    id: GroupId,
+    held: HeldEntries,
+) -> Result<GroupEntryTaken, ServiceError> {
+    let first = read_all(id, &held).await?;
+    let names_this = first.first().is_some_and(|(entry, _)| is_home(entry, app.fingerprint));
+    if names_this || is_here(app, id).await? {
+        return put(app, Actor::Here(from), id, first).await;
+    }
+    app.rates.message(from.participant, app.clock.elapsed())?;
+    let home = finding_groups::group_home(app, from.participant, id).await?;
+    let request = Request::GroupHandBack { from: from.participant, group: id, held };
+    match calls::ask_for_response(app, home, &request).await? {
+        Response::Appended(taken) => Ok(taken),
+        _ => Err(calls::unexpected()),
+    }
+}
+
+/// Takes entries that a participant of another home has.
+///
+/// # Errors
+/// As [`take`].
+pub async fn take_from(
+    app: &App,
+    actor: Actor,
+    id: GroupId,
+    held: HeldEntries,
+) -> Result<GroupEntryTaken, ServiceError> {
+    let entries = read_all(id, &held).await?;
+    put(app, actor, id, entries).await
+}
+
+fn is_home(entry: &GroupEntry, own: Fingerprint) -> bool {
+    matches!(&entry.payload.action, Action::Create { home, .. } if *home == own)
+}
+
+type Read = Vec<(GroupEntry, String)>;
+
+async fn read_all(id: GroupId, held: &HeldEntries) -> Result<Read, ServiceError> {
+    if held.entries.is_empty() || held.entries.len() > MAX_ENTRIES_HANDED_BACK {
+        return Err(ServiceError::Malformed("1 to 64 entries are handed back at once".into()));
+    }
+    let entries = held.entries.clone();
+    compute(move || {
+        let mut read = Vec::with_capacity(entries.len());
+        for jws in &entries {
+            let entry =
+                GroupEntry::read(jws).map_err(|error| ServiceError::GroupRefused(error.to_string()))?;
+            let group = entry.payload.group.unwrap_or(entry.digest);
+            if GroupId::of(&group) != id {
+                return Err(ServiceError::GroupRefused("an entry is of another group".into()));
+            }
+            let text =
+                serde_json::to_string(jws).map_err(|error| ServiceError::Internal(error.to_string()))?;
+            read.push((entry, text));
+        }
+        Ok(read)
+    })
+    .await
+}
+
+async fn put(app: &App, actor: Actor, id: GroupId, entries: Read) -> Result<GroupEntryTaken, ServiceError> {
+    actor.count(app, cost(entries.len() as u64))?;
+    let (own, now) = (app.fingerprint, app.clock.now());
+    app.store
+        .write(move |tx| {
+            if !tx.takes_back()? || tx.was_group_deleted(id)? {
+                return Err(ServiceError::UnknownGroup);
+            }
+            let mut state = tx.find_whole_group(id)?;
+            let mut number = state.as_ref().map_or(0, |state| state.number);
+            for (entry, text) in &entries {
+                if entry.payload.number <= number {
+                    // Another one there: the chain went on differently.
+                    if !is_known(tx, id, entry.payload.number, text)? {
+                        return Err(ServiceError::StaleGroup { number });
+                    }
+                    continue;
+                }
+                state = Some(append(tx, actor.participant(), own, now, state, (entry, text))?);
+                number = entry.payload.number;
+            }
+            Ok(GroupEntryTaken { id, number })
+        })
+        .await
+}
+
+/// Takes the next entry, or the first one.
+fn append(
+    tx: &mut WriteTx<'_>,
+    from: ParticipantId,
+    own: Fingerprint,
+    now: UnixMillis,
+    before: Option<GroupState>,
+    (entry, text): (&GroupEntry, &str),
+) -> Result<GroupState, ServiceError> {
+    let author = entry.payload.author;
+    let Some(before) = before else {
+        let state = GroupState::create(entry)?;
+        if state.home != own {
+            return Err(ServiceError::GroupRefused("the group is for another server".into()));
+        }
+        if tx.count_own_groups(author)? >= MAX_OWN_GROUPS {
+            return Err(ServiceError::TooManyGroups);
+        }
+        let author = Author { participant: author, elsewhere: None, is_moderator: true };
+        tx.insert_group(&state, text, &author, now)?;
+        return Ok(state);
+    };
+    let mut after = before.clone();
+    after.apply(entry)?;
+    let member = before.members.get(&author).or_else(|| after.members.get(&author));
+    let written_by = Author {
+        participant: author,
+        elsewhere: member.map(|member| member.home).filter(|home| *home != own),
+        is_moderator: before.members.get(&author).is_some_and(|member| member.role == GroupRole::Moderator),
+    };
+    // What one wrote oneself may never have been taken before: it leaves others what any new entry leaves them.
+    if author == from {
+        shares::check(tx, &before, entry, &written_by)?;
+    }
+    tx.save_group(&before.members, &after, text, &written_by)?;
+    Ok(after)
+}

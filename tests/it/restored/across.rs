@@ -1,0 +1,1 @@
+//! Between two servers, and with a second home.
