@@ -57,6 +57,7 @@ pub(crate) fn session(server: ServerAddress, person: &Person) -> Session {
         expires_in: 0,
         addresses: Vec::new(),
         was_behind: false,
+        lacks_key: false,
     };
     Session::with_token(Connection::new(server, "en"), session)
 }

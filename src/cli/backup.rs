@@ -100,6 +100,13 @@ impl Backup {
     }
 }
 
+/// What whoever restores has to know, and to do.
+const WHAT_FOLLOWS: &str = "
+people's programs bring back by themselves what they have: newer keys, devices and which were revoked, groups
+only an admin can do again what was done since the backup was made: invite whoever registered since; disable, delete
+and lock out again, first of all, whoever was; change people, classes, roles, rules and neighbours
+mail that nobody had fetched is lost";
+
 impl Restore {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let replace = if self.replace { Replace::MoveAside } else { Replace::Refuse };
@@ -116,6 +123,7 @@ impl Restore {
         if let Some(folder) = &restored.replaced {
             say!("the database that was there is in {}", folder.display());
         }
+        say!("{WHAT_FOLLOWS}");
         Ok(())
     }
 }

@@ -447,6 +447,7 @@ pub async fn prove(
             expires_in: SESSION.as_secs(),
             addresses: addresses::reachable(&app.config(), &app.listeners.running()),
             was_behind: false,
+            lacks_key: false,
         }),
         _ => None,
     };

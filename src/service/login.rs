@@ -41,6 +41,7 @@ pub async fn log_in(app: &App, request: api::LoginRequest) -> Result<api::Sessio
     if !is_usable || claimed.server != app.fingerprint {
         return Err(ServiceError::LoginRefused);
     }
+    let brings_something = held.is_some();
     let was_behind = match held {
         Some(held) => restored::keys::come_back(app, claimed.device, &jws, *held).await?,
         None => false,
@@ -80,6 +81,7 @@ pub async fn log_in(app: &App, request: api::LoginRequest) -> Result<api::Sessio
         app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.mark_device_seen(id)?)).await?;
     }
     let principal = Principal { participant: device.participant, device: device.id };
+    let lacks_key = brings_something && restored::keys::lacks_mceliece_key(app, device.participant).await?;
     let token = app.sessions.begin(principal, app.clock.elapsed());
     // Revoking ends the sessions it finds; one that began meanwhile is found here.
     require_not_revoked(app, device.id).await?;
@@ -90,6 +92,7 @@ pub async fn log_in(app: &App, request: api::LoginRequest) -> Result<api::Sessio
         expires_in: SESSION.as_secs(),
         addresses: addresses::reachable(&app.config(), &app.listeners.running()),
         was_behind,
+        lacks_key,
     })
 }
 

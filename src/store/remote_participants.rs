@@ -384,6 +384,18 @@ impl WriteTx<'_> {
         Ok(())
     }
 
+    /// Has kept keys of a home's participants that count as fresh for `fresh_millis` asked for anew: its log of key changes
+    /// went on. They serve while nobody answers.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn age_remote_keys(&self, home: Fingerprint, fresh_millis: u64) -> Result<(), StoreError> {
+        let sql = "UPDATE remote_participants SET learned_tick = max(learned_tick - ?2, 0)
+                   WHERE home = ?1 AND learned_tick + ?2 > ?3";
+        self.connection.prepare_cached(sql)?.execute((home.0, fresh_millis, self.tick().0))?;
+        Ok(())
+    }
+
     /// Forgets a participant of another server.
     ///
     /// # Errors

@@ -106,8 +106,15 @@ impl Scene {
         let fingerprint = self.ada.server().unwrap().fingerprint;
         let connection =
             Connection::new(ServerAddress { addresses: vec![address.to_owned()], fingerprint }, "en");
-        let session =
-            api::Session { id, device, token, expires_in: 0, addresses: Vec::new(), was_behind: false };
+        let session = api::Session {
+            id,
+            device,
+            token,
+            expires_in: 0,
+            addresses: Vec::new(),
+            was_behind: false,
+            lacks_key: false,
+        };
         Session::with_token(connection, session)
     }
 

@@ -5,9 +5,11 @@
 //! |---|---|
 //! | [`changes`] | every kind of change, and which of them each entry of a group's chain is tried by |
 //! | [`across`] | the same between two servers, and with a second home |
+//! | [`hostile`] | what somebody makes of such a server: nothing |
 
 mod across;
 mod changes;
+mod hostile;
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -407,6 +409,15 @@ struct Fresh {
     groups: Vec<GroupId>,
 }
 
+/// Runs what holds the futures of everything people do: unoptimised, more than a test's own stack has room for.
+pub(crate) fn on_a_deep_stack<F: Future<Output = ()>>(work: impl FnOnce() -> F + Send + 'static) {
+    let run = move || tokio::runtime::Runtime::new().unwrap().block_on(work());
+    let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(run).unwrap();
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
 /// Restores the backup after each of these changes, and tells of all that do not go well.
 async fn walk(changes: &[Change]) {
     let mut world = World::prepare().await;
@@ -430,19 +441,19 @@ async fn walk(changes: &[Change]) {
     assert!(failed.is_empty(), "{} of {} fail:\n{}", failed.len(), changes.len(), failed.join("\n"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn keys_and_devices_go_on_after_an_older_backup() {
-    walk(Change::OF_KEYS).await;
+#[test]
+fn keys_and_devices_go_on_after_an_older_backup() {
+    on_a_deep_stack(|| walk(Change::OF_KEYS));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn groups_go_on_after_an_older_backup() {
-    walk(Change::OF_GROUPS).await;
+#[test]
+fn groups_go_on_after_an_older_backup() {
+    on_a_deep_stack(|| walk(Change::OF_GROUPS));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn everything_else_goes_on_after_an_older_backup() {
-    walk(Change::OF_OTHERS).await;
+#[test]
+fn everything_else_goes_on_after_an_older_backup() {
+    on_a_deep_stack(|| walk(Change::OF_OTHERS));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::registration::{Progress, Step};
 use crate::rotation::{self, Replacement};
 use crate::secrets::{DeviceKeys, NewKeys};
 use crate::session::Session;
-use crate::{ClientError, handing_back, key_backup, key_log, now, watching};
+use crate::{ClientError, contacts, handing_back, key_backup, key_log, now, watching};
 
 /// Setting of a new device's profile: its entry, until the server is known to have it.
 const ADDING: &str = "adding";
@@ -65,7 +65,11 @@ pub async fn adopt_published_keys(profile: &Profile, session: &mut Session) -> R
         // Whoever made the keys may not know what the key backup is renewed with.
         key_backup::mark_due(profile)?;
         profile.forget_carried_keys()
-    })
+    })?;
+    // Every own device has all of the newest keys, so that each can give them back to a server that loses them; what does
+    // not come now comes when something is sealed.
+    drop(contacts::mceliece_key(profile, session, &bundle, &|_| {}).await);
+    Ok(())
 }
 
 /// Adds a device: makes its profile in `new_path`, with the participant's keys and device keys of its own.

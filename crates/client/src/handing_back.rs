@@ -13,6 +13,7 @@ use momedo_protocol::device_list::DeviceListPayload;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
+use momedo_protocol::rsa_key::RsaPublicKey;
 
 use crate::groups::chain;
 use crate::profile::Profile;
@@ -89,6 +90,20 @@ pub(crate) async fn learn_changes(profile: &Profile, session: &mut Session) -> R
     })
 }
 
+/// The participant's newest signature key as the server publishes it, if the one in force here leads to it: another own
+/// device carries keys once more to a server that was restored, and signs with the newest it has.
+pub(crate) async fn successor(
+    profile: &Profile,
+    session: &mut Session,
+) -> Result<Option<RsaPublicKey>, ClientError> {
+    let own = profile.own_bundle()?;
+    let published = session.keys(session.id, own.payload.version).await?;
+    let bundle =
+        KeyBundle::verify(&published.bundle).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    let leads_there = bundle.may_come_back(&published.bundle, &own, &published.changes).is_ok();
+    Ok(leads_there.then_some(bundle.signature_key))
+}
+
 /// What goes along with a log-in at `server`; nothing where this life of its store has everything already.
 pub(crate) fn held(
     profile: &Profile,
@@ -122,7 +137,6 @@ pub(crate) fn finish<'a>(
     profile: &'a Profile,
     session: &'a mut Session,
 ) -> Pin<Box<dyn Future<Output = Result<(), ClientError>> + 'a>> {
-    // In a box of its own: what is handed back may log in anew.
     Box::pin(async move {
         let server = session.connection().server().fingerprint;
         let Some(epoch) = session.epoch.filter(|_| !session.is_second) else { return Ok(()) };
@@ -153,14 +167,16 @@ async fn hand_back(
     server: Fingerprint,
 ) -> Result<bool, ClientError> {
     let mut done = true;
+    if session.lacks_key {
+        done &= is_done(Box::pin(give_mceliece_key(profile, session)).await)?;
+    }
     if session.was_behind {
-        done &= is_done(give_mceliece_key(profile, session).await)?;
-        done &= is_done(rotation::carry_current(profile, session).await)?;
+        done &= is_done(Box::pin(rotation::carry_current(profile, session)).await)?;
     }
     done &= is_done(blocking::hand_back(profile, session).await)?;
-    done &= is_done(key_backup::hand_back(profile, session).await)?;
+    done &= is_done(Box::pin(key_backup::hand_back(profile, session)).await)?;
     for group in profile.groups()?.iter().filter(|group| group.home == server) {
-        done &= is_done(chain::sync(profile, session, group.id()).await)?;
+        done &= is_done(Box::pin(chain::sync(profile, session, group.id())).await)?;
     }
     homes::ask_soon(profile)?;
     Ok(done)

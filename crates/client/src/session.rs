@@ -48,6 +48,8 @@ pub struct Session {
     pub(crate) epoch: Option<StoreEpoch>,
     /// Whether the log-in brought the server keys or devices that it had forgotten.
     pub(crate) was_behind: bool,
+    /// Whether a restored server lacks the McEliece key that the own bundle names.
+    pub(crate) lacks_key: bool,
     /// The participant logged in.
     pub id: ParticipantId,
     /// The device logged in.
@@ -132,6 +134,7 @@ impl Session {
             is_second: false,
             epoch: None,
             was_behind: session.was_behind,
+            lacks_key: session.lacks_key,
             id: session.id,
             device: session.device,
             addresses: session.addresses,

@@ -307,6 +307,9 @@ wire! {
         /// Whether keys or devices that came along with the log-in were news to the server.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         pub was_behind: bool,
+        /// Whether a restored server lacks the McEliece key that the participant's bundle names.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub lacks_key: bool,
     }
 }
 

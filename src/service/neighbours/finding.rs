@@ -25,7 +25,7 @@ use crate::state::App;
 use crate::store::{NeighbourRow, ParticipantState, ReadTx, RemoteRow, Tick};
 
 /// How long kept keys are served without asking again, in milliseconds: ten minutes.
-const FRESH: u64 = 600_000;
+pub(super) const FRESH: u64 = 600_000;
 
 /// How long a question may take for each server it may still pass, and one more.
 pub(super) const PER_HOP: Duration = Duration::from_millis(800);
@@ -244,8 +244,10 @@ pub async fn keys_of(
             Ok(Some((row, tx.tick())))
         })
         .await?;
-    let is_fresh =
-        |row: &RemoteRow, now: Tick| row.keys.is_some() && now.0.saturating_sub(row.learned.0) < FRESH;
+    // Learned at 0: their home's log went on in the first ten minutes.
+    let is_fresh = |row: &RemoteRow, now: Tick| {
+        row.keys.is_some() && row.learned.0 > 0 && now.0.saturating_sub(row.learned.0) < FRESH
+    };
     let row = match kept {
         Some((row, now)) if is_fresh(&row, now) => row,
         kept => {
@@ -331,7 +333,8 @@ pub async fn answer(app: &App, neighbour: Fingerprint, find: Find) -> Result<Fou
             if !asking.contract.hop_through {
                 return Ok(Here::Hidden);
             }
-            let fresh = |row: &RemoteRow| tx.tick().0.saturating_sub(row.learned.0) < FRESH;
+            let fresh =
+                |row: &RemoteRow| row.learned.0 > 0 && tx.tick().0.saturating_sub(row.learned.0) < FRESH;
             let kept = tx.find_remote(id)?.filter(|row| {
                 row.keys.is_some() && row.disputed_by.is_none() && row.via != neighbour && fresh(row)
             });

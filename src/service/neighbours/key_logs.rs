@@ -16,6 +16,7 @@ use momedo_protocol::link::{FetchKeyLog, Frame, KeyLogPart};
 use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
 
+use super::finding::FRESH;
 use crate::domain::neighbour::{LOG_QUESTIONS, MAX_LOG_ENTRIES};
 use crate::links::{Answer, Counted};
 use crate::service::audit::{self, Action};
@@ -157,6 +158,10 @@ pub async fn follow(app: &App, server: Fingerprint) -> Result<(), ServiceError> 
             .store
             .write(move |tx| {
                 tx.extend_neighbour_log(server, end, &entries, &signed)?;
+                if !entries.is_empty() {
+                    // Clients hold what they are given against this log.
+                    tx.age_remote_keys(server, FRESH)?;
+                }
                 // Said in the open, once: a server that makes another one up has to show it to everybody.
                 let is_new = !tx.key_log_tells_of(vouching.subject)?;
                 if is_new {

@@ -147,6 +147,22 @@ pub async fn come_back(app: &App, device: DeviceId, login: &Jws, held: Held) -> 
     }
 }
 
+/// Whether the McEliece key that a participant's newest bundle names is missing, because it came back without.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn lacks_mceliece_key(app: &App, id: ParticipantId) -> Result<bool, ServiceError> {
+    app.store
+        .read(move |tx| {
+            let named = tx.current_bundle(id)?.and_then(|row| row.mceliece);
+            let Some(digest) = named.filter(|_| second_home::require_first(tx, id).is_ok()) else {
+                return Ok(false);
+            };
+            Ok(tx.takes_back()? && tx.find_mceliece_key(&digest)?.is_none())
+        })
+        .await
+}
+
 /// Whose keys they are, if a device that is known, or stands in their list, signed the log-in.
 fn signed_for(
     device: DeviceId,
@@ -195,6 +211,11 @@ pub async fn come_back_from(app: &App, other: Fingerprint, held: HeldKeys) -> Re
 
 /// Puts keys and devices into force that are newer than those here; whether there was anything.
 async fn take(app: &App, id: ParticipantId, held: HeldKeys) -> Result<bool, ServiceError> {
+    // For nobody no slow hash is made.
+    let is_known = app.store.read(move |tx| Ok::<_, ServiceError>(tx.current_bundle(id)?.is_some())).await?;
+    if !is_known {
+        return Err(ServiceError::UnknownParticipant);
+    }
     let subject = key_log::own_subject(app, id).await?;
     let known = app.store.read(move |tx| Known::read(tx, id, subject)).await?;
     let known = known.ok_or(ServiceError::UnknownParticipant)?;

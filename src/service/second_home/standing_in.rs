@@ -16,7 +16,7 @@ use crate::domain::neighbour::MAX_STOOD_IN_FOR;
 use crate::service::error::compute;
 use crate::service::key_server::{countersign, jws_text};
 use crate::service::neighbours::finding::{self, Asker};
-use crate::service::neighbours::finding_mceliece;
+use crate::service::neighbours::{finding_mceliece, key_logs};
 use crate::service::{ServiceError, devices, key_log, personal};
 use crate::state::AppState;
 use crate::store::{BundleRow, ParticipantState, ReadTx, WriteTx};
@@ -130,6 +130,8 @@ pub async fn place(
     if newest.payload.version > known {
         // They publish nothing here themselves, and what the log has it keeps.
         app.rates.publication(id, app.clock.elapsed())?;
+        // Before it is kept: a first home that is restored gets its log back together with the keys it tells of.
+        key_logs::follow(app, first).await?;
     }
     if let Some(digest) = newest.payload.mceliece_key {
         let is_here =

@@ -205,6 +205,9 @@ impl Change {
                 let recovered = recover(&world.server, &world.code, "ada-found", &words, &[]);
                 assert!(recovered.status.success(), "{}", text(&recovered.stderr));
                 world.devices.push("ada-found");
+                // It joined with the keys of the day the code was made; what is written from now on it reads.
+                let ben = world.open("ben");
+                membership(&ben).await.new_key(group).await.unwrap();
             }
             Self::Registered => {
                 let invite = world.server.invite();
@@ -225,7 +228,7 @@ impl Change {
                 world.devices.push("carl-anew");
                 world.out.push("carl");
                 world.everybody_receives().await;
-                for device in ["ada", "ben", "dora"] {
+                for device in ["ada", "ada-tablet", "ben", "dora"] {
                     let (profile, carl) = (world.open(device), world.open("carl-anew"));
                     let mut session = profile.log_in("en").await.unwrap();
                     let fingerprint = carl.own_bundle().unwrap().fingerprint();
