@@ -178,12 +178,18 @@ impl Group {
                 let listed = groups.list().await?;
                 let own = listed.groups.iter().map(|group| (group, true));
                 for (group, member) in own.chain(listed.open.iter().map(|group| (group, false))) {
+                    let archived = groups.profile().group(group.id)?.is_some_and(|state| state.archived);
                     if json {
                         output::json(&serde_json::json!({
                             "id": group.id, "name": group.name, "members": group.members, "member": member,
+                            "archived": archived,
                         }))?;
                     } else {
-                        let note = if member { "" } else { "  (open, not joined)" };
+                        let note = match (member, archived) {
+                            (_, true) => "  (archived)",
+                            (true, false) => "",
+                            (false, false) => "  (open, not joined)",
+                        };
                         say!("{}  {}  {} members{note}", group.id, group.name, group.members);
                     }
                 }

@@ -56,10 +56,16 @@ pub(super) struct Send {
 impl Send {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let text = if self.text == "-" {
-            let mut text = String::new();
+            let mut bytes = Vec::new();
             let mut input = std::io::stdin().lock().take(MAX_TEXT_BYTES + 1);
-            input.read_to_string(&mut text).context("cannot read the text from standard input")?;
-            text
+            input.read_to_end(&mut bytes).context("cannot read the text from standard input")?;
+            // Before it is looked at: what is cut off may end in the middle of a letter.
+            anyhow::ensure!(
+                bytes.len() as u64 <= MAX_TEXT_BYTES,
+                "the text on standard input has more than {MAX_TEXT_BYTES} bytes, which no message takes: send it as a \
+                 file (--file)"
+            );
+            String::from_utf8(bytes).context("the text on standard input is not UTF-8")?
         } else {
             self.text.clone()
         };

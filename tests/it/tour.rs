@@ -1,8 +1,11 @@
 //! The tour of the README, on the command line alone: three messages to somebody offline, over a kill -9.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use serde_json::Value;
 
-use crate::harness::{Server, text};
+use crate::harness::{Server, program, text};
 
 fn field<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
@@ -147,7 +150,8 @@ fn a_profile_with_a_passphrase_opens_only_with_it() {
     assert!(server.run(&["receive", "--profile", "ada", "--passphrase-file", "right"]).status.success());
     assert!(server.failure(&["receive", "--profile", "ada"]).contains("--passphrase-file"));
     let wrong = server.failure(&["receive", "--profile", "ada", "--passphrase-file", "wrong"]);
-    assert!(wrong.contains("locked"), "{wrong}");
+    assert!(wrong.contains("not the profile's passphrase"), "{wrong}");
+    assert!(!wrong.contains("--passphrase-file"), "one was given: {wrong}");
 }
 
 #[test]
@@ -203,4 +207,30 @@ fn misuse_exits_with_two_and_says_how_it_is_done() {
     }
     assert!(text(&server.run(&["completions", "bash"]).stdout).contains("momedo"));
     assert!(text(&server.run(&["man"]).stdout).starts_with(".ie"));
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_says_so_and_names_the_limit() {
+    let server = Server::start();
+    let ada = server.register_profile(0, "ada").await.id().unwrap().to_string();
+    let send = |text: &[u8]| {
+        let mut command = program();
+        command.args(["send", "--profile", "ada", "--to", &ada, "-"]).current_dir(server.folder.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may not want all of it.
+        drop(child.stdin.take().unwrap().write_all(text));
+        let output = child.wait_with_output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (text, said) in [
+        ("ü".repeat(32_769).into_bytes(), "more than 65536 bytes"),
+        ("ü".repeat(20_000).into_bytes(), "too long"),
+        (vec![0xff; 10], "not UTF-8"),
+    ] {
+        let (sent, words) = send(&text);
+        assert!(!sent && words.contains(said), "{said}: {words}");
+        assert!(said == "not UTF-8" || words.contains("file"), "what to do instead: {words}");
+    }
+    assert!(send("ü".repeat(10_000).as_bytes()).0);
 }

@@ -48,9 +48,12 @@ pub enum ClientError {
         /// Why.
         reason: String,
     },
-    /// The profile is encrypted and no passphrase was given, or a wrong one.
+    /// The profile is encrypted, and no passphrase was given.
     #[error("the profile is locked: give its passphrase with --passphrase-file")]
     Locked,
+    /// The profile is encrypted with another passphrase than the one given, or damaged.
+    #[error("this is not the profile's passphrase")]
+    WrongPassphrase,
     /// The server's log of key changes makes no sense by itself.
     #[error("the server's log of key changes cannot be right: {0}; tell your admin")]
     KeyLog(String),
@@ -146,7 +149,11 @@ pub enum ClientError {
     #[error("not asked for now: {0}")]
     NotAsked(String),
     /// The message is too long to send.
-    #[error("the message is too long")]
+    #[error(
+        "the message is too long: about {} letters fit one (fewer of those that are not plain Latin ones); send longer \
+         texts as a file",
+        crate::sending::MAX_BODY_BYTES
+    )]
     TooLong,
 }
 

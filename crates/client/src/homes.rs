@@ -99,8 +99,7 @@ impl Profile {
         let is_first = fingerprint == self.server()?.fingerprint;
         let held = |epoch| handing_back::held(self, fingerprint, epoch);
         let connection = Connection::new(server, language);
-        let mut session =
-            Session::log_in_with(connection, self.device()?, &self.login_key()?, held).await?;
+        let mut session = Session::log_in_with(connection, self.device()?, &self.login_key()?, held).await?;
         self.tell_of_clocks(session.connection().clocks());
         if is_first && let Some(works) = session.connection().address().map(str::to_owned) {
             addresses::learn(self, &works, &session.addresses)?;

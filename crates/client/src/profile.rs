@@ -123,7 +123,7 @@ impl Profile {
     /// Opens the profile in `path`.
     ///
     /// # Errors
-    /// [`ClientError::Profile`], or [`ClientError::Locked`] when the passphrase is missing or wrong.
+    /// [`ClientError::Profile`], [`ClientError::Locked`] without the passphrase, [`ClientError::WrongPassphrase`] with a wrong one.
     pub fn open(path: &Path, passphrase: Option<&str>) -> Result<Self, ClientError> {
         let failed = |reason: &str| ClientError::Profile { path: path.to_owned(), reason: reason.into() };
         if !Self::exists(path) {
@@ -273,7 +273,7 @@ impl Profile {
     /// A secret, decrypted.
     ///
     /// # Errors
-    /// [`ClientError::Locked`] when it cannot be decrypted or is missing.
+    /// [`ClientError::WrongPassphrase`] when it cannot be decrypted.
     pub(crate) fn secret(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, ClientError> {
         let stored: Option<Vec<u8>> = self.sql(|database| {
             database
@@ -287,9 +287,10 @@ impl Profile {
     /// Decrypts what [`Profile::sealed`] made.
     fn unsealed(&self, name: &str, stored: Vec<u8>) -> Result<Zeroizing<Vec<u8>>, ClientError> {
         let Some(key) = &self.key else { return Ok(Zeroizing::new(stored)) };
-        let (nonce, sealed) = stored.split_first_chunk::<12>().ok_or(ClientError::Locked)?;
+        let (nonce, sealed) = stored.split_first_chunk::<12>().ok_or(ClientError::WrongPassphrase)?;
         let payload = Payload { msg: sealed, aad: name.as_bytes() };
-        let opened = cipher(key).decrypt(&Nonce::from(*nonce), payload).map_err(|_| ClientError::Locked)?;
+        let opened =
+            cipher(key).decrypt(&Nonce::from(*nonce), payload).map_err(|_| ClientError::WrongPassphrase)?;
         Ok(Zeroizing::new(opened))
     }
 

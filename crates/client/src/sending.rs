@@ -28,7 +28,7 @@ use crate::session::Session;
 use crate::{ClientError, blobs, contacts, key_log, living, now, unconfirmed};
 
 /// Longest body, in bytes of JSON; leaves room for the rest of the signed message.
-const MAX_BODY_BYTES: usize = MAX_SIGNED_DOCUMENT_BYTES / 2;
+pub(crate) const MAX_BODY_BYTES: usize = MAX_SIGNED_DOCUMENT_BYTES / 2;
 
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(300);

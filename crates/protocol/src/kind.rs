@@ -11,7 +11,7 @@ use crate::digest::Sha512Digest;
 use crate::id::ParticipantId;
 use crate::message_id::MessageId;
 
-/// A plain text; the body is a JSON string.
+/// A plain text; the body is a JSON string, or an object with `text` beside what else a newer program says.
 pub const TEXT: &str = "text";
 /// Files, perhaps with a text; the body is [`Attachments`].
 pub const FILE: &str = "file";
@@ -250,7 +250,7 @@ impl Content {
     /// Reads a body as its kind asks; what cannot be read is [`Content::Unknown`].
     pub fn read(kind: &str, body: &Value) -> Self {
         let read = match kind {
-            TEXT => body.as_str().map(|text| Self::Text(text.to_owned())),
+            TEXT => text_of(body).map(|text| Self::Text(text.to_owned())),
             FILE => parse(body).filter(Attachments::is_acceptable).map(Self::File),
             IMAGE => parse(body).filter(Attachments::is_acceptable).map(Self::Image),
             ANNOUNCEMENT => parse(body).map(Self::Announcement),
@@ -359,6 +359,11 @@ impl Receipt {
     }
 }
 
+/// A text, also of a program that says more with it than this one knows: `{ "text": "…", … }`.
+fn text_of(body: &Value) -> Option<&str> {
+    body.as_str().or_else(|| body.get("text")?.as_str())
+}
+
 fn parse<T: serde::de::DeserializeOwned>(body: &Value) -> Option<T> {
     T::deserialize(body).ok()
 }
@@ -393,6 +398,18 @@ mod tests {
     fn poll(count: usize) -> Poll {
         let options = (0..count).map(|index| format!("Antwort {index}")).collect();
         Poll { question: "Wann?".into(), options, several: false }
+    }
+
+    #[test]
+    fn a_text_of_a_newer_program_is_read_as_a_text() {
+        for body in
+            [json!("Hallo"), json!({ "text": "Hallo" }), json!({ "text": "Hallo", "style": ["bold"] })]
+        {
+            assert_eq!(Content::read(TEXT, &body), Content::Text("Hallo".into()), "{body}");
+        }
+        for body in [json!(7), json!({ "text": 7 }), json!({ "style": [] }), json!(["Hallo"])] {
+            assert_eq!(Content::read(TEXT, &body), Content::Unknown, "{body}");
+        }
     }
 
     #[test]

@@ -38,6 +38,11 @@ pub struct Membership<'a> {
 }
 
 impl<'a> Membership<'a> {
+    /// Whose groups they are.
+    pub fn profile(&self) -> &'a Profile {
+        self.profile
+    }
+
     /// Logs in.
     ///
     /// # Errors

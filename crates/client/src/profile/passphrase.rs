@@ -28,11 +28,11 @@ impl Profile {
         for form in SecretText::typed(passphrase).forms_of_files() {
             self.key = Some(self.derive(&form, salt)?);
             match self.secret(CHECK) {
-                Err(ClientError::Locked) => {}
+                Err(ClientError::WrongPassphrase) => {}
                 checked => return checked.map(drop),
             }
         }
-        Err(ClientError::Locked)
+        Err(ClientError::WrongPassphrase)
     }
 
     fn derive(&self, form: &str, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, ClientError> {
@@ -65,7 +65,7 @@ mod tests {
                 assert!(Profile::open(&path, Some(typed)).is_ok(), "{made_with:?} by {typed:?}");
             }
             for wrong in [None, Some("Grune Blatter")] {
-                assert!(matches!(Profile::open(&path, wrong), Err(ClientError::Locked)));
+                assert!(matches!(Profile::open(&path, wrong), Err(ClientError::WrongPassphrase)));
             }
         }
     }

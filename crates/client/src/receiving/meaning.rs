@@ -32,6 +32,7 @@ impl Meaning {
             | ClientError::KeyLog(_)
             | ClientError::Profile { .. }
             | ClientError::Locked
+            | ClientError::WrongPassphrase
             | ClientError::ClockNotSet { .. }
             | ClientError::File { .. }
             | ClientError::NotAsked(_) => Self::Passes,

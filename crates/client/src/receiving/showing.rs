@@ -5,7 +5,7 @@ use std::fs::{File, TryLockError};
 use std::time::Duration;
 
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::kind::MessageReference;
+use momedo_protocol::kind::{MessageReference, WITHDRAW};
 
 use super::{Received, Saving, Show};
 use crate::profile::Profile;
@@ -88,6 +88,11 @@ impl<'a> Showing<'a> {
                     continue;
                 }
             };
+            // Its sender took it back before anybody saw it.
+            if self.is_withdrawn(&received)? {
+                profile.mark_shown(&sender, &id)?;
+                continue;
+            }
             if let Some(saving) = self.saving.filter(|_| received.verified && !received.files.is_empty())
                 && let Err(error) = self.save_files(session, &mut received, saving).await
             {
@@ -127,6 +132,15 @@ impl<'a> Showing<'a> {
         Ok(())
     }
 
+    /// Whether a message was taken back; that it was is shown by itself.
+    fn is_withdrawn(&self, received: &Received) -> Result<bool, ClientError> {
+        if !received.verified || received.event || received.kind == WITHDRAW {
+            return Ok(false);
+        }
+        let kept = self.profile.kept_message(&MessageReference { from: received.from, id: received.id })?;
+        Ok(kept.is_some_and(|kept| kept.withdrawn))
+    }
+
     /// Saves the files of a message; one that is gone or damaged says so instead.
     async fn save_files(
         &self,
@@ -141,17 +155,11 @@ impl<'a> Showing<'a> {
             // Files may take a while.
             receipts::send_due(profile, session).await?;
         }
-        let kept = profile.kept_message(&MessageReference { from, id: received.id })?;
-        let is_withdrawn = kept.is_some_and(|kept| kept.withdrawn);
         for file in &mut received.files {
             // Killed between saving and showing: it is there already.
             let saved = profile.saved_file(file.id, from)?.filter(|path| path.is_file());
             if saved.is_some() {
                 file.saved = saved;
-                continue;
-            }
-            if is_withdrawn {
-                file.problem = Some("its sender took it back".into());
                 continue;
             }
             if !waits {
