@@ -181,7 +181,7 @@ pub struct Links {
     changed: watch::Sender<u64>,
     questions: Mutex<HashMap<u64, Asked>>,
     seen: Mutex<(HashSet<u64>, VecDeque<u64>)>,
-    unknown: Mutex<HashMap<ParticipantId, Duration>>,
+    unknown: Mutex<HashMap<ParticipantId, (Duration, bool)>>,
     buckets: Mutex<HashMap<(Fingerprint, Counted), Bucket>>,
     /// Questions because of a home, by the neighbour that brings its batches.
     homes: Mutex<HashMap<(Fingerprint, Fingerprint), Bucket>>,

@@ -119,16 +119,21 @@ impl Links {
 
     /// Whether nobody knew this ID at or after `since`.
     pub fn was_unknown(&self, id: ParticipantId, since: Duration) -> bool {
-        lock(&self.unknown).get(&id).is_some_and(|at| *at >= since)
+        lock(&self.unknown).get(&id).is_some_and(|(at, _)| *at >= since)
     }
 
-    /// Notes that nobody knows this ID.
-    pub fn note_unknown(&self, id: ParticipantId, now: Duration) {
+    /// Whether, at or after `since`, everybody who was asked for this ID answered that they do not know it.
+    pub fn was_denied(&self, id: ParticipantId, since: Duration) -> bool {
+        lock(&self.unknown).get(&id).is_some_and(|(at, all_answered)| *at >= since && *all_answered)
+    }
+
+    /// Notes that nobody knows this ID; `all_answered` says that nobody was silent.
+    pub fn note_unknown(&self, id: ParticipantId, now: Duration, all_answered: bool) {
         let mut unknown = lock(&self.unknown);
         if unknown.len() >= UNKNOWN_IDS {
             unknown.clear();
         }
-        unknown.insert(id, now);
+        unknown.insert(id, (now, all_answered));
     }
 
     /// Forgets which IDs nobody knew: another neighbour may.

@@ -278,7 +278,7 @@ impl Bench {
 
     async fn export(&self, backup: &Backup, to: &str, passphrase: Option<&str>) -> PathBuf {
         let path = self.path(to);
-        let passphrase = passphrase.map(|text| Passphrase::typed(text));
+        let passphrase = passphrase.map(Passphrase::typed);
         let name = backup.name.as_str();
         backup::export_to(self.app(), name, &path, passphrase, Overwrite::Refuse).await.unwrap();
         path
@@ -286,7 +286,7 @@ impl Bench {
 
     /// Restores into a folder that is not there yet.
     fn restore(&self, file: &Path, passphrase: Option<&str>) -> Result<Restored, BackupError> {
-        let passphrase = passphrase.map(|text| Passphrase::typed(text));
+        let passphrase = passphrase.map(Passphrase::typed);
         backup::restore(file, &self.path("restored"), passphrase.as_ref(), Replace::Refuse, NOW)
     }
 }

@@ -24,7 +24,7 @@ pub(in crate::service) async fn why(
     id: ParticipantId,
 ) -> Result<ServiceError, ServiceError> {
     let connected: HashSet<Fingerprint> = app.links.connected().into_iter().collect();
-    let everybody_answered = app.links.was_unknown(id, app.clock.elapsed().saturating_sub(UNKNOWN));
+    let everybody_answered = app.links.was_denied(id, app.clock.elapsed().saturating_sub(UNKNOWN));
     let (rows, person, is_barred) = app
         .store
         .read(move |tx| {

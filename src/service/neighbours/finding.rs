@@ -136,13 +136,13 @@ async fn ask(
     }
     drop(question);
     drop(checking);
-    let is_whole = waiting.is_whole();
+    let (is_whole, all_answered) = (waiting.is_whole(), waiting.have_all_answered());
     drop(waiting);
     if told.is_empty() {
         // A question that was passed on may have missed those that heard it before, on another way. And whose patience is
         // used up has not waited for what others would hear.
         if is_whole && !matches!(asker, Asker::Neighbour(..)) {
-            app.links.note_unknown(id, app.clock.elapsed());
+            app.links.note_unknown(id, app.clock.elapsed(), all_answered);
         }
         return Ok(None);
     }

@@ -58,6 +58,11 @@ impl<'a> Waiting<'a> {
         all_whole(self.times.values(), self.most)
     }
 
+    /// Whether nobody was silent.
+    pub(super) fn have_all_answered(&self) -> bool {
+        self.times.is_empty()
+    }
+
     /// Notes that one is done.
     pub(super) fn answered(&mut self, neighbour: Fingerprint) {
         if let Some(time) = self.times.remove(&neighbour) {
