@@ -270,7 +270,7 @@ async fn somebody_is_told_of_keys_that_the_server_entered_in_their_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restored_server_says_so_and_serves_on() {
+async fn a_restored_server_has_its_log_back_unless_it_went_on_before_and_then_says_so() {
     let mut server = Server::start();
     let (ada, ben) = (server.register_profile(0, "ada").await, server.register_profile(1, "ben").await);
     let made = server.json(&["admin", "backup", "now", "--data-dir", "data", "--json"]).remove(0);
@@ -279,15 +279,28 @@ async fn a_restored_server_says_so_and_serves_on() {
     assert_eq!(key_log(&server, "ben")["number"], 3);
     server.terminate();
     let from = format!("data/backups/{}.db", made["name"].as_str().unwrap());
-    server.json(&["admin", "restore", &from, "--replace", "--data-dir", "data", "--json"]);
+    let restore = ["admin", "restore", &from, "--replace", "--data-dir", "data", "--json"];
+    server.json(&restore);
     server.launch();
+    // Ben brings back what he saw of it.
     say(&ben, &ada, "nach der Wiederherstellung").await;
+    assert!(alarms(&shown(&ben).await).is_empty());
+    assert!(alarms(&receive_until(&ada, is_text).await).is_empty());
+    assert_eq!(key_log(&server, "ben")["number"], 3);
+    assert_eq!(server.status()["key_log_number"], 3);
+    // This time somebody else comes first, and it goes on without what he saw.
+    server.terminate();
+    server.json(&restore);
+    server.launch();
+    server.register(3).await;
+    say(&ben, &ada, "noch einmal").await;
     let received = shown(&ben).await;
     assert_eq!(alarms(&received).len(), 1, "{received:?}");
     let words = alarms(&received)[0];
     assert!(words.contains("restored from an older backup") && words.contains("began a new life"), "{words}");
-    assert!(alarms(&receive_until(&ada, is_text).await).is_empty());
-    assert_eq!(key_log(&server, "ben")["number"], 2);
+    assert_eq!(key_log(&server, "ben")["number"], 3);
+    let heard = receive_until(&ada, is_text).await;
+    assert_eq!(alarms(&heard).len(), 1, "she saw the other one, too: {heard:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,7 +93,7 @@ async fn every_described_call_exists_and_every_problem_looks_as_described() {
         }
     }
     // As many as docs/protocol.md lists.
-    assert_eq!(calls, 45);
+    assert_eq!(calls, 46);
 }
 
 /// Runs the validator that browser tests bring along over a document.

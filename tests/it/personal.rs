@@ -125,6 +125,7 @@ async fn a_person_in_every_table(server: &Server) -> (Person, Person) {
                  VALUES (zeroblob(16), {id}, {other}, zeroblob(32), zeroblob(32), 1, 1, 1, x'');
              INSERT INTO second_homes VALUES ({id}, zeroblob(32), 1, 0, 1, 1);
              INSERT INTO servers_told VALUES ({id}, zeroblob(32), 1);
+             INSERT INTO forgotten_keys VALUES ({id}, 1);
              INSERT INTO posted_elsewhere VALUES (zeroblob(16), {id}, 3, 1);
              INSERT INTO blob_holds VALUES (x'{bens}', {});",
             ada.id(),
