@@ -390,6 +390,21 @@ impl WriteTx<'_> {
         Ok(())
     }
 
+    /// As [`WriteTx::note_reset_in_groups`], but where the chain pins the key with this fingerprint already.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn note_reset_unless_pinned(
+        &self,
+        who: ParticipantId,
+        pinned: Fingerprint,
+    ) -> Result<(), StoreError> {
+        let sql = "UPDATE group_members SET reset = 1
+                   WHERE participant = ?1 AND suspended = 0 AND member ->> 'fingerprint' <> ?2";
+        self.connection.prepare_cached(sql)?.execute((who.number(), pinned.to_string()))?;
+        Ok(())
+    }
+
     /// Deletes a group with its chain; false if there is none. What was posted stays in the queues.
     ///
     /// # Errors

@@ -1,7 +1,5 @@
 //! Participants whom an admin disabled: their mail waits, whoever sent it, and they have it when they are back.
 
-use std::time::Duration;
-
 use momedo_client::groups::membership::Membership;
 use momedo_client::profile::Profile;
 use momedo_client::sending::{Destination, Draft, send, send_text};
@@ -92,7 +90,7 @@ async fn mail_from_another_server_for_somebody_disabled_waits_for_them_too() {
 
 /// What a sender hears when nobody of this server has an ID.
 async fn heard(profile: &Profile, to: ParticipantId) -> (String, String) {
-    let error = send_text(profile, to, "wer da?", Duration::from_secs(2), "en", &|_| {}).await.unwrap_err();
+    let error = send_text(profile, to, "wer da?", PATIENCE, "en", &|_| {}).await.unwrap_err();
     (error.problem().unwrap().to_owned(), error.to_string())
 }
 

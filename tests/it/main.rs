@@ -7,6 +7,7 @@ mod acme;
 mod across;
 mod admin_attacks;
 mod admin_pages;
+mod answering;
 mod authority;
 mod autostart;
 mod backup;

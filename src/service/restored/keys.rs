@@ -278,8 +278,9 @@ fn put(
         )?;
         tx.update_participant_after_publishing(id, &bundle.payload.name)?;
     }
-    if !checked.continues {
-        tx.note_reset_in_groups(id)?;
+    if let Some((bundle, _)) = checked.bundles.last().filter(|_| !checked.continues) {
+        // Chains that came back before may have them added again.
+        tx.note_reset_unless_pinned(id, bundle.fingerprint())?;
     }
     if changes_signature_key {
         tx.end_key_backup(id, now, None)?;

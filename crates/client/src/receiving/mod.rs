@@ -11,12 +11,14 @@ mod set_aside;
 mod showing;
 mod taking;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use momedo_protocol::api::Delivery;
 use momedo_protocol::cursor::Cursor;
 use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::id::ParticipantId;
 use momedo_protocol::limits::MAX_OZONE_PAGE;
 use momedo_protocol::message::{KIND_GROUP_KEY, Message};
 use momedo_protocol::time::UnixMillis;
@@ -35,7 +37,8 @@ use crate::registration::Progress;
 use crate::rotation::rotate_if_due;
 use crate::session::Session;
 use crate::{
-    ClientError, blobs, blocking, groups, homes, key_backup, key_log, now, receipts, unconfirmed, watching,
+    ClientError, blobs, blocking, contacts, groups, homes, key_backup, key_log, now, receipts, unconfirmed,
+    watching,
 };
 use meaning::Meaning;
 use opening::{open, open_side_by_side};
@@ -43,6 +46,9 @@ use showing::Showing;
 
 /// Messages fetched at once.
 const PAGE: usize = 100;
+
+/// Large keys fetched in one run for those who wrote, about half a megabyte each.
+const MAX_KEYS_FETCHED: usize = 8;
 
 /// Messages opened before the first of them is taken; lines are answered in between.
 const SIDE_BY_SIDE: usize = 25;
@@ -203,6 +209,7 @@ impl Run<'_> {
                 let finished = watching::finish_lock_out(profile, session, looked).await;
                 self.note_grave(session, finished);
             }
+            fetch_keys_for_answers(profile, session, &self.showing.wrote).await;
             let answered = groups::asking::answer(profile, session).await;
             self.note_grave(session, answered);
             let asked = groups::asking::ask(profile, session).await;
@@ -298,6 +305,21 @@ impl Run<'_> {
             }
             // It is only the other one.
             Err(_) => Ok(None),
+        }
+    }
+}
+
+/// Fetches the large keys of those who wrote, so that they can be answered while their server is away; what does not come
+/// now is fetched when it is needed.
+async fn fetch_keys_for_answers(profile: &Profile, session: &mut Session, wrote: &BTreeSet<ParticipantId>) {
+    let (own, mut fetched) = (session.id, 0);
+    for id in wrote.iter().filter(|id| **id != own) {
+        let Ok(Some(known)) = contacts::remembered(profile, *id) else { continue };
+        let digest = known.bundle.payload.mceliece_key;
+        let is_missing = digest.is_some_and(|digest| matches!(profile.mceliece_key(&digest), Ok(None)));
+        if is_missing && fetched < MAX_KEYS_FETCHED {
+            fetched += 1;
+            drop(contacts::mceliece_key(profile, session, &known.bundle, &|_| {}).await);
         }
     }
 }

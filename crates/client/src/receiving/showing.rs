@@ -1,6 +1,6 @@
 //! Showing what was taken, with its files where they are wanted.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{File, TryLockError};
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub(super) struct Showing<'a> {
     pub(super) shown: usize,
     /// What went wrong first with one message, and kept no other from being shown.
     pub(super) failed: Option<ClientError>,
+    /// Who wrote to this participant alone in this run.
+    pub(super) wrote: BTreeSet<ParticipantId>,
     /// Whose files did not come in this run.
     stalled: HashSet<ParticipantId>,
     /// Messages whose files were tried in this run.
@@ -55,7 +57,16 @@ pub(super) struct Showing<'a> {
 
 impl<'a> Showing<'a> {
     pub(super) fn new(profile: &'a Profile, saving: Option<&'a Saving<'a>>, show: &'a mut Show<'a>) -> Self {
-        Self { profile, saving, show, shown: 0, failed: None, stalled: HashSet::new(), tried: HashSet::new() }
+        Self {
+            profile,
+            saving,
+            show,
+            shown: 0,
+            failed: None,
+            wrote: BTreeSet::new(),
+            stalled: HashSet::new(),
+            tried: HashSet::new(),
+        }
     }
 
     /// Shows what was not shown yet, each by itself.
@@ -128,6 +139,9 @@ impl<'a> Showing<'a> {
                 profile.mark_shown(&sender, &id)
             })?;
             self.shown += 1;
+            if received.verified && !received.event && received.group.is_none() && received.to.is_none() {
+                self.wrote.insert(received.from);
+            }
         }
         Ok(())
     }

@@ -1,0 +1,41 @@
+//! Answering somebody at another server that is away by then.
+
+use std::time::Duration;
+
+use momedo_client::registration::ParticipantKeys;
+use momedo_client::sending::{Destination, Draft, send};
+use momedo_protocol::mceliece::McEliecePrivateKey;
+
+use crate::harness::{PATIENCE, Server, stored_keys};
+use crate::neighbours::{pair, receive_until};
+
+/// Stored keys, but with a McEliece key of one's own.
+fn own_keys(number: usize) -> ParticipantKeys {
+    let mut keys = stored_keys(number);
+    let (private, public) = McEliecePrivateKey::generate();
+    (keys.encryption.private.mceliece, keys.encryption.mceliece) = (Some(private), public);
+    keys
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_answer_is_taken_and_arrives_when_the_other_server_is_back() {
+    let (school, mut town) = (Server::start(), Server::start());
+    pair(&school, &town);
+    let ada = school.register_profile(0, "ada").await;
+    let carl = town.register_profile_with(town.invite(), "carl", || own_keys(1)).await;
+    let (ada_id, carl_id) = (ada.id().unwrap(), carl.id().unwrap());
+    let question = Draft::text("Wann kommt der Bus?");
+    send(&carl, Destination::Participant(ada_id), &question, PATIENCE, "en", &|_| {}).await.unwrap();
+    let shows = |text: &'static str| {
+        move |all: &[momedo_client::receiving::Received]| {
+            all.iter().any(|received| received.verified && received.text.as_deref() == Some(text))
+        }
+    };
+    receive_until(&ada, shows("Wann kommt der Bus?")).await;
+    town.terminate();
+    let answer = Draft::text("Um acht");
+    let wait = Duration::from_secs(5);
+    send(&ada, Destination::Participant(carl_id), &answer, wait, "en", &|_| {}).await.unwrap();
+    town.launch();
+    receive_until(&carl, shows("Um acht")).await;
+}
