@@ -67,6 +67,11 @@ pub(super) enum Message {
         /// Numbers of the answers, from 1
         choices: Vec<usize>,
     },
+    /// End one of your polls: votes that come later do not count
+    EndPoll {
+        #[command(flatten)]
+        which: Which,
+    },
     /// Show one message you received to the moderators of your server
     ///
     /// They get what it says, who wrote it, your ID and your reason. Nothing else of the conversation is
@@ -114,6 +119,7 @@ impl Message {
             Self::Done { which } => say(&which, About::Task(TaskState::Done)),
             Self::Reopen { which } => say(&which, About::Task(TaskState::Open)),
             Self::Vote { which, choices } => say(&which, About::Vote(choices)),
+            Self::EndPoll { which } => say(&which, About::EndPoll),
             Self::Report { profile, id, reason, from, json } => {
                 client_runtime()?.block_on(report(&profile, id, from, &reason, json))
             }
@@ -170,6 +176,9 @@ fn print(message: &LivingMessage) -> anyhow::Result<()> {
             Some(by) => say!("{state}, says {by}"),
             None => say!("{state}"),
         }
+    }
+    if message.ended {
+        say!("ended");
     }
     for (place, option) in message.options.iter().enumerate() {
         say!("{}. {} ({})", place + 1, printable(&option.text), option.chosen_by.len());

@@ -173,6 +173,7 @@ fn words(received: &Received) -> String {
             let places: Vec<_> = vote.choices.iter().map(|choice| (choice + 1).to_string()).collect();
             format!("[vote on {}] {}", vote.poll.id, places.join(", "))
         }
+        (Content::PollEnd(end), _) => format!("[poll {} has ended]", end.poll),
         (Content::TaskState(change), _) => format!("[task {} is {}]", change.task.id, change.state.word()),
         (Content::Withdraw(withdrawal), _) => format!("[took {} back]", withdrawal.message),
         (Content::Receipt(receipt), _) => {

@@ -66,8 +66,8 @@ pub(super) enum User {
     Receipts {
         #[command(flatten)]
         profile: ProfileArgs,
-        /// all (of messages to you alone: that they arrived, and were read), announcements (their authors hear that you
-        /// have read them) or off; without it, says how it is
+        /// all (of messages to you alone: that they arrived, and were read), announcements (authors of announcements,
+        /// tasks and polls hear that you have read them) or off; without it, says how it is
         receipts: Option<Receipts>,
         /// Print JSON
         #[arg(long)]

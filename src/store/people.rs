@@ -129,10 +129,11 @@ fn import(row: &rusqlite::Row<'_>) -> rusqlite::Result<ImportRow> {
     })
 }
 
-/// Somebody of a name without a key, in a class or in none.
+/// Somebody of a name without a key, in a class or in none. The plus keeps SQLite from the index of keys, in which all
+/// without one stand together.
 pub(super) fn by_name() -> String {
     format!(
-        "SELECT {PERSON} WHERE p.folded_name = ?2 AND p.external_key IS NULL AND
+        "SELECT {PERSON} WHERE p.folded_name = ?2 AND +p.external_key IS NULL AND
          CASE WHEN ?3 IS NULL THEN NOT EXISTS (SELECT 1 FROM class_members WHERE person = p.id)
          ELSE EXISTS (SELECT 1 FROM class_members WHERE person = p.id AND class = ?3) END LIMIT 1"
     )

@@ -174,6 +174,19 @@ async fn votes_are_counted_changed_and_taken_back() {
         let command = [&["message", "vote", "--profile", "ben", &id][..], choices].concat();
         assert!(school.server.failure(&command).contains("no such answers"));
     }
+    // Authors hear who has seen a poll, as with announcements.
+    assert_eq!(school.show("ada", &id)["seen"].as_array().unwrap().len(), 2);
+    assert!(school.server.failure(&["message", "end-poll", "--profile", "ben", &id]).contains("your own"));
+    school.run(&["message", "end-poll", "--profile", "ada", &id]);
+    // Carl has not heard of the end and votes; that comes too late for everybody.
+    school.run(&["message", "vote", "--profile", "carl", &id, "2"]);
+    assert_eq!(school.receive("ben")[0]["kind"], json!("poll-end"));
+    assert!(school.server.failure(&["message", "vote", "--profile", "ben", &id, "2"]).contains("has ended"));
+    school.receive("ada");
+    for profile in ["ada", "ben"] {
+        assert_eq!(counts(profile), [json!([ben]), json!([])], "{profile}");
+        assert_eq!(school.show(profile, &id)["ended"], json!(true), "{profile}");
+    }
     let one = ["send", "--profile", "ada", "--to", &school.group, "--poll", "allein", "?"];
     assert!(school.server.failure(&one).contains("2 to 20"));
 }

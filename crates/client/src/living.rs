@@ -4,8 +4,8 @@ use momedo_protocol::blob::FileReference;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::{
-    Announcement, Content, Edit, MessageReference, Poll, ReceiptKind, Reply, Task, TaskChange, TaskState,
-    Vote, Withdrawal,
+    Announcement, Content, Edit, MessageReference, Poll, PollEnd, ReceiptKind, Reply, Task, TaskChange,
+    TaskState, Vote, Withdrawal,
 };
 use momedo_protocol::message::Message;
 use momedo_protocol::message_id::MessageId;
@@ -20,6 +20,7 @@ const MARK_READ: &str = "receipt";
 const MARK_ARRIVED: &str = "arrived";
 const MARK_TASK: &str = "task";
 const MARK_VOTE: &str = "vote";
+const MARK_ENDED: &str = "poll-end";
 
 /// A message and what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,6 +54,9 @@ pub struct LivingMessage {
     /// Of a task: who said so last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<ParticipantId>,
+    /// Of a poll: whether its author ended it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
     /// Of a poll: its answers, with who chose each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<PollOption>,
@@ -122,10 +126,16 @@ pub(crate) fn note(profile: &Profile, message: &Message) -> Result<(), ClientErr
         Content::TaskState(change) if about(&change.task)? => {
             profile.put_mark(&change.task, &mark(MARK_TASK, change.state.word().into()))?;
         }
-        Content::Vote(vote) if about(&vote.poll)? => {
+        Content::Vote(vote) if about(&vote.poll)? && !is_ended(profile, &vote.poll)? => {
             let choices = serde_json::to_string(&vote.choices);
             let choices = choices.map_err(|error| ClientError::Protocol(error.to_string()))?;
             profile.put_mark(&vote.poll, &mark(MARK_VOTE, choices))?;
+        }
+        Content::PollEnd(end) => {
+            let poll = MessageReference { id: end.poll, ..reference };
+            if about(&poll)? {
+                profile.put_mark(&poll, &mark(MARK_ENDED, String::new()))?;
+            }
         }
         Content::Edit(edit) => {
             let reference = MessageReference { id: edit.message, ..reference };
@@ -150,6 +160,11 @@ pub(crate) fn note(profile: &Profile, message: &Message) -> Result<(), ClientErr
         audience: None,
         withdrawn: false,
     })
+}
+
+/// Whether a poll was ended.
+fn is_ended(profile: &Profile, poll: &MessageReference) -> Result<bool, ClientError> {
+    Ok(profile.marks(poll)?.iter().any(|mark| mark.mark == MARK_ENDED))
 }
 
 fn edit_kept(profile: &Profile, reference: &MessageReference, text: &str) -> Result<(), ClientError> {
@@ -198,6 +213,10 @@ pub(crate) fn note_sent(
             let choices = choices.map_err(|error| ClientError::Protocol(error.to_string()))?;
             profile.put_mark(&vote.poll, &own_mark(MARK_VOTE, choices))?;
         }
+        Content::PollEnd(end) => {
+            let poll = MessageReference { from: own, id: end.poll };
+            profile.put_mark(&poll, &own_mark(MARK_ENDED, String::new()))?;
+        }
         Content::Edit(edit) => {
             edit_kept(profile, &MessageReference { from: own, id: edit.message }, &edit.text)?;
         }
@@ -239,6 +258,7 @@ pub fn find(profile: &Profile, name: &str) -> Result<LivingMessage, ClientError>
         not_seen: None,
         state: None,
         by: None,
+        ended: marks.iter().any(|mark| mark.mark == MARK_ENDED),
         options: Vec::new(),
         kind: kept.kind,
     };
@@ -313,6 +333,8 @@ pub enum About {
     Task(TaskState),
     /// Choose answers of a poll, counted from 1.
     Vote(Vec<usize>),
+    /// End a poll; own ones only.
+    EndPoll,
 }
 
 /// Words something about a message, and says where it goes.
@@ -341,11 +363,19 @@ pub fn about(profile: &Profile, name: &str, about: About) -> Result<(Destination
             };
             let choices = choices.iter().map(|choice| choice.wrapping_sub(1)).collect();
             let vote = Vote { poll: kept.reference, choices };
+            if is_ended(profile, &kept.reference)? {
+                return impossible("the poll has ended");
+            }
             if !vote.fits(&poll) {
                 return impossible("the poll has no such answers, or takes only one");
             }
             Content::Vote(vote)
         }
+        About::EndPoll => match content_of(&kept) {
+            Content::Poll(_) if is_own => Content::PollEnd(PollEnd { poll: kept.reference.id }),
+            Content::Poll(_) => return impossible("only your own polls can be ended"),
+            _ => return impossible("this message is no poll"),
+        },
     };
     let to = kept.conversation.parse().map_err(ClientError::Protocol)?;
     Ok((to, Draft::of(&content)))

@@ -28,9 +28,10 @@ const TIME_OF_SENDER: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Receipts {
-    /// Every sender of a message to oneself, and authors of announcements.
+    /// Every sender of a message to oneself, and authors of announcements, tasks and polls.
     All,
-    /// Authors of announcements, who ask for it. A receipt costs as much as a message, so this is the default.
+    /// Authors of announcements, tasks and polls, who ask for it. A receipt costs as much as a message, so this is the
+    /// default.
     #[default]
     Announcements,
     /// Nobody.
@@ -47,15 +48,19 @@ impl Receipts {
         }
     }
 
-    /// Whether the sender of such a message hears of it. In groups only announcements are told: thirty receipts for
+    /// Whether the sender of such a message hears of it. In groups only those that ask for something are told: thirty receipts for
     /// every "ok" would be more mail than the messages.
     fn tells(self, state: ReceiptKind, in_group: bool, kind: &str) -> bool {
-        let says_something =
-            !matches!(kind, kind::RECEIPT | kind::EDIT | kind::WITHDRAW | kind::VOTE | kind::TASK_STATE);
+        let says_something = !matches!(
+            kind,
+            kind::RECEIPT | kind::EDIT | kind::WITHDRAW | kind::VOTE | kind::TASK_STATE | kind::POLL_END
+        );
+        // Their authors wait for others to do something.
+        let asks = matches!(kind, kind::ANNOUNCEMENT | kind::TASK | kind::POLL);
         match self {
             Self::Off => false,
             Self::All if !in_group => says_something,
-            Self::All | Self::Announcements => kind == kind::ANNOUNCEMENT && state == ReceiptKind::Read,
+            Self::All | Self::Announcements => asks && state == ReceiptKind::Read,
         }
     }
 }
@@ -171,6 +176,10 @@ mod tests {
             (Receipts::All, Read, true, kind::TEXT, false),
             (Receipts::All, Delivered, true, kind::ANNOUNCEMENT, false),
             (Receipts::All, Read, true, kind::ANNOUNCEMENT, true),
+            (Receipts::All, Read, true, kind::TASK, true),
+            (Receipts::Announcements, Read, true, kind::POLL, true),
+            (Receipts::Announcements, Delivered, true, kind::POLL, false),
+            (Receipts::All, Read, false, kind::POLL_END, false),
             (Receipts::All, Delivered, false, kind::RECEIPT, false),
             (Receipts::All, Read, false, kind::VOTE, false),
             (Receipts::Announcements, Read, true, kind::ANNOUNCEMENT, true),

@@ -27,6 +27,8 @@ pub const TASK_STATE: &str = "task-state";
 pub const POLL: &str = "poll";
 /// An answer to a poll; the body is a [`Vote`].
 pub const VOTE: &str = "vote";
+/// Ends a poll; the body is a [`PollEnd`].
+pub const POLL_END: &str = "poll-end";
 /// An answer to a message; the body is a [`Reply`].
 pub const REPLY: &str = "reply";
 /// Another text for an earlier message of the same sender; the body is an [`Edit`].
@@ -155,6 +157,13 @@ pub struct Vote {
     pub choices: Vec<usize>,
 }
 
+/// The body of [`POLL_END`]; counts only if the poll is the sender's own. Votes that come later do not count.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PollEnd {
+    /// Which poll.
+    pub poll: MessageId,
+}
+
 /// The body of [`REPLY`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
@@ -234,6 +243,8 @@ pub enum Content {
     Poll(Poll),
     /// [`VOTE`].
     Vote(Vote),
+    /// [`POLL_END`].
+    PollEnd(PollEnd),
     /// [`REPLY`].
     Reply(Reply),
     /// [`EDIT`].
@@ -258,6 +269,7 @@ impl Content {
             TASK_STATE => parse(body).map(Self::TaskState),
             POLL => parse(body).filter(Poll::is_acceptable).map(Self::Poll),
             VOTE => parse(body).filter(Vote::is_acceptable).map(Self::Vote),
+            POLL_END => parse(body).map(Self::PollEnd),
             REPLY => parse(body).map(Self::Reply),
             EDIT => parse(body).map(Self::Edit),
             WITHDRAW => parse(body).map(Self::Withdraw),
@@ -278,6 +290,7 @@ impl Content {
             Self::TaskState(body) => (TASK_STATE, value(body)),
             Self::Poll(body) => (POLL, value(body)),
             Self::Vote(body) => (VOTE, value(body)),
+            Self::PollEnd(body) => (POLL_END, value(body)),
             Self::Reply(body) => (REPLY, value(body)),
             Self::Edit(body) => (EDIT, value(body)),
             Self::Withdraw(body) => (WITHDRAW, value(body)),
@@ -428,6 +441,7 @@ mod tests {
             Content::TaskState(TaskChange { task: reference(), state: TaskState::Accepted }),
             Content::Poll(poll(2)),
             Content::Vote(Vote { poll: reference(), choices: vec![1] }),
+            Content::PollEnd(PollEnd { poll: MessageId([1; 16]) }),
             Content::Reply(Reply { to: reference(), text: text(), files: files(1) }),
             Content::Edit(Edit { message: MessageId([1; 16]), text: text() }),
             Content::Withdraw(Withdrawal { message: MessageId([1; 16]) }),

@@ -269,6 +269,19 @@ const TABLES: &[Words] = &[
         ],
     ),
     (
+        "forgotten_keys",
+        [
+            (
+                "Vergessene Schlüssel",
+                "Nach einer Wiederherstellung: welchen Stand Ihrer Schlüssel dieser Server hatte und nicht mehr hat.",
+            ),
+            (
+                "Forgotten keys",
+                "After a restore: which version of your keys this server had and has no more.",
+            ),
+        ],
+    ),
+    (
         "audit_log",
         [
             ("Protokoll der Verwaltung", "Was die Verwaltung mit Ihrem Eintrag gemacht hat."),
