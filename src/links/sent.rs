@@ -1,8 +1,9 @@
 //! What was sent lately, so that it is not sent again before some time.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::link::BatchId;
 
 use super::{Links, lock};
@@ -18,6 +19,8 @@ pub(super) struct Sent {
     batches: HashMap<BatchId, Duration>,
     contents: HashMap<BatchId, Vec<OutgoingKey>>,
     order: VecDeque<BatchId>,
+    /// Batches that a neighbour could not take yet.
+    busy: HashMap<Fingerprint, HashSet<BatchId>>,
 }
 
 impl Links {
@@ -65,6 +68,25 @@ impl Links {
         }
     }
 
+    /// Lets a batch be sent again from some time on, or as soon as the neighbour takes more.
+    pub fn note_busy(&self, neighbour: Fingerprint, batch: BatchId, not_before: Duration) {
+        self.postpone(&batch, not_before);
+        let mut sent = lock(&self.sent);
+        let busy = sent.busy.entry(neighbour).or_default();
+        if busy.len() < SENT_BATCHES {
+            busy.insert(batch);
+        }
+    }
+
+    /// Lets everything be sent again now that a neighbour could not take.
+    pub fn takes_more(&self, neighbour: Fingerprint, now: Duration) {
+        let busy = lock(&self.sent).busy.remove(&neighbour);
+        for batch in busy.into_iter().flatten() {
+            self.postpone(&batch, now);
+        }
+        self.wake_anew(neighbour);
+    }
+
     /// The envelopes of a batch from here, as far as they are remembered.
     pub fn contents(&self, batch: &BatchId) -> Vec<OutgoingKey> {
         lock(&self.sent).contents.get(batch).cloned().unwrap_or_default()
@@ -84,5 +106,36 @@ impl Links {
     /// Forgets a batch that was answered.
     pub fn forget_batch(&self, batch: &BatchId) {
         lock(&self.sent).batches.remove(batch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use momedo_protocol::id::ParticipantId;
+    use momedo_protocol::message_id::MessageId;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn what_a_neighbour_could_not_take_goes_as_soon_as_it_takes_more() {
+        let links = Links::new(Fingerprint([0; 32]), Clock::manual());
+        let [one, other] = [1, 2].map(|byte| Fingerprint([byte; 32]));
+        let key = |byte| OutgoingKey {
+            sender: ParticipantId::from_number(1).unwrap(),
+            message_id: MessageId([byte; 16]),
+            recipient: ParticipantId::from_number(2).unwrap(),
+            group: None,
+        };
+        let (now, later) = (Duration::from_secs(10), Duration::from_secs(400));
+        for (neighbour, byte) in [(one, 1), (other, 2)] {
+            let batch = BatchId([byte; 32]);
+            links.note_sent(batch, &[key(byte)], later);
+            links.note_busy(neighbour, batch, later);
+        }
+        assert!(!links.is_due(&key(1), now) && !links.is_due(&key(2), now));
+        links.takes_more(one, now);
+        assert!(links.is_due(&key(1), now));
+        assert!(!links.is_due(&key(2), now), "another neighbour's");
     }
 }

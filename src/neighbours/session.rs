@@ -339,7 +339,7 @@ impl Session {
             }
             Frame::Busy { batch, retry_after } => {
                 self.flying.end(&batch);
-                receipts::busy(&app, &batch, Duration::from_secs(u64::from(retry_after)));
+                receipts::busy(&app, peer, batch, Duration::from_secs(u64::from(retry_after)));
             }
             Frame::Undeliverable { batch, reason } => {
                 self.flying.end(&batch);

@@ -1,9 +1,11 @@
 //! What may pass between this server and its neighbours, as admins say.
 
 use momedo_protocol::digest::Fingerprint;
+use momedo_protocol::link::Frame;
 use serde::{Deserialize, Serialize};
 
 use super::Neighbour;
+use super::greeting::standing;
 use super::pairing::unknown;
 use crate::domain::role::Role;
 use crate::service::audit::{self, Action};
@@ -43,7 +45,8 @@ pub async fn allow(
     change: ContractChange,
 ) -> Result<Vec<Neighbour>, ServiceError> {
     let (now, account) = (app.clock.now(), admin.account().to_owned());
-    app.store
+    let changed = app
+        .store
         .write(move |tx| {
             let classes = change.classes.as_ref().map(|names| {
                 names
@@ -56,6 +59,7 @@ pub async fn allow(
                 Some(id) => vec![tx.find_neighbour(id)?.ok_or_else(unknown)?],
                 None => tx.list_neighbours()?,
             };
+            let mut changed = Vec::with_capacity(rows.len());
             for mut row in rows {
                 let contract = &mut row.contract;
                 contract.everybody = change.everybody.unwrap_or(contract.everybody);
@@ -73,10 +77,17 @@ pub async fn allow(
                 }
                 tx.save_neighbour(&row)?;
                 audit::log(tx, now, &account, Action::ContractChanged, &row.id.to_string())?;
+                changed.push(row);
             }
-            Ok::<_, ServiceError>(())
+            Ok::<_, ServiceError>(changed)
         })
         .await?;
+    for row in changed {
+        // What the other side holds back because of the contract before may come now.
+        if let Some(link) = app.links.link(row.id) {
+            link.try_send(&Frame::Standing(standing(&row)));
+        }
+    }
     app.links.forget_unknown();
     app.links.telling.notify_one();
     let all = super::list(app, admin).await?;

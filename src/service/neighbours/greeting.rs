@@ -198,5 +198,9 @@ pub async fn note_standing(app: &App, id: Fingerprint, standing: Standing) -> Re
     if let Some(paired) = paired {
         app.links.set_paired(id, paired);
     }
+    if standing == Standing::Confirmed {
+        // It is said again when the other side has raised its contract.
+        app.links.takes_more(id, app.clock.elapsed());
+    }
     Ok(())
 }

@@ -201,8 +201,8 @@ pub async fn no_way(
 }
 
 /// Notes that a batch is not taken now.
-pub fn busy(app: &App, batch: &BatchId, retry_after: Duration) {
-    app.links.postpone(batch, app.clock.elapsed() + retry_after.min(REPEAT));
+pub fn busy(app: &App, neighbour: Fingerprint, batch: BatchId, retry_after: Duration) {
+    app.links.note_busy(neighbour, batch, app.clock.elapsed() + retry_after.min(REPEAT));
 }
 
 /// Returns what waits for a neighbour that is leaving: to the senders here, and to where it came from.
