@@ -82,25 +82,24 @@ pub fn listened_on(listeners: &[SocketAddr]) -> Vec<SocketAddr> {
 const MAX_TOLD: usize = 8;
 
 /// `host:port` of everything a client may try: what is configured, the addresses of this machine that last, its `.local`
-/// name; loopback only where nothing else is listened on.
+/// name; nothing while only this machine is listened to.
 pub fn reachable(config: &Config, listeners: &[SocketAddr]) -> Vec<String> {
     let port = listeners.first().map_or(4710, SocketAddr::port);
-    let listens_outside = listeners.iter().any(|listener| !listener.ip().is_loopback());
-    let mut all = Vec::new();
-    if listens_outside {
-        all.extend(config.server.addresses.iter().map(|address| match address.parse::<IpAddr>() {
-            Ok(ip) => SocketAddr::new(ip, port).to_string(),
-            Err(_) => format!("{address}:{port}"),
-        }));
+    if listeners.iter().all(|listener| listener.ip().is_loopback()) {
+        return Vec::new();
     }
+    let configured = config.server.addresses.iter().map(|address| match address.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, port).to_string(),
+        Err(_) => format!("{address}:{port}"),
+    });
+    let mut all: Vec<String> = configured.collect();
     let leads_here = |ip: IpAddr| match ip {
-        _ if ip.is_loopback() => !listens_outside,
-        IpAddr::V4(v4) => !v4.is_link_local(),
+        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
         IpAddr::V6(_) => crate::tls::is_private(ip),
     };
     let own = listened_on(listeners).into_iter().filter(|address| leads_here(address.ip()));
     all.extend(own.map(|address| address.to_string()));
-    if listens_outside && let Some(host) = host_name() {
+    if let Some(host) = host_name() {
         all.push(format!("{}.local:{port}", host.split('.').next().unwrap_or(&host)));
     }
     let mut seen = std::collections::HashSet::new();

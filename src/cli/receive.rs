@@ -160,6 +160,9 @@ fn words(received: &Received) -> String {
     if received.kind == "device-added" {
         return format!("[DEVICE ADDED] {}", printable(received.text.as_deref().unwrap_or_default()));
     }
+    if received.kind == "missed" {
+        return format!("[MISSED] {}", printable(received.text.as_deref().unwrap_or_default()));
+    }
     if received.kind == "renamed" {
         return format!("[NAME] {}", printable(received.text.as_deref().unwrap_or_default()));
     }

@@ -90,10 +90,17 @@ impl Send {
                 "no log of key changes tells of the keys of {to}: compare the fingerprint (momedo keys show {to})"
             );
         }
+        if !sent.left_out.is_empty() {
+            let whom = sent.left_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            note!(
+                "not passed on to {whom}: nothing leads to their server any more; ask your admin, or remove them"
+            );
+        }
         if self.json {
             let mut answer = serde_json::json!({ "id": sent.id, "status": "accepted" });
             if let Some(members) = sent.members {
                 answer["members"] = members.into();
+                answer["left_out"] = serde_json::json!(sent.left_out);
             }
             return output::json(&answer);
         }

@@ -172,7 +172,8 @@ async fn oversize_headers_and_bodies_are_refused_with_a_status() {
     let body = "x".repeat(20_000);
     write!(
         stream,
-        "POST /api/v1/sessions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST /api/v1/sessions/challenge HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .unwrap();

@@ -217,8 +217,13 @@ async fn a_parked_device_gets_the_keys_it_missed() {
     remove(&ada, id, &carl).await;
     post(&ada, id, "eins").await;
     assert_eq!(texts(&received(&ben).await), ["eins"]);
-    // Back again: what comes now can be read, with a key that Ben's other device hands over.
-    received(&tablet).await;
+    // Back again: it hears once that something was missed, the key and a message. What comes now can be read, with a key
+    // that Ben's other device hands over.
+    let got = received(&tablet).await;
+    let missed: Vec<_> = got.iter().filter(|received| received.kind == "missed").collect();
+    assert_eq!(missed.len(), 1, "{got:?}");
+    assert!(missed[0].text.as_deref().unwrap().starts_with("2 messages were lost"), "{missed:?}");
+    assert!(received(&tablet).await.iter().all(|received| received.kind != "missed"));
     post(&ada, id, "zwei").await;
     let got = received(&tablet).await;
     assert!(texts(&got).is_empty());

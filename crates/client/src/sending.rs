@@ -85,12 +85,14 @@ impl std::str::FromStr for Destination {
 }
 
 /// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sent {
     /// The message.
     pub id: MessageId,
     /// To how many members of a group it goes, the sender included.
     pub members: Option<u64>,
+    /// Members whom it does not reach, because nothing leads to their server any more.
+    pub left_out: Vec<ParticipantId>,
 }
 
 /// Sends a text to a participant; returns once it is on the server's disk.
@@ -136,11 +138,11 @@ pub async fn send(
     let sent = match to {
         Destination::Participant(to) => {
             let id = send_to_participant(profile, &mut session, to, draft, deadline, progress).await?;
-            Sent { id, members: None }
+            Sent { id, members: None, left_out: Vec::new() }
         }
         Destination::Group(group) => {
             let posted = posting::post(profile, &mut session, group, draft, deadline, progress).await?;
-            Sent { id: posted.id, members: Some(posted.members) }
+            Sent { id: posted.id, members: Some(posted.members), left_out: posted.left_out }
         }
     };
     let own = session.id;

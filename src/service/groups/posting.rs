@@ -120,7 +120,9 @@ pub async fn post_here(
         app.links.fetching.notify_one();
     }
     app.activity.count(app.clock.elapsed());
-    Ok(api::GroupReceipt { id: request.id, status: ReceiptStatus::Accepted, members: stored.members as u64 })
+    let members = stored.members.saturating_sub(stored.left_out.len()) as u64;
+    let left_out = stored.left_out;
+    Ok(api::GroupReceipt { id: request.id, status: ReceiptStatus::Accepted, members, left_out })
 }
 
 /// Attachments that the sender's home still has to hand over.
@@ -146,6 +148,8 @@ struct Stored {
     wake: HashSet<Fingerprint>,
     /// What goes to members' other homes.
     copies: Vec<CopySent>,
+    /// Members whom it does not reach.
+    left_out: Vec<ParticipantId>,
 }
 
 struct Slot {
@@ -169,11 +173,22 @@ struct Posted {
     config: Arc<Config>,
 }
 
+/// What a posting comes to for a member of another server.
+enum Remote {
+    Reached(RemoteRecipient),
+    /// Nothing leads there, or they were blocked.
+    LeftOut,
+    /// It is not for them, or nobody could seal to them.
+    NotMeant,
+}
+
 /// Who gets a message.
 #[derive(Default)]
 struct Recipients {
     here: Vec<Recipient>,
     elsewhere: Vec<RemoteRecipient>,
+    /// Members of other servers to whom nothing leads.
+    left_out: Vec<ParticipantId>,
 }
 
 impl Posted {
@@ -239,7 +254,7 @@ impl Posted {
         let devices = recipients.here.iter().flat_map(|recipient| recipient.takers.taking.iter().copied());
         blobs::hold(tx, &self.blobs, devices)?;
         let wake = recipients.elsewhere.iter().map(|recipient| recipient.via).collect();
-        Ok(Stored { members, wake, copies })
+        Ok(Stored { members, wake, copies, left_out: recipients.left_out })
     }
 
     /// Who gets it, if the sender may post this now.
@@ -354,8 +369,11 @@ impl Posted {
         for member in members {
             let slot = self.slots.get(member);
             let Some(entry) = tx.directory_entry(*member)? else {
-                let remote = self.remote(tx, *member, slot, &mut ways)?;
-                recipients.elsewhere.extend(remote);
+                match self.remote(tx, *member, slot, &mut ways)? {
+                    Remote::Reached(remote) => recipients.elsewhere.push(remote),
+                    Remote::LeftOut => recipients.left_out.push(*member),
+                    Remote::NotMeant => {}
+                }
                 continue;
             };
             // Whoever blocks somebody gets nothing of theirs, wherever it is said. For somebody disabled it waits.
@@ -399,14 +417,16 @@ impl Posted {
         participant: ParticipantId,
         slot: Option<&Slot>,
         ways: &mut HashMap<Fingerprint, Option<Fingerprint>>,
-    ) -> Result<Option<RemoteRecipient>, ServiceError> {
+    ) -> Result<Remote, ServiceError> {
         let sealed_apart = self.header.suite == GroupSuite::ContentKey;
         if participant == self.sender.participant() || (sealed_apart && slot.is_none()) {
-            return Ok(None);
+            return Ok(Remote::NotMeant);
         }
-        let Some(member) = tx.find_group_member(self.group, participant)? else { return Ok(None) };
+        let Some(member) = tx.find_group_member(self.group, participant)? else {
+            return Ok(Remote::NotMeant);
+        };
         if tx.is_blocked_remote(participant)? {
-            return Ok(None);
+            return Ok(Remote::LeftOut);
         }
         // With two homes, the one that is used for their other mail.
         let known = tx.find_remote(participant)?.filter(|row| row.lives_at(member.home));
@@ -420,7 +440,8 @@ impl Posted {
             }
         };
         let slot = slot.map(|slot| slot.bytes.clone());
-        Ok(via.map(|via| RemoteRecipient { participant, home, via, slot, copy: None }))
+        let reached = |via| Remote::Reached(RemoteRecipient { participant, home, via, slot, copy: None });
+        Ok(via.map_or(Remote::LeftOut, reached))
     }
 }
 

@@ -26,12 +26,14 @@ use crate::{ClientError, contacts, key_log, now};
 const MAX_TRIES: usize = 16;
 
 /// What became of a message to a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posted {
     /// The message.
     pub id: MessageId,
     /// To how many members it goes, the sender included.
     pub members: u64,
+    /// Members whom it does not reach.
+    pub left_out: Vec<momedo_protocol::id::ParticipantId>,
 }
 
 /// Posts; returns once the message is on the server's disk.
@@ -85,7 +87,9 @@ pub(crate) async fn post(
         };
         // With a thousand keys to fetch and to hand out, that took its time.
         match post_to_group(profile, session, group, &request, step.deadline()).await {
-            Ok(receipt) => return Ok(Posted { id: receipt.id, members: receipt.members }),
+            Ok(receipt) => {
+                return Ok(Posted { id: receipt.id, members: receipt.members, left_out: receipt.left_out });
+            }
             Err(error) if matches!(error.problem(), Some("stale-group" | "member-reset")) => {}
             Err(error) => return Err(error),
         }

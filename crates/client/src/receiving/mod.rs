@@ -262,6 +262,7 @@ impl Run<'_> {
     ) -> Result<Result<u64, ClientError>, ClientError> {
         let profile = self.profile;
         let name = cursor_name(profile, session)?;
+        let missed = format!("missed:{name}");
         let mut after: Option<Cursor> = profile.get(&name)?;
         loop {
             let page = patiently(session, async |session| session.ozone(after, PAGE, wait).await).await;
@@ -270,7 +271,18 @@ impl Run<'_> {
                 Err(error) => return Ok(Err(error)),
             };
             wait = Duration::ZERO;
+            let told: u64 = profile.get(&missed)?.unwrap_or_default();
+            if page.missed > told {
+                profile.atomically(|| {
+                    taking::put_missed(profile, page.missed - told)?;
+                    profile.set(&missed, &page.missed)
+                })?;
+            }
             if page.messages.is_empty() {
+                // The server forgets what was missed with an acknowledgement; if it takes none now, then with the next.
+                if page.missed > 0 && session.acknowledge(page.cursor).await.is_ok() {
+                    profile.set(&missed, &0)?;
+                }
                 return Ok(Ok(page.oldest_bundle_version));
             }
             let taken = take_page(profile, session, &page.messages).await;
@@ -284,6 +296,9 @@ impl Run<'_> {
                 return Ok(Err(error));
             }
             profile.set(&name, &page.cursor)?;
+            if page.missed > 0 {
+                profile.set(&missed, &0)?;
+            }
             after = Some(page.cursor);
         }
     }

@@ -114,7 +114,7 @@ fn described_file(file: &FileReference) -> ReceivedFile {
 
 /// Kinds under which this program tells of something itself.
 const OWN_KINDS: &[&str] =
-    &["alarm", "delivered", "device-added", "renamed", "undeliverable", "unreadable", "waiting"];
+    &["alarm", "delivered", "device-added", "missed", "renamed", "undeliverable", "unreadable", "waiting"];
 
 /// The kind as it is shown: nobody's message passes for something that this program says.
 fn shown_kind(kind: &str) -> String {

@@ -250,6 +250,18 @@ pub(crate) fn put_alarm(profile: &Profile, words: &str) -> Result<(), ClientErro
     profile.put_inbox("alarm", alarm.id, Some(&event))
 }
 
+/// Has it shown with the next messages that some will not come to this device any more.
+pub(super) fn put_missed(profile: &Profile, count: u64) -> Result<(), ClientError> {
+    let messages = if count == 1 { "1 message was".into() } else { format!("{count} messages were") };
+    let words = format!(
+        "{messages} lost to this device: they waited too long, there was no room for them, or the device was not seen for a \
+         month; other devices of yours may have them, and their senders can send them again"
+    );
+    let event = Received { kind: "missed".into(), ..said(profile, &words)? };
+    let text = serde_json::to_string(&event).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    profile.put_inbox("missed", event.id, Some(&text))
+}
+
 /// Has it shown with the next messages that a contact added a device; once for each device list.
 pub(crate) fn put_device_added(
     profile: &Profile,

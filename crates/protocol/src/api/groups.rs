@@ -167,5 +167,9 @@ wire! {
         pub status: ReceiptStatus,
         /// To how many members it goes, the sender included.
         pub members: u64,
+        /// Members it cannot be passed on to: their server is no neighbour any more, or they were blocked here. Said once,
+        /// and not when the message is repeated.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub left_out: Vec<ParticipantId>,
     }
 }
