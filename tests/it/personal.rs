@@ -180,6 +180,9 @@ async fn an_export_has_every_table_and_is_readable() {
     );
     let page = String::from_utf8(file("index.html").unwrap()).unwrap();
     assert!(page.contains("<html lang=\"en\">") && page.contains(NAME) && page.contains("Waiting messages"));
+    // Whose keys were forgotten is not let in.
+    let database = rusqlite::Connection::open(server.data().join("momedo.db")).unwrap();
+    database.execute("DELETE FROM forgotten_keys", []).unwrap();
     let mut german = Session::log_in(
         momedo_client::connection::Connection::new(server.server_address(), "de"),
         ada.session.device,
