@@ -269,8 +269,8 @@ async fn a_database_at_its_limit_stays_full_until_there_is_room_to_speak_of() {
 
 #[tokio::test]
 async fn on_a_full_disk_new_mail_is_refused_and_acknowledging_makes_room() {
-    // The first start needs about 100 KiB, each participant 520 KiB for the McEliece key they share.
-    let mut server = Server::start_with("[storage]\nmax_database_bytes = 1200000\n");
+    // The first start needs about 150 KiB, each participant 520 KiB for the McEliece key they share.
+    let mut server = Server::start_with("[storage]\nmax_database_bytes = 1300000\n");
     server.expects_errors = true;
     let (mut ada, mut ben) = (server.register(0).await, server.register(1).await);
     let mut accepted = Vec::new();

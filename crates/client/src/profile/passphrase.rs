@@ -64,9 +64,9 @@ mod tests {
             for typed in [composed, decomposed, &marked] {
                 assert!(Profile::open(&path, Some(typed)).is_ok(), "{made_with:?} by {typed:?}");
             }
-            for wrong in [None, Some("Grune Blatter")] {
-                assert!(matches!(Profile::open(&path, wrong), Err(ClientError::WrongPassphrase)));
-            }
+            let wrong = Profile::open(&path, Some("Grune Blatter"));
+            assert!(matches!(wrong, Err(ClientError::WrongPassphrase)));
+            assert!(matches!(Profile::open(&path, None), Err(ClientError::Locked)));
         }
     }
 }
