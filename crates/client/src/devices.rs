@@ -68,7 +68,7 @@ pub async fn adopt_published_keys(profile: &Profile, session: &mut Session) -> R
     })?;
     // Every own device has all of the newest keys, so that each can give them back to a server that loses them; what does
     // not come now comes when something is sealed.
-    drop(contacts::mceliece_key(profile, session, &bundle, &|_| {}).await);
+    drop(Box::pin(contacts::mceliece_key(profile, session, &bundle, &|_| {})).await);
     Ok(())
 }
 
@@ -206,7 +206,7 @@ async fn added(
     entry: &DeviceEntry,
 ) -> Result<(), ClientError> {
     handing_back::note_list(profile, list, device_list)?;
-    key_log::follow_published(profile, session).await;
+    Box::pin(key_log::follow_published(profile, session)).await;
     watching::know_device(profile, entry)
 }
 

@@ -173,7 +173,7 @@ async fn hand_back(
     if session.was_behind {
         done &= is_done(Box::pin(rotation::carry_current(profile, session)).await)?;
     }
-    done &= is_done(blocking::hand_back(profile, session).await)?;
+    done &= is_done(Box::pin(blocking::hand_back(profile, session)).await)?;
     done &= is_done(Box::pin(key_backup::hand_back(profile, session)).await)?;
     for group in profile.groups()?.iter().filter(|group| group.home == server) {
         done &= is_done(Box::pin(chain::sync(profile, session, group.id())).await)?;

@@ -63,7 +63,7 @@ impl Profile {
     /// # Errors
     /// As [`ClientError`] says, of the first home.
     pub async fn log_in(&self, language: &str) -> Result<Session, ClientError> {
-        let mut session = self.log_in_anywhere(language).await?;
+        let mut session = Box::pin(self.log_in_anywhere(language)).await?;
         // In a box of its own: what is handed back may log in anew.
         handing_back::finish(self, &mut session).await?;
         Ok(session)

@@ -196,7 +196,7 @@ pub(crate) async fn publish(
         profile.forget_carried_keys()
     })?;
     // Whoever has the newest end of the log can give it back to a server that loses it.
-    key_log::follow_published(profile, session).await;
+    Box::pin(key_log::follow_published(profile, session)).await;
     // What cannot be renewed now is renewed with the next command.
     drop(key_backup::renew_if_due(profile, session).await);
     Ok(())

@@ -98,7 +98,7 @@ pub async fn look(profile: &Profile, session: &mut Session) -> Result<Option<Loo
     // The list need not be readable for the owner to hear of the words.
     profile.atomically(|| note_key_backup(profile, backup.as_ref()))?;
     let (list, states) = devices::list(profile, session).await?;
-    handing_back::learn_changes(profile, session).await?;
+    Box::pin(handing_back::learn_changes(profile, session)).await?;
     let state_of = |id: DeviceId| states.iter().find(|state| state.id == id);
     let active = list.devices.iter().filter(|entry| state_of(entry.id()).is_some());
     let active: Vec<_> =

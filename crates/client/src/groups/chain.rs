@@ -49,7 +49,7 @@ pub async fn sync(profile: &Profile, session: &mut Session, id: GroupId) -> Resu
         let answer = match session.group_entries(id, after, None).await {
             // As far as the server knows, there is no such group, or this participant does not belong to it.
             Err(error) if error.problem() == Some("unknown-group") && pushed_back.is_none() && after > 0 => {
-                if !hand_back(profile, session, id, 1).await? {
+                if !Box::pin(hand_back(profile, session, id, 1)).await? {
                     return Err(error);
                 }
                 pushed_back = Some(0);
@@ -62,7 +62,7 @@ pub async fn sync(profile: &Profile, session: &mut Session, id: GroupId) -> Resu
             if pushed_back.is_some_and(|before| answer.number <= before) {
                 return Err(broken(id, "the server shows an older group than before"));
             }
-            push_back(profile, session, id, &answer).await?;
+            Box::pin(push_back(profile, session, id, &answer)).await?;
             pushed_back = Some(answer.number);
             continue;
         }

@@ -348,7 +348,7 @@ async fn read(
         keys.push(profile.own_bundle()?.signature_key);
         if claimed.kind == KIND_KEYS && keys.iter().all(|key| Message::verify(inner, key).is_err()) {
             // What they were first carried with may be lost with a server that was restored.
-            keys.extend(handing_back::successor(profile, session).await?);
+            keys.extend(Box::pin(handing_back::successor(profile, session)).await?);
         }
         let fits = keys.iter().find(|key| Message::verify(inner, key).is_ok());
         match (claimed.kind.as_str(), fits) {
