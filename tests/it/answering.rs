@@ -23,6 +23,7 @@ fn own_keys(number: usize) -> ParticipantKeys {
 async fn the_first_answer_is_taken_and_arrives_when_the_other_server_is_back() {
     let (school, mut town) = (Server::start(), Server::start());
     pair(&school, &town);
+    [&school, &town].into_iter().for_each(|server| drop(neighbour(server, &["allow", "--all"])));
     let ada = school.register_profile(0, "ada").await;
     let carl = town.register_profile_with(town.invite(), "carl", || own_keys(1)).await;
     let (ada_id, carl_id) = (ada.id().unwrap(), carl.id().unwrap());
@@ -46,6 +47,7 @@ async fn the_first_answer_is_taken_and_arrives_when_the_other_server_is_back() {
 async fn who_posts_to_a_group_hears_whom_it_does_not_reach() {
     let (school, town) = (Server::start(), Server::start());
     pair(&school, &town);
+    [&school, &town].into_iter().for_each(|server| drop(neighbour(server, &["allow", "--all"])));
     let ada = school.register_profile(0, "ada").await;
     let carl = town.register_profile(1, "carl").await;
     let carl_id = carl.id().unwrap();
