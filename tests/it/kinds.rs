@@ -180,7 +180,7 @@ async fn votes_are_counted_changed_and_taken_back() {
     school.run(&["message", "end-poll", "--profile", "ada", &id]);
     // Carl has not heard of the end and votes; that comes too late for everybody.
     school.run(&["message", "vote", "--profile", "carl", &id, "2"]);
-    assert_eq!(school.receive("ben")[0]["kind"], json!("poll-end"));
+    assert!(school.receive("ben").iter().any(|line| line["kind"] == "poll-end"));
     assert!(school.server.failure(&["message", "vote", "--profile", "ben", &id, "2"]).contains("has ended"));
     school.receive("ada");
     for profile in ["ada", "ben"] {
