@@ -40,7 +40,7 @@ impl LargeFrames {
     /// because the frame grew beyond what it said, for `patience`, since others may wait for that.
     ///
     /// # Errors
-    /// [`NoMemory`]: what was reserved still is.
+    /// `NoMemory`: what was reserved still is.
     pub async fn reserve(
         &self,
         reserved: &mut Reserved,

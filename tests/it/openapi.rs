@@ -149,7 +149,7 @@ async fn the_description_is_a_valid_document() {
             assert!(!response["description"].as_str().unwrap().is_empty(), "{method} {path}");
         }
     }
-    assert_eq!(names.len(), 45);
+    assert_eq!(names.len(), 46);
 }
 
 /// A client that knows nothing of this server but its description.

@@ -224,7 +224,8 @@ pub(super) async fn whom_to_ask(app: &App, asker: Asker) -> Result<Vec<Fingerpri
 /// fresh, else asked for anew; what is kept serves while nobody answers.
 ///
 /// # Errors
-/// [`ServiceError::NotAllowedAcross`], [`ServiceError::DisputedParticipant`], or as [`absent::why`] says.
+/// [`ServiceError::NotAllowedAcross`], [`ServiceError::DisputedParticipant`], or what is said of an ID that nobody
+/// answered for.
 pub async fn keys_of(
     app: &App,
     asker: ParticipantId,
