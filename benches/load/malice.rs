@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use momedo_client::connection::ServerAddress;
 use momedo_protocol::api::blobs::BlobRequest;
-use momedo_protocol::blob::BlobId;
+use momedo_protocol::blob::{BlobId, MIN_BLOB_BYTES};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::random;
 use serde_json::{Value, json};
@@ -303,12 +303,12 @@ async fn nonces(target: &Target, until: Instant) -> Value {
     json!({ "challenges": totals, "somebody_else_logs_in": session.is_ok() })
 }
 
-/// Files of 16 bytes, announced as often as the rates allow.
+/// The smallest files there are, announced as often as the rates allow.
 async fn files(target: &Target, until: Instant) -> Value {
     let asking = (0..ATTACKERS).map(|attacker| {
         let token = target.token(attacker).to_owned();
         ask(target, until, 30, move || {
-            let request = BlobRequest { id: BlobId(random::bytes()), size: 16 };
+            let request = BlobRequest { id: BlobId(random::bytes()), size: MIN_BLOB_BYTES };
             post("/blobs", Some(&token), &serde_json::to_string(&request).unwrap())
         })
     });

@@ -21,8 +21,8 @@ use crate::figures::print;
 use crate::keys::keys;
 use crate::subject::Subject;
 
-/// Messages of each kind; `RECEIVED_MESSAGES` changes that.
-const MESSAGES: usize = 500;
+/// Messages of each kind; `RECEIVED_MESSAGES` changes that. Each is sent with a log-in, of which a device has 512 a minute.
+const MESSAGES: usize = 200;
 
 async fn register(subject: &Subject, path: &Path, stored: Vec<RsaPrivateKey>) -> Profile {
     let joining = Joining {
