@@ -97,6 +97,7 @@ async fn who_missed_a_key_asks_those_who_have_it_says_so_and_reads_on() {
     assert!(texts(&got).is_empty());
     let asked = said_to_have_asked(&got).expect("nobody was told").to_owned();
     assert!(asked.contains(&carl.id().unwrap().to_string()), "who wrote has the key: {asked}");
+    assert!(!asked.contains("your other devices"), "there are none: {asked}");
     // Asked once, not with every look.
     assert_eq!(said_to_have_asked(&received(&ben).await), None);
     received(&carl).await;

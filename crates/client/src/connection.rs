@@ -1,4 +1,4 @@
-//! HTTPS to the pinned server: TLS 1.3, HTTP/1.1, one connection at a time, addresses tried in turn.
+//! HTTPS to the pinned server: TLS 1.3, HTTP/1.1, one connection at a time, addresses tried a little after each other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -31,7 +31,7 @@ use crate::ClientError;
 use crate::clocks::Clocks;
 use crate::pin::{Chain, PinVerifier};
 
-/// How long an address may take to answer before the next is tried.
+/// How long an address may take to answer.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// How long an address is ahead of the next.

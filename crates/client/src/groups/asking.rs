@@ -79,7 +79,7 @@ struct Given {
 struct Locked {
     epochs: BTreeSet<u32>,
     senders: BTreeSet<ParticipantId>,
-    messages: usize,
+    messages: u64,
 }
 
 /// Notes a verified question, to be answered when mail has been taken.
@@ -146,9 +146,11 @@ async fn answer_one(profile: &Profile, session: &mut Session, wanted: &Wanted) -
         let notice = Notice::of_key(&state, epoch, &key)?;
         keys::tell(profile, session, &state, &notice, &[wanted.by], deadline, &|_| {}).await?;
         given.push(Given { to: wanted.by, group: wanted.group, epoch, at: now() });
+        given.drain(..given.len().saturating_sub(MAX_REMEMBERED));
+        // At once: should the next fail, this one is not given again.
+        profile.set(GIVEN, &given)?;
     }
-    let excess = given.len().saturating_sub(MAX_REMEMBERED);
-    profile.set(GIVEN, &given.split_off(excess))
+    Ok(())
 }
 
 /// Asks for the keys of what waits, and says so; others are asked when those before did not answer for an hour.
@@ -163,28 +165,50 @@ pub(crate) async fn ask(profile: &Profile, session: &mut Session) -> Result<(), 
     if locked.is_empty() {
         return if before > 0 { profile.set(ASKED, &asked) } else { Ok(()) };
     }
-    for (group, locked) in locked.iter().take(IN_ONE_RUN) {
+    // Those that were never asked about first: groups in which nobody answers keep no other waiting.
+    let asked_at = |group: &GroupId| asked.iter().find(|asked| asked.group == *group).map(|asked| asked.at);
+    let mut due: Vec<_> = locked.iter().filter(|(group, locked)| is_due(&asked, group, locked)).collect();
+    due.sort_by_key(|(group, _)| asked_at(group));
+    due.truncate(IN_ONE_RUN);
+    for (group, locked) in due {
         let Some(state) = profile.group(*group)? else { continue };
         let known = asked.iter().position(|asked| asked.group == *group);
         let earlier = known.map(|known| asked.swap_remove(known));
-        match ask_about(profile, session, &state, locked, earlier).await {
-            Ok(now_asked) => asked.extend(now_asked),
+        let whom = earlier.map(|earlier| earlier.whom).unwrap_or_default();
+        let epochs = locked.epochs.clone();
+        // Noted before: what cannot be asked now is asked again after the pause, and not with every look.
+        asked.push(Asked { group: *group, epochs, whom: whom.clone(), at: now() });
+        profile.set(ASKED, &asked)?;
+        match ask_about(profile, session, &state, locked, whom).await {
+            Ok(whom) => {
+                if let Some(noted) = asked.last_mut() {
+                    noted.whom = whom;
+                }
+                profile.set(ASKED, &asked)?;
+            }
             Err(error) if Meaning::of(&error, session.is_second) == Meaning::NoAnswers => return Err(error),
             Err(_) => {}
         }
-        profile.set(ASKED, &asked)?;
     }
     Ok(())
 }
 
-/// Asks about one group; what was asked, now or before.
+/// Whether a group is to be asked about now: never before, or for other epochs, or long ago.
+fn is_due(asked: &[Asked], group: &GroupId, locked: &Locked) -> bool {
+    let earlier = asked.iter().find(|asked| asked.group == *group);
+    earlier.is_none_or(|earlier| {
+        !locked.epochs.is_subset(&earlier.epochs) || now().0.abs_diff(earlier.at.0) >= PAUSE
+    })
+}
+
+/// Asks about one group; who was asked, now or before.
 async fn ask_about(
     profile: &Profile,
     session: &mut Session,
     state: &GroupState,
     locked: &Locked,
-    earlier: Option<Asked>,
-) -> Result<Option<Asked>, ClientError> {
+    mut whom: BTreeSet<ParticipantId>,
+) -> Result<BTreeSet<ParticipantId>, ClientError> {
     let mut epochs = BTreeSet::new();
     for epoch in &locked.epochs {
         // What the chain does not say yet comes with the chain.
@@ -194,14 +218,12 @@ async fn ask_about(
         }
     }
     if epochs.is_empty() || state.active(session.id).is_none() {
-        return Ok(None);
+        return Ok(whom);
     }
-    let earlier = earlier.filter(|earlier| epochs.is_subset(&earlier.epochs));
-    if earlier.as_ref().is_some_and(|earlier| now().0.abs_diff(earlier.at.0) < PAUSE) {
-        return Ok(earlier);
-    }
-    let mut whom = earlier.map(|earlier| earlier.whom).unwrap_or_default();
     let mut candidates = candidates(state, locked, session.id);
+    if session.devices().await?.devices.len() < 2 {
+        candidates.retain(|candidate| *candidate != session.id);
+    }
     if candidates.iter().all(|candidate| whom.contains(candidate)) {
         whom.clear();
     }
@@ -219,7 +241,7 @@ async fn ask_about(
     if !reached.is_empty() {
         say(profile, session.id, state, locked, &reached)?;
     }
-    Ok(Some(Asked { group: state.id(), epochs, whom, at: now() }))
+    Ok(whom)
 }
 
 /// Whom to ask, the likeliest first: own devices, whoever posted under the key, moderators, all others.
@@ -260,14 +282,14 @@ fn say(
 /// What waits for keys, by group.
 fn locked(profile: &Profile) -> Result<BTreeMap<GroupId, Locked>, ClientError> {
     let mut all: BTreeMap<GroupId, Locked> = BTreeMap::new();
-    for delivery in profile.set_aside_for_group_keys()? {
+    for (delivery, in_group) in profile.set_aside_for_group_keys()? {
         let Some(group) = delivery.group else { continue };
         let Ok(outside) = envelope::decode(&delivery.envelope.0) else { continue };
         if outside.header.suite == GroupSuite::GroupKey && GroupId::of(&outside.header.group) == group {
             let locked = all.entry(group).or_default();
             locked.epochs.insert(outside.header.epoch);
             locked.senders.insert(delivery.from);
-            locked.messages += 1;
+            locked.messages = in_group;
         }
     }
     Ok(all)

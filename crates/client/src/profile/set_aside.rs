@@ -169,10 +169,22 @@ impl Profile {
         self.waiting(sql, [group.to_string()])
     }
 
-    /// What was posted to groups and waits, oldest first; as much of it as tells whose keys are missing.
-    pub(crate) fn set_aside_for_group_keys(&self) -> Result<Vec<Delivery>, ClientError> {
-        let sql = "SELECT id, delivery, refusals, tries FROM set_aside WHERE conversation <> '' ORDER BY id LIMIT ?1";
-        Ok(self.waiting(sql, [MAX_LOOKED_AT])?.into_iter().map(|waiting| waiting.delivery).collect())
+    /// What was posted to groups and waits, as much of it as tells whose keys are missing, with how much waits in that
+    /// group: one of each group before a second of any, so that nobody's flood hides another group.
+    pub(crate) fn set_aside_for_group_keys(&self) -> Result<Vec<(Delivery, u64)>, ClientError> {
+        let sql = "SELECT delivery, in_group FROM set_aside JOIN (
+                       SELECT id AS chosen, count(*) OVER (PARTITION BY conversation) AS in_group,
+                              row_number() OVER (PARTITION BY conversation ORDER BY id DESC) AS place
+                       FROM set_aside WHERE conversation <> '' ORDER BY place, id LIMIT ?1) ON id = chosen
+                   ORDER BY place, id";
+        let rows: Vec<(String, u64)> = self.sql(|database| {
+            let mut statement = database.prepare(sql)?;
+            statement.query_map([MAX_LOOKED_AT], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        Ok(rows
+            .iter()
+            .filter_map(|(text, in_group)| Some((serde_json::from_str(text).ok()?, *in_group)))
+            .collect())
     }
 
     /// Notes that another try led to nothing, and why.
@@ -304,6 +316,32 @@ mod tests {
         }
         let pauses: Vec<u64> = tried.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16]);
+    }
+
+    #[test]
+    fn a_flood_in_one_group_hides_no_other_that_waits_for_its_key() {
+        let (_folder, profile) = profile();
+        let room = Room { of_sender: 1_000, of_all: 1_000, ..ROOM };
+        let group = |byte| GroupId::of(&Sha512Digest([byte; 64]));
+        let put = |from, number: u64, byte| {
+            let delivery = Delivery {
+                group: Some(group(byte)),
+                envelope: Base64Bytes(number.to_be_bytes().to_vec()),
+                ..delivery(from, from)
+            };
+            profile.set_aside(&delivery, None, "because", false, room).unwrap();
+        };
+        for number in 0..300 {
+            put(1, number, 1);
+        }
+        put(2, 300, 2);
+        let found = profile.set_aside_for_group_keys().unwrap();
+        let of = |byte| -> Vec<u64> {
+            let in_group = found.iter().filter(|(delivery, _)| delivery.group == Some(group(byte)));
+            in_group.map(|(_, in_group)| *in_group).collect()
+        };
+        assert_eq!(of(2), [1]);
+        assert_eq!(of(1), vec![300; 255]);
     }
 
     #[test]
