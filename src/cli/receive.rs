@@ -147,9 +147,13 @@ fn print(received: &Received, json: bool) -> anyhow::Result<()> {
 
 /// What people read of a message, whatever its kind.
 fn words(received: &Received) -> String {
-    if matches!(received.kind.as_str(), "delivered" | "undeliverable") {
-        let reason = received.text.as_deref().map(|reason| format!(": {}", printable(reason)));
-        return format!("[{} {}{}]", received.kind, received.id, reason.unwrap_or_default());
+    if received.kind == "delivered" {
+        return format!("[delivered {}]", received.id);
+    }
+    if received.kind == "undeliverable" {
+        let about = received.about.as_deref().map(|about| format!(" \"{}\"", printable(about)));
+        let why = printable(received.text.as_deref().unwrap_or_default());
+        return format!("[undeliverable {}{}: {why}]", received.id, about.unwrap_or_default());
     }
     if received.kind == "waiting" {
         return format!("[waiting] {}", printable(received.text.as_deref().unwrap_or_default()));

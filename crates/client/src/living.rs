@@ -11,10 +11,10 @@ use momedo_protocol::message::Message;
 use momedo_protocol::message_id::MessageId;
 use serde::Serialize;
 
-use crate::ClientError;
 use crate::profile::Profile;
 use crate::profile::living::{KeptMessage, Mark};
 use crate::sending::{Destination, Draft};
+use crate::{ClientError, receiving};
 
 const MARK_READ: &str = "receipt";
 const MARK_ARRIVED: &str = "arrived";
@@ -152,6 +152,10 @@ pub(crate) fn note(profile: &Profile, message: &Message) -> Result<(), ClientErr
         }
         _ => {}
     }
+    // What another own device sent: this one hears what became of it, too.
+    if let (true, Ok(to)) = (message.from == own, conversation.parse()) {
+        receiving::keep_beginning(profile, message.id, to, &content)?;
+    }
     profile.keep_message(&KeptMessage {
         reference,
         conversation,
@@ -229,6 +233,7 @@ pub(crate) fn note_sent(
     }
     let audience =
         serde_json::to_string(&audience).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    receiving::keep_beginning(profile, id, to, &content)?;
     profile.keep_message(&KeptMessage {
         reference: MessageReference { from: own, id },
         conversation,

@@ -1,5 +1,6 @@
 //! Everything a device keeps, in one SQLite file in a private folder. The only module that knows SQL here.
 
+mod beginnings;
 mod durability;
 pub(crate) mod files;
 mod groups;
@@ -61,6 +62,7 @@ const SCHEMA: &[&str] = &[
     key_log::BY_SERVER,
     unconfirmed::SCHEMA,
     set_aside::SCHEMA,
+    beginnings::SCHEMA,
 ];
 
 /// The version the first step of [`SCHEMA`] leads to.

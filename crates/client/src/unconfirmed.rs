@@ -46,7 +46,6 @@ pub(crate) async fn submit_due(profile: &Profile, session: &mut Session) -> Resu
             Err(error) if error.is_temporary() || error.is_about_one_recipient() => {}
             Err(ClientError::Refused(problem)) if !matches!(problem.status, 401 | 500..) => {
                 receiving::put_undeliverable(profile, request.id, request.to, &problem.title)?;
-                profile.forget_unconfirmed(request.id, request.to)?;
             }
             Err(error) => drop(first.get_or_insert(error)),
         }

@@ -280,6 +280,8 @@ pub(super) fn note(
         group: Some(state.id()),
         kind: "group-changed".into(),
         text: Some(text.to_owned()),
+        about: None,
+        reason: None,
         body: None,
         files: Vec::new(),
         sent_at: crate::now(),

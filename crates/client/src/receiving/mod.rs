@@ -4,6 +4,7 @@
 //! acknowledged. What cannot be judged is set aside on disk with its reason and tried again.
 
 pub(crate) mod meaning;
+mod notices;
 mod opening;
 pub(crate) mod questions;
 mod received;
@@ -23,13 +24,14 @@ use momedo_protocol::limits::MAX_OZONE_PAGE;
 use momedo_protocol::message::{KIND_GROUP_KEY, Message};
 use momedo_protocol::time::UnixMillis;
 
+pub(crate) use notices::{keep_beginning, put_undeliverable};
 pub(crate) use questions::Questions;
 pub use received::{Received, ReceivedFile};
 pub(crate) use received::{described, unreadable};
 pub use set_aside::{SetAside, set_aside};
 pub use taking::take_delivery;
 use taking::take_opened;
-pub(crate) use taking::{put_alarm, put_device_added, put_renamed, put_undeliverable};
+pub(crate) use taking::{put_alarm, put_device_added, put_renamed};
 
 use crate::devices::adopt_published_keys;
 use crate::profile::Profile;

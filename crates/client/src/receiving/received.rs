@@ -34,6 +34,12 @@ pub struct Received {
     /// The text, where the kind has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// How the own message begins that did not arrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Why it did not, as the recipient's home says; the text says it in words. Absent when its time was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The whole body, of kinds that are more than a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<serde_json::Value>,
@@ -81,6 +87,8 @@ pub(super) fn said(profile: &Profile, words: &str) -> Result<Received, ClientErr
         group: None,
         kind: "alarm".into(),
         text: Some(words.to_owned()),
+        about: None,
+        reason: None,
         body: None,
         files: Vec::new(),
         sent_at: now(),
@@ -132,6 +140,8 @@ pub(crate) fn described(message: &Message, verified: bool, trust: Trust, suite: 
         group: message.group.map(|group| GroupId::of(&group.id)),
         kind: shown_kind(&message.kind),
         text: content.text().map(str::to_owned),
+        about: None,
+        reason: None,
         body: (!is_text).then(|| without_keys(&message.body)),
         files: content.files().iter().map(described_file).collect(),
         sent_at: message.sent_at,
@@ -150,6 +160,8 @@ pub(crate) fn unreadable(delivery: &Delivery) -> Received {
         group: None,
         kind: "unreadable".into(),
         text: None,
+        about: None,
+        reason: None,
         body: None,
         files: Vec::new(),
         sent_at: delivery.accepted_at,

@@ -8,8 +8,9 @@ use momedo_protocol::group::envelope::is_group_envelope;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::message::{KIND_GROUP_KEY, KIND_GROUP_KEY_REQUEST, KIND_KEY_BACKUP, KIND_KEYS, Message};
 use momedo_protocol::message_id::MessageId;
-use momedo_protocol::notice::{Fate, Notice};
+use momedo_protocol::notice::Notice;
 
+use super::notices;
 use super::opening::{Opened, open};
 use super::questions;
 use super::received::{Received, described, said, unreadable};
@@ -81,7 +82,7 @@ async fn take_now(
     opened: Option<Opened>,
 ) -> Result<Taking, ClientError> {
     if let Some(notice) = Notice::decode(&delivery.envelope.0) {
-        return take_notice(profile, session.id, delivery, &notice).map(|()| Taking::Done);
+        return notices::take(profile, session.id, delivery, &notice).map(|()| Taking::Done);
     }
     if blocking::is_blocked(profile, delivery.from)? {
         return take_from_blocked(profile, session, delivery).await.map(|()| Taking::Done);
@@ -141,51 +142,6 @@ fn claims_what_it_is(claimed: &Message, delivery: &Delivery, own: ParticipantId)
         && claimed.id == delivery.id
 }
 
-/// Takes what the own home tells of messages to other servers: an event for each.
-fn take_notice(
-    profile: &Profile,
-    own: ParticipantId,
-    delivery: &Delivery,
-    notice: &Notice,
-) -> Result<(), ClientError> {
-    // The own home says it in the participant's own name; whatever else says so is not its word.
-    if delivery.from != own {
-        return put_unverified(profile, delivery, &unreadable(delivery));
-    }
-    let kind = match notice.fate {
-        Fate::Delivered => "delivered",
-        Fate::Undeliverable => "undeliverable",
-    };
-    for message in &notice.messages {
-        let event = Received {
-            id: message.id,
-            to: Some(message.to),
-            kind: kind.into(),
-            text: notice.reason.map(|reason| reason.word().to_owned()),
-            verified: true,
-            trust: Trust::Compared.name().into(),
-            suite: 0,
-            // An end that is not the one hoped for must be seen.
-            event: notice.fate == Fate::Delivered,
-            ..unreadable(delivery)
-        };
-        put(profile, &format!("notice {}", message.to), message.id, Some(&event), None)?;
-        profile.forget_unconfirmed(message.id, message.to)?;
-    }
-    Ok(())
-}
-
-/// Has it shown with the next messages that a message did not arrive.
-pub(crate) fn put_undeliverable(
-    profile: &Profile,
-    id: MessageId,
-    to: ParticipantId,
-    reason: &str,
-) -> Result<(), ClientError> {
-    let event = Received { id, to: Some(to), kind: "undeliverable".into(), ..said(profile, reason)? };
-    put(profile, &format!("notice {to}"), id, Some(&event), None)
-}
-
 /// Shows what nobody vouches for.
 pub(super) fn put_unverified(
     profile: &Profile,
@@ -207,7 +163,7 @@ fn unverified(sender: &str) -> String {
 
 /// Stores what was opened, unless it is known. Only what was verified stands for its ID: something forged must
 /// not keep the true message out.
-fn put(
+pub(super) fn put(
     profile: &Profile,
     sender: &str,
     id: MessageId,

@@ -1,0 +1,59 @@
+//! How own messages to people of other servers begin, so that it can be said which of them did not arrive. Sealed like
+//! secrets, and forgotten when it is known what became of the message.
+
+use momedo_protocol::message_id::MessageId;
+use momedo_protocol::time::UnixMillis;
+use rusqlite::{OptionalExtension, params};
+
+use super::Profile;
+use crate::ClientError;
+
+/// The table.
+pub(super) const SCHEMA: &str = "
+    CREATE TABLE beginnings (id TEXT PRIMARY KEY, kept_at INTEGER NOT NULL, words BLOB NOT NULL) STRICT;
+    PRAGMA user_version = 8;";
+
+/// How long they are kept, in days: as long as a server does.
+const DAYS: u64 = 90;
+
+fn name(id: &str) -> String {
+    format!("beginning {id}")
+}
+
+impl Profile {
+    /// Keeps how an own message begins; those that nobody spoke of any more go.
+    pub(crate) fn keep_beginning(
+        &self,
+        id: MessageId,
+        words: &str,
+        now: UnixMillis,
+    ) -> Result<(), ClientError> {
+        let id = id.to_string();
+        let sealed = self.sealed(&name(&id), words.as_bytes())?;
+        let before = now.0.saturating_sub(DAYS * 86_400_000);
+        self.sql(|database| {
+            database.execute("DELETE FROM beginnings WHERE kept_at < ?1", [before])?;
+            let sql = "INSERT INTO beginnings VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+            database.execute(sql, params![id, now.0, sealed]).map(drop)
+        })
+    }
+
+    /// How an own message begins, if it is kept.
+    pub(crate) fn beginning(&self, id: MessageId) -> Result<Option<String>, ClientError> {
+        let id = id.to_string();
+        let sealed: Option<Vec<u8>> = self.sql(|database| {
+            let sql = "SELECT words FROM beginnings WHERE id = ?1";
+            database.query_row(sql, [&id], |row| row.get(0)).optional()
+        })?;
+        let Some(sealed) = sealed else { return Ok(None) };
+        let words = self.unsealed(&name(&id), sealed)?;
+        Ok(Some(String::from_utf8_lossy(&words).into_owned()))
+    }
+
+    /// Forgets how an own message begins.
+    pub(crate) fn forget_beginning(&self, id: MessageId) -> Result<(), ClientError> {
+        self.sql(|database| {
+            database.execute("DELETE FROM beginnings WHERE id = ?1", [id.to_string()]).map(drop)
+        })
+    }
+}
