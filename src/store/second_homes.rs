@@ -17,6 +17,8 @@ pub struct OtherHome {
     pub ends: bool,
     /// Rises with everything the other home has to know of.
     pub changed: u64,
+    /// Up to which of these the other home, if it is the second, has heard of everything.
+    pub told: u64,
 }
 
 /// How many participants this server and another keep together.
@@ -30,7 +32,7 @@ pub struct Shared {
     pub theirs: u64,
 }
 
-const COLUMNS: &str = "other, is_first, ends, changed";
+const COLUMNS: &str = "other, is_first, ends, changed, told";
 
 fn from_row(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<OtherHome> {
     Ok(OtherHome {
@@ -38,6 +40,7 @@ fn from_row(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<OtherHome
         is_first: row.get(first + 1)?,
         ends: row.get(first + 2)?,
         changed: row.get(first + 3)?,
+        told: row.get(first + 4)?,
     })
 }
 

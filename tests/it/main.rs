@@ -80,6 +80,7 @@ mod smoke_vectors;
 mod start;
 mod stolen_device;
 mod stream;
+mod taken_over;
 mod tour;
 mod two_faced;
 mod typed_secrets;

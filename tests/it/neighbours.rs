@@ -6,10 +6,13 @@ use momedo::service::upkeep;
 use momedo_client::profile::Profile;
 use momedo_client::receiving::{self, Received};
 use momedo_client::sending::send_text;
-use momedo_protocol::link::PairingLink;
+use momedo_protocol::link::{MAX_BATCH_ITEMS, PairingLink};
 use serde_json::Value;
 
-use crate::harness::{Inside, PATIENCE, Server, refused};
+use crate::harness::{Inside, PATIENCE, Server, refused, text};
+
+/// One person writes as much as a whole school.
+const BUSY: &str = "[rates]\nmessages = { per_minute = 10000, burst = 10000 }\n";
 
 /// Runs `momedo admin neighbour …` and returns its lines.
 pub(crate) fn neighbour(server: &Server, arguments: &[&str]) -> Vec<Value> {
@@ -241,6 +244,7 @@ async fn what_is_known_serves_while_a_server_is_down_and_what_cannot_arrive_is_t
     let received = receive_until(&ada, is_back).await;
     let back = received.iter().find(|received| received.kind == "undeliverable").unwrap();
     assert_eq!((back.id, back.to, back.event), (last, Some(carl.id().unwrap()), false));
+    assert_eq!((back.about.as_deref(), back.reason.as_deref()), (Some("drei"), None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,9 +265,11 @@ async fn what_no_server_signed_for_until_it_expires_is_told_to_its_sender() {
     assert_eq!(upkeep::expire(&here.app).await.unwrap(), 0);
     here.clock.advance(Duration::from_secs(2 * 86_400));
     assert_eq!(upkeep::expire(&here.app).await.unwrap(), 1);
-    let received = receive_until(&ada, |all| !all.is_empty()).await;
-    let told: Vec<_> = received.iter().map(|received| (received.kind.as_str(), received.id)).collect();
-    assert_eq!(told, [("undeliverable", lost)]);
+    // As people read it: which text, and why.
+    let shown = here.server.run(&["receive", "--profile", "ada"]);
+    let to = ben.id().unwrap();
+    let why = "their server could not be reached, or had no room, for as long as messages wait";
+    assert_eq!(text(&shown.stdout), format!("to {to}: [undeliverable {lost} \"zwei\": {why}]\n"));
 }
 
 /// One side may sit behind a router that lets nobody in: it dials, and tells no address.
@@ -284,4 +290,31 @@ fn a_server_that_nobody_can_dial_is_reached_over_the_link_it_dialled() {
 
 fn id_in(row: &Value) -> String {
     row["id"].as_str().unwrap().to_owned()
+}
+
+/// What a neighbour may bring is counted by the minute: the rest of this would arrive one by one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raised_contract_counts_at_once() {
+    let (here, there) = (Server::start_with(BUSY), Server::start());
+    pair(&here, &there);
+    neighbour(&here, &["allow", "--all"]);
+    neighbour(&there, &["allow", "--all", "--per-minute", "1"]);
+    let (mut ada, ben) = (here.register(0).await, there.register(1).await);
+    // A whole batch may come at once, however low the rate is.
+    let more = 20;
+    for _ in 0..MAX_BATCH_ITEMS + more {
+        ada.submit(&ben.bundle, 128).await.unwrap();
+    }
+    let other = id(&there);
+    until("a batch has arrived, and the rest waits", || {
+        (1..=more as u64).contains(&waiting_for(&here, &other))
+    });
+    assert!(waiting_for(&here, &other) > more as u64 / 2);
+    neighbour(&there, &["allow", "--per-minute", "600"]);
+    until("the rest arrives", || waiting_for(&here, &other) == 0);
+}
+
+fn waiting_for(server: &Server, other: &str) -> u64 {
+    let rows = neighbour(server, &["list"]);
+    rows.iter().find(|row| row["id"] == other).unwrap()["waiting"].as_u64().unwrap()
 }

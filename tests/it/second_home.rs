@@ -17,7 +17,7 @@ use crate::neighbours::{failure, id, neighbour, pair, receive_until, say, state,
 const SETTINGS: &str = "[neighbours]\nheartbeat_seconds = 1\n";
 
 /// Two servers whose admins want each to be a second home for the other's participants.
-fn pair_of_servers() -> [Server; 2] {
+pub(crate) fn pair_of_servers() -> [Server; 2] {
     let servers = [Server::start_with(SETTINGS), Server::start_with(SETTINGS)];
     become_pair(&servers[0], &servers[1]);
     servers
@@ -37,7 +37,7 @@ fn shared(server: &Server, other: &str, which: &str) -> u64 {
     row["shared"][which].as_u64().unwrap()
 }
 
-fn homes(server: &Server, profile: &str) -> Value {
+pub(crate) fn homes(server: &Server, profile: &str) -> Value {
     server.json(&["user", "homes", "--profile", profile, "--json"]).remove(0)
 }
 

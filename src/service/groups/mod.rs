@@ -112,10 +112,12 @@ impl Actor {
     fn member(self, tx: &ReadTx<'_>, id: GroupId) -> Result<Option<Member>, ServiceError> {
         let member = tx.find_group_member(id, self.participant())?;
         let (Some(member), Some(home)) = (&member, self.elsewhere()) else { return Ok(member) };
+        let who = self.participant();
         let is_theirs = member.home == home
-            || tx
-                .find_remote(self.participant())?
-                .is_some_and(|row| row.lives_at(home) && row.lives_at(member.home));
+            || finding::find_placed(tx, who, member.home, member.fingerprint)?
+                .is_some_and(|row| row.lives_at(home))
+            // Somebody with one home here, who asks over the other.
+            || (lives_here_and(tx, who, home)? && is_own_key(tx, who, member.fingerprint)?);
         Ok(is_theirs.then(|| member.clone()))
     }
 }
@@ -158,14 +160,41 @@ fn check_author(tx: &ReadTx<'_>, author: Actor, entry: &GroupEntry) -> Result<u3
     Ok(version)
 }
 
+/// Whether somebody has two homes, this server and `home`.
+fn lives_here_and(tx: &ReadTx<'_>, id: ParticipantId, home: Fingerprint) -> Result<bool, ServiceError> {
+    Ok(tx.find_other_home(id)?.is_some_and(|other| other.server == home && !other.ends))
+}
+
+/// Whether this is the signature key that somebody has published here.
+fn is_own_key(tx: &ReadTx<'_>, id: ParticipantId, fingerprint: Fingerprint) -> Result<bool, ServiceError> {
+    Ok(published(tx, id, None)?.is_some_and(|(known, _)| known == fingerprint))
+}
+
+/// Where a newcomer is asked whether they may be added: at the home they are said to live at, or at the other one if that
+/// is the one in use; `None` for whoever lives here, too.
+pub(super) fn home_of_newcomer(
+    tx: &ReadTx<'_>,
+    new: &NewMember,
+    own: Fingerprint,
+) -> Result<Option<Fingerprint>, ServiceError> {
+    let Some(home) = new.home.filter(|home| *home != own) else { return Ok(None) };
+    if lives_here_and(tx, new.id, home)? {
+        return Ok(None);
+    }
+    let row = tx.find_remote(new.id)?.filter(|row| row.lives_at(home));
+    Ok(Some(row.map_or(home, |row| row.home)))
+}
+
 /// Fingerprint and version of the keys somebody has published here, or at another home. Whoever is disabled belongs to
 /// groups, too; that they do nothing themselves, their sessions' end sees to.
-fn published(
+pub(super) fn published(
     tx: &ReadTx<'_>,
     id: ParticipantId,
     elsewhere: Option<Fingerprint>,
 ) -> Result<Option<(Fingerprint, u32)>, ServiceError> {
-    if let Some(home) = elsewhere {
+    if let Some(home) = elsewhere
+        && !lives_here_and(tx, id, home)?
+    {
         return finding::published_at(tx, id, home);
     }
     if tx.find_participant(id)?.is_none_or(|row| row.state == ParticipantState::Erased) {
@@ -330,7 +359,7 @@ fn check_new_members(
     own: Fingerprint,
 ) -> Result<(), ServiceError> {
     for new in members {
-        let elsewhere = new.home.filter(|home| *home != own);
+        let elsewhere = home_of_newcomer(tx, new, own)?;
         if let Some(home) = elsewhere {
             may_be_added(tx, author, new.id, home)?;
         }

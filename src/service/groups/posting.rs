@@ -21,7 +21,7 @@ use super::Actor;
 use crate::config::Config;
 use crate::domain::group::{MEMBERS_PER_SUBMISSION, cost};
 use crate::domain::ozone::{DELIVERY_BYTES, fits_sender};
-use crate::service::neighbours::{attachments, groups as elsewhere, sending};
+use crate::service::neighbours::{attachments, finding, groups as elsewhere, sending};
 use crate::service::second_home::copying::{self, CopySent};
 use crate::service::{ServiceError, blobs, delivery};
 use crate::sessions::Principal;
@@ -376,6 +376,10 @@ impl Posted {
                 }
                 continue;
             };
+            // The same for whoever has two homes, and posts over the other.
+            if *member == sender && own_device.is_none() {
+                continue;
+            }
             // Whoever blocks somebody gets nothing of theirs, wherever it is said. For somebody disabled it waits.
             if entry.state == ParticipantState::Erased || entry.blocks(sender) {
                 continue;
@@ -429,7 +433,7 @@ impl Posted {
             return Ok(Remote::LeftOut);
         }
         // With two homes, the one that is used for their other mail.
-        let known = tx.find_remote(participant)?.filter(|row| row.lives_at(member.home));
+        let known = finding::find_placed(tx, participant, member.home, member.fingerprint)?;
         let home = known.map_or(member.home, |row| row.home);
         let via = match ways.get(&home) {
             Some(via) => *via,

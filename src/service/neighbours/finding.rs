@@ -279,12 +279,34 @@ pub fn published_at(
     id: ParticipantId,
     home: Fingerprint,
 ) -> Result<Option<(Fingerprint, u32)>, ServiceError> {
-    let row = tx.find_remote(id)?.filter(|row| row.home == home && row.disputed_by.is_none());
-    let Some(keys) = row.and_then(|row| row.keys) else { return Ok(None) };
+    let row = tx.find_remote(id)?.filter(|row| row.lives_at(home) && row.disputed_by.is_none());
+    row.map_or(Ok(None), |row| pinned(&row))
+}
+
+/// Fingerprint of the signature key, and version, of the keys that are kept.
+fn pinned(row: &RemoteRow) -> Result<Option<(Fingerprint, u32)>, ServiceError> {
+    let Some(keys) = &row.keys else { return Ok(None) };
     let published: PublishedKeys = serde_json::from_str(&keys.published)
         .map_err(|_| ServiceError::Internal("kept keys are damaged".into()))?;
     let fingerprint = KeyBundle::verify(&published.bundle)?.fingerprint();
     Ok(Some((fingerprint, u32::try_from(keys.version).unwrap_or(u32::MAX))))
+}
+
+/// What is known of somebody whom a group's chain places at `home` with the signature key of this fingerprint: they may
+/// be written to at their other home, or have moved since, as their own key says.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub fn find_placed(
+    tx: &ReadTx<'_>,
+    id: ParticipantId,
+    home: Fingerprint,
+    fingerprint: Fingerprint,
+) -> Result<Option<RemoteRow>, ServiceError> {
+    let Some(row) = tx.find_remote(id)? else { return Ok(None) };
+    let is_theirs = row.lives_at(home)
+        || (row.disputed_by.is_none() && pinned(&row)?.is_some_and(|(pinned, _)| pinned == fingerprint));
+    Ok(is_theirs.then_some(row))
 }
 
 /// Whether one of this server's participants may talk over a neighbour.

@@ -19,6 +19,7 @@ use super::finding_groups;
 use crate::domain::ozone::Source;
 use crate::service::error::compute;
 use crate::service::groups::{self, Actor, posting};
+use crate::service::second_home::placing;
 use crate::service::{ServiceError, blobs, delivery};
 use crate::sessions::Principal;
 use crate::state::App;
@@ -67,6 +68,8 @@ pub async fn append(
     entry: Jws,
 ) -> Result<api::GroupEntryTaken, ServiceError> {
     let home = home_for(app, author, group).await?;
+    // An entry under keys that the group's home has not heard of would be refused there.
+    placing::tell_of(app, home, author.participant).await?;
     let request = Request::GroupAppend { from: author.participant, group, entry };
     match calls::ask_for_response(app, home, &request).await? {
         Response::Appended(taken) => Ok(taken),
@@ -198,16 +201,32 @@ pub(super) async fn append_for(
     let fingerprint = entry.key.fingerprint();
     // The author's keys, and those of whom they add, as their homes publish them now.
     let mut unknown = Vec::new();
-    let known = app.store.read(move |tx| finding::published_at(tx, participant, home)).await?;
-    if known.is_none_or(|(known, _)| known != fingerprint) {
+    let (known, is_here) = app
+        .store
+        .read(move |tx| {
+            let known = groups::published(tx, participant, Some(home))?;
+            Ok::<_, ServiceError>((known, tx.find_participant(participant)?.is_some()))
+        })
+        .await?;
+    // Of this server's own people nobody else is asked: their other home has told it.
+    if !is_here && known.is_none_or(|(known, _)| known != fingerprint) {
         unknown.push(participant);
     }
     if let momedo_protocol::group::entry::Action::Add { members } = &entry.payload.action {
         for new in members {
-            let Some(elsewhere) = new.home.filter(|home| *home != own) else { continue };
+            let new = new.clone();
             let id = new.id;
-            let known = app.store.read(move |tx| finding::published_at(tx, id, elsewhere)).await?;
-            if known != Some((new.fingerprint, new.version)) {
+            let is_unknown = app
+                .store
+                .read(move |tx| {
+                    let Some(home) = groups::home_of_newcomer(tx, &new, own)? else {
+                        return Ok::<_, ServiceError>(false);
+                    };
+                    let known = finding::published_at(tx, new.id, home)?;
+                    Ok(known != Some((new.fingerprint, new.version)))
+                })
+                .await?;
+            if is_unknown {
                 unknown.push(id);
             }
         }
@@ -227,12 +246,19 @@ pub(in crate::service) async fn ask_newcomers_homes(
     author: ParticipantId,
     members: &[NewMember],
 ) -> Result<(), ServiceError> {
-    let mut by_home: BTreeMap<[u8; 32], Vec<ParticipantId>> = BTreeMap::new();
-    for new in members {
-        if let Some(home) = new.home.filter(|home| *home != app.fingerprint) {
-            by_home.entry(home.0).or_default().push(new.id);
-        }
-    }
+    let (own, newcomers) = (app.fingerprint, members.to_vec());
+    let by_home = app
+        .store
+        .read(move |tx| {
+            let mut by_home: BTreeMap<[u8; 32], Vec<ParticipantId>> = BTreeMap::new();
+            for new in &newcomers {
+                if let Some(home) = groups::home_of_newcomer(tx, new, own)? {
+                    by_home.entry(home.0).or_default().push(new.id);
+                }
+            }
+            Ok::<_, ServiceError>(by_home)
+        })
+        .await?;
     if by_home.len() > MAX_HOMES_AT_ONCE {
         let most = format!("people of at most {MAX_HOMES_AT_ONCE} other servers are added at once");
         return Err(ServiceError::GroupRefused(most));

@@ -64,12 +64,8 @@ async fn tell(app: &App, server: Fingerprint) -> Result<(), ServiceError> {
         let Some((last, _)) = untold.last() else { return Ok(()) };
         after = last.number();
         for (id, home) in untold {
-            let request = app.store.read(move |tx| request(tx, id, home)).await?;
-            match calls::ask_for_response(app, server, &request).await {
-                Ok(_) => {
-                    let told = home.changed;
-                    app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.note_told(id, told)?)).await?;
-                }
+            match tell_one(app, id, home).await {
+                Ok(()) => {}
                 // It does not want any, not now, or is the first home itself: for the others it would say the same.
                 Err(
                     ServiceError::NotAllowedAcross
@@ -79,6 +75,29 @@ async fn tell(app: &App, server: Fingerprint) -> Result<(), ServiceError> {
                 Err(error) => tracing::warn!(%error, %server, "a second home does not take a participant"),
             }
         }
+    }
+}
+
+async fn tell_one(app: &App, id: ParticipantId, home: OtherHome) -> Result<(), ServiceError> {
+    let request = app.store.read(move |tx| request(tx, id, home)).await?;
+    calls::ask_for_response(app, home.server, &request).await?;
+    app.store.write_freeing(move |tx| Ok(tx.note_told(id, home.changed)?)).await
+}
+
+/// Tells `server`, if it is a participant's second home, what it has not heard of that participant. Does nothing for
+/// anybody else.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub(in crate::service) async fn tell_of(
+    app: &App,
+    server: Fingerprint,
+    id: ParticipantId,
+) -> Result<(), ServiceError> {
+    let home = app.store.read(move |tx| Ok::<_, ServiceError>(tx.find_other_home(id)?)).await?;
+    match home.filter(|home| home.server == server && home.is_first && home.told < home.changed) {
+        Some(home) => tell_one(app, id, home).await,
+        None => Ok(()),
     }
 }
 
