@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use momedo::clock::Clock;
-use momedo::domain::ozone::Quota;
+use momedo::domain::delivery::Takers;
+use momedo::domain::ozone::{Quota, Source};
 use momedo::service::ServiceError;
 use momedo::store::{Charged, Conversation, NewEnvelope, Store, StoreOptions};
 use momedo_protocol::digest::Sha512Digest;
@@ -107,13 +108,15 @@ async fn submissions(concurrency: usize) {
                     message_id: MessageId::new(momedo_client::now()),
                     accepted_at: UnixMillis(1),
                     bundle_version: 1,
-                    source: momedo::domain::ozone::Source::Here,
+                    source: Source::Here,
                     charged: Charged::Sender,
                     bytes: vec![7; 1024],
                 };
                 let write = store.write_decided(move |tx| {
                     tx.remember_message(envelope.message_id, ada, Conversation::With(ben), &[1; 16])?;
-                    let takers = tx.takers([device], &quota, ada, envelope.bytes.len())?;
+                    let queues = tx.queues(&[device], Source::Here, ada)?;
+                    let size = envelope.bytes.len() as u64;
+                    let takers = Takers::with_room(&queues, Source::Here, size, &quota);
                     tx.append(ben, &takers, envelope.clone())?;
                     Ok::<_, ServiceError>(())
                 });

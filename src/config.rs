@@ -358,10 +358,7 @@ impl Default for RatesConfig {
 impl MailConfig {
     /// What a device's queue holds.
     pub fn quota(&self) -> Quota {
-        Quota {
-            queue_bytes: self.max_queue_bytes,
-            sender_bytes: self.max_queue_bytes.saturating_mul(self.sender_share_percent) / 100,
-        }
+        Quota::of(self.max_queue_bytes, self.sender_share_percent)
     }
 }
 

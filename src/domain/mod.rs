@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod blobs;
 pub mod class_list;
+pub mod delivery;
 pub mod dialling;
 pub mod group;
 pub mod host;

@@ -87,7 +87,7 @@ pub fn fits_sender(waiting: u64, more: u64, limit: u64) -> bool {
 }
 
 /// Why a queue does not take an envelope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum QueueFull {
     /// The queue is full.
     Queue,
@@ -98,6 +98,11 @@ pub enum QueueFull {
 }
 
 impl Quota {
+    /// The quota of a queue of which one sender may fill so many percent.
+    pub fn of(queue_bytes: u64, sender_share_percent: u64) -> Self {
+        Self { queue_bytes, sender_bytes: queue_bytes.saturating_mul(sender_share_percent) / 100 }
+    }
+
     /// Whether an envelope of `size` bytes still fits a queue that holds `queued` bytes, `from_sender` of
     /// them from the same sender.
     ///

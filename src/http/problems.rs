@@ -146,6 +146,13 @@ pub(crate) fn describe(error: &ServiceError) -> Description {
             "Für diesen Server wartet schon zu viel. Bitte später noch einmal versuchen.",
         )
         .retry_after(Duration::from_secs(600)),
+        E::NeighbourShareFull => plain(
+            S::INSUFFICIENT_STORAGE,
+            "neighbour-share-full",
+            "Too much from you waits for that server. It goes on when some of it has arrived there.",
+            "Für diesen Server wartet schon zu viel von Ihnen. Es geht weiter, wenn etwas davon dort angekommen ist.",
+        )
+        .retry_after(Duration::from_secs(600)),
         E::UnknownInvite => plain(
             S::NOT_FOUND,
             "unknown-invite",

@@ -8,21 +8,22 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::envelope::{self, Header};
 use momedo_protocol::id::{DeviceId, ParticipantId};
-use momedo_protocol::limits::SUPERSEDED_BUNDLE_DAYS;
 use momedo_protocol::message_id::MessageId;
 
 use super::neighbours::absent;
 use super::neighbours::finding::{self, Asker};
 use super::neighbours::sending::{self, Way};
+use super::recipients::{self, Circumstances};
 use super::second_home::copying::{self, CopySent};
 use super::{ServiceError, blobs};
-use crate::domain::ozone::{DELIVERY_BYTES, QueueFull, Quota, Source, fits_sender};
+use crate::domain::delivery::{Decision, Keys, Kind, Offer, Refusal, Takers};
+use crate::domain::ozone::{QueueFull, Quota, Source, fits_sender};
 use crate::domain::receipt::ReceiptKey;
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{
-    BundleStanding, Charged, Conversation, CopyFor, DirectoryEntry, Known, NewEnvelope, Outgoing,
-    OutgoingKey, ParticipantState, Takers, WriteTx,
+    Charged, Conversation, CopyFor, DirectoryEntry, Known, NewEnvelope, Outgoing, OutgoingKey,
+    ParticipantState, WriteTx,
 };
 
 /// Accepts a sealed envelope for a participant's ozone; the answer means that it is on disk.
@@ -104,6 +105,8 @@ pub(super) struct Submission {
     is_about_group_keys: bool,
     /// Most bytes that may wait of the sender.
     sender_limit: u64,
+    /// How much of what may wait for a neighbour one sender may fill.
+    sender_share_percent: u64,
     envelope: (Header, Vec<u8>),
     own_devices: Option<(Header, Vec<u8>)>,
     blobs: Vec<BlobId>,
@@ -121,14 +124,12 @@ pub(super) enum Stored {
 
 /// What is kept for whom once it is decided that a submission is taken.
 #[derive(Default)]
-struct Decision {
+struct Taking {
     takers: Takers,
     /// To the home of a recipient who lives elsewhere.
     way: Option<Way>,
     /// Of the bundle sealed to; 0 for device keys.
     bundle_version: u32,
-    /// Devices that are parked and hear later that they missed something.
-    parked: Vec<DeviceId>,
     /// The sender's other devices, with the version of the own bundle.
     own: Option<(Takers, u32)>,
     /// The recipient's other home.
@@ -157,6 +158,7 @@ impl Submission {
             accepted_at: app.clock.now(),
             quota: app.config().mail.quota(),
             sender_limit: app.config().mail.max_sender_bytes,
+            sender_share_percent: app.config().mail.sender_share_percent,
             envelope: (header, request.envelope.0),
             own_devices: own_header.zip(request.own_devices.map(|copy| copy.0)),
             blobs: request.blobs,
@@ -204,7 +206,7 @@ impl Submission {
             }
         };
         // Whoever repeats waits for copies that are still on their way, too.
-        let key = |recipient| OutgoingKey { sender, message_id: id, recipient, group: None };
+        let key = |recipient| self.key(recipient);
         let own_home = own.other_home.filter(|_| self.own_devices.is_some());
         let copies: Vec<CopySent> = [(decision.copy_to, to), (own_home, sender)]
             .into_iter()
@@ -259,9 +261,6 @@ impl Submission {
             let own = decision.own.iter().flat_map(|(takers, _)| &takers.taking);
             blobs::hold(tx, &self.blobs, decision.takers.taking.iter().chain(own).copied())?;
         }
-        for device in decision.parked {
-            tx.note_missed(device, 1)?;
-        }
         if let Some(((takers, version), (_, copy))) = decision.own.zip(self.own_devices.as_ref()) {
             tx.append(sender, &takers, kept(copy.clone(), version))?;
         }
@@ -272,15 +271,12 @@ impl Submission {
     }
 
     /// What is kept until everybody has it.
-    fn bytes_kept(&self, decision: &Decision) -> u64 {
-        let kept = |bytes: &[u8], takers: &Takers| match takers.taking.len() as u64 {
-            0 => 0,
-            devices => bytes.len() as u64 + devices * DELIVERY_BYTES,
-        };
-        let away = decision.way.map_or(0, |_| self.envelope.1.len() as u64);
-        let own = decision.own.as_ref().zip(self.own_devices.as_ref());
-        away + kept(&self.envelope.1, &decision.takers)
-            + own.map_or(0, |((takers, _), (_, copy))| kept(copy, takers))
+    fn bytes_kept(&self, taking: &Taking) -> u64 {
+        let size = self.envelope.1.len() as u64;
+        let own = taking.own.as_ref().zip(self.own_devices.as_ref());
+        taking.way.map_or(0, |_| size)
+            + taking.takers.bytes(size)
+            + own.map_or(0, |((takers, _), (_, copy))| takers.bytes(copy.len() as u64))
     }
 
     fn is_new(&self, tx: &WriteTx<'_>) -> Result<bool, ServiceError> {
@@ -296,77 +292,105 @@ impl Submission {
     }
 
     /// `None` when the recipient lives elsewhere and the way there is not known.
-    fn decide(&self, tx: &mut WriteTx<'_>, own: &DirectoryEntry) -> Result<Option<Decision>, ServiceError> {
+    fn decide(&self, tx: &mut WriteTx<'_>, own: &DirectoryEntry) -> Result<Option<Taking>, ServiceError> {
         let sender = self.sender.participant;
-        let (header, bytes) = &self.envelope;
         blobs::check_references(tx, self.sender, &self.blobs)?;
-        // A message to oneself is for one's other devices.
-        let others = || own.receiving.iter().copied().filter(|device| *device != self.sender.device);
-        let takers = |tx: &mut WriteTx<'_>, devices: &mut dyn Iterator<Item = DeviceId>, size: usize| {
-            tx.takers(devices, &self.quota, sender, size)
-        };
-        let mut decision = match self.device {
+        let mut taking = match self.device {
             Some(device) => {
-                let device = own_device(tx, self.sender, self.to, device, header)?;
-                let takers = takers(tx, &mut std::iter::once(device), bytes.len())?;
-                require_taken(&takers)?;
-                Decision { takers, copy_to: own.other_home, ..Decision::default() }
-            }
-            None if self.to == sender => {
-                check_bundle(tx, sender, own, header)?;
-                let takers = takers(tx, &mut others(), bytes.len())?;
-                if others().next().is_some() {
-                    require_taken(&takers)?;
-                }
-                let (bundle_version, copy_to) = (header.recipient_version, own.other_home);
-                Decision { takers, bundle_version, copy_to, ..Decision::default() }
+                let device = own_device(tx, self.sender, self.to, device, &self.envelope.0)?;
+                // Whatever stands in the list of devices: one that is parked gets what makes it come back.
+                let alone = DirectoryEntry { receiving: vec![device], parked: Vec::new(), ..own.clone() };
+                self.decide_here(tx, &alone, Kind::Own, Keys::Fit)?
             }
             None => match tx.directory_entry(self.to)? {
                 None => {
-                    let Some(way) = sending::decide(tx, sender, self.to, header, bytes.len())? else {
-                        return Ok(None);
-                    };
-                    Decision { way: Some(way), ..Decision::default() }
+                    let (header, bytes) = &self.envelope;
+                    let way =
+                        sending::decide(tx, sender, self.to, header, bytes.len(), self.sender_share_percent)?;
+                    let Some(way) = way else { return Ok(None) };
+                    Taking { way: Some(way), ..Taking::default() }
                 }
                 Some(recipient) => {
-                    // Mail for somebody disabled waits: an admin may let them in again.
-                    if recipient.state == ParticipantState::Erased {
-                        return Err(ServiceError::UnknownParticipant);
-                    }
-                    // A block hides what somebody says, not the keys of groups both belong to.
-                    if recipient.blocks(sender) && !self.is_about_group_keys {
-                        return Err(ServiceError::Blocked);
-                    }
-                    check_bundle(tx, self.to, &recipient, header)?;
-                    if recipient.receiving.is_empty() && recipient.parked.is_empty() {
-                        return Err(ServiceError::NoDevice);
-                    }
-                    let takers = takers(tx, &mut recipient.receiving.iter().copied(), bytes.len())?;
-                    require_taken(&takers)?;
-                    let parked = recipient.parked.clone();
-                    let (bundle_version, copy_to) = (header.recipient_version, recipient.other_home);
-                    Decision { takers, bundle_version, parked, copy_to, ..Decision::default() }
+                    let kind = match self.to == sender {
+                        true => Kind::Own,
+                        false if self.is_about_group_keys => Kind::GroupKey,
+                        false => Kind::Message,
+                    };
+                    let keys = recipients::keys_of(tx, self.to, &recipient, &self.envelope.0)?;
+                    let bundle_version = self.envelope.0.recipient_version;
+                    Taking { bundle_version, ..self.decide_here(tx, &recipient, kind, keys)? }
                 }
             },
         };
-        let key = |recipient| OutgoingKey { sender, message_id: self.id, recipient, group: None };
-        if decision.copy_to.is_some() && tx.on_its_way(&key(self.to))?.is_some() && self.is_new(tx)? {
-            // To oneself, after a message to somebody else whose copy for own devices has not arrived.
-            return Err(ServiceError::MessageConflict);
-        }
         if let Some((header, copy)) = &self.own_devices {
-            check_bundle(tx, sender, own, header)?;
+            recipients::check_keys(tx, sender, own, header)?;
             // Own devices know what they sent by its ID alone: a second copy under it would tell them nothing.
-            let is_first = self.to != sender && tx.on_its_way(&key(sender))?.is_none();
-            decision.own_copy_to = own.other_home.filter(|_| is_first);
-            // A full queue of an own forgotten device must not keep anybody from sending.
-            decision.own = Some((takers(tx, &mut others(), copy.len())?, header.recipient_version));
+            let is_first = self.to != sender && tx.on_its_way(&self.key(sender))?.is_none();
+            let offer = Offer { is_repeated: false, ..self.offer(Kind::Own, copy.len()) };
+            let decision = recipients::decide_for(tx, own, sender, &offer, Circumstances::FINE, &self.quota)?;
+            if let Decision::Keep { takers, copy_to } = decision {
+                taking.own_copy_to = copy_to.filter(|_| is_first);
+                taking.own = Some((takers, header.recipient_version));
+            }
         }
         let waiting = tx.bytes_of_sender(sender)?;
-        if !fits_sender(waiting, self.bytes_kept(&decision), self.sender_limit) {
+        if !fits_sender(waiting, self.bytes_kept(&taking), self.sender_limit) {
             return Err(ServiceError::SenderFull);
         }
-        Ok(Some(decision))
+        Ok(Some(taking))
+    }
+
+    /// What is kept here for somebody with queues here.
+    fn decide_here(
+        &self,
+        tx: &mut WriteTx<'_>,
+        entry: &DirectoryEntry,
+        kind: Kind,
+        keys: Keys,
+    ) -> Result<Taking, ServiceError> {
+        // To oneself, after a message to somebody else whose copy for own devices has not arrived.
+        let copy_waits =
+            entry.other_home.is_some() && tx.on_its_way(&self.key(self.to))?.is_some() && self.is_new(tx)?;
+        let offer = self.offer(kind, self.envelope.1.len());
+        let circumstances = Circumstances { keys, copy_waits, ..Circumstances::FINE };
+        let sender = self.sender.participant;
+        match recipients::decide_for(tx, entry, sender, &offer, circumstances, &self.quota)? {
+            Decision::Keep { takers, copy_to } => Ok(Taking { takers, copy_to, ..Taking::default() }),
+            Decision::Drop => Ok(Taking::default()),
+            Decision::Refuse(refusal) => Err(refused(refusal)),
+        }
+    }
+
+    fn offer(&self, kind: Kind, size: usize) -> Offer {
+        let is_own = kind == Kind::Own && self.device.is_none();
+        Offer {
+            kind,
+            source: Source::Here,
+            size: size as u64,
+            only: None,
+            except: is_own.then_some(self.sender.device),
+            is_sealed: true,
+            is_repeated: true,
+        }
+    }
+
+    fn key(&self, recipient: ParticipantId) -> OutgoingKey {
+        let (sender, message_id) = (self.sender.participant, self.id);
+        OutgoingKey { sender, message_id, recipient, group: None }
+    }
+}
+
+/// What a sender here hears.
+fn refused(refusal: Refusal) -> ServiceError {
+    match refusal {
+        Refusal::Erased => ServiceError::UnknownParticipant,
+        Refusal::Blocked => ServiceError::Blocked,
+        Refusal::NotAdmitted => ServiceError::NotAllowedAcross,
+        Refusal::StaleKeys | Refusal::KeysNotYetKnown => ServiceError::StaleBundle,
+        Refusal::NoDevice => ServiceError::NoDevice,
+        Refusal::Full(QueueFull::SenderShare) => ServiceError::SenderShareFull,
+        Refusal::Full(QueueFull::Queue | QueueFull::NeighbourShare) => ServiceError::OzoneFull,
+        Refusal::CopyWaits => ServiceError::MessageConflict,
     }
 }
 
@@ -386,41 +410,6 @@ pub(super) fn active_sender(
         return Err(ServiceError::DeviceRevoked);
     }
     if own.state == ParticipantState::Active { Ok(own) } else { Err(ServiceError::Disabled) }
-}
-
-fn require_taken(takers: &Takers) -> Result<(), ServiceError> {
-    match takers.reason {
-        _ if !takers.taking.is_empty() => Ok(()),
-        Some(QueueFull::SenderShare) => Err(ServiceError::SenderShareFull),
-        // Without any device that is not parked there is nowhere to keep it, until one comes back.
-        _ => Err(ServiceError::OzoneFull),
-    }
-}
-
-/// Checks that the keys sealed to are the recipient's, and not superseded for too long.
-pub(super) fn check_bundle(
-    tx: &WriteTx<'_>,
-    recipient: ParticipantId,
-    entry: &DirectoryEntry,
-    header: &Header,
-) -> Result<(), ServiceError> {
-    let sealed_to = (u64::from(header.recipient_version), header.recipient_digest);
-    if entry.current_bundle == Some(sealed_to) {
-        return Ok(());
-    }
-    match tx.bundle_standing(recipient, header.recipient_version, &header.recipient_digest)? {
-        BundleStanding::Current => Ok(()),
-        BundleStanding::Superseded(since) if since.plus_days(SUPERSEDED_BUNDLE_DAYS) > tx.tick() => Ok(()),
-        // A restored server may have forgotten the newer keys it is sealed to; their owner has not.
-        BundleStanding::Unknown if sealed_to.0 > entry.current_bundle.map_or(0, |(version, _)| version) => {
-            if tx.takes_back()? {
-                Ok(())
-            } else {
-                Err(ServiceError::StaleBundle)
-            }
-        }
-        BundleStanding::Superseded(_) | BundleStanding::Unknown => Err(ServiceError::StaleBundle),
-    }
 }
 
 /// Checks an envelope for one of the sender's own devices.

@@ -158,6 +158,9 @@ pub enum ServiceError {
     /// Too much waits for the recipient's server.
     #[error("neighbour full")]
     NeighbourFull,
+    /// So much of the sender's waits for the neighbour that leads to the recipient's server that others need the rest.
+    #[error("neighbour share full")]
+    NeighbourShareFull,
     /// Every device queue of the recipient is full.
     #[error("ozone full")]
     OzoneFull,

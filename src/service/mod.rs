@@ -30,6 +30,7 @@ pub mod ozone;
 pub mod people;
 pub mod permission;
 pub mod personal;
+mod recipients;
 pub mod registration;
 pub mod reports;
 pub mod restored;

@@ -89,7 +89,7 @@ pub use outbox::{
     CopyFor, OnItsWay, Outgoing, OutgoingKey, OutgoingPosting, OutgoingRow, Queued, RemoteRecipient,
 };
 pub use overviews::{KeysRow, OzoneRow};
-pub use ozones::{QueueTotals, Recipient, Takers};
+pub use ozones::{QueueTotals, Recipient};
 pub use participants::{ParticipantRow, ParticipantState};
 pub use people::{ImportId, ImportRow, NewPerson, PeopleFilter, PersonId, PersonRow};
 pub use relayed::RelayedRow;

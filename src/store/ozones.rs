@@ -12,7 +12,8 @@ use momedo_protocol::time::UnixMillis;
 use rusqlite::OptionalExtension;
 
 use super::{Delivered, NewEnvelope, ReadTx, StoreError, StoredEnvelope, Tick, WriteTx, column};
-use crate::domain::ozone::{QueueFull, Queued, Quota, Source, SourceNumbers};
+use crate::domain::delivery::{Queue, Takers};
+use crate::domain::ozone::{Queued, Source, SourceNumbers};
 
 /// Queues whose totals are kept in memory; beyond that all are forgotten and read again when needed.
 const MAX_CACHED_QUEUES: usize = 50_000;
@@ -95,17 +96,6 @@ impl Queues {
             self.totals.remove(&device);
         }
     }
-}
-
-/// Who would take an envelope of a certain size from a certain sender.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Takers {
-    /// Devices whose queue has room.
-    pub taking: Vec<DeviceId>,
-    /// Devices whose queue has none.
-    pub full: Vec<DeviceId>,
-    /// The last reason a queue has none.
-    pub reason: Option<QueueFull>,
 }
 
 /// Where deliveries are removed from.
@@ -281,48 +271,26 @@ impl WriteTx<'_> {
         self.queues.totals.get_mut(&number).ok_or(StoreError::Closed)
     }
 
-    /// Which of `devices` have room for `size` bytes more from `sender`. Writes nothing.
+    /// What waits in the queues of `devices`, as far as it counts for something more of `sender` from `source`.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn takers(
+    pub fn queues(
         &mut self,
-        devices: impl IntoIterator<Item = DeviceId>,
-        quota: &Quota,
-        sender: ParticipantId,
-        size: usize,
-    ) -> Result<Takers, StoreError> {
-        self.takers_from(Source::Here, devices, quota, sender, size)
-    }
-
-    /// The same for what came from `source`. Writes nothing.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn takers_from(
-        &mut self,
+        devices: &[DeviceId],
         source: Source,
-        devices: impl IntoIterator<Item = DeviceId>,
-        quota: &Quota,
         sender: ParticipantId,
-        size: usize,
-    ) -> Result<Takers, StoreError> {
-        let mut takers = Takers::default();
-        for device in devices {
-            let queued = self.totals(device)?.queued(source.numbers(), sender.number());
-            match quota.admit_from(source, queued, size as u64) {
-                Ok(()) => takers.taking.push(device),
-                Err(reason) => {
-                    takers.reason = Some(reason);
-                    takers.full.push(device);
-                }
-            }
+    ) -> Result<Vec<Queue>, StoreError> {
+        let source = source.numbers();
+        let mut queues = Vec::with_capacity(devices.len());
+        for device in devices.iter().copied() {
+            let queued = self.totals(device)?.queued(source, sender.number());
+            queues.push(Queue { device, queued });
         }
-        Ok(takers)
+        Ok(queues)
     }
 
-    /// Keeps `envelope` once and puts it into the queue of each device that takes it; one that is full is
-    /// told later that it missed something, provided some other device took it.
+    /// Keeps `envelope` once and puts it into the queue of each device that takes it; one that misses it is told later.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -332,16 +300,16 @@ impl WriteTx<'_> {
         takers: &Takers,
         envelope: NewEnvelope,
     ) -> Result<(), StoreError> {
-        if takers.taking.is_empty() {
-            return Ok(());
+        if !takers.taking.is_empty() {
+            let body = self.insert_body(&envelope, None, takers.taking.len(), 0)?;
+            let place =
+                NewDelivery { body, source: envelope.source, bundle_version: envelope.bundle_version };
+            let stored = Arc::new(stored(envelope, None));
+            for device in takers.taking.iter().copied() {
+                self.enqueue(recipient, device, place, &stored, None)?;
+            }
         }
-        let body = self.insert_body(&envelope, None, takers.taking.len(), 0)?;
-        let place = NewDelivery { body, source: envelope.source, bundle_version: envelope.bundle_version };
-        let stored = Arc::new(stored(envelope, None));
-        for device in takers.taking.iter().copied() {
-            self.enqueue(recipient, device, place, &stored, None)?;
-        }
-        for device in takers.full.iter().copied() {
+        for device in takers.missing.iter().copied() {
             self.note_missed(device, 1)?;
         }
         Ok(())
@@ -378,7 +346,7 @@ impl WriteTx<'_> {
                 }
             }
         }
-        for device in recipients.iter().flat_map(|recipient| recipient.takers.full.iter().copied()) {
+        for device in recipients.iter().flat_map(|recipient| recipient.takers.missing.iter().copied()) {
             self.note_missed(device, 1)?;
         }
         Ok(())

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use momedo::clock::Clock;
 use momedo::config::Config;
+use momedo::domain::delivery::Takers;
 use momedo::domain::ozone::{Quota, Source};
 use momedo::running;
 use momedo::service::{ServiceError, upkeep};
-use momedo::store::{Charged, NewEnvelope, WriteTx};
+use momedo::store::{Charged, NewEnvelope, StoreError, WriteTx};
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::message_id::MessageId;
@@ -33,6 +34,16 @@ async fn add(app: &momedo::state::App, id: ParticipantId, devices: &'static [&'s
         .unwrap();
 }
 
+fn takers(
+    tx: &mut WriteTx<'_>,
+    device: DeviceId,
+    quota: &Quota,
+    envelope: &NewEnvelope,
+) -> Result<Takers, StoreError> {
+    let queues = tx.queues(&[device], envelope.source, envelope.sender)?;
+    Ok(Takers::with_room(&queues, envelope.source, envelope.bytes.len() as u64, quota))
+}
+
 async fn deliver(app: &momedo::state::App, from: ParticipantId, to: ParticipantId, name: &'static str) {
     let envelope = NewEnvelope {
         sender: from,
@@ -45,7 +56,7 @@ async fn deliver(app: &momedo::state::App, from: ParticipantId, to: ParticipantI
     };
     app.store
         .write(move |tx| {
-            let takers = tx.takers([device(name)], &QUOTA, envelope.sender, envelope.bytes.len())?;
+            let takers = takers(tx, device(name), &QUOTA, &envelope)?;
             Ok::<_, ServiceError>(tx.append(to, &takers, envelope)?)
         })
         .await
@@ -162,7 +173,7 @@ async fn a_failed_job_undoes_itself_and_nobody_elses_and_the_counting_stays_righ
     };
     let quota = Quota { queue_bytes: 2000, sender_bytes: 2000 };
     let append = move |tx: &mut WriteTx<'_>, envelope: NewEnvelope| {
-        let takers = tx.takers([device("phone")], &quota, envelope.sender, envelope.bytes.len())?;
+        let takers = takers(tx, device("phone"), &quota, &envelope)?;
         tx.append(ben, &takers, envelope)?;
         Ok::<_, ServiceError>(takers.taking.len())
     };

@@ -19,16 +19,18 @@ use momedo_protocol::time::UnixMillis;
 
 use super::Actor;
 use crate::config::Config;
+use crate::domain::delivery::{Decision, Kind, Offer};
 use crate::domain::group::{MEMBERS_PER_SUBMISSION, cost};
 use crate::domain::ozone::{DELIVERY_BYTES, fits_sender};
 use crate::service::neighbours::{attachments, finding, groups as elsewhere, sending};
+use crate::service::recipients::{self, Circumstances};
 use crate::service::second_home::copying::{self, CopySent};
 use crate::service::{ServiceError, blobs, delivery};
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{
-    Audience, Charged, Conversation, CopyFor, Known, NewEnvelope, OutgoingKey, OutgoingPosting,
-    ParticipantState, Recipient, RemoteRecipient, StoreError, WriteTx,
+    Audience, Charged, Conversation, CopyFor, Known, NewEnvelope, OutgoingKey, OutgoingPosting, Recipient,
+    RemoteRecipient, StoreError, WriteTx,
 };
 
 /// How many of a group's keys are handed out for each submission they count as, where the server does not know the
@@ -364,14 +366,14 @@ impl Posted {
             Actor::Here(principal) => Some(principal.device),
             Actor::There { .. } => None,
         };
-        let mut recipients = Recipients::default();
+        let mut all = Recipients::default();
         let mut ways: HashMap<Fingerprint, Option<Fingerprint>> = HashMap::new();
         for member in members {
             let slot = self.slots.get(member);
             let Some(entry) = tx.directory_entry(*member)? else {
                 match self.remote(tx, *member, slot, &mut ways)? {
-                    Remote::Reached(remote) => recipients.elsewhere.push(remote),
-                    Remote::LeftOut => recipients.left_out.push(*member),
+                    Remote::Reached(remote) => all.elsewhere.push(remote),
+                    Remote::LeftOut => all.left_out.push(*member),
                     Remote::NotMeant => {}
                 }
                 continue;
@@ -380,38 +382,35 @@ impl Posted {
             if *member == sender && own_device.is_none() {
                 continue;
             }
-            // Whoever blocks somebody gets nothing of theirs, wherever it is said. For somebody disabled it waits.
-            if entry.state == ParticipantState::Erased || entry.blocks(sender) {
-                continue;
-            }
-            let devices = || entry.receiving.iter().copied().filter(|device| Some(*device) != own_device);
-            let mut takers = if sealed_apart && slot.is_none() {
-                // Nobody could seal to this member; the devices hear that they missed something.
-                crate::store::Takers { full: devices().collect(), ..Default::default() }
-            } else {
-                let size = self.envelope.len() + slot.as_ref().map_or(0, |slot| slot.bytes.len());
-                tx.takers_from(self.sender.source(), devices(), &quota, sender, size)?
+            let size = self.envelope.len() + slot.map_or(0, |slot| slot.bytes.len());
+            let offer = Offer {
+                kind: Kind::Posting,
+                source: self.sender.source(),
+                size: size as u64,
+                only: None,
+                except: own_device,
+                is_sealed: !sealed_apart || slot.is_some(),
+                is_repeated: false,
             };
-            // Parked devices hear later that they missed something.
-            takers.full.extend(entry.parked.iter().copied());
-            let bundle_version = slot.as_ref().map_or(0, |slot| slot.version);
+            let fine = Circumstances::FINE;
+            let decision = recipients::decide_for(tx, &entry, sender, &offer, fine, &quota)?;
+            // Nobody in a group hears what becomes of it with somebody else.
+            let Decision::Keep { takers, copy_to } = decision else { continue };
+            let bundle_version = slot.map_or(0, |slot| slot.version);
             let slot = slot.map(|slot| slot.bytes.clone());
-            // Nothing is kept anywhere for whom nobody could seal to.
-            if let Some(home) = entry.other_home.filter(|_| !sealed_apart || slot.is_some()) {
+            if let Some(home) = copy_to {
                 let sender_device = own_device.filter(|_| *member == sender);
-                let copy = Some(CopyFor { device: None, sender_device });
-                let slot = slot.clone();
-                recipients.elsewhere.push(RemoteRecipient {
+                all.elsewhere.push(RemoteRecipient {
                     participant: *member,
                     home,
                     via: home,
-                    slot,
-                    copy,
+                    slot: slot.clone(),
+                    copy: Some(CopyFor { device: None, sender_device }),
                 });
             }
-            recipients.here.push(Recipient { participant: *member, takers, slot, bundle_version });
+            all.here.push(Recipient { participant: *member, takers, slot, bundle_version });
         }
-        Ok(recipients)
+        Ok(all)
     }
 
     /// A member who lives elsewhere, if there is a way; the sender's own devices are the sender's home's matter.

@@ -20,7 +20,7 @@ use crate::domain::ozone::Source;
 use crate::service::error::compute;
 use crate::service::groups::{self, Actor, posting};
 use crate::service::second_home::placing;
-use crate::service::{ServiceError, blobs, delivery};
+use crate::service::{ServiceError, blobs, delivery, recipients};
 use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{Charged, Conversation, Known, NewEnvelope, Recipient};
@@ -131,8 +131,8 @@ async fn keep_for_own_devices(
             if tx.remember_message(message.id, who, Conversation::Group(group), &digest)? != Known::New {
                 return Ok(());
             }
-            let devices = entry.receiving.iter().copied().filter(|device| *device != sender.device);
-            let takers = tx.takers(devices, &quota, who, message.envelope.0.len())?;
+            let size = message.envelope.0.len();
+            let takers = recipients::takers_of_own(tx, &entry, who, size, Some(sender.device), &quota)?;
             let slot = slot.map(Into::into);
             let own = Recipient { participant: who, takers, slot, bundle_version: version };
             let envelope = NewEnvelope {

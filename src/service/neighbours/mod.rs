@@ -32,6 +32,7 @@ pub mod blocking;
 pub mod calls;
 mod claims;
 pub mod contracts;
+mod delivering;
 pub mod finding;
 pub mod finding_groups;
 pub mod finding_mceliece;

@@ -15,8 +15,8 @@ use momedo_protocol::time::UnixMillis;
 use super::finding;
 use super::sending::REPEAT;
 use crate::domain::ozone::{Quota, Source};
-use crate::service::ServiceError;
 use crate::service::error::compute;
+use crate::service::{ServiceError, recipients};
 use crate::state::{App, AppState};
 use crate::store::{Charged, NewEnvelope, OutgoingKey, Tick, WriteTx};
 
@@ -130,7 +130,7 @@ fn tell(
     for ((sender, _), notice) in by_sender {
         let Some(entry) = tx.directory_entry(sender)? else { continue };
         let bytes = notice.encode();
-        let takers = tx.takers(entry.receiving.iter().copied(), quota, sender, bytes.len())?;
+        let takers = recipients::takers_of_own(tx, &entry, sender, bytes.len(), None, quota)?;
         let envelope = NewEnvelope {
             sender,
             message_id: MessageId::new(now),

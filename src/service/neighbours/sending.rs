@@ -34,9 +34,6 @@ const BLOB_BYTES: usize = 80;
 /// What the items of a batch may take together: below the largest signed document.
 const HEADER_BYTES: usize = 48 * 1024;
 
-/// How much of what may wait for a neighbour one sender may fill.
-const SENDER_SHARE: u64 = 4;
-
 /// The way to a participant of another server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Way {
@@ -49,14 +46,15 @@ pub struct Way {
 /// Whether an envelope may go out, and which way; `None` when it has to be asked for first. Writes nothing.
 ///
 /// # Errors
-/// [`ServiceError::DisputedParticipant`], [`ServiceError::NotAllowedAcross`], [`ServiceError::StaleBundle`] or
-/// [`ServiceError::NeighbourFull`].
+/// [`ServiceError::DisputedParticipant`], [`ServiceError::NotAllowedAcross`], [`ServiceError::StaleBundle`],
+/// [`ServiceError::NeighbourShareFull`] or [`ServiceError::NeighbourFull`].
 pub fn decide(
     tx: &ReadTx<'_>,
     sender: ParticipantId,
     recipient: ParticipantId,
     header: &Header,
     size: usize,
+    sender_share_percent: u64,
 ) -> Result<Option<Way>, ServiceError> {
     if tx.is_blocked_remote(recipient)? {
         return Err(ServiceError::NotAllowedAcross);
@@ -76,13 +74,13 @@ pub fn decide(
         // Keys newer than those known here have to be asked for; older ones are the sender's to renew.
         return if sealed_to.0 > keys.version { Ok(None) } else { Err(ServiceError::StaleBundle) };
     }
-    let queue_bytes = neighbour.contract.queue_bytes;
-    let quota = Quota { queue_bytes, sender_bytes: queue_bytes / SENDER_SHARE };
+    // The share of one sender is the same as of a device's queue.
+    let quota = Quota::of(neighbour.contract.queue_bytes, sender_share_percent);
     let (all, own) = tx.outgoing_bytes(row.via, sender)?;
     match quota.admit(all, own, size as u64) {
         Ok(()) => Ok(Some(Way { home: row.home, via: row.via })),
-        Err(QueueFull::SenderShare) => Err(ServiceError::SenderShareFull),
-        Err(_) => Err(ServiceError::NeighbourFull),
+        Err(QueueFull::SenderShare) => Err(ServiceError::NeighbourShareFull),
+        Err(QueueFull::Queue | QueueFull::NeighbourShare) => Err(ServiceError::NeighbourFull),
     }
 }
 

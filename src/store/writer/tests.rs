@@ -9,7 +9,8 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::Clock;
-use crate::domain::ozone::Quota;
+use crate::domain::delivery::Takers;
+use crate::domain::ozone::{Quota, Source};
 use crate::store::{Charged, NewEnvelope, Store, StoreOptions};
 
 const DEVICES: [u64; 3] = [11, 12, 13];
@@ -92,13 +93,19 @@ struct Planned {
     size: usize,
 }
 
+/// The devices in whose queue it has room.
+fn takers(tx: &mut WriteTx<'_>, devices: &[DeviceId], size: usize) -> Result<Takers, StoreError> {
+    let queues = tx.queues(devices, Source::Here, participant())?;
+    Ok(Takers::with_room(&queues, Source::Here, size as u64, &QUOTA))
+}
+
 /// Runs the job; `number` is its message's ID.
 fn perform(tx: &mut WriteTx<'_>, plan: Planned, number: u8) -> Result<(), StoreError> {
     if plan.act == Act::RefuseAtOnce {
         return Err(StoreError::Busy);
     }
-    let devices = DEVICES[..plan.devices].iter().copied().map(device);
-    let takers = tx.takers(devices, &QUOTA, participant(), plan.size)?;
+    let devices: Vec<_> = DEVICES[..plan.devices].iter().copied().map(device).collect();
+    let takers = takers(tx, &devices, plan.size)?;
     let envelope = NewEnvelope {
         sender: participant(),
         message_id: MessageId([number; 16]),
@@ -176,9 +183,9 @@ async fn check(opened: &Opened, plans: &[Planned]) {
         // And the writer's memory of the queue fits the queue.
         let room = usize::try_from(QUOTA.queue_bytes).unwrap() - kept.iter().map(|one| one.2).sum::<usize>();
         let takes = move |size| {
-            opened.store.write(move |tx| {
-                Ok::<_, StoreError>(tx.takers([device(number)], &QUOTA, participant(), size)?.taking.len())
-            })
+            opened
+                .store
+                .write(move |tx| Ok::<_, StoreError>(takers(tx, &[device(number)], size)?.taking.len()))
         };
         assert_eq!((takes(room).await.unwrap(), takes(room + 1).await.unwrap()), (1, 0));
     }
