@@ -13,7 +13,6 @@ use super::page::{Page, show};
 use super::session::{AdminSession, Form};
 use super::{error_page, status_of};
 use crate::service::ServiceError;
-use crate::service::audit::{self, Action};
 use crate::service::backup::{self, Backup, BackupStatus};
 
 #[derive(Template)]
@@ -46,7 +45,7 @@ fn row(page: &Page, backup: Backup) -> Row {
 
 pub(super) async fn list_with(session: &AdminSession, page: Page, status: StatusCode) -> Response {
     let app = &session.session.visitor.pages.app;
-    match backup::list(app).await {
+    match backup::list(app, &session.admin).await {
         Ok(backups) => {
             let backups = backups.into_iter().rev().map(|backup| row(&page, backup)).collect();
             let config = app.config();
@@ -95,12 +94,8 @@ pub(super) struct Nothing {}
 
 pub(super) async fn make(Form(session, Nothing {}): Form<Nothing>) -> Response {
     let app = &session.session.visitor.pages.app;
-    let made = async {
-        let made = backup::create(app).await?;
-        audit::note(app, session.admin.account(), Action::BackupMade, &made.name.to_string()).await
-    };
-    match made.await {
-        Ok(()) => Redirect::to("/admin/backup?done=made").into_response(),
+    match backup::create(app, &session.admin).await.map_err(ServiceError::from) {
+        Ok(_) => Redirect::to("/admin/backup?done=made").into_response(),
         Err(error) => {
             let page = session.page("backup").fail(&error);
             list_with(&session, page, status_of(&error)).await
@@ -115,7 +110,7 @@ pub(super) struct NameForm {
 
 pub(super) async fn verify(Form(session, form): Form<NameForm>) -> Response {
     let app = &session.session.visitor.pages.app;
-    match backup::verify(app, &form.name).await {
+    match backup::verify(app, &session.admin, &form.name).await {
         Ok(_) => Redirect::to("/admin/backup?done=verified").into_response(),
         Err(error) => {
             let error = ServiceError::from(error);

@@ -17,6 +17,7 @@ use crate::addresses;
 use crate::dialling::Dialling;
 use crate::domain::neighbour::pause_before_retry;
 use crate::links::{DialledBy, ENDED, Trouble};
+use crate::service::neighbours;
 use crate::shutdown::Shutdown;
 use crate::state::{App, AppState};
 use crate::tls::is_wrong_identity;
@@ -36,7 +37,7 @@ pub(super) async fn keep(app: AppState, neighbour: Fingerprint, mut stop: Shutdo
                 () = stop.requested() => return,
             }
         }
-        let Ok(row) = app.store.read(move |tx| tx.find_neighbour(neighbour)).await else { return };
+        let Ok(row) = neighbours::row(&app, neighbour).await else { return };
         let Some(row) = row.filter(wants_dialling) else { return };
         let dialled = tokio::select! {
             dialled = dial(&app, neighbour, &row.addresses) => dialled,

@@ -19,9 +19,10 @@ use momedo_protocol::digest::Fingerprint;
 use tokio::task::JoinHandle;
 
 use crate::links::{DialledBy, Trouble};
+use crate::service::neighbours;
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
-use crate::store::{NeighbourRow, StoreError};
+use crate::store::NeighbourRow;
 use crate::tls::door::Socket;
 use crate::tls::proved_key;
 pub(crate) use nearby::run as look_nearby;
@@ -40,7 +41,7 @@ pub(crate) async fn accept(
         return;
     }
     // A neighbour that proved its key is not kept out by what others behind the same address do.
-    let is_neighbour = matches!(app.store.read(move |tx| tx.find_neighbour(peer)).await, Ok(Some(_)));
+    let is_neighbour = matches!(neighbours::row(app, peer).await, Ok(Some(_)));
     if !is_neighbour && app.rates.may_fail(address, app.clock.elapsed()).is_err() {
         return;
     }
@@ -66,10 +67,10 @@ pub(crate) async fn run(app: AppState, mut stop: Shutdown) {
     let telling = tokio::spawn(second_home::run(app.clone(), stop.clone()));
     loop {
         changes.mark_unchanged();
-        match app.store.read(|tx| tx.list_neighbours()).await {
-            Err(StoreError::Closed) => return,
+        match neighbours::rows(&app).await {
+            Ok(None) => return,
             Err(error) => tracing::error!(%error, "the neighbours cannot be read"),
-            Ok(rows) => {
+            Ok(Some(rows)) => {
                 dialling.retain(|id, task| {
                     let goes_on = rows.iter().any(|row| row.id == *id && wants_dialling(row));
                     if !goes_on {

@@ -17,7 +17,7 @@ use super::pump::{self, InFlight};
 use crate::domain::neighbour::Decision;
 use crate::links::{Answer, DialledBy, Link};
 use crate::service::neighbours::{
-    calls, finding, finding_groups, finding_mceliece, greeting, key_logs, receipts, receiving, sending,
+    self, calls, finding, finding_groups, finding_mceliece, greeting, key_logs, receipts, receiving, sending,
 };
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
@@ -191,7 +191,7 @@ async fn greet<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                 }
                 _ => Standing::Unknown,
             };
-            let row = app.store.read(move |tx| tx.find_neighbour(peer)).await;
+            let row = neighbours::row(app, peer).await;
             let row = row.map_err(|error| End::Broken(error.to_string()))?;
             match row {
                 Some(row) if !is_refusal(standing) => row,

@@ -286,3 +286,23 @@ async fn neighbour_tasks(app: &App, admin: &Admin) -> Result<Vec<Task>, ServiceE
     tasks.extend(disputed.into_iter().map(|row| Task::Disputed { participant: row.id }));
     Ok(tasks)
 }
+
+/// Whether the server works, for whoever watches it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Well,
+    /// The disk is full: no new mail is taken.
+    Full,
+    /// The database cannot be read.
+    Unreadable,
+}
+
+/// How the server is; nobody has to log in for it.
+pub async fn health(app: &App) -> Health {
+    match app.store.read(|tx| Ok::<_, ServiceError>(tx.epoch())).await {
+        Err(_) => Health::Unreadable,
+        Ok(_) if app.store.is_full() => Health::Full,
+        Ok(_) => Health::Well,
+    }
+}

@@ -10,7 +10,10 @@ use momedo::clock::Clock;
 use momedo::config::Config;
 use momedo::domain::backup::Made;
 use momedo::running::{self, Opened};
-use momedo::service::backup::{self, Backup, BackupError, Overwrite, Passphrase, Replace, Restored};
+use momedo::service::administration::{self, AdminRequest, AdminResponse};
+use momedo::service::backup::{
+    self, Backup, BackupError, BackupRequest, Overwrite, Passphrase, Replace, Restored,
+};
 use momedo::service::{ServiceError, set_up};
 use momedo::state::App;
 use momedo::store::Tick;
@@ -266,8 +269,24 @@ impl Bench {
         self.app().store.write(add).await.unwrap();
     }
 
+    /// As whoever is at the machine asks.
+    async fn ask(&self, request: BackupRequest) -> Result<Vec<Backup>, ServiceError> {
+        match administration::execute(self.app(), AdminRequest::Backup(request)).await? {
+            AdminResponse::Backups { backups } => Ok(backups),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn make(&self) -> Backup {
+        self.ask(BackupRequest::Now).await.unwrap().remove(0)
+    }
+
+    async fn verify(&self, name: &str) -> Result<Vec<Backup>, ServiceError> {
+        self.ask(BackupRequest::Verify { name: name.into() }).await
+    }
+
     async fn names(&self) -> Vec<String> {
-        let list = backup::list(self.app()).await.unwrap();
+        let list = self.ask(BackupRequest::List).await.unwrap();
         list.iter().map(|backup| backup.name.to_string()).collect()
     }
 
@@ -280,7 +299,8 @@ impl Bench {
         let path = self.path(to);
         let passphrase = passphrase.map(Passphrase::typed);
         let name = backup.name.as_str();
-        backup::export_to(self.app(), name, &path, passphrase, Overwrite::Refuse).await.unwrap();
+        let directory = self.app().store.directory();
+        backup::export_from(directory, name, &path, passphrase.as_ref(), Overwrite::Refuse).unwrap();
         path
     }
 
@@ -296,7 +316,7 @@ async fn a_file_that_is_not_whole_is_refused_and_leaves_nothing_behind() {
     let bench = Bench::open(|_| {}).await;
     let digest = bench.add_key().await;
     bench.add_participant("Findemich").await;
-    let made = backup::create(bench.app()).await.unwrap();
+    let made = bench.make().await;
     let plain = bench.export(&made, "plain", None).await;
     let sealed = bench.export(&made, "sealed", Some("correct horse")).await;
     let refused = |bytes: &[u8], passphrase: Option<&str>, expected: &str| {
@@ -360,7 +380,7 @@ async fn a_restored_store_has_another_epoch_and_goes_on_with_served_time() {
     bench.clock.advance(DAY * 40);
     let store = &bench.app().store;
     store.write(|tx| Ok::<_, ServiceError>(tx.store_served_time()?)).await.unwrap();
-    let made = backup::create(bench.app()).await.unwrap();
+    let made = bench.make().await;
     // What is downloaded is what is exported.
     let (app, address) = (bench.app(), [127, 0, 0, 1].into());
     let password = PASSWORD.to_owned().into();
@@ -399,11 +419,11 @@ async fn keys_stand_beside_backups_once_and_go_with_the_last_that_has_them() {
     let bench = Bench::open(|config| config.backup.keep = 2).await;
     bench.add_key().await;
     bench.add_key().await;
-    let first = backup::create(bench.app()).await.unwrap();
+    let first = bench.make().await;
     let files = bench.key_files();
     assert_eq!(files.len(), 2);
     assert!(first.bytes < 524_160, "no key is inside: {}", first.bytes);
-    let second = backup::create(bench.app()).await.unwrap();
+    let second = bench.make().await;
     assert_eq!(bench.key_files(), files);
     let status = backup::status(bench.app()).await;
     assert_eq!((status.count, status.bytes), (2, first.bytes + second.bytes + 2 * 524_160));
@@ -414,11 +434,11 @@ async fn keys_stand_beside_backups_once_and_go_with_the_last_that_has_them() {
     bytes[1000] ^= 1;
     std::fs::write(&key, &bytes).unwrap();
     let name = second.name.as_str();
-    assert!(backup::verify(bench.app(), name).await.unwrap_err().to_string().contains("damaged"));
-    assert!(!backup::list(bench.app()).await.unwrap()[1].verified);
-    let third = backup::create(bench.app()).await.unwrap();
-    assert!(backup::verify(bench.app(), name).await.unwrap().verified);
-    assert!(backup::list(bench.app()).await.unwrap()[0].verified);
+    assert!(bench.verify(name).await.unwrap_err().to_string().contains("damaged"));
+    assert!(!bench.ask(BackupRequest::List).await.unwrap()[1].verified);
+    let third = bench.make().await;
+    assert!(bench.verify(name).await.unwrap()[0].verified);
+    assert!(bench.ask(BackupRequest::List).await.unwrap()[0].verified);
     assert_eq!(bench.names().await, [name, third.name.as_str()]);
 
     // Nobody uses them any more; they go with the last backup that has them.
@@ -428,9 +448,9 @@ async fn keys_stand_beside_backups_once_and_go_with_the_last_that_has_them() {
         Ok::<_, ServiceError>(tx.delete_unused_mceliece_keys(end, end)?)
     };
     assert_eq!(store.write(forget).await.unwrap(), 2);
-    backup::create(bench.app()).await.unwrap();
+    bench.make().await;
     assert_eq!(bench.key_files().len(), 2);
-    backup::create(bench.app()).await.unwrap();
+    bench.make().await;
     assert_eq!(bench.key_files().len(), 0);
     store.close().await;
 }
@@ -464,7 +484,7 @@ async fn with_little_space_only_the_newest_is_kept() {
     std::fs::write(&begun, "").unwrap();
     std::fs::write(&export, "").unwrap();
     for _ in 0..3 {
-        let made = backup::create(bench.app()).await.unwrap();
+        let made = bench.make().await;
         assert_eq!(bench.names().await, [made.name.as_str()]);
         bench.clock.advance(DAY);
     }
@@ -478,7 +498,7 @@ async fn what_goes_wrong_is_told_until_a_backup_succeeds() {
     bench.add_key().await;
     std::fs::create_dir_all(bench.path("data/backups")).unwrap();
     std::fs::write(bench.path("data/backups/mceliece"), "in the way").unwrap();
-    backup::create(bench.app()).await.unwrap_err();
+    bench.ask(BackupRequest::Now).await.unwrap_err();
     assert!(backup::status(bench.app()).await.trouble.is_some());
     std::fs::remove_file(bench.path("data/backups/mceliece")).unwrap();
     let trouble = backup::status(bench.app()).await;
@@ -486,7 +506,7 @@ async fn what_goes_wrong_is_told_until_a_backup_succeeds() {
     assert_eq!(trouble.trouble_at, Some(NOW));
     // Nothing unfinished stays behind.
     assert_eq!(std::fs::read_dir(bench.path("data/backups")).unwrap().count(), 0);
-    backup::create(bench.app()).await.unwrap();
+    bench.make().await;
     assert!(backup::status(bench.app()).await.trouble.is_none());
     bench.app().store.close().await;
 }

@@ -70,6 +70,7 @@ mod restored;
 mod restoring;
 mod reused_ids;
 mod revoking;
+mod rooms;
 mod second_home;
 mod shares;
 mod smoke;

@@ -19,7 +19,7 @@ pub use smoke::SmokeRequest;
 
 use super::accounts::Second;
 use super::audit::Action;
-use super::backup::{self, Backup, BackupRequest, BackupStatus};
+use super::backup::{self, Backup, BackupStatus};
 use super::certificates::Upload;
 use super::neighbours::{self, blocking, contracts, key_logs, nearby, pairing};
 use super::permission::RecentlyConfirmed;
@@ -166,14 +166,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
         AdminRequest::Certificate(request) => certificate(app, admin, request).await,
         AdminRequest::Smoke(request) => smoke::execute(app, admin, request).await,
         AdminRequest::Backup(request) => {
-            if let BackupRequest::Exported { name } = &request {
-                audit::note(app, admin.account(), Action::BackupDownloaded, name.as_str()).await?;
-            }
-            let makes = matches!(request, BackupRequest::Now);
-            let backups = backup::execute(app, request).await?;
-            if let Some(made) = backups.first().filter(|_| makes) {
-                audit::note(app, admin.account(), Action::BackupMade, &made.name.to_string()).await?;
-            }
+            let backups = backup::execute(app, admin, request).await?;
             Ok(AdminResponse::Backups { backups })
         }
         AdminRequest::Log { search, limit } => {

@@ -49,26 +49,11 @@ pub struct Exported {
     pub sealed: bool,
 }
 
-/// Writes a backup as one complete file, which is private to its owner.
+/// Writes a backup as one complete file, which is private to its owner: beside a running server or without one, for the
+/// folder with the backups is all it needs, and whoever reads that needs no permission of this program. Blocks.
 ///
 /// # Errors
 /// As [`BackupError`] says; nothing stands at `to` then that did not before.
-pub async fn export_to(
-    app: &App,
-    name: &str,
-    to: &Path,
-    passphrase: Option<Passphrase>,
-    overwrite: Overwrite,
-) -> Result<Exported, BackupError> {
-    let (directory, name, to) = (app.store.directory().to_owned(), name.to_owned(), to.to_owned());
-    blocking(move || export_from(&directory, &name, &to, passphrase.as_ref(), overwrite)).await
-}
-
-/// As [`export_to`], beside a running server or without one: the folder with the backups is all it needs,
-/// and the file belongs to whoever asked. Blocks.
-///
-/// # Errors
-/// As [`BackupError`] says.
 pub fn export_from(
     directory: &Path,
     name: &str,

@@ -2,7 +2,7 @@
 //!
 //! Two forms. In `backups/` of the data directory stand the server's own: `NAME.db` each, with the large
 //! keys of all of them once in `mceliece/` and their attachments once in `blobs/`. What leaves the machine is one complete file, sealed with a
-//! passphrase if wanted ([`export_to`], [`download`]). Both can be restored ([`restore`]).
+//! passphrase if wanted ([`export_from`], [`download`]). Both can be restored ([`restore`]).
 //!
 //! A backup gets its name only after it was read back and found to hold what the database held. All of it
 //! is file work on threads of its own; the writer is never waited for, and never made to wait.
@@ -21,7 +21,7 @@ use momedo_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 pub use error::BackupError;
-pub use export::{Download, Exported, Overwrite, download, export_from, export_to};
+pub use export::{Download, Exported, Overwrite, download, export_from};
 pub use restore::{Replace, Restored, restore};
 pub use staged::{Staged, Upload, cancel, confirm, stage_kept};
 pub(crate) use staged::{note, take};
@@ -29,6 +29,8 @@ pub(crate) use staged::{note, take};
 use crate::config::BackupConfig;
 use crate::domain::backup::{BackupName, MARGIN_BYTES, Made, is_due};
 use crate::service::ServiceError;
+use crate::service::audit::{self, Action};
+use crate::service::permission::{Admin, RecentlyConfirmed};
 use crate::state::App;
 use crate::store::backup::{self as copies, CopyError};
 use error::unusable;
@@ -105,13 +107,20 @@ struct Trouble {
 /// Does what `momedo admin backup` asks.
 ///
 /// # Errors
-/// As [`BackupError`] says.
-pub async fn execute(app: &App, request: BackupRequest) -> Result<Vec<Backup>, BackupError> {
+/// As [`ServiceError`] says.
+pub async fn execute(
+    app: &App,
+    admin: &RecentlyConfirmed,
+    request: BackupRequest,
+) -> Result<Vec<Backup>, ServiceError> {
     match request {
-        BackupRequest::Now => Ok(vec![create(app).await?]),
-        BackupRequest::List => list(app).await,
-        BackupRequest::Verify { name } => Ok(vec![verify(app, &name).await?]),
-        BackupRequest::Exported { .. } => Ok(Vec::new()),
+        BackupRequest::Now => Ok(vec![create(app, admin).await?]),
+        BackupRequest::List => Ok(list(app, admin).await?),
+        BackupRequest::Verify { name } => Ok(vec![verify(app, admin, &name).await?]),
+        BackupRequest::Exported { name } => {
+            audit::note(app, admin.account(), Action::BackupDownloaded, name.as_str()).await?;
+            Ok(Vec::new())
+        }
     }
 }
 
@@ -119,7 +128,12 @@ pub async fn execute(app: &App, request: BackupRequest) -> Result<Vec<Backup>, B
 ///
 /// # Errors
 /// As [`BackupError`] says; [`status`] tells it until a backup succeeds.
-pub async fn create(app: &App) -> Result<Backup, BackupError> {
+pub async fn create(app: &App, admin: &Admin) -> Result<Backup, BackupError> {
+    make_and_tell(app, Some(admin)).await
+}
+
+/// Nobody's doing: the server's own, by its rules.
+async fn make_and_tell(app: &App, admin: Option<&Admin>) -> Result<Backup, BackupError> {
     let (directory, config) = (app.store.directory().to_owned(), app.config().backup.clone());
     let made = now(app);
     let files = app.store.blob_files().clone();
@@ -134,7 +148,9 @@ pub async fn create(app: &App) -> Result<Backup, BackupError> {
         Ok(_) => (trouble.at, trouble.words) = (None, None),
         Err(error) => (trouble.at, trouble.words) = (Some(made.at), Some(error.to_string())),
     }
-    remember(app, trouble).await;
+    let done = result.as_ref().ok().zip(admin);
+    let line = done.map(|(backup, admin)| Line::of(admin, Action::BackupMade, &backup.name));
+    remember(app, trouble, line).await;
     result
 }
 
@@ -142,7 +158,7 @@ pub async fn create(app: &App) -> Result<Backup, BackupError> {
 ///
 /// # Errors
 /// As [`BackupError`] says.
-pub async fn list(app: &App) -> Result<Vec<Backup>, BackupError> {
+pub async fn list(app: &App, _: &Admin) -> Result<Vec<Backup>, BackupError> {
     let directory = app.store.directory().to_owned();
     let entries = blocking(move || Folder::for_reading(&directory)?.entries()).await?;
     let trouble = trouble(app).await;
@@ -157,7 +173,7 @@ pub async fn list(app: &App) -> Result<Vec<Backup>, BackupError> {
 ///
 /// # Errors
 /// [`BackupError::Unusable`] when it is damaged; it is listed as not verified from then on.
-pub async fn verify(app: &App, name: &str) -> Result<Backup, BackupError> {
+pub async fn verify(app: &App, admin: &Admin, name: &str) -> Result<Backup, BackupError> {
     let name: BackupName = name.parse()?;
     let (directory, wanted) = (app.store.directory().to_owned(), name.clone());
     let result = blocking(move || {
@@ -174,6 +190,7 @@ pub async fn verify(app: &App, name: &str) -> Result<Backup, BackupError> {
         })
     })
     .await;
+    let line = Line::of(admin, Action::BackupVerified, &name);
     let mut trouble = trouble(app).await;
     let known = trouble.damaged.contains(&name);
     match &result {
@@ -183,9 +200,11 @@ pub async fn verify(app: &App, name: &str) -> Result<Backup, BackupError> {
         {
             trouble.damaged.push(name);
         }
-        _ => return result,
+        // One that cannot be read at all was not verified.
+        Err(_) if !known => return result,
+        _ => {}
     }
-    remember(app, trouble).await;
+    remember(app, trouble, Some(line)).await;
     result
 }
 
@@ -237,7 +256,7 @@ pub async fn keep_up(app: &App) -> Result<Option<Backup>, BackupError> {
     let good = entries.iter().filter(|entry| !damaged.contains(&entry.backup.name));
     let made: Vec<Made> = good.filter_map(|entry| entry.made).collect();
     if is_due(&made, now(app), app.config().backup.every_hours) {
-        create(app).await.map(Some)
+        make_and_tell(app, None).await.map(Some)
     } else {
         Ok(None)
     }
@@ -273,12 +292,30 @@ async fn trouble(app: &App) -> Trouble {
     stored.ok().flatten().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-async fn remember(app: &App, trouble: Trouble) {
+/// A line of the log.
+struct Line {
+    account: String,
+    action: Action,
+    subject: String,
+}
+
+impl Line {
+    fn of(admin: &Admin, action: Action, backup: &BackupName) -> Self {
+        Self { account: admin.account().to_owned(), action, subject: backup.to_string() }
+    }
+}
+
+/// Notes how it went and, in the same transaction, who did what.
+async fn remember(app: &App, trouble: Trouble, line: Option<Line>) {
     let Ok(bytes) = serde_json::to_vec(&trouble) else { return };
+    let at = app.clock.now();
     let stored = app
         .store
         // A full disk is what there is to tell of.
         .write_freeing(move |tx| {
+            if let Some(Line { account, action, subject }) = line {
+                audit::log(tx, at, &account, action, &subject)?;
+            }
             if tx.setting(TROUBLE)?.as_deref() == Some(&bytes[..]) {
                 return Ok(());
             }

@@ -59,7 +59,7 @@ use super::{AdminError, ServiceError};
 use crate::domain::neighbour::{Contract, Decision};
 use crate::links::{Line, Trouble};
 use crate::state::App;
-use crate::store::{NeighbourLogRow, NeighbourRow, Queued, ReadTx, Shared};
+use crate::store::{NeighbourLogRow, NeighbourRow, Queued, ReadTx, Shared, StoreError};
 
 /// How a neighbour stands, as people expect it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -196,6 +196,26 @@ impl Known {
             shared: tx.count_shared(row.id)?,
             row,
         })
+    }
+}
+
+/// The row of one neighbour, for the room that keeps the links.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn row(app: &App, id: Fingerprint) -> Result<Option<NeighbourRow>, ServiceError> {
+    app.store.read(move |tx| Ok(tx.find_neighbour(id)?)).await
+}
+
+/// The rows of all neighbours; `None` when the store is closed.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub async fn rows(app: &App) -> Result<Option<Vec<NeighbourRow>>, ServiceError> {
+    match app.store.read(|tx| tx.list_neighbours()).await {
+        Ok(rows) => Ok(Some(rows)),
+        Err(StoreError::Closed) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
