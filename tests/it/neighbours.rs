@@ -303,7 +303,7 @@ async fn a_raised_contract_counts_at_once() {
     // A whole batch may come at once, however low the rate is.
     let more = 20;
     for _ in 0..MAX_BATCH_ITEMS + more {
-        ada.submit(&ben.bundle, 128).await.unwrap();
+        ada.submit(&ben.bundle, 1024).await.unwrap();
     }
     let other = id(&there);
     until("a batch has arrived, and the rest waits", || {
