@@ -4,12 +4,16 @@ use momedo_protocol::api::PublishedKeys;
 use momedo_protocol::countersignature::Countersignature;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
+use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::link::{Found, MAX_HOPS};
 use momedo_protocol::rsa_key::RsaPublicKey;
 
 use crate::service::ServiceError;
 use crate::store::{RemoteKeys, RemoteRow, Tick, WriteTx};
+
+/// Changes of the signature key that are looked at with an answer: each costs two verifications in the writer's time.
+const MAX_CHANGES: usize = 64;
 
 /// Keys that a neighbour told, verified.
 pub(super) struct Told {
@@ -43,6 +47,9 @@ pub(super) fn verify(
     if signed.id != id || signed.fingerprint != bundle.fingerprint() {
         return Err("with the home's signature for other keys");
     }
+    if published.changes.len() > MAX_CHANGES {
+        return Err("with more changes of keys than anybody makes");
+    }
     // Whether they have expired is for clients to say: this server's clock may be the one that is wrong.
     Ok(Some(Told { home, via, distance: found.distance.min(MAX_HOPS), bundle, published }))
 }
@@ -68,19 +75,17 @@ impl Told {
     }
 }
 
-/// Whether `told` follows what is kept: the same signature key, or a walk of changes that leads from it.
-fn follows(kept: &PublishedKeys, told: &Told) -> bool {
-    let Ok(mut current) = KeyBundle::verify(&kept.bundle).map(|bundle| bundle.signature_key) else {
-        return false;
-    };
-    for change in &told.published.changes {
+/// Whether a walk of changes, each signed by the key before, leads from one signature key to another.
+fn leads(from: &RsaPublicKey, changes: &[Jws], to: &RsaPublicKey) -> bool {
+    let mut current = from.clone();
+    for change in changes {
         if let Ok(step) = KeyBundle::verify(change)
             && step.is_signed_by(change, &current).is_ok()
         {
             current = step.signature_key;
         }
     }
-    current == told.bundle.signature_key
+    current == *to
 }
 
 /// Keeps what a neighbour told, unless it contradicts what is kept.
@@ -101,6 +106,9 @@ pub(super) fn keep(tx: &WriteTx<'_>, told: &Told) -> Result<Option<RemoteRow>, S
     };
     let known: PublishedKeys = serde_json::from_str(&keys.published)
         .map_err(|_| ServiceError::Internal("kept keys are damaged".into()))?;
+    let known_bundle = KeyBundle::verify(&known.bundle)?;
+    let (before, after) = (&known_bundle.signature_key, &told.bundle.signature_key);
+    let follows = || leads(before, &told.published.changes, after);
     let is_older = told.bundle.payload.version < keys.version;
     let is_other = told.bundle.payload.version == keys.version && told.bundle.digest != keys.digest;
     if kept.home == told.home {
@@ -110,7 +118,7 @@ pub(super) fn keep(tx: &WriteTx<'_>, told: &Told) -> Result<Option<RemoteRow>, S
         let row = if is_older {
             RemoteRow { via: told.via, ..kept }
         } else {
-            if !follows(&known, told) {
+            if !follows() {
                 // Their keys were reset: groups kept here exclude them until somebody adds them again.
                 tx.note_reset_in_groups(id)?;
             }
@@ -122,12 +130,16 @@ pub(super) fn keep(tx: &WriteTx<'_>, told: &Told) -> Result<Option<RemoteRow>, S
     if kept.settled {
         return Ok(Some(kept));
     }
-    // The other home that the bundle names may be behind for a moment.
-    if kept.other_home == Some(told.home) && (is_older || is_other) {
+    // Older words of the same person are no claim: a home that was left may not have heard of it, and the other home may be
+    // behind for a moment. Whoever names the true home as their other one is not named by that one's bundle.
+    let name_each_other =
+        kept.other_home == Some(told.home) && told.bundle.payload.homes.contains(&kept.home);
+    let is_behind = is_older && (name_each_other || leads(after, &known.changes, before));
+    if is_behind || (is_other && name_each_other) {
         return Ok(Some(kept));
     }
     // A participant who moved says so with a bundle that follows the one known here.
-    if !is_older && !is_other && follows(&known, told) {
+    if !is_older && !is_other && follows() {
         tx.save_remote(&new)?;
         return Ok(Some(new));
     }
@@ -142,3 +154,6 @@ fn dispute(tx: &WriteTx<'_>, kept: RemoteRow, by: Fingerprint) -> Result<RemoteR
     tx.save_remote(&row)?;
     Ok(row)
 }
+
+#[cfg(test)]
+mod tests;
