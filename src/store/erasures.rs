@@ -106,10 +106,38 @@ impl WriteTx<'_> {
         let all = [waiting, servers.concat()].concat();
         let sql =
             "INSERT INTO erasures (participant, servers, identity_key, departure) VALUES (?1, ?2, ?3, ?4)
-                   ON CONFLICT DO UPDATE SET servers = ?2";
+                   ON CONFLICT DO UPDATE SET servers = ?2, identity_key = ?3, departure = ?4";
         let (identity_key, departure) =
             of_home.map(|signed| (&signed.identity_key, &signed.departure)).unzip();
         self.connection.prepare_cached(sql)?.execute(params![number, all, identity_key, departure])?;
+        Ok(())
+    }
+
+    /// Has every server that was told of somebody hear what a home signed of whom nothing is known here. Any server may
+    /// have signed it, so it stays noted whom they were told to: a true departure goes there as well, and takes its place.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn pass_on_departure(
+        &self,
+        participant: ParticipantId,
+        of_home: &StoredDeparture,
+        except: Fingerprint,
+    ) -> Result<(), StoreError> {
+        let number = participant.number();
+        let mut told =
+            self.connection.prepare_cached("SELECT server FROM servers_told WHERE participant = ?1")?;
+        let told = told.query_map([number], |row| row.get::<_, [u8; ID_BYTES]>(0))?;
+        let mut servers: Vec<[u8; ID_BYTES]> = told.collect::<Result<_, _>>()?;
+        servers.retain(|server| except.0 != *server);
+        if servers.is_empty() {
+            return Ok(());
+        }
+        let sql =
+            "INSERT INTO erasures (participant, servers, identity_key, departure) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT DO UPDATE SET servers = ?2, identity_key = ?3, departure = ?4";
+        let row = params![number, servers.concat(), of_home.identity_key, of_home.departure];
+        self.connection.prepare_cached(sql)?.execute(row)?;
         Ok(())
     }
 
@@ -161,6 +189,32 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::store::{Store, StoreOptions};
+
+    #[tokio::test]
+    async fn what_anybody_may_have_signed_keeps_no_true_departure_from_being_passed_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let store =
+            Store::open(folder.path(), Clock::manual(), &StoreOptions::default(), Box::new(|_| {})).unwrap();
+        let [a, thief, home] = [1, 2, 3].map(|number| Fingerprint([number; 32]));
+        let id = ParticipantId::random();
+        let signed = |by: &str| StoredDeparture { identity_key: vec![1], departure: by.into() };
+        store
+            .write(move |tx| {
+                tx.note_told_of(id, a, UnixMillis(1))?;
+                tx.pass_on_departure(id, &signed("thief"), thief)?;
+                let waiting = |tx: &WriteTx<'_>| Ok::<_, StoreError>(tx.list_to_forget(a)?);
+                assert_eq!(waiting(tx)?[0].of_home, Some(signed("thief")));
+                // The server that was told ignores it, and says that it heard.
+                tx.note_forgotten(id, a)?;
+                assert!(waiting(tx)?.is_empty());
+                tx.pass_on_departure(id, &signed("home"), home)?;
+                assert_eq!(waiting(tx)?[0].of_home, Some(signed("home")));
+                Ok::<_, StoreError>(())
+            })
+            .await
+            .unwrap();
+        store.close().await;
+    }
 
     #[tokio::test]
     async fn a_server_is_told_until_it_has_acknowledged_and_the_last_takes_the_row() {

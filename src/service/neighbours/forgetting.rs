@@ -76,8 +76,9 @@ pub(super) async fn forget(
             match tx.find_remote(id)? {
                 Some(row) if !row.lives_at(home) => return Ok(()),
                 Some(_) => tx.erase_remote(id)?,
-                // Here they are forgotten already; whoever was told by this server has not heard of it.
-                None => {}
+                // Here they are forgotten already; whoever was told by this server has not heard of it. Whether it is their
+                // home that says so, those know whom it was told to.
+                None => return Ok(tx.pass_on_departure(id, &stored, from)?),
             }
             Ok(tx.begin_to_forget(id, Some(&stored), Some(from))?)
         })
