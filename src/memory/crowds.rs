@@ -9,6 +9,9 @@ use std::net::IpAddr;
 
 use momedo_protocol::id::ParticipantId;
 
+use super::SITE_BITS;
+use crate::rates::network_of;
+
 /// Connections without anybody logged in, of all addresses: about 60 KiB each at most.
 const MAX_STRANGERS: usize = 1_500;
 
@@ -43,7 +46,7 @@ impl Crowds {
                 if self.count <= MAX_STRANGERS {
                     return None;
                 }
-                self.strangers.values().max_by_key(|own| own.len()).and_then(|own| own.first().copied())
+                self.oldest_of_the_most()
             }
             Owner::Participant(participant) => {
                 let own = self.participants.entry(participant).or_default();
@@ -52,6 +55,19 @@ impl Crowds {
             }
             Owner::Elsewhere => None,
         }
+    }
+
+    /// The oldest connection of the address that has most, in the network that has most: one with an address for each
+    /// connection is as many as its network.
+    fn oldest_of_the_most(&self) -> Option<u64> {
+        let mut networks: HashMap<IpAddr, usize> = HashMap::new();
+        for (address, own) in &self.strangers {
+            *networks.entry(network_of(*address, SITE_BITS)).or_default() += own.len();
+        }
+        let (most, _) = networks.into_iter().max_by_key(|(_, count)| *count)?;
+        let within = self.strangers.iter().filter(|(address, _)| network_of(**address, SITE_BITS) == most);
+        let (_, own) = within.max_by_key(|(_, own)| own.len())?;
+        own.first().copied()
     }
 
     /// Counts a connection no more.
@@ -78,6 +94,22 @@ fn remove<K: Hash + Eq>(crowds: &mut HashMap<K, BTreeSet<u64>>, key: K, number: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_with_an_address_for_each_connection_loses_its_own() {
+        let mut crowds = Crowds::default();
+        let school = Owner::Stranger(IpAddr::from([192, 0, 2, 7]));
+        assert_eq!((crowds.join(0, school), crowds.join(1, school)), (None, None));
+        let attacker = |number: u64| {
+            Owner::Stranger(IpAddr::from([0x2001, 0xdb8, 0, u16::try_from(number).unwrap(), 0, 0, 0, 1]))
+        };
+        for number in 2..MAX_STRANGERS as u64 {
+            assert_eq!(crowds.join(number, attacker(number)), None);
+        }
+        let next = MAX_STRANGERS as u64;
+        let ended = crowds.join(next, attacker(next)).unwrap();
+        assert!(ended > 1, "the school's connection {ended} had to go");
+    }
 
     #[test]
     fn whoever_is_many_loses_the_oldest_of_their_own() {

@@ -160,15 +160,27 @@ async fn shake(
     start: StartHandshake<Socket>,
     config: Arc<ServerConfig>,
 ) -> io::Result<TlsStream<Socket>> {
-    // The work is in the answer to the hello; what follows waits for the client.
-    let turn = turns.acquire().await;
+    // The work is in answers to what the client sends, and one without the right key share sends a second hello; waiting
+    // for it takes no turn.
     let mut shaking = std::pin::pin!(start.into_stream(config));
-    let answered = std::future::poll_fn(|context| Poll::Ready(shaking.as_mut().poll(context))).await;
-    drop(turn);
-    match answered {
-        Poll::Ready(shaken) => shaken,
-        Poll::Pending => shaking.await,
+    loop {
+        let turn = turns.acquire().await;
+        let answered = std::future::poll_fn(|context| Poll::Ready(shaking.as_mut().poll(context))).await;
+        drop(turn);
+        if let Poll::Ready(shaken) = answered {
+            return shaken;
+        }
+        woken().await;
     }
+}
+
+/// Waits until what was polled before has something to go on with: it has kept this task's waker.
+async fn woken() {
+    let mut has_waited = false;
+    std::future::poll_fn(|_| {
+        if std::mem::replace(&mut has_waited, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// How many hellos are answered at once: with half of the processors, so that the others are left for messages, however
