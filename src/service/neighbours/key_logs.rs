@@ -17,7 +17,7 @@ use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
 
 use super::finding::FRESH;
-use crate::domain::neighbour::{LOG_QUESTIONS, MAX_LOG_ENTRIES};
+use crate::domain::neighbour::{LOG_HEADS, LOG_QUESTIONS, MAX_LOG_ENTRIES};
 use crate::links::{Answer, Counted};
 use crate::service::audit::{self, Action};
 use crate::service::permission::RecentlyConfirmed;
@@ -87,6 +87,10 @@ async fn known(app: &App, server: Fingerprint) -> Result<Option<Known>, ServiceE
 /// # Errors
 /// As [`ServiceError`] says.
 pub async fn take_head(app: &App, server: Fingerprint, signed: SignedHead) -> Result<(), ServiceError> {
+    if app.links.count(server, Counted::LogHeads, LOG_HEADS, 1, app.clock.elapsed()).is_err() {
+        // The next one tells all that this one does.
+        return Ok(());
+    }
     let Ok(head) = signed.verify(server) else {
         tracing::warn!(%server, "a neighbour's head of its key log is not signed by it");
         return Ok(());

@@ -100,7 +100,7 @@ async fn learn_groups(app: &App, via: Fingerprint, header: &BatchHeader) -> Resu
 
 /// Whether a participant of this server lives nowhere else, so that nobody else speaks for them.
 pub(super) fn lives_here_alone(tx: &ReadTx<'_>, id: ParticipantId) -> Result<bool, ServiceError> {
-    Ok(tx.find_participant(id)?.is_some() && tx.find_other_home(id)?.is_none())
+    Ok(tx.find_participant(id)?.is_some() && tx.find_other_home(id)?.is_none_or(|home| home.ends))
 }
 
 /// Whether what a home says its group's member posted, or another one's, may be so.
@@ -150,7 +150,8 @@ pub(super) fn check(
         },
         // Nobody but this server speaks for its own participants, nor for those another home has signed for.
         (None, false) => match tx.find_participant(item.from)? {
-            Some(_) => tx.find_other_home(item.from)?.is_some_and(|home| home.server == origin),
+            // One that was given up speaks for nobody any more, whether it has said that it heard or not.
+            Some(_) => tx.find_other_home(item.from)?.is_some_and(|home| home.server == origin && !home.ends),
             None => {
                 let known = tx.find_remote(item.from)?;
                 match speaks_for(origin, known.as_ref(), unasked.contains(&item.from)) {

@@ -7,6 +7,8 @@ use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_log::KeyLogHead;
 use momedo_protocol::link::calls::Request;
 
+use crate::domain::neighbour::LIVES;
+use crate::links::Counted;
 use crate::service::ServiceError;
 use crate::service::key_server::stored_jws;
 use crate::service::neighbours::calls;
@@ -22,6 +24,10 @@ pub async fn hear(app: &App, server: Fingerprint, head: &KeyLogHead) -> Result<(
     let epoch = head.epoch;
     let known = app.store.read(move |tx| Ok::<_, ServiceError>(tx.neighbour_epoch(server)?)).await?;
     if known == Some(epoch) {
+        return Ok(());
+    }
+    if app.links.count(server, Counted::Lives, LIVES, 1, app.clock.elapsed()).is_err() {
+        tracing::warn!(%server, "a neighbour says that it was restored again and again; it is heard later");
         return Ok(());
     }
     if known.is_some() {

@@ -14,6 +14,9 @@ use crate::store::{OtherHome, ParticipantState, ReadTx, WriteTx};
 /// Participants looked at together.
 const PAGE: u32 = 50;
 
+/// How many a second home may refuse in one run; one that wants none refuses them all.
+const MAX_REFUSED: u32 = 100;
+
 /// Notes which homes a new bundle names.
 ///
 /// # Errors
@@ -57,7 +60,7 @@ pub async fn tell_all(app: &App) -> Result<(), ServiceError> {
 }
 
 async fn tell(app: &App, server: Fingerprint) -> Result<(), ServiceError> {
-    let mut after = 0;
+    let (mut after, mut refused) = (0, 0);
     loop {
         let untold =
             app.store.read(move |tx| Ok::<_, ServiceError>(tx.list_untold(server, after, PAGE)?)).await?;
@@ -66,12 +69,15 @@ async fn tell(app: &App, server: Fingerprint) -> Result<(), ServiceError> {
         for (id, home) in untold {
             match tell_one(app, id, home).await {
                 Ok(()) => {}
-                // It does not want any, not now, or is the first home itself: for the others it would say the same.
-                Err(
-                    ServiceError::NotAllowedAcross
-                    | ServiceError::HomeUnreachable
-                    | ServiceError::FirstHomeOnly,
-                ) => return Ok(()),
+                // Not now, or it is the first home itself: for the others it would say the same.
+                Err(ServiceError::HomeUnreachable | ServiceError::FirstHomeOnly) => return Ok(()),
+                // Of this one somebody else may be the home there; what others have changed must not wait for that.
+                Err(ServiceError::NotAllowedAcross) => {
+                    refused += 1;
+                    if refused == MAX_REFUSED {
+                        return Ok(());
+                    }
+                }
                 Err(error) => tracing::warn!(%error, %server, "a second home does not take a participant"),
             }
         }
