@@ -88,8 +88,13 @@ struct Locked {
 /// [`ClientError::Profile`].
 pub(crate) fn note(profile: &Profile, message: &Message) -> Result<(), ClientError> {
     let Ok(body) = serde_json::from_value::<GroupKeyRequestBody>(message.body.clone()) else { return Ok(()) };
-    let mut wanted: Vec<Wanted> = profile.get(WANTED)?.unwrap_or_default();
     let group = GroupId::of(&body.group);
+    // Made-up groups must not push out what members ask.
+    let is_member = |state: GroupState| state.active(message.from).is_some();
+    if !profile.group(group)?.is_some_and(is_member) {
+        return Ok(());
+    }
+    let mut wanted: Vec<Wanted> = profile.get(WANTED)?.unwrap_or_default();
     wanted.retain(|known| known.by != message.from || known.group != group);
     let epochs = body.epochs.into_iter().take(MAX_EPOCHS).collect();
     wanted.push(Wanted { by: message.from, group, epochs });

@@ -140,6 +140,10 @@ fn as_many_as_fit(entries: &[Jws]) -> usize {
     entries.iter().take_while(fits).count().max(1)
 }
 
+fn renews(entry: &Jws) -> bool {
+    GroupEntry::read(entry).is_ok_and(|entry| matches!(entry.payload.action, Action::Renew { .. }))
+}
+
 /// Hands a restored server the chain from entry `from` on, whoever signed it; false if it does not take it.
 async fn hand_back(
     profile: &Profile,
@@ -153,7 +157,13 @@ async fn hand_back(
         if entries.is_empty() {
             return Ok(true);
         }
-        entries.truncate(as_many_as_fit(&entries));
+        let is_rest = entries.len() < MAX_ENTRIES_HANDED_BACK;
+        let fitting = as_many_as_fit(&entries);
+        if !is_rest || fitting < entries.len() {
+            // What a replaced key signed counts together with its renewal alone.
+            let renewed = entries[..fitting].iter().rposition(renews);
+            entries.truncate(renewed.map_or(fitting, |last| last + 1));
+        }
         from += u32::try_from(entries.len()).unwrap_or(u32::MAX);
         match session.hand_back_entries(id, &HeldEntries { entries }).await {
             Ok(_) => {}

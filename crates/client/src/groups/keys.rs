@@ -18,9 +18,11 @@ use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::message::{KIND_GROUP_KEY, Message};
 use momedo_protocol::message_id::MessageId;
+use momedo_protocol::rsa_key::RsaPublicKey;
 use momedo_protocol::time::UnixMillis;
 
 use super::chain;
+use crate::contacts::KnownKeys;
 use crate::profile::Profile;
 use crate::receiving::look_for_group_keys;
 use crate::receiving::meaning::Meaning;
@@ -141,10 +143,38 @@ pub(crate) async fn confirm_waiting(profile: &Profile, session: &mut Session) ->
     Ok(())
 }
 
+/// Whether keys are those of the member whom the chain lists: the key it pins, or one that followed it.
+fn are_pinned(state: &GroupState, id: ParticipantId, keys: &KnownKeys) -> bool {
+    state.active(id).is_none_or(|member| {
+        let earlier = keys.earlier_keys.iter().map(RsaPublicKey::fingerprint);
+        earlier.chain([keys.bundle.fingerprint()]).any(|key| key == member.fingerprint)
+    })
+}
+
+/// Keys of a member as their home shows them now.
+///
+/// # Errors
+/// [`ClientError::UntrustedKeys`] for keys that are not the member's: a server could show its own to whoever does not know
+/// them yet, and read along.
+pub(super) async fn fetch_member(
+    profile: &Profile,
+    session: &mut Session,
+    state: &GroupState,
+    id: ParticipantId,
+) -> Result<KeyBundle, ClientError> {
+    let keys = contacts::fetch(profile, session, id).await?;
+    if are_pinned(state, id, &keys) {
+        return Ok(keys.bundle);
+    }
+    let reason = "they are not those that the group knows".into();
+    Err(ClientError::UntrustedKeys { id, reason, may_change: true })
+}
+
 /// Everybody's public keys for one round of sealing.
 async fn recipient(
     profile: &Profile,
     session: &mut Session,
+    state: &GroupState,
     id: ParticipantId,
     progress: Progress<'_>,
 ) -> Result<(KeyBundle, Option<McEliecePublicKey>), ClientError> {
@@ -153,8 +183,10 @@ async fn recipient(
     } else {
         // What is remembered may be stale; the server says so, and it is fetched again then.
         match contacts::remembered(profile, id)? {
-            Some(known) if known.bundle.payload.expires_at > now() => known.bundle,
-            _ => contacts::fetch(profile, session, id).await?.bundle,
+            Some(known) if known.bundle.payload.expires_at > now() && are_pinned(state, id, &known) => {
+                known.bundle
+            }
+            _ => fetch_member(profile, session, state, id).await?,
         }
     };
     let key = contacts::mceliece_key(profile, session, &bundle, progress).await?;
@@ -210,7 +242,7 @@ pub(super) async fn tell(
             let mut request = GroupKeysRequest { id: MessageId::new(now()), messages: Vec::new() };
             for to in waiting.drain(..) {
                 let sealed = insist(profile, session, step.deadline(), async |session| {
-                    let (bundle, mceliece) = recipient(profile, session, to, &|_| {}).await?;
+                    let (bundle, mceliece) = recipient(profile, session, state, to, &|_| {}).await?;
                     let message = Message {
                         from: session.id,
                         to: Some(to),

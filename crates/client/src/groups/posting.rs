@@ -148,7 +148,7 @@ async fn slots(
         let fetched = insist(profile, session, step.deadline(), async |session| {
             let bundle = match to == session.id {
                 true => profile.own_bundle()?,
-                false => contacts::fetch(profile, session, to).await?.bundle,
+                false => keys::fetch_member(profile, session, state, to).await?,
             };
             let mceliece = contacts::mceliece_key(profile, session, &bundle, &|_| {}).await?;
             Ok((bundle, mceliece))
