@@ -184,6 +184,15 @@ pub const MAX_STOOD_IN_FOR: u64 = 10_000;
 /// How often it may ask for a part of the key log: a whole school's in a minute.
 pub const LOG_QUESTIONS: Rate = Rate { per_minute: 600, burst: 600 };
 
+/// How often a neighbour may tell how far its key log is: with every change, of a whole school on the first day.
+pub const LOG_HEADS: Rate = Rate { per_minute: 300, burst: 600 };
+
+/// How many people a neighbour may add to groups, of which this server has to know something.
+pub const NEWCOMERS: Rate = Rate { per_minute: 300, burst: 1_000 };
+
+/// How often a neighbour is believed that it was restored: everything is brought to it then.
+pub const LIVES: Rate = Rate { per_minute: 1, burst: 5 };
+
 /// Longest key log of a neighbour that is followed, in entries: a town's of some years, some 60 MB.
 pub const MAX_LOG_ENTRIES: u64 = 250_000;
 

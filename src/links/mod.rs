@@ -163,6 +163,12 @@ pub enum Counted {
     Calls,
     /// Ask for parts of the key log.
     LogPages,
+    /// Tell how far their key log is.
+    LogHeads,
+    /// Add people to groups: each is asked for, or has whom they block looked at.
+    Newcomers,
+    /// Say that they are in another life of their store.
+    Lives,
 }
 
 /// Pairs of neighbour and home of which it is remembered how much was asked because of them.

@@ -41,14 +41,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("axum::", &["admin", "http", "local_pages", "server"]),
     ("askama", &["admin", "http"]),
-    ("clap::", &["cli", "logging", "main"]),
+    // An enum that the command line takes says so where it stands.
+    ("clap::", &["cli", "logging", "main", "service"]),
     (".store.read(", &["service", "running"]),
     (".store.write(", &["service", "running"]),
     (".store.write_decided(", &["service"]),
     (".store.write_freeing(", &["service"]),
     ("crate::admin", &["admin", "local_pages", "server"]),
     ("crate::cli", &["cli", "main"]),
-    ("crate::http", &["admin", "http", "server"]),
+    // What somebody's data mean in words, the command line writes as the API does.
+    ("crate::http", &["admin", "cli", "http", "server"]),
 ];
 
 /// Rooms and the only rooms of this program that they may name.

@@ -117,7 +117,9 @@ impl Actor {
             || finding::find_placed(tx, who, member.home, member.fingerprint)?
                 .is_some_and(|row| row.lives_at(home))
             // Somebody with one home here, who asks over the other.
-            || (lives_here_and(tx, who, home)? && is_own_key(tx, who, member.fingerprint)?);
+            || (lives_here_and(tx, who, home)?
+                && (tx.find_group(id)?.is_some_and(|group| group.home == member.home)
+                    || is_own_key(tx, who, member.fingerprint)?));
         Ok(is_theirs.then(|| member.clone()))
     }
 }
@@ -181,7 +183,7 @@ pub(super) fn home_of_newcomer(
     if lives_here_and(tx, new.id, home)? {
         return Ok(None);
     }
-    let row = tx.find_remote(new.id)?.filter(|row| row.lives_at(home));
+    let row = tx.find_remote(new.id)?.filter(|row| row.lives_at(home) && row.disputed_by.is_none());
     Ok(Some(row.map_or(home, |row| row.home)))
 }
 
@@ -312,10 +314,11 @@ fn take(
     entry: &GroupEntry,
     text: &str,
 ) -> Result<api::GroupEntryTaken, ServiceError> {
-    let joins = matches!(entry.payload.action, Action::Join { .. });
+    // Whoever renews proves it by the key that the chain pins, over whichever home.
+    let proves_it = matches!(entry.payload.action, Action::Join { .. } | Action::Renew { .. });
     let before = tx.find_whole_group(id)?.ok_or(ServiceError::UnknownGroup)?;
     let belongs = author.member(tx, id)?.is_some();
-    if !belongs && !joins && !left_with(&before, entry) {
+    if !belongs && !proves_it && !left_with(&before, entry) {
         return Err(ServiceError::UnknownGroup);
     }
     let number = entry.payload.number;
@@ -323,6 +326,10 @@ fn take(
         return Ok(api::GroupEntryTaken { id, number });
     }
     check_author(tx, author, entry)?;
+    if let Action::Add { members } = &entry.payload.action {
+        // Their keys may have changed while others were asked.
+        check_new_members(tx, author, members, before.home)?;
+    }
     if let Action::Join { home, .. } = &entry.payload.action
         && *home != author.elsewhere()
     {

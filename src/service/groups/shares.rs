@@ -7,6 +7,19 @@ use crate::domain::group::MAX_OWN_GROUPS;
 use crate::service::ServiceError;
 use crate::store::{Author, WriteTx};
 
+/// Whether the author leaves others what they need of the chain.
+pub(in crate::service) fn check_chain(
+    tx: &mut WriteTx<'_>,
+    before: &GroupState,
+    entry: &GroupEntry,
+    author: &Author,
+) -> Result<(), ServiceError> {
+    let may = author.is_moderator
+        || entry.payload.action.takes_out()
+        || tx.chain_use(before.id(), author.participant)?.allows_more();
+    if may { Ok(()) } else { Err(ServiceError::ChangedTooOften) }
+}
+
 /// Whether the author leaves others what they need: of the chain, of the lists of those who are added, and their say in
 /// who may add them.
 pub(in crate::service) fn check(
@@ -15,14 +28,8 @@ pub(in crate::service) fn check(
     entry: &GroupEntry,
     author: &Author,
 ) -> Result<(), ServiceError> {
-    let action = &entry.payload.action;
-    if !author.is_moderator
-        && !action.takes_out()
-        && !tx.chain_use(before.id(), author.participant)?.allows_more()
-    {
-        return Err(ServiceError::ChangedTooOften);
-    }
-    match action {
+    check_chain(tx, before, entry, author)?;
+    match &entry.payload.action {
         Action::Join { .. } if tx.count_own_groups(author.participant)? >= MAX_OWN_GROUPS => {
             Err(ServiceError::TooManyGroups)
         }

@@ -246,7 +246,7 @@ async fn run(
             Response::Appended(groups::append_for(app, actor(from), origin, group, entry).await?)
         }
         Request::GroupAdd { from, members } => {
-            groups::may_be_added(app, from, members).await?;
+            groups::may_be_added(app, over, from, members).await?;
             Response::Done
         }
         Request::GroupPost { from, group, message, sizes } => {

@@ -293,7 +293,8 @@ fn pinned(row: &RemoteRow) -> Result<Option<(Fingerprint, u32)>, ServiceError> {
 }
 
 /// What is known of somebody whom a group's chain places at `home` with the signature key of this fingerprint: they may
-/// be written to at their other home, or have moved since, as their own key says.
+/// be written to at their other home, or have moved since, as that very key says. While the chain does not know of a new
+/// key yet, the home that it names alone speaks for them.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
@@ -304,8 +305,8 @@ pub fn find_placed(
     fingerprint: Fingerprint,
 ) -> Result<Option<RemoteRow>, ServiceError> {
     let Some(row) = tx.find_remote(id)? else { return Ok(None) };
-    let is_theirs = row.lives_at(home)
-        || (row.disputed_by.is_none() && pinned(&row)?.is_some_and(|(pinned, _)| pinned == fingerprint));
+    let is_theirs = row.disputed_by.is_none()
+        && (row.home == home || pinned(&row)?.is_some_and(|(pinned, _)| pinned == fingerprint));
     Ok(is_theirs.then_some(row))
 }
 

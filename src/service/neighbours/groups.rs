@@ -6,7 +6,7 @@ use momedo_protocol::api::groups as api;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
-use momedo_protocol::group::entry::{GroupEntry, MAX_ADDED_AT_ONCE, NewMember};
+use momedo_protocol::group::entry::{Action, GroupEntry, GroupRole, MAX_ADDED_AT_ONCE, NewMember};
 use momedo_protocol::group::envelope;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::Jws;
@@ -15,15 +15,18 @@ use momedo_protocol::link::documents::BatchBlob;
 
 use super::calls;
 use super::finding::{self, Asker, may_talk};
-use super::finding_groups;
+use super::{finding_groups, origins};
+use crate::domain::neighbour::NEWCOMERS;
 use crate::domain::ozone::Source;
+use crate::links::Counted;
+use crate::rates::TooOften;
 use crate::service::error::compute;
 use crate::service::groups::{self, Actor, posting};
 use crate::service::second_home::placing;
 use crate::service::{ServiceError, blobs, delivery, recipients};
 use crate::sessions::Principal;
 use crate::state::App;
-use crate::store::{Charged, Conversation, Known, NewEnvelope, Recipient};
+use crate::store::{Charged, Conversation, Known, NeighbourRow, NewEnvelope, ReadTx, Recipient};
 
 /// Other homes whose participants one entry may add: each is asked.
 const MAX_HOMES_AT_ONCE: usize = 8;
@@ -68,6 +71,7 @@ pub async fn append(
     entry: Jws,
 ) -> Result<api::GroupEntryTaken, ServiceError> {
     let home = home_for(app, author, group).await?;
+    check_blocks(app, author.participant, entry.clone()).await?;
     // An entry under keys that the group's home has not heard of would be refused there.
     placing::tell_of(app, home, author.participant).await?;
     let request = Request::GroupAppend { from: author.participant, group, entry };
@@ -75,6 +79,22 @@ pub async fn append(
         Response::Appended(taken) => Ok(taken),
         _ => Err(calls::unexpected()),
     }
+}
+
+/// Refuses to add anybody of this server who blocks the author, to a group that another server keeps.
+async fn check_blocks(app: &App, author: ParticipantId, entry: Jws) -> Result<(), ServiceError> {
+    let read = compute(move || Ok(GroupEntry::read(&entry).ok())).await?;
+    let Some(Action::Add { members }) = read.map(|entry| entry.payload.action) else { return Ok(()) };
+    app.store
+        .read(move |tx| {
+            for new in members {
+                if tx.find_participant(new.id)?.is_some() && tx.blocks(new.id, author)? {
+                    return Err(ServiceError::Blocked);
+                }
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Posts to a group that another server keeps; the answer means that it is on that server's disk.
@@ -199,6 +219,8 @@ pub(super) async fn append_for(
     let entry = read.ok_or_else(|| ServiceError::GroupRefused("the entry cannot be read".into()))?;
     let own = app.fingerprint;
     let fingerprint = entry.key.fingerprint();
+    let asking = entry.clone();
+    app.store.read(move |tx| may_append(tx, group, participant, &asking)).await?;
     // The author's keys, and those of whom they add, as their homes publish them now.
     let mut unknown = Vec::new();
     let (known, is_here) = app
@@ -212,7 +234,7 @@ pub(super) async fn append_for(
     if !is_here && known.is_none_or(|(known, _)| known != fingerprint) {
         unknown.push(participant);
     }
-    if let momedo_protocol::group::entry::Action::Add { members } = &entry.payload.action {
+    if let Action::Add { members } = &entry.payload.action {
         for new in members {
             let new = new.clone();
             let id = new.id;
@@ -231,10 +253,45 @@ pub(super) async fn append_for(
             }
         }
     }
+    if let Actor::There { neighbour, .. } = actor
+        && !unknown.is_empty()
+    {
+        // Each is a question to every neighbour of this server.
+        let number = u32::try_from(unknown.len()).unwrap_or(u32::MAX);
+        app.links
+            .count(neighbour, Counted::Newcomers, NEWCOMERS, number, app.clock.elapsed())
+            .map_err(TooOften)?;
+    }
     for id in unknown {
         finding::find(app, Asker::Server, id).await?;
     }
     groups::append_here(app, actor, group, jws).await
+}
+
+/// Whether an entry may be its author's, by what is known here: before anybody is asked about anybody.
+fn may_append(
+    tx: &ReadTx<'_>,
+    group: GroupId,
+    author: ParticipantId,
+    entry: &GroupEntry,
+) -> Result<(), ServiceError> {
+    if !tx.has_group(group)? {
+        return Err(ServiceError::UnknownGroup);
+    }
+    let member = tx.find_group_member(group, author)?;
+    match (&entry.payload.action, member) {
+        (Action::Join { .. }, _) => Ok(()),
+        (_, None) if entry.payload.action.takes_out() => Ok(()),
+        (_, None) => Err(ServiceError::UnknownGroup),
+        (Action::Add { .. }, Some(member))
+            if member.role != GroupRole::Moderator || member.fingerprint != entry.key.fingerprint() =>
+        {
+            Err(ServiceError::GroupRefused(
+                "only a moderator may do this, with the key the group knows".into(),
+            ))
+        }
+        (_, Some(_)) => Ok(()),
+    }
 }
 
 /// Asks the homes of newcomers who live elsewhere whether they may be added: what they block, only their homes know.
@@ -276,16 +333,26 @@ pub(in crate::service) async fn ask_newcomers_homes(
 /// Whether somebody of another home may add participants of this one to a group.
 pub(super) async fn may_be_added(
     app: &App,
+    over: &NeighbourRow,
     from: ParticipantId,
     members: Vec<ParticipantId>,
 ) -> Result<(), ServiceError> {
     if members.len() > MAX_ADDED_AT_ONCE {
         return Err(ServiceError::Malformed("too many are added at once".into()));
     }
+    // Who blocks whom is nobody's to find out in bulk.
+    let (neighbour, number) = (over.id, u32::try_from(members.len()).unwrap_or(u32::MAX));
+    app.links
+        .count(neighbour, Counted::Newcomers, NEWCOMERS, number, app.clock.elapsed())
+        .map_err(TooOften)?;
     app.store
         .read(move |tx| {
             if tx.is_blocked_remote(from)? {
                 return Err(ServiceError::NotAllowedAcross);
+            }
+            // This server has looked before it passed on what its own participant asks.
+            if origins::lives_here_alone(tx, from)? {
+                return Ok(());
             }
             for member in members {
                 if tx.blocks(member, from)? {

@@ -2,6 +2,11 @@
 //!
 //! An entry that follows the last one by the chain's rules counts. If the chain went on differently since the restore, what
 //! came first holds, as always: its members see that, and a moderator of theirs has to act.
+//!
+//! A key that was replaced since may be a thief's by now. What it signed counts together with the entry by which its owner
+//! renewed it alone: that one follows what the owner knew of, and nobody else could make it.
+
+use std::collections::BTreeSet;
 
 use momedo_protocol::api::groups::GroupEntryTaken;
 use momedo_protocol::api::restored::{HeldEntries, MAX_ENTRIES_HANDED_BACK};
@@ -14,13 +19,13 @@ use momedo_protocol::link::calls::{Request, Response};
 use momedo_protocol::time::UnixMillis;
 
 use crate::domain::group::{MAX_OWN_GROUPS, cost};
-use crate::service::ServiceError;
 use crate::service::error::compute;
-use crate::service::groups::{Actor, is_here, is_known, shares};
+use crate::service::groups::{self, Actor, is_here, is_known, shares};
 use crate::service::neighbours::{calls, finding_groups};
+use crate::service::{ServiceError, key_server};
 use crate::sessions::Principal;
 use crate::state::App;
-use crate::store::{Author, WriteTx};
+use crate::store::{Author, ReadTx, WriteTx};
 
 /// Takes entries of a group kept here, or passes them on to the server that keeps it.
 ///
@@ -59,6 +64,16 @@ pub async fn take_from(
 ) -> Result<GroupEntryTaken, ServiceError> {
     let entries = read_all(id, &held).await?;
     put(app, actor, id, entries).await
+}
+
+/// Whether somebody here published the key that signed an entry before the one they have now.
+fn had_key(tx: &ReadTx<'_>, author: ParticipantId, entry: &GroupEntry) -> Result<bool, ServiceError> {
+    for text in tx.list_bundles(author)? {
+        if key_server::fingerprint_of(&text)? == entry.key.fingerprint() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn is_home(entry: &GroupEntry, own: Fingerprint) -> bool {
@@ -100,6 +115,7 @@ async fn put(app: &App, actor: Actor, id: GroupId, entries: Read) -> Result<Grou
             }
             let mut state = tx.find_whole_group(id)?;
             let mut number = state.as_ref().map_or(0, |state| state.number);
+            let mut replaced = BTreeSet::new();
             for (entry, text) in &entries {
                 if entry.payload.number <= number {
                     // Another one there: the chain went on differently.
@@ -108,12 +124,47 @@ async fn put(app: &App, actor: Actor, id: GroupId, entries: Read) -> Result<Grou
                     }
                     continue;
                 }
-                state = Some(append(tx, actor.participant(), own, now, state, (entry, text))?);
+                let after = append(tx, actor.participant(), own, now, state, (entry, text))?;
+                if !is_published(tx, &after, entry)? {
+                    replaced.insert(entry.payload.author);
+                }
                 number = entry.payload.number;
+                state = Some(after);
+            }
+            let Some(state) = state else { return Err(ServiceError::UnknownGroup) };
+            for author in replaced {
+                check_renewed(tx, &state, author)?;
             }
             Ok(GroupEntryTaken { id, number })
         })
         .await
+}
+
+/// The signature key that a member has published, as far as it is known; their home by the chain.
+fn published(
+    tx: &ReadTx<'_>,
+    state: &GroupState,
+    author: ParticipantId,
+) -> Result<Option<Fingerprint>, ServiceError> {
+    let home = state.members.get(&author).map(|member| member.home).filter(|home| *home != state.home);
+    Ok(groups::published(tx, author, home)?.map(|(fingerprint, _)| fingerprint))
+}
+
+/// Whether an entry is signed with its author's published key; true for those of whom none is known.
+fn is_published(tx: &ReadTx<'_>, after: &GroupState, entry: &GroupEntry) -> Result<bool, ServiceError> {
+    let known = published(tx, after, entry.payload.author)?;
+    Ok(known.is_none_or(|known| known == entry.key.fingerprint()))
+}
+
+/// Refuses what a replaced key signed, unless its owner has renewed it since, or is out.
+fn check_renewed(tx: &ReadTx<'_>, state: &GroupState, author: ParticipantId) -> Result<(), ServiceError> {
+    let pinned = state.active(author).map(|member| member.fingerprint);
+    match (pinned, published(tx, state, author)?) {
+        (Some(pinned), Some(known)) if pinned != known => {
+            Err(ServiceError::GroupRefused("an entry is signed with a key that was replaced".into()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Takes the next entry, or the first one.
@@ -130,6 +181,12 @@ fn append(
         let state = GroupState::create(entry)?;
         if state.home != own {
             return Err(ServiceError::GroupRefused("the group is for another server".into()));
+        }
+        // Nobody founds groups in somebody else's name.
+        if published(tx, &state, author)? != Some(entry.key.fingerprint()) && !had_key(tx, author, entry)? {
+            return Err(ServiceError::GroupRefused(
+                "the group is not signed with a key of its founder".into(),
+            ));
         }
         if tx.count_own_groups(author)? >= MAX_OWN_GROUPS {
             return Err(ServiceError::TooManyGroups);
@@ -149,6 +206,8 @@ fn append(
     // What one wrote oneself may never have been taken before: it leaves others what any new entry leaves them.
     if author == from {
         shares::check(tx, &before, entry, &written_by)?;
+    } else {
+        shares::check_chain(tx, &before, entry, &written_by)?;
     }
     tx.save_group(&before.members, &after, text, &written_by)?;
     Ok(after)
