@@ -16,7 +16,8 @@
 //! | [`hub`], [`smoke_hub`], [`key_log`], [`sessions`], [`staff_sessions`], [`rates`], [`pending_bundles`], [`previews`], [`activity`], [`uploads`] | who is connected, logged in, and how often: in memory |
 //! | [`listening`] | the listeners that run |
 //! | [`domain`] | rules without I/O |
-//! | [`config`], [`clock`], [`addresses`], [`data_directory`], [`autostart`] | the surroundings |
+//! | [`settings`], [`config`] | every setting, declared once; reading them |
+//! | [`clock`], [`addresses`], [`data_directory`], [`autostart`] | the surroundings |
 //!
 //! Arrows go one way: `cli → server, tasks → http, control → service → state → store, hub → domain →
 //! momedo-protocol`.
@@ -56,6 +57,7 @@ pub mod running;
 pub mod server;
 pub mod service;
 pub mod sessions;
+pub mod settings;
 pub mod shutdown;
 pub mod smoke;
 pub mod smoke_hub;

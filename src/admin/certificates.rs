@@ -16,6 +16,7 @@ use crate::acme::Challenge;
 use crate::service::acme::{self, Choice, is_public_name};
 use crate::service::certificates::{self, CertificateStatus, MAX_PEM_BYTES, Upload};
 use crate::service::{AdminError, ServiceError};
+use crate::settings::names;
 use crate::tls::Origin;
 
 #[derive(Template)]
@@ -62,7 +63,7 @@ async fn show_with(
         origin: page.t(word).to_owned(),
         is_kept: matches!(stands.origin, Origin::Uploaded | Origin::Acme),
         is_from_files: stands.origin == Origin::Files,
-        is_directory_fixed: app.config().fixed.contains("acme.directory"),
+        is_directory_fixed: app.config().is_fixed(names::acme::directory),
         acme_state: acme_state(&page, &stands),
         domains: choice.domains.join(" "),
         choice,

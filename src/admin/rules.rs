@@ -1,4 +1,5 @@
-//! Rules: retention, quotas, invites, rates; what momedo.toml says is shown and cannot be changed here.
+//! Rules: retention, quotas, invites, rates; what momedo.toml says is shown and cannot be changed here. Which there are,
+//! and in which order, says the table of settings.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -9,7 +10,10 @@ use super::confirm::ConfirmedForm;
 use super::page::{Page, show};
 use super::session::AdminSession;
 use super::status_of;
+use crate::http::language::Language;
 use crate::service::rules::{self, Rules};
+use crate::service::{AdminError, ServiceError};
+use crate::settings::{self, Kind, Range, Rule, Setting, Value, Words};
 
 #[derive(Template)]
 #[template(path = "admin/rules.html")]
@@ -21,68 +25,82 @@ struct RulesPage {
 /// One rule.
 struct Field {
     name: &'static str,
-    label: String,
-    hint: String,
+    label: &'static str,
+    hint: &'static str,
     value: String,
-    kind: Kind,
     /// Of a number.
-    least: u64,
+    range: Option<Range>,
+    /// Whether it is yes or no.
+    is_choice: bool,
     is_fixed: bool,
 }
 
-/// What a rule is.
-#[derive(PartialEq)]
-enum Kind {
-    Text,
-    Number,
-    /// "1" or "0".
-    YesOrNo,
+/// The rules of this page.
+fn shown() -> impl Iterator<Item = (&'static Setting, &'static Rule, Words)> {
+    settings::changeable()
+        .filter(|(setting, _)| setting.page == Some(settings::Page::Rules))
+        .filter_map(|(setting, rule)| Some((setting, rule, rule.label?)))
 }
 
 fn fields(session: &AdminSession, page: &Page) -> Vec<Field> {
     let app = &session.session.visitor.pages.app;
-    let (config, fixed) = (app.config(), &app.file_config().fixed);
-    let mib = |bytes: u64| (bytes / (1024 * 1024)).to_string();
-    [
-        ("name", "server.name", config.server.name.clone()),
-        ("addresses", "server.addresses", config.server.addresses.join(" ")),
-        ("retention_days", "mail.retention_days", config.mail.retention_days.to_string()),
-        ("queue_mib", "mail.max_queue_bytes", mib(config.mail.max_queue_bytes)),
-        ("sender_share_percent", "mail.sender_share_percent", config.mail.sender_share_percent.to_string()),
-        ("sender_mib", "mail.max_sender_bytes", mib(config.mail.max_sender_bytes)),
-        ("file_mib", "blobs.max_blob_bytes", mib(config.blobs.max_blob_bytes)),
-        ("person_files_mib", "blobs.max_participant_bytes", mib(config.blobs.max_participant_bytes)),
-        ("server_files_mib", "blobs.max_server_bytes", mib(config.blobs.max_server_bytes)),
-        ("file_days", "blobs.retention_days", config.blobs.retention_days.to_string()),
-        ("invite_days", "rules.invite_days", config.rules.invite_days.to_string()),
-        (
-            "one_time_passwords",
-            "rules.one_time_passwords",
-            u8::from(config.rules.one_time_passwords).to_string(),
-        ),
-        ("security_contact", "security.contact", config.security.contact.clone()),
-        ("security_policy", "security.policy", config.security.policy.clone()),
-        ("security_encryption", "security.encryption", config.security.encryption.clone()),
-        ("messages_per_minute", "rates.messages", config.rates.messages.per_minute.to_string()),
-        ("backup_every_hours", "backup.every_hours", config.backup.every_hours.to_string()),
-        ("backup_keep", "backup.keep", config.backup.keep.to_string()),
-    ]
-    .into_iter()
-    .map(|(name, setting, value)| Field {
-        name,
-        label: page.word("rule", name),
-        hint: page.word("rule-hint", name),
-        value,
-        kind: match name {
-            "one_time_passwords" => Kind::YesOrNo,
-            "name" | "addresses" => Kind::Text,
-            _ if name.starts_with("security") => Kind::Text,
-            _ => Kind::Number,
-        },
-        least: u64::from(!matches!(name, "backup_every_hours" | "server_files_mib")),
-        is_fixed: fixed.contains(setting),
-    })
-    .collect()
+    let (config, file) = (app.config(), app.file_config());
+    let words = |words: Words| match page.language {
+        Language::German => words.german,
+        Language::English => words.english,
+    };
+    shown()
+        .map(|(setting, rule, label)| Field {
+            name: rule.name,
+            label: words(label),
+            hint: words(setting.help),
+            value: text(setting.rule_value(&config)),
+            range: setting.kind.rule_range(),
+            is_choice: matches!(setting.kind, Kind::YesOrNo),
+            is_fixed: file.is_fixed(setting.name),
+        })
+        .collect()
+}
+
+/// A value as the form holds it.
+fn text(value: Value) -> String {
+    match value {
+        Value::Number(number) => number.to_string(),
+        Value::YesOrNo(yes) => u8::from(yes).to_string(),
+        Value::Text(text) => text,
+        Value::List(texts) => texts.join(" "),
+        Value::Rate(_) | Value::Nothing => String::new(),
+    }
+}
+
+/// What the form says; `None` if it leaves the setting as it is.
+fn typed(setting: &Setting, text: &str) -> Result<Option<Value>, AdminError> {
+    let text = text.trim();
+    Ok(Some(match setting.kind {
+        Kind::Number { .. } | Kind::Rate(_) if text.is_empty() => return Ok(None),
+        Kind::Number { .. } | Kind::Rate(_) => {
+            Value::Number(text.parse().map_err(|_| rules::out_of_range(setting))?)
+        }
+        Kind::YesOrNo => Value::YesOrNo(text == "1"),
+        Kind::Hosts { .. } => {
+            let parts = text.split([' ', ',', ';']).filter(|part| !part.is_empty());
+            Value::List(parts.map(str::to_owned).collect())
+        }
+        Kind::Text { .. } | Kind::Other => Value::Text(text.to_owned()),
+    }))
+}
+
+fn asked(form: &[(String, String)]) -> Result<Rules, ServiceError> {
+    let mut asked = Rules::default();
+    for (setting, rule, _) in shown() {
+        let Some((_, text)) = form.iter().find(|(name, _)| name == rule.name) else { continue };
+        if let Some(value) = typed(setting, text)?
+            && !rule.set(&mut asked, &value)
+        {
+            return Err(rules::out_of_range(setting).into());
+        }
+    }
+    Ok(asked)
 }
 
 fn show_with(session: &AdminSession, page: Page, status: StatusCode) -> Response {
@@ -109,57 +127,12 @@ pub(super) async fn show_all(
     show_with(&session, page, StatusCode::OK)
 }
 
-#[derive(Deserialize)]
-pub(super) struct RulesForm {
-    name: Option<String>,
-    addresses: Option<String>,
-    retention_days: Option<u64>,
-    queue_mib: Option<u64>,
-    sender_share_percent: Option<u64>,
-    sender_mib: Option<u64>,
-    file_mib: Option<u64>,
-    person_files_mib: Option<u64>,
-    server_files_mib: Option<u64>,
-    file_days: Option<u64>,
-    invite_days: Option<u64>,
-    one_time_passwords: Option<u8>,
-    security_contact: Option<String>,
-    security_policy: Option<String>,
-    security_encryption: Option<String>,
-    messages_per_minute: Option<u32>,
-    backup_every_hours: Option<u64>,
-    backup_keep: Option<u64>,
-}
-
-pub(super) async fn change(ConfirmedForm(session, admin, form): ConfirmedForm<RulesForm>) -> Response {
+pub(super) async fn change(
+    ConfirmedForm(session, admin, form): ConfirmedForm<Vec<(String, String)>>,
+) -> Response {
     let app = &session.session.visitor.pages.app;
-    let trimmed = |text: String| text.trim().to_owned();
-    let split = |text: String| {
-        text.split([' ', ',', ';']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
-    };
-    let rules = Rules {
-        name: form.name.map(trimmed),
-        addresses: form.addresses.map(split),
-        link_port: None,
-        retention_days: form.retention_days,
-        queue_mib: form.queue_mib,
-        sender_share_percent: form.sender_share_percent,
-        sender_mib: form.sender_mib,
-        file_mib: form.file_mib,
-        person_files_mib: form.person_files_mib,
-        server_files_mib: form.server_files_mib,
-        file_days: form.file_days,
-        invite_days: form.invite_days,
-        one_time_passwords: form.one_time_passwords.map(|asks| asks == 1),
-        security_contact: form.security_contact.map(trimmed),
-        security_policy: form.security_policy.map(trimmed),
-        security_encryption: form.security_encryption.map(trimmed),
-        messages_per_minute: form.messages_per_minute,
-        backup_every_hours: form.backup_every_hours,
-        backup_keep: form.backup_keep,
-        ..Rules::default()
-    };
-    match rules::change(app, &admin, rules).await {
+    let change = async { rules::change(app, &admin, asked(&form)?).await };
+    match change.await {
         Ok(()) => {
             super::renew_certificate(&session.session.visitor.pages).await;
             Redirect::to("/admin/rules?saved=1").into_response()

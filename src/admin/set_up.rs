@@ -16,6 +16,7 @@ use crate::addresses;
 use crate::domain::role::Role;
 use crate::service::rules::{self, Rules};
 use crate::service::{AdminError, ServiceError, classes, listeners, people, set_up};
+use crate::settings::names;
 use crate::staff_sessions;
 
 #[derive(Template)]
@@ -171,14 +172,14 @@ pub(super) async fn name_server(ConfirmedForm(session, admin, form): ConfirmedFo
         }
         let name = Some(tidied(&form.name));
         let addresses = Some(vec![chosen]).filter(|addresses| !addresses[0].is_empty());
-        let fixed = &app.file_config().fixed;
+        let file = app.file_config();
         // What was found by itself is found again after the router gave another address.
         let found = addresses::for_links(&app.config(), &app.listeners.running());
         let addresses = addresses.filter(|chosen| !found.starts_with(&format!("{}:", chosen[0])));
         let rules = Rules {
             link_port: Some(port).filter(|port| *port != 0),
-            name: name.filter(|_| !fixed.contains("server.name")),
-            addresses: addresses.filter(|_| !fixed.contains("server.addresses")),
+            name: name.filter(|_| !file.is_fixed(names::server::name)),
+            addresses: addresses.filter(|_| !file.is_fixed(names::server::addresses)),
             ..Rules::default()
         };
         rules::change(app, &admin, rules).await

@@ -22,6 +22,7 @@ use crate::service::rules::{self, Rules};
 use crate::service::smoke::listeners::DEFAULT_MAX_CLIENTS;
 use crate::service::smoke::neighbours::{NeighbourChange, NeighbourKind, SmokeNeighbour};
 use crate::service::smoke::{keys, listeners, neighbours, ozones, participants};
+use crate::settings::names;
 use crate::smoke_hub::LinkState;
 use crate::state::App;
 use crate::store::{SmokeOzoneRow, SmokeParticipantRow};
@@ -88,7 +89,7 @@ pub(super) async fn participants_section(
         total,
         typed,
         may_share: app.config().smoke.share_ids,
-        is_fixed: app.file_config().fixed.contains("smoke.share_ids"),
+        is_fixed: app.file_config().is_fixed(names::smoke::share_ids),
     })
 }
 
@@ -325,7 +326,7 @@ pub(super) async fn listeners_section(
         rows: listeners::list(app, admin).await?.into_iter().map(row).collect(),
         typed,
         shared_port: app.config().smoke.shared_port,
-        is_fixed: app.file_config().fixed.contains("smoke.shared_port"),
+        is_fixed: app.file_config().is_fixed(names::smoke::shared_port),
         default_max_clients: DEFAULT_MAX_CLIENTS,
         connected: app.smoke.count().0 as u64,
     })

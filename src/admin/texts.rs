@@ -103,8 +103,6 @@ mod tests {
             "state.",
             "role.",
             "effect.",
-            "rule.",
-            "rule-hint.",
             "why.",
             "smoke-keys.",
             "smoke-refusal.",

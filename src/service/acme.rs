@@ -17,6 +17,7 @@ use super::{AdminError, ServiceError};
 use crate::acme::{AcmeError, Authority, Challenge, Issued};
 use crate::dialling::Dialling;
 use crate::domain::renewal;
+use crate::settings::names;
 use crate::state::App;
 use crate::store::{ReadTx, WriteTx};
 use crate::tls::{Certificates, InForce, Origin};
@@ -118,7 +119,7 @@ async fn kept(app: &App) -> Result<Kept, ServiceError> {
     let mut choice = choice.unwrap_or_default();
     let config = app.config();
     // The file has its say before the pages.
-    if choice.directory.is_empty() || config.fixed.contains("acme.directory") {
+    if choice.directory.is_empty() || config.is_fixed(names::acme::directory) {
         choice.directory.clone_from(&config.acme.directory);
     }
     Ok(Kept { choice, trouble })
@@ -233,8 +234,8 @@ pub async fn switch_on(
     check(&mut choice)?;
     let config = app.config();
     let is_default = choice.directory == config.acme.directory;
-    if config.fixed.contains("acme.directory") && !choice.directory.is_empty() && !is_default {
-        return Err(AdminError::RuleFixed("acme.directory").into());
+    if config.is_fixed(names::acme::directory) && !choice.directory.is_empty() && !is_default {
+        return Err(AdminError::RuleFixed(names::acme::directory).into());
     }
     if is_default {
         choice.directory.clear();

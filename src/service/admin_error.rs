@@ -88,8 +88,8 @@ pub enum AdminError {
     #[error("this server is not called that: use its address or a name it knows")]
     UnknownHost,
     /// A rule out of its range.
-    #[error("{0} is out of its range")]
-    RuleOutOfRange(&'static str),
+    #[error("out of its range: {0}")]
+    RuleOutOfRange(String),
     /// Not a host name and not an IP address.
     #[error("{0} is neither a host name nor an IP address")]
     NotAHost(String),
@@ -298,8 +298,9 @@ impl AdminError {
     /// What the sentence is about, where it names something.
     pub fn detail(&self) -> &str {
         match self {
-            Self::RuleOutOfRange(what) | Self::RuleFixed(what) => what,
-            Self::CannotListen(reason)
+            Self::RuleFixed(what) => what,
+            Self::RuleOutOfRange(reason)
+            | Self::CannotListen(reason)
             | Self::NotAHost(reason)
             | Self::UnusableCertificate(reason)
             | Self::UnacceptableDomain(reason)

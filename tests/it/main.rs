@@ -72,6 +72,7 @@ mod reused_ids;
 mod revoking;
 mod rooms;
 mod second_home;
+mod settings;
 mod shares;
 mod smoke;
 mod smoke_client;

@@ -7,6 +7,7 @@ mod chat;
 mod class;
 mod neighbour;
 mod participant;
+mod rules;
 mod smoke;
 mod surroundings;
 
@@ -81,7 +82,7 @@ pub(super) enum Admin {
     #[command(subcommand)]
     Smoke(smoke::Smoke),
     /// Show the rules, or change some
-    Rules(Box<surroundings::ChangeRules>),
+    Rules(Box<rules::ChangeRules>),
     /// Show what admins did, newest first
     Log {
         #[command(flatten)]

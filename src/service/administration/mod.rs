@@ -130,26 +130,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
             if change != rules::Rules::default() {
                 rules::change(app, admin, change).await?;
             }
-            let config = app.config();
-            line(json!({
-                "name": config.server.name, "addresses": config.server.addresses,
-                "retention_days": config.mail.retention_days,
-                "queue_mib": config.mail.max_queue_bytes / (1024 * 1024),
-                "sender_share_percent": config.mail.sender_share_percent,
-                "sender_mib": config.mail.max_sender_bytes / (1024 * 1024),
-                "file_mib": config.blobs.max_blob_bytes / (1024 * 1024),
-                "person_files_mib": config.blobs.max_participant_bytes / (1024 * 1024),
-                "server_files_mib": config.blobs.max_server_bytes / (1024 * 1024),
-                "file_days": config.blobs.retention_days,
-                "invite_days": config.rules.invite_days,
-                "one_time_passwords": config.rules.one_time_passwords,
-                "security_contact": config.security.contact,
-                "security_policy": config.security.policy,
-                "security_encryption": config.security.encryption,
-                "messages_per_minute": config.rates.messages.per_minute,
-                "backup_every_hours": config.backup.every_hours, "backup_keep": config.backup.keep,
-                "smoke_shared_port": config.smoke.shared_port, "smoke_share_ids": config.smoke.share_ids,
-            }))
+            line(rules::in_force(&app.config()))
         }
         AdminRequest::Participant(request) => participant(app, admin, request).await,
         AdminRequest::Class(request) => class(app, admin, request).await,

@@ -1,0 +1,78 @@
+//! Settings: what is refused, and that every door knows the same ones.
+
+use std::collections::BTreeSet;
+
+use momedo::settings::{self, Page};
+
+use crate::harness::{Server, program, text};
+use crate::visitor::{Visitor, set_up};
+
+/// What made a server say "ready" and refuse everybody.
+const SENSELESS: [(&str, &str); 4] = [
+    (
+        "[listen]\nmax_connections = 0\n",
+        "line 2: listen.max_connections = 0 is out of its range, 1 to 1000000",
+    ),
+    (
+        "[mail]\nmax_queue_bytes = 0\n",
+        "line 2: mail.max_queue_bytes = 0 is out of its range, 4096 to 10737418240 bytes",
+    ),
+    (
+        "[blobs]\nmax_participant_bytes = 0\n",
+        "line 2: blobs.max_participant_bytes = 0 is out of its range, 4096 to 1099511627776 bytes",
+    ),
+    (
+        "[rates]\nmessages = { per_minute = 0, burst = 0 }\n",
+        "line 2: rates.messages.per_minute = 0 is out of its range, 1 to 100000000; line 2: rates.messages.burst = 0",
+    ),
+];
+
+#[test]
+fn settings_that_would_refuse_everybody_are_refused_by_the_doctor_and_by_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    for (lines, expected) in SENSELESS {
+        std::fs::write(folder.path().join("momedo.toml"), lines).unwrap();
+        let run = |arguments: &[&str]| {
+            program().args(arguments).arg("--data-dir").arg(folder.path()).output().unwrap()
+        };
+        let doctor = run(&["doctor"]);
+        let said = text(&doctor.stdout);
+        assert_eq!(doctor.status.code(), Some(1), "{said}");
+        assert!(said.contains("!!  settings") && said.contains(expected), "{said}");
+        let server = run(&["serve", "--listen", "127.0.0.1:0"]);
+        let said = text(&server.stderr);
+        assert!(server.status.code() == Some(1) && server.stdout.is_empty(), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+/// What stands between `before` and `after`, each time.
+fn between(text: &str, before: &str, after: char) -> BTreeSet<String> {
+    let rests = text.split(before).skip(1);
+    rests.filter_map(|rest| rest.split(after).next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn form_flags_and_json_name_the_same_settings() {
+    let server = Server::start();
+    set_up(&server);
+    let all: BTreeSet<_> = settings::changeable().map(|(_, rule)| rule.name.to_owned()).collect();
+    let lines = server.json(&["admin", "rules", "--json", "--data-dir", "data"]);
+    let names: BTreeSet<_> = lines[0].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(names, all);
+    let help = text(&server.run(&["admin", "rules", "--help"]).stdout);
+    // As wide as the terminal.
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let flags: BTreeSet<_> = between(&help, "--", ' ');
+    for (setting, rule) in settings::changeable() {
+        assert!(flags.contains(rule.flag), "{} is no flag of {help}", rule.flag);
+        if let Some(range) = setting.kind.rule_range() {
+            assert!(help.contains(&range.to_string()), "{range} does not stand in {help}");
+        }
+    }
+    let page = Visitor::admin(&server).get("/admin/rules").body;
+    let fields = between(&page, "<label for=\"", '"');
+    let on_page = settings::changeable().filter(|(setting, _)| setting.page == Some(Page::Rules));
+    assert_eq!(fields, on_page.map(|(_, rule)| rule.name.to_owned()).collect());
+    assert!(page.contains(r#"value="0" type="number" min="0" max="104857600""#), "{page}");
+}
