@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use momedo_protocol::time::{MADE_AFTER, OUTDATED_AFTER, UnixMillis};
 
-use super::{DataDir, output, serve};
+use super::{DataDir, SettingsArgs, output};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{self, ControlError};
@@ -22,6 +22,8 @@ const WANTED_SPACE: usize = 64 * 1024 * 1024;
 pub(super) struct Doctor {
     #[command(flatten)]
     data: DataDir,
+    #[command(flatten)]
+    settings: SettingsArgs,
     /// Print JSON, one check per line
     #[arg(long)]
     json: bool,
@@ -45,7 +47,7 @@ impl Doctor {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let path = self.data.path()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let findings = runtime.block_on(examine(&path));
+        let findings = runtime.block_on(examine(&path, &self.settings));
         let mut troubles = 0;
         for finding in &findings {
             troubles += usize::from(finding.trouble.is_some());
@@ -63,9 +65,9 @@ impl Doctor {
     }
 }
 
-async fn examine(path: &std::path::Path) -> Vec<Finding> {
+async fn examine(path: &std::path::Path, settings: &SettingsArgs) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let config = match serve::load_config(path, None) {
+    let config = match settings.load(path) {
         Ok(config) => {
             findings.push(well("settings", "fine"));
             config

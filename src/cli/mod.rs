@@ -30,11 +30,14 @@ mod send;
 mod serve;
 mod user;
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::Config as ServerSettings;
 
 /// A messenger server for schools and towns: one program, one file, end-to-end encryption.
 ///
@@ -97,6 +100,32 @@ impl DataDir {
             Some(path) => Ok(path.clone()),
             None => crate::data_directory::default_path().map_err(anyhow::Error::msg),
         }
+    }
+}
+
+/// What a start is told that lies over, or names, momedo.toml.
+#[derive(Debug, Clone, Default, Args)]
+struct SettingsArgs {
+    /// Address and port to listen on; may be given more than once; port 0 takes a free one
+    #[arg(long, env = "MOMEDO_LISTEN", value_name = "ADDRESS:PORT", value_delimiter = ',')]
+    listen: Vec<SocketAddr>,
+    /// Settings file; without it, momedo.toml in the data folder if there is one
+    #[arg(long, env = "MOMEDO_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl SettingsArgs {
+    /// The settings of a data folder, as a start takes them.
+    fn load(&self, data: &Path) -> anyhow::Result<ServerSettings> {
+        let beside = data.join("momedo.toml");
+        if let Some(file) = &self.config {
+            anyhow::ensure!(file.exists(), "the settings file {} does not exist", file.display());
+        }
+        let mut settings = ServerSettings::load(self.config.as_deref().unwrap_or(&beside))?;
+        if !self.listen.is_empty() {
+            settings.listen_at(self.listen.clone());
+        }
+        Ok(settings)
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::DataDir;
+use super::{DataDir, SettingsArgs};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::data_directory::DataDirectoryError;
@@ -25,12 +25,8 @@ const RESTART_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60)
 pub(super) struct Serve {
     #[command(flatten)]
     data: DataDir,
-    /// Address and port to listen on; may be given more than once; port 0 takes a free one
-    #[arg(long, env = "MOMEDO_LISTEN", value_name = "ADDRESS:PORT", value_delimiter = ',')]
-    listen: Vec<SocketAddr>,
-    /// Settings file; without it, momedo.toml in the data folder if there is one
-    #[arg(long, env = "MOMEDO_CONFIG", value_name = "FILE")]
-    config: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    settings: SettingsArgs,
     /// Open the admin pages in a browser; if a server runs on this data already, only do that
     #[arg(long)]
     open: bool,
@@ -75,13 +71,9 @@ impl Serve {
         if is_first && self.open && open_running(&path).await {
             return Ok(None);
         }
-        let config = load_config(&path, self.config.as_deref())?;
+        let config = self.settings.load(&path)?;
         let Before { addresses, local_port } = before.unwrap_or_default();
-        let listen = match (addresses.is_empty(), self.listen.is_empty()) {
-            (false, _) => addresses,
-            (true, false) => self.listen.clone(),
-            (true, true) => config.listen.addresses.clone(),
-        };
+        let listen = if addresses.is_empty() { config.listen.addresses.clone() } else { addresses };
         // Before anything is made: a port in use is the commonest trouble.
         let listeners = listening::bind(&listen).await?;
         let opened = open(&path, config, is_first).await?;
@@ -151,15 +143,6 @@ async fn open_running(path: &std::path::Path) -> bool {
     drop(super::output::line(format_args!("momedo runs already: {shown}")));
     local_pages::open_browser(path, page);
     true
-}
-
-/// The settings of a data directory.
-pub(super) fn load_config(path: &std::path::Path, file: Option<&std::path::Path>) -> anyhow::Result<Config> {
-    let beside = path.join("momedo.toml");
-    if let Some(file) = file {
-        anyhow::ensure!(file.exists(), "the settings file {} does not exist", file.display());
-    }
-    Ok(Config::load(file.unwrap_or(&beside))?)
 }
 
 /// What a signal asks for.

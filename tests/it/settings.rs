@@ -35,7 +35,7 @@ fn settings_that_would_refuse_everybody_are_refused_by_the_doctor_and_by_the_ser
         let run = |arguments: &[&str]| {
             program().args(arguments).arg("--data-dir").arg(folder.path()).output().unwrap()
         };
-        let doctor = run(&["doctor"]);
+        let doctor = run(&["doctor", "--listen", "127.0.0.1:0"]);
         let said = text(&doctor.stdout);
         assert_eq!(doctor.status.code(), Some(1), "{said}");
         assert!(said.contains("!!  settings") && said.contains(expected), "{said}");
@@ -44,6 +44,16 @@ fn settings_that_would_refuse_everybody_are_refused_by_the_doctor_and_by_the_ser
         assert!(server.status.code() == Some(1) && server.stdout.is_empty(), "{said}");
         assert!(said.contains(expected), "{said}");
     }
+}
+
+#[test]
+fn the_doctor_reads_the_file_and_the_addresses_that_the_server_would() {
+    let server = Server::unstarted();
+    std::fs::write(server.folder.path().join("other.toml"), "[backup]\nkeep = 0\n").unwrap();
+    let said = text(&server.run(&["doctor", "--data-dir", "data", "--config", "other.toml"]).stdout);
+    assert!(said.contains("other.toml: line 2: backup.keep = 0"), "{said}");
+    let said = text(&server.run(&["doctor", "--data-dir", "data", "--listen", "127.0.0.1:0"]).stdout);
+    assert!(said.contains("ok  port         127.0.0.1:0"), "{said}");
 }
 
 /// What stands between `before` and `after`, each time.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Common;
-use crate::cli::serve;
+use crate::cli::SettingsArgs;
 use crate::clock::Clock;
 use crate::control::{self, ControlError};
 use crate::running::{self, StartError};
@@ -34,7 +34,7 @@ impl Common {
                 Err(ControlError::Refused(reason)) => anyhow::bail!("{reason}"),
                 Err(ControlError::NotRunning(_)) => {}
             }
-            let config = serve::load_config(&path, None)?;
+            let config = SettingsArgs::default().load(&path)?;
             match running::open(&path, config, Clock::system()).await {
                 Ok(opened) => {
                     let response = administration::execute(&opened.app, request).await;
