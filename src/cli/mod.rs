@@ -15,6 +15,7 @@ macro_rules! note {
 
 mod admin;
 mod backup;
+mod config;
 mod doctor;
 mod file;
 mod finding;
@@ -75,6 +76,9 @@ enum Command {
     /// Show and compare fingerprints
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Show the settings, and where each came from
+    #[command(subcommand)]
+    Config(config::Config),
     /// Check what a server needs: port, disk, clock, certificate
     Doctor(doctor::Doctor),
     /// Print completions for a shell
@@ -172,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::File(command) => command.run(),
         Command::Group(command) => command.run(),
         Command::Keys(command) => command.run(),
+        Command::Config(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

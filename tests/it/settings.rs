@@ -1,8 +1,9 @@
-//! Settings: what is refused, and that every door knows the same ones.
+//! Settings: what is refused, where each value comes from, and that every door knows the same ones.
 
 use std::collections::BTreeSet;
 
-use momedo::settings::{self, Page};
+use momedo::settings::{self, Page, SETTINGS};
+use serde_json::json;
 
 use crate::harness::{Server, program, text};
 use crate::visitor::{Visitor, set_up};
@@ -54,6 +55,67 @@ fn the_doctor_reads_the_file_and_the_addresses_that_the_server_would() {
     assert!(said.contains("other.toml: line 2: backup.keep = 0"), "{said}");
     let said = text(&server.run(&["doctor", "--data-dir", "data", "--listen", "127.0.0.1:0"]).stdout);
     assert!(said.contains("ok  port         127.0.0.1:0"), "{said}");
+}
+
+/// A setting of `momedo config show --origin --json`.
+fn shown(server: &Server, setting: &str) -> serde_json::Value {
+    let lines = server.json(&["config", "show", "--origin", "--json", "--data-dir", "data"]);
+    let names: Vec<_> = lines.iter().map(|line| line["setting"].as_str().unwrap().to_owned()).collect();
+    assert!(names.iter().eq(SETTINGS.iter().map(|setting| setting.name)), "{names:?}");
+    let at = names.iter().position(|name| name == setting).unwrap();
+    json!([lines[at]["value"], lines[at]["origin"]])
+}
+
+#[test]
+fn the_origin_of_every_value_is_told_beside_a_server_and_without_one() {
+    let mut server = Server::unstarted();
+    let file = server.data().join("momedo.toml");
+    std::fs::write(&file, "[mail]\nretention_days = 10\n[neighbours]\nproxy = 'http://ada:geheim@proxy:1'\n")
+        .unwrap();
+    assert_eq!(shown(&server, "mail.retention_days"), json!([10, "momedo.toml"]));
+    assert_eq!(shown(&server, "rules.invite_days"), json!([30, "default"]));
+    assert_eq!(shown(&server, "neighbours.proxy"), json!(["http://proxy:1", "momedo.toml"]));
+    let left: Vec<_> = std::fs::read_dir(server.data()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, [file], "looking leaves nothing behind");
+    server.launch();
+    server.json(&[
+        "admin",
+        "rules",
+        "--invite-days",
+        "7",
+        "--queue-mib",
+        "3",
+        "--data-dir",
+        "data",
+        "--json",
+    ]);
+    for runs in [true, false] {
+        if !runs {
+            server.kill();
+        }
+        assert_eq!(shown(&server, "mail.retention_days"), json!([10, "momedo.toml"]), "{runs}");
+        assert_eq!(shown(&server, "rules.invite_days"), json!([7, "page"]), "{runs}");
+        assert_eq!(shown(&server, "mail.max_queue_bytes"), json!([3 << 20, "page"]), "{runs}");
+        assert_eq!(shown(&server, "backup.keep"), json!([7, "default"]), "{runs}");
+        let origin = &shown(&server, "listen.addresses")[1];
+        assert_eq!(origin, if runs { "command line" } else { "default" });
+    }
+    let lines = text(&server.run(&["config", "show", "--origin", "--explain", "--data-dir", "data"]).stdout);
+    let line = lines.lines().find(|line| line.starts_with("mail.retention_days")).unwrap();
+    assert!(line.split_whitespace().eq(["mail.retention_days", "10", "days", "momedo.toml"]), "{line}");
+    assert!(lines.contains("outlast the summer holidays. (1 to 3650 days)"), "{lines}");
+    let plain = server.json(&["config", "show", "--json", "--data-dir", "data"]);
+    assert!(plain.iter().all(|line| line.get("origin").is_none()));
+}
+
+#[test]
+fn the_sample_is_a_file_that_the_server_takes() {
+    let server = Server::unstarted();
+    let sample = server.run(&["config", "sample"]).stdout;
+    assert!(text(&sample).contains("retention_days = 90"));
+    std::fs::write(server.data().join("momedo.toml"), &sample).unwrap();
+    assert_eq!(shown(&server, "backup.every_hours"), json!([24, "momedo.toml"]));
+    assert_eq!(shown(&server, "acme.directory")[1], "default");
 }
 
 /// What stands between `before` and `after`, each time.

@@ -22,6 +22,15 @@ impl Common {
     }
 
     pub(in crate::cli) fn ask(&self, request: AdminRequest) -> anyhow::Result<AdminResponse> {
+        self.ask_with(request, &SettingsArgs::default())
+    }
+
+    /// Asks; where no server runs, with the settings as this start would take them.
+    pub(in crate::cli) fn ask_with(
+        &self,
+        request: AdminRequest,
+        settings: &SettingsArgs,
+    ) -> anyhow::Result<AdminResponse> {
         let path = match request {
             // Setting up a server that never ran makes its folder.
             AdminRequest::SetUp { .. } => self.data.path()?,
@@ -34,7 +43,7 @@ impl Common {
                 Err(ControlError::Refused(reason)) => anyhow::bail!("{reason}"),
                 Err(ControlError::NotRunning(_)) => {}
             }
-            let config = SettingsArgs::default().load(&path)?;
+            let config = settings.load(&path)?;
             match running::open(&path, config, Clock::system()).await {
                 Ok(opened) => {
                     let response = administration::execute(&opened.app, request).await;

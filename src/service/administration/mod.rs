@@ -29,6 +29,7 @@ use super::{
     ServiceError, accounts, acme, audit, certificates, classes, groups, import, key_log, listeners, overview,
     people, personal, rules, set_up,
 };
+use crate::settings;
 use crate::state::App;
 use crate::store::{EVERYTHING, PeopleFilter, PersonId, PersonRow, ReadTx, SCHEMA_VERSION};
 
@@ -132,6 +133,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
             }
             line(rules::in_force(&app.config()))
         }
+        AdminRequest::Settings => Ok(AdminResponse::Lines(settings::lines(&app.config()))),
         AdminRequest::Participant(request) => participant(app, admin, request).await,
         AdminRequest::Class(request) => class(app, admin, request).await,
         AdminRequest::Chat(ChatRequest::List { search }) => {

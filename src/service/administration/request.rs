@@ -65,6 +65,8 @@ pub enum AdminRequest {
         /// What changes.
         change: Box<Rules>,
     },
+    /// Every setting in force, and where it came from.
+    Settings,
     /// People and their devices.
     Participant(ParticipantRequest),
     /// Classes.
