@@ -14,6 +14,7 @@ use momedo_protocol::name::is_acceptable_name;
 use tokio::sync::{Notify, watch};
 
 use crate::domain::dialling::may_reach;
+use crate::domain::folding::sort_key;
 use crate::domain::neighbour::may_ask_without_code;
 
 /// Most servers in the list; whoever announces more is playing.
@@ -128,7 +129,7 @@ impl Nearby {
             }
         }
         let mut servers: Vec<Found> = servers.into_values().collect();
-        servers.sort_by(|one, other| (&one.name, one.id.0).cmp(&(&other.name, other.id.0)));
+        servers.sort_by_cached_key(|server| (sort_key(&server.name), server.id.0));
         servers
     }
 

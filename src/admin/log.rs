@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::page::{Page, ROWS, show};
 use super::session::AdminSession;
 use super::{error_page, status_of};
+use crate::domain::folding::folded;
 use crate::service::audit;
 use crate::store::AuditRow;
 
@@ -52,11 +53,9 @@ pub(super) async fn list(session: AdminSession, Query(query): Query<LogQuery>) -
 
 /// Actions whose words on the page have `search` in them.
 fn shown(page: &Page, search: &str) -> Vec<&'static str> {
-    let search = search.trim().to_lowercase();
+    let search = folded(search.trim());
     let words = audit::Action::ALL.iter().map(|action| action.word());
-    words
-        .filter(|word| !search.is_empty() && page.word("action", word).to_lowercase().contains(&search))
-        .collect()
+    words.filter(|word| !search.is_empty() && folded(&page.word("action", word)).contains(&search)).collect()
 }
 
 /// A field a spreadsheet takes as text, whatever somebody's name begins with; also where it splits fields at

@@ -3,6 +3,7 @@
 //! Semicolons, commas or tabs; UTF-8 with or without BOM, UTF-16 with BOM, else Windows-1252. The first line
 //! names the columns, in German or English.
 
+use super::folding::folded;
 use super::role::Role;
 use momedo_protocol::name::tidied;
 
@@ -43,7 +44,7 @@ enum Column {
 
 impl Column {
     fn of(title: &str) -> Self {
-        match title.trim().to_lowercase().as_str() {
+        match folded(title.trim()).as_str() {
             "name" | "person" | "anzeigename" | "display name" => Self::Name,
             "vorname" | "rufname" | "first name" | "firstname" | "given name" => Self::FirstName,
             "nachname" | "familienname" | "last name" | "lastname" | "surname" => Self::LastName,
@@ -59,7 +60,7 @@ impl Column {
 impl Entry {
     /// The role, `member` when none is written; `None` for a word that is no role.
     pub fn role(&self) -> Option<Role> {
-        match self.role.to_lowercase().as_str() {
+        match folded(&self.role).as_str() {
             "" | "mitglied" | "schüler" | "schülerin" | "pupil" => Some(Role::Member),
             "moderatorin" | "lehrer" | "lehrerin" | "lehrkraft" | "teacher" => Some(Role::Moderator),
             "verwaltung" => Some(Role::Admin),

@@ -5,6 +5,7 @@ pub mod blobs;
 pub mod class_list;
 pub mod delivery;
 pub mod dialling;
+pub mod folding;
 pub mod group;
 pub mod host;
 pub mod limits;

@@ -9,6 +9,7 @@ use super::ServiceError;
 use super::audit::{self, Action};
 use super::people::{self, Who, check_name};
 use super::permission::{Admin, Staff};
+use crate::domain::folding::sort_key;
 use crate::state::App;
 use crate::store::{ClassRow, ReadTx};
 
@@ -59,6 +60,7 @@ pub async fn list(
                 for class in classes {
                     own.extend(tx.find_class(class)?.map(Class::from));
                 }
+                own.sort_by_cached_key(|class| sort_key(&class.name));
                 let total = own.len() as u64;
                 Ok((own, total))
             })

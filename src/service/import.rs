@@ -14,6 +14,7 @@ use super::people::MAX_KEY_CHARACTERS;
 use super::permission::Admin;
 use super::personal;
 use crate::domain::class_list::{self, ClassListError, Entry};
+use crate::domain::folding::folded;
 use crate::domain::role::Role;
 use crate::state::App;
 use crate::store::{ImportId, NewPerson, PersonId, PersonRow, ReadTx, WriteTx};
@@ -188,7 +189,7 @@ fn check(entry: &Entry, seen: &mut HashSet<String>) -> Result<(), RowError> {
         return Err(RowError::Role);
     }
     let identity = if entry.key.is_empty() {
-        format!("name {}\n{}", entry.name.to_lowercase(), entry.class)
+        format!("name {}\n{}", folded(&entry.name), entry.class)
     } else {
         format!("key {}", entry.key)
     };

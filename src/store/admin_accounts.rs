@@ -58,7 +58,7 @@ impl ReadTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn list_accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached(&format!("{ACCOUNT} ORDER BY name"))?;
+        let mut statement = self.connection.prepare_cached(&format!("{ACCOUNT} ORDER BY sort_key(name)"))?;
         let rows = statement.query_map([], account)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

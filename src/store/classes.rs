@@ -41,10 +41,10 @@ impl ReadTx<'_> {
         limit: u64,
     ) -> Result<(Vec<ClassRow>, u64), StoreError> {
         // INSTR rather than LIKE: nothing in it needs escaping.
-        let condition = "WHERE instr(lower(c.name), lower(?1)) > 0";
+        let condition = "WHERE instr(folded(c.name), folded(?1)) > 0";
         let count = format!("SELECT count(*) FROM classes c {condition}");
         let total = self.connection.prepare_cached(&count)?.query_row([search.trim()], |row| row.get(0))?;
-        let sql = format!("{CLASS} {condition} ORDER BY c.name COLLATE NOCASE LIMIT ?2 OFFSET ?3");
+        let sql = format!("{CLASS} {condition} ORDER BY c.sort_key, c.id LIMIT ?2 OFFSET ?3");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map((search.trim(), limit, offset), class)?;
         Ok((rows.collect::<Result<_, _>>()?, total))
@@ -107,7 +107,7 @@ impl WriteTx<'_> {
     /// As [`StoreError`] says.
     pub fn insert_class(&self, name: &str, created_at: UnixMillis) -> Result<i64, StoreError> {
         self.connection
-            .prepare_cached("INSERT INTO classes (name, created_at) VALUES (?1, ?2)")?
+            .prepare_cached("INSERT INTO classes (name, sort_key, created_at) VALUES (?1, sort_key(?1), ?2)")?
             .execute((name, created_at.0))?;
         Ok(self.connection.last_insert_rowid())
     }
@@ -117,7 +117,9 @@ impl WriteTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn rename_class(&self, id: i64, name: &str) -> Result<(), StoreError> {
-        self.connection.prepare_cached("UPDATE classes SET name = ?2 WHERE id = ?1")?.execute((id, name))?;
+        self.connection
+            .prepare_cached("UPDATE classes SET name = ?2, sort_key = sort_key(?2) WHERE id = ?1")?
+            .execute((id, name))?;
         Ok(())
     }
 

@@ -185,7 +185,7 @@ impl ReadTx<'_> {
     pub fn groups_of(&self, who: ParticipantId) -> Result<Vec<GroupRow>, StoreError> {
         let sql = format!(
             "SELECT {ROW} FROM group_members m JOIN groups g ON g.id = m.group_id
-             WHERE m.participant = ?1 ORDER BY g.name, g.id"
+             WHERE m.participant = ?1 ORDER BY g.sort_key, g.id"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map([who.number()], from_row)?;
@@ -205,11 +205,11 @@ impl ReadTx<'_> {
     ) -> Result<Vec<GroupRow>, StoreError> {
         let sql = format!(
             "SELECT {ROW} FROM (
-                 SELECT id, name, state, created_at, made_by,
-                     row_number() OVER (PARTITION BY made_by ORDER BY name) AS place
+                 SELECT id, sort_key, state, created_at, made_by,
+                     row_number() OVER (PARTITION BY made_by ORDER BY sort_key, id) AS place
                  FROM groups o WHERE o.open = 1 AND NOT EXISTS (SELECT 1 FROM group_members m
                      WHERE m.group_id = o.id AND m.participant = ?1)) g
-             WHERE g.made_by IS NULL OR g.place <= ?3 ORDER BY g.name LIMIT ?2"
+             WHERE g.made_by IS NULL OR g.place <= ?3 ORDER BY g.sort_key, g.id LIMIT ?2"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map((who.number(), limit, of_one), from_row)?;
@@ -226,10 +226,10 @@ impl ReadTx<'_> {
         offset: u64,
         limit: u64,
     ) -> Result<(Vec<GroupRow>, u64), StoreError> {
-        let found = "FROM groups g WHERE instr(lower(g.name), lower(?1)) > 0";
+        let found = "FROM groups g WHERE instr(folded(g.name), folded(?1)) > 0";
         let count = format!("SELECT count(*) {found}");
         let total = self.connection.prepare_cached(&count)?.query_row([search.trim()], |row| row.get(0))?;
-        let sql = format!("SELECT {ROW} {found} ORDER BY g.name, g.id LIMIT {limit} OFFSET {offset}");
+        let sql = format!("SELECT {ROW} {found} ORDER BY g.sort_key, g.id LIMIT {limit} OFFSET {offset}");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map([search.trim()], from_row)?;
         Ok((rows.map(|row| read_row(row?)).collect::<Result<_, _>>()?, total))
@@ -324,7 +324,9 @@ impl WriteTx<'_> {
         let id = after.id().number();
         let open = after.settings.access == Access::Open && !after.archived;
         self.connection
-            .prepare_cached("UPDATE groups SET name = ?2, number = ?3, state = ?4, open = ?5 WHERE id = ?1")?
+            .prepare_cached(
+                "UPDATE groups SET name = ?2, sort_key = sort_key(?2), number = ?3, state = ?4, open = ?5 WHERE id = ?1",
+            )?
             .execute((id, &after.settings.name, after.number, text(after), open))?;
         self.connection
             .prepare_cached("INSERT INTO group_entries (group_id, number, entry) VALUES (?1, ?2, ?3)")?

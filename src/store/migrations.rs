@@ -10,7 +10,7 @@ use super::StoreError;
 use super::open::pragma;
 
 /// Every step, oldest first; step `n` leads to `user_version` `n`.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_people.sql"),
     include_str!("migrations/0003_groups.sql"),
@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0017_shares.sql"),
     include_str!("migrations/0018_restored.sql"),
     include_str!("migrations/0019_erasures.sql"),
+    include_str!("migrations/0020_folded_names.sql"),
 ];
 
 /// The schema this program writes.

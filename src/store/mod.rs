@@ -29,6 +29,7 @@ mod devices;
 mod directory;
 mod envelopes;
 mod erasures;
+mod folding;
 mod groups;
 mod invites;
 mod key_backups;

@@ -86,7 +86,7 @@ impl ReadTx<'_> {
     /// # Errors
     /// As [`StoreError`] says.
     pub fn list_neighbours(&self) -> Result<Vec<NeighbourRow>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM neighbours ORDER BY name, id");
+        let sql = format!("SELECT {COLUMNS} FROM neighbours ORDER BY sort_key(name), id");
         let mut statement = self.connection.prepare_cached(&sql)?;
         Ok(statement.query_map([], from_row)?.collect::<Result<_, _>>()?)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{StoreError, StoreOptions, migrations};
+use super::{StoreError, StoreOptions, folding, migrations};
 
 /// Marks the file as momedo's: "MMDO".
 pub(super) const APPLICATION_ID: i64 = 0x4d4d_444f;
@@ -46,7 +46,9 @@ pub(super) fn writer(path: &Path, options: &StoreOptions) -> Result<Connection, 
     connection.pragma_update(None, "secure_delete", SECURE_DELETE)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    folding::register(&connection)?;
     migrations::run(&mut connection, path, is_new)?;
+    folding::refresh(&mut connection)?;
     if let Some(bytes) = options.max_database_bytes {
         let page = pragma(&connection, "page_size")?.max(1);
         let pages = i64::try_from(bytes).unwrap_or(i64::MAX) / page;
@@ -72,6 +74,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "cache_size", -1024)?;
+    folding::register(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
 }

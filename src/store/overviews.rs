@@ -37,7 +37,7 @@ pub struct KeysRow {
 }
 
 const FOUND: &str = "FROM people p JOIN participants a ON a.id = p.participant
-    WHERE a.state <> 'erased' AND instr(p.folded_name, lower(?1)) > 0";
+    WHERE a.state <> 'erased' AND instr(p.folded_name, folded(?1)) > 0";
 
 impl ReadTx<'_> {
     /// One page of ozones, fullest first, and how many there are in all.
@@ -58,11 +58,11 @@ impl ReadTx<'_> {
              SELECT a.id, p.name, coalesce(w.depth, 0), coalesce(w.bytes, 0), w.oldest
              FROM people p JOIN participants a ON a.id = p.participant
              LEFT JOIN waiting w ON w.participant = a.id
-             WHERE a.state <> 'erased' AND instr(p.folded_name, lower(?1)) > 0
-             ORDER BY 4 DESC, p.folded_name LIMIT {limit} OFFSET {offset}"
+             WHERE a.state <> 'erased' AND instr(p.folded_name, folded(?1)) > 0
+             ORDER BY 4 DESC, p.sort_key, p.id LIMIT {limit} OFFSET {offset}"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map([search.trim().to_lowercase()], |row| {
+        let rows = statement.query_map([search.trim()], |row| {
             Ok(OzoneRow {
                 participant: column::participant(row, 0)?,
                 name: row.get(1)?,
@@ -92,11 +92,11 @@ impl ReadTx<'_> {
              FROM people p JOIN participants a ON a.id = p.participant
              LEFT JOIN key_bundles b ON b.participant = a.id AND b.version =
                  (SELECT max(version) FROM key_bundles WHERE participant = a.id)
-             WHERE a.state <> 'erased' AND instr(p.folded_name, lower(?1)) > 0
-             ORDER BY p.folded_name LIMIT {limit} OFFSET {offset}"
+             WHERE a.state <> 'erased' AND instr(p.folded_name, folded(?1)) > 0
+             ORDER BY p.sort_key, p.id LIMIT {limit} OFFSET {offset}"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let rows = statement.query_map([search.trim().to_lowercase()], |row| {
+        let rows = statement.query_map([search.trim()], |row| {
             Ok(KeysRow {
                 participant: column::participant(row, 0)?,
                 name: row.get(1)?,
@@ -112,6 +112,6 @@ impl ReadTx<'_> {
     fn count_found(&self, search: &str) -> Result<u64, StoreError> {
         let sql = format!("SELECT count(*) {FOUND}");
         let mut statement = self.connection.prepare_cached(&sql)?;
-        Ok(statement.query_row([search.trim().to_lowercase()], |row| row.get(0))?)
+        Ok(statement.query_row([search.trim()], |row| row.get(0))?)
     }
 }

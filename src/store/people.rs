@@ -94,7 +94,7 @@ pub struct NewPerson<'a> {
 
 const PERSON: &str = "p.id, p.name, p.role, p.external_key, p.participant, a.state,
     coalesce((SELECT group_concat(name, ', ') FROM (SELECT c.name FROM class_members m JOIN classes c
-        ON c.id = m.class WHERE m.person = p.id ORDER BY c.name)), ''),
+        ON c.id = m.class WHERE m.person = p.id ORDER BY c.sort_key, c.id)), ''),
     (SELECT max(expires_at) FROM invites WHERE person = p.id AND spent_by IS NULL AND expires_tick > ?1),
     (SELECT count(*) FROM devices WHERE participant = p.participant AND NOT revoked)
     FROM people p LEFT JOIN participants a ON a.id = p.participant";
@@ -133,7 +133,7 @@ fn import(row: &rusqlite::Row<'_>) -> rusqlite::Result<ImportRow> {
 /// without one stand together.
 pub(super) fn by_name() -> String {
     format!(
-        "SELECT {PERSON} WHERE p.folded_name = ?2 AND +p.external_key IS NULL AND
+        "SELECT {PERSON} WHERE p.folded_name = folded(?2) AND +p.external_key IS NULL AND
          CASE WHEN ?3 IS NULL THEN NOT EXISTS (SELECT 1 FROM class_members WHERE person = p.id)
          ELSE EXISTS (SELECT 1 FROM class_members WHERE person = p.id AND class = ?3) END LIMIT 1"
     )
@@ -153,12 +153,11 @@ impl PeopleFilter {
         };
         let search = self.search.trim();
         if !search.is_empty() {
-            let escaped = search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            let like = next(Value::Text(format!("%{escaped}%")));
+            let part = next(Value::Text(search.to_owned()));
             let id = search.parse::<ParticipantId>().map_or(-1, |id| id.number() as i64);
             let id = next(Value::Integer(id));
             sql += &format!(
-                " AND (p.folded_name LIKE ?{like} ESCAPE '\\' OR lower(p.external_key) LIKE ?{like} ESCAPE '\\'
+                " AND (instr(p.folded_name, folded(?{part})) > 0 OR instr(folded(p.external_key), folded(?{part})) > 0
                  OR p.participant = ?{id})"
             );
         }
@@ -201,7 +200,7 @@ impl ReadTx<'_> {
             .prepare_cached(&count)?
             .query_row(params_from_iter(&parameters), |row| row.get(0))?;
         let sql =
-            format!("SELECT {PERSON}{conditions} ORDER BY p.folded_name, p.id LIMIT {limit} OFFSET {offset}");
+            format!("SELECT {PERSON}{conditions} ORDER BY p.sort_key, p.id LIMIT {limit} OFFSET {offset}");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let rows = statement.query_map(params_from_iter(&parameters), person)?;
         Ok((rows.collect::<Result<_, _>>()?, total))
@@ -263,7 +262,7 @@ impl ReadTx<'_> {
         class: Option<i64>,
     ) -> Result<Option<PersonRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(&by_name())?;
-        Ok(statement.query_row((self.tick().0, name.to_lowercase(), class), person).optional()?)
+        Ok(statement.query_row((self.tick().0, name, class), person).optional()?)
     }
 
     /// Imported lists, newest first.
@@ -314,12 +313,11 @@ impl WriteTx<'_> {
     pub fn insert_person(&self, person: &NewPerson<'_>) -> Result<PersonId, StoreError> {
         self.connection
             .prepare_cached(
-                "INSERT INTO people (name, folded_name, role, external_key, created_at, participant, import)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO people (name, folded_name, sort_key, role, external_key, created_at, participant, import)
+                 VALUES (?1, folded(?1), sort_key(?1), ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute((
                 person.name,
-                person.name.to_lowercase(),
                 person.role.word(),
                 person.external_key,
                 person.created_at.0,
@@ -335,8 +333,8 @@ impl WriteTx<'_> {
     /// As [`StoreError`] says.
     pub fn rename_person(&self, id: PersonId, name: &str) -> Result<(), StoreError> {
         self.connection
-            .prepare_cached("UPDATE people SET name = ?2, folded_name = ?3 WHERE id = ?1")?
-            .execute((id.0, name, name.to_lowercase()))?;
+            .prepare_cached("UPDATE people SET name = ?2, folded_name = folded(?2), sort_key = sort_key(?2) WHERE id = ?1")?
+            .execute((id.0, name))?;
         Ok(())
     }
 

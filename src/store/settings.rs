@@ -7,6 +7,7 @@ use super::restored::RESTORED;
 use super::{ReadTx, StoreError, WriteTx};
 
 const EPOCH: &str = "store-epoch";
+const FOLDING: &str = "folding";
 const RECEIPT_KEY: &str = "receipt-key";
 const SERVED_MILLIS: &str = "served-millis";
 
@@ -29,6 +30,16 @@ pub(super) fn set_epoch(connection: &Connection, epoch: StoreEpoch) -> Result<()
 /// Notes that the database was restored, now as the served time goes.
 pub(super) fn note_restored(connection: &Connection) -> Result<(), StoreError> {
     put(connection, RESTORED, &served_millis(connection)?.to_be_bytes())
+}
+
+/// Which functions the stored forms of names were made by; `None`: those of a time before there was a version.
+pub(super) fn folding_version(connection: &Connection) -> Result<Option<u64>, StoreError> {
+    Ok(get(connection, FOLDING)?.and_then(|bytes| number(&bytes)))
+}
+
+/// Notes which functions they were made by.
+pub(super) fn set_folding_version(connection: &Connection, version: u64) -> Result<(), StoreError> {
+    put(connection, FOLDING, &version.to_be_bytes())
 }
 
 /// Reads the key that submissions are remembered under, drawing one for a new store.

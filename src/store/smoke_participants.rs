@@ -144,12 +144,12 @@ impl ReadTx<'_> {
         offset: u64,
         limit: u64,
     ) -> Result<(Vec<SmokeParticipantRow>, u64), StoreError> {
-        let found = "instr(lower(p.name || ' ' || p.smoke_id), lower(?1)) > 0";
+        let found = "instr(folded(p.name || ' ' || p.smoke_id), folded(?1)) > 0";
         let total = format!("SELECT count(*) FROM smoke_participants p WHERE {found}");
         let total = self.connection.prepare_cached(&total)?.query_row([search.trim()], |row| row.get(0))?;
         // Those who wait for a decision first.
         let sql = format!(
-            "{LISTED} WHERE {found} ORDER BY coalesce(k.state, '') <> 'waiting', lower(p.name), p.id
+            "{LISTED} WHERE {found} ORDER BY coalesce(k.state, '') <> 'waiting', p.sort_key, p.id
              LIMIT ?2 OFFSET ?3"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
@@ -245,8 +245,8 @@ impl WriteTx<'_> {
         let origin = if is_shared { "shared" } else { "added" };
         self.connection
             .prepare_cached(
-                "INSERT INTO smoke_participants (smoke_id, name, stream, origin, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO smoke_participants (smoke_id, name, sort_key, stream, origin, created_at)
+                 VALUES (?1, ?2, sort_key(?2), ?3, ?4, ?5)",
             )?
             .execute((id.as_str(), name, stream.bytes(), origin, now.0))?;
         Ok(self.connection.last_insert_rowid())
@@ -263,7 +263,9 @@ impl WriteTx<'_> {
         accepts_unsigned: bool,
     ) -> Result<(), StoreError> {
         self.connection
-            .prepare_cached("UPDATE smoke_participants SET name = ?2, accepts_unsigned = ?3 WHERE id = ?1")?
+            .prepare_cached(
+                "UPDATE smoke_participants SET name = ?2, sort_key = sort_key(?2), accepts_unsigned = ?3 WHERE id = ?1",
+            )?
             .execute((number, name, accepts_unsigned))?;
         Ok(())
     }

@@ -48,7 +48,7 @@ impl ReadTx<'_> {
     /// As [`StoreError`] says.
     pub fn smoke_ozones(&self) -> Result<Vec<SmokeOzoneRow>, StoreError> {
         let mut statement =
-            self.connection.prepare_cached("SELECT id, name FROM smoke_ozones ORDER BY name")?;
+            self.connection.prepare_cached("SELECT id, name FROM smoke_ozones ORDER BY sort_key(name)")?;
         let rows =
             statement.query_map([], |row| Ok(SmokeOzoneRow { number: row.get(0)?, name: row.get(1)? }))?;
         Ok(rows.collect::<Result<_, _>>()?)

@@ -53,6 +53,7 @@ mod manners;
 mod member_keys;
 mod missing_keys;
 mod moved;
+mod names;
 mod nearby;
 mod neighbour_pages;
 mod neighbours;

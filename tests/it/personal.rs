@@ -113,7 +113,7 @@ async fn a_person_in_every_table(server: &Server) -> (Person, Person) {
     let (id, other) = (ada.id().number(), ben.id().number());
     database
         .execute_batch(&format!(
-            "INSERT INTO groups VALUES (1, 'Alleine', 1, '{{}}', 0, 0, NULL, 0), (2, 'Andere', 1, '{{}}', 0, 0, {id}, 1);
+            "INSERT INTO groups VALUES (1, 'Alleine', 1, '{{}}', 0, 0, NULL, 0, x''), (2, 'Andere', 1, '{{}}', 0, 0, {id}, 1, x'');
              INSERT INTO group_entries (group_id, number, entry) VALUES (1, 1, '{}'), (2, 1, 'x');
              INSERT INTO group_members (group_id, participant, member, suspended, added_by)
                  VALUES (1, {id}, '{}', 0, NULL), (2, {other}, '{{}}', 0, {id});

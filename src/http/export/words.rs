@@ -340,6 +340,7 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("since", "seit", "since"),
     ("size", "Bytes", "bytes"),
     ("slot", "Datei", "file"),
+    ("sort_key", "Name zum Sortieren", "name for sorting"),
     ("state", "Zustand", "state"),
     ("stored_at", "gespeichert", "stored"),
     ("subject", "Betrifft", "subject"),

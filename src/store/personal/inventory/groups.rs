@@ -15,6 +15,7 @@ pub(super) const TABLES: &[Table] = &[
         columns: &[
             ("id", Plain),
             ("name", Plain),
+            ("sort_key", Plain),
             ("number", Plain),
             ("state", Plain),
             ("open", Plain),

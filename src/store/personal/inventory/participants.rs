@@ -16,6 +16,7 @@ pub(super) const TABLES: &[Table] = &[
             ("id", Plain),
             ("name", Plain),
             ("folded_name", Plain),
+            ("sort_key", Plain),
             ("role", Plain),
             ("external_key", Plain),
             ("created_at", Time),

@@ -17,6 +17,7 @@ pub(super) const TABLES: &[Table] = &[
             ("created_at", Plain),
             ("seen_at", Plain),
             ("refusal", Plain),
+            ("sort_key", Plain),
         ],
         holds: Impersonal(
             "about people with the Smoke app, who are no participants; deleted with them under Smoke",

@@ -7,7 +7,7 @@ use super::Table;
 pub(super) const TABLES: &[Table] = &[
     Table {
         name: "classes",
-        columns: &[("id", Plain), ("name", Plain), ("created_at", Time)],
+        columns: &[("id", Plain), ("name", Plain), ("sort_key", Plain), ("created_at", Time)],
         holds: Impersonal("names of classes; who is in them stands in class_members"),
     },
     Table {
