@@ -10,6 +10,7 @@ use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
 
 use super::texts::AllTexts;
+use crate::domain::calendar::date_time;
 use crate::http::language::Language;
 use crate::service::ServiceError;
 
@@ -174,10 +175,6 @@ impl Page {
         self.notice = Some(Notice { text, is_error: false });
         self
     }
-}
-
-fn date_time(at: UnixMillis) -> Option<time::OffsetDateTime> {
-    time::OffsetDateTime::from_unix_timestamp(i64::try_from(at.0 / 1000).ok()?).ok()
 }
 
 /// One page of a long list.

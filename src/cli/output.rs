@@ -8,6 +8,8 @@ use momedo_client::registration::Step;
 use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
 
+use crate::domain::calendar::rfc3339;
+
 /// Standard output takes nothing more: whoever read it is gone, or the disk under it is full.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
@@ -46,12 +48,7 @@ pub(super) fn note(text: Arguments<'_>) {
 
 /// An instant for people: RFC 3339 in UTC, to the second.
 pub(super) fn time(at: Option<UnixMillis>) -> String {
-    let at = at.and_then(|at| i64::try_from(at.0 / 1000).ok());
-    let Some(at) = at.and_then(|at| time::OffsetDateTime::from_unix_timestamp(at).ok()) else {
-        return "–".into();
-    };
-    let (date, time) = (at.date(), at.time());
-    format!("{date}T{:02}:{:02}:{:02}Z", time.hour(), time.minute(), time.second())
+    at.and_then(rfc3339).unwrap_or_else(|| "–".into())
 }
 
 /// Says what takes a while, when somebody is watching; what is wrong, always.

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use momedo_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+
+use super::calendar::rfc3339;
 
 /// Longest name, in characters; those made here have 16 or a few more.
 const MAX_NAME: usize = 40;
@@ -27,18 +28,9 @@ impl BackupName {
     /// The name of a backup made at `at`, such as `20260914-031500Z`; the second one in the same second is
     /// told apart by its `number`.
     pub fn made_at(at: UnixMillis, number: u32) -> Self {
-        let seconds = i64::try_from(at.0 / 1000).unwrap_or(i64::MAX);
         // A clock beyond the year 9999 shows nonsense anyway.
-        let t = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let mut name = format!(
-            "{:04}{:02}{:02}-{:02}{:02}{:02}Z",
-            t.year(),
-            u8::from(t.month()),
-            t.day(),
-            t.hour(),
-            t.minute(),
-            t.second()
-        );
+        let written = rfc3339(at).unwrap_or_else(|| "1970-01-01T00:00:00Z".into());
+        let mut name = written.replace(['-', ':'], "").replace('T', "-");
         if number > 1 {
             name.push_str(&format!("-{number}"));
         }

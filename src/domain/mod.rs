@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod blobs;
+pub mod calendar;
 pub mod class_list;
 pub mod delivery;
 pub mod dialling;

@@ -5,13 +5,13 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use time::OffsetDateTime;
 
 use super::HttpState;
 use super::extract::Unauthenticated;
 use super::invite_page::shown;
 use super::language::Language;
 use crate::addresses;
+use crate::domain::calendar::rfc3339;
 use crate::domain::security_contact::{VALID_DAYS, uri};
 
 /// What is answered where no contact stands under Rules.
@@ -24,9 +24,7 @@ pub(crate) async fn text(State(state): State<HttpState>, _: Unauthenticated) -> 
     let security = &config.security;
     let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     let expires = state.clock.now().plus_days(VALID_DAYS);
-    let expires = i64::try_from(expires.0 / 1000).ok();
-    let expires = expires.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    let Some(expires) = expires else {
+    let Some(expires) = rfc3339(expires) else {
         // A clock beyond the year 9999.
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
@@ -36,13 +34,7 @@ pub(crate) async fn text(State(state): State<HttpState>, _: Unauthenticated) -> 
     let address = addresses::for_links(&config, &state.listeners.running());
     let mut lines = vec![
         format!("Contact: {}", uri(&security.contact)),
-        format!(
-            "Expires: {}T{:02}:{:02}:{:02}Z",
-            expires.date(),
-            expires.hour(),
-            expires.minute(),
-            expires.second()
-        ),
+        format!("Expires: {expires}"),
         "Preferred-Languages: de, en".to_owned(),
         format!("Canonical: https://{address}/.well-known/security.txt"),
     ];

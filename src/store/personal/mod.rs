@@ -9,6 +9,7 @@ use std::path::Path;
 
 use momedo_protocol::encoding::encode_base64;
 use momedo_protocol::id::{DeviceId, ParticipantId};
+use momedo_protocol::time::UnixMillis;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Statement};
 use serde_json::{Map, Value};
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 pub use inventory::{Holds, Shown, Table, tables};
 
 use super::{PersonId, ReadTx, StoreError, WriteTx};
+use crate::domain::calendar::rfc3339;
 
 /// Whom it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,19 +160,8 @@ fn id(number: i64) -> Value {
 
 /// A time as RFC 3339 writes it, to the second.
 fn time(at: i64) -> Value {
-    match time::OffsetDateTime::from_unix_timestamp(at / 1000) {
-        Ok(at) => format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-            at.year(),
-            u8::from(at.month()),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second()
-        )
-        .into(),
-        Err(_) => at.into(),
-    }
+    let written = u64::try_from(at).ok().and_then(|at| rfc3339(UnixMillis(at)));
+    written.map_or_else(|| at.into(), Value::from)
 }
 
 impl ReadTx<'_> {
