@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use data_encoding::BASE32_NOPAD;
 use momedo_protocol::encoding::{decode_hex, encode_hex};
 use momedo_protocol::random;
 use serde::Deserialize;
@@ -13,7 +14,7 @@ use super::page::{Page, show};
 use super::session::{Session, cookie};
 use super::{error_page, sheets, status_of};
 use crate::domain::role::AccountRole;
-use crate::service::accounts::{self, TOTP_SECRET_BYTES, base32};
+use crate::service::accounts::{self, TOTP_SECRET_BYTES};
 use crate::service::audit::{self, Action};
 use crate::service::classes::{self, Class};
 use crate::service::{AdminError, ServiceError};
@@ -77,7 +78,7 @@ async fn own_with(session: &Session, page: Page, recovery: Vec<String>, status: 
         })
         .collect();
     let secret: [u8; TOTP_SECRET_BYTES] = random::bytes();
-    let text = base32(&secret);
+    let text = BASE32_NOPAD.encode(&secret);
     let label: String = form_urlencoded::byte_serialize(page.server.as_bytes()).collect();
     let label = label.replace('+', "%20");
     let account: String = form_urlencoded::byte_serialize(session.staff.account().as_bytes()).collect();
