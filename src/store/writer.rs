@@ -412,17 +412,9 @@ impl Writer {
 
 /// Whether there is room for the reserve and as much again: a disk on which the reserve just fits is full
 /// again with the next message.
-#[cfg(unix)]
 pub(super) fn has_room(directory: &Path) -> bool {
     // Where the system does not say, only trying tells.
-    rustix::fs::statvfs(directory)
-        .map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= 2 * RESERVE_BYTES as u64)
-}
-
-/// Where nobody says what is free, only trying tells.
-#[cfg(not(unix))]
-pub(super) fn has_room(_: &Path) -> bool {
-    true
+    fs4::available_space(directory).map_or(true, |free| free >= 2 * RESERVE_BYTES as u64)
 }
 
 /// Makes the reserve file if it is missing, and with it ends the disk's being full.
