@@ -7,6 +7,7 @@ mod groups;
 pub(crate) mod key_log;
 pub(crate) mod keyring;
 pub(crate) mod living;
+mod migrations;
 mod passphrase;
 pub(crate) mod set_aside;
 mod unconfirmed;
@@ -35,38 +36,6 @@ use crate::contacts::{Contact, Trust};
 use crate::groups::earlier::EarlierGroups;
 use crate::registration::Step;
 use passphrase::{CHECK, SALT};
-
-/// The profile's schema, step by step; step `n` of the list leads to `user_version` `n + 2`. Steps are only added.
-const SCHEMA: &[&str] = &[
-    "
-    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-    CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
-    CREATE TABLE contacts (id TEXT PRIMARY KEY, trust TEXT NOT NULL, bundle TEXT NOT NULL,
-                           earlier_keys TEXT NOT NULL, reset TEXT) STRICT;
-    CREATE TABLE mceliece_keys (digest BLOB PRIMARY KEY, key BLOB NOT NULL) STRICT;
-    CREATE TABLE outbox (id TEXT PRIMARY KEY, request TEXT NOT NULL) STRICT;
-    CREATE TABLE inbox (sender TEXT NOT NULL, id TEXT NOT NULL, event TEXT, PRIMARY KEY (sender, id)) STRICT;
-    PRAGMA user_version = 2;",
-    // Received messages as they were signed, for reporting; sealed like secrets.
-    "CREATE TABLE signed_messages (sender TEXT NOT NULL, id TEXT NOT NULL, received_at INTEGER NOT NULL,
-                                   message BLOB NOT NULL, PRIMARY KEY (sender, id)) STRICT;
-    PRAGMA user_version = 3;",
-    // Which messages a file came along with; files of messages that were taken back, which the server need not keep for
-    // this device (or, being its owner's, for anybody); whether a receipt says that something was read.
-    "CREATE TABLE file_messages (blob TEXT NOT NULL, sender TEXT NOT NULL, message TEXT NOT NULL,
-                                 PRIMARY KEY (blob, sender, message)) STRICT;
-    INSERT INTO file_messages SELECT blob, sender, message FROM files;
-    CREATE TABLE due_releases (blob TEXT PRIMARY KEY, erases INTEGER NOT NULL) STRICT;
-    ALTER TABLE due_receipts ADD COLUMN state TEXT NOT NULL DEFAULT 'read';
-    PRAGMA user_version = 4;",
-    key_log::BY_SERVER,
-    unconfirmed::SCHEMA,
-    set_aside::SCHEMA,
-    beginnings::SCHEMA,
-];
-
-/// The version the first step of [`SCHEMA`] leads to.
-const FIRST_VERSION: i64 = 2;
 
 /// A received message as it was signed, and who signed it.
 pub(crate) type Signed = (ParticipantId, Zeroizing<Vec<u8>>);
@@ -109,11 +78,7 @@ impl Profile {
             keyring: keyring::Keyring::default(),
             finder: None,
         };
-        // The version comes last: a profile whose making was cut off has none.
-        profile.sql(|database| database.execute_batch(groups::SCHEMA))?;
-        profile.sql(|database| database.execute_batch(living::SCHEMA))?;
-        profile.sql(|database| database.execute_batch(files::SCHEMA))?;
-        profile.sql(|database| database.execute_batch(key_log::SCHEMA))?;
+        // A profile whose making was cut off has no version, or not what opening checks.
         profile.upgrade(0)?;
         if let Some(passphrase) = passphrase {
             profile.lock(passphrase)?;
@@ -140,28 +105,15 @@ impl Profile {
             keyring: keyring::Keyring::default(),
             finder: None,
         };
-        let version: i64 =
-            profile.sql(|database| database.pragma_query_value(None, "user_version", |row| row.get(0)))?;
-        if version < FIRST_VERSION || version >= FIRST_VERSION + SCHEMA.len() as i64 {
+        let Some(version) = profile.schema_version()? else {
             return Err(failed("it was written by another version of momedo, or its making was cut off"));
-        }
-        profile.sql(|database| database.execute_batch(files::SCHEMA))?;
-        profile.sql(|database| database.execute_batch(key_log::SCHEMA))?;
+        };
         profile.upgrade(version)?;
         if let Some(salt) = profile.get::<[u8; 16]>(SALT)? {
             profile.unlock(passphrase.ok_or(ClientError::Locked)?, &salt)?;
         }
         profile.secret(CHECK)?;
         Ok(profile)
-    }
-
-    /// Brings the schema up to date; each step whole or not at all.
-    fn upgrade(&self, from: i64) -> Result<(), ClientError> {
-        let done = usize::try_from(from + 1 - FIRST_VERSION).unwrap_or(0);
-        for step in SCHEMA.iter().skip(done) {
-            self.atomically(|| self.sql(|database| database.execute_batch(step)))?;
-        }
-        Ok(())
     }
 
     /// Whether there is a profile in `path`, finished or not.

@@ -8,11 +8,6 @@ use rusqlite::{OptionalExtension, params};
 use super::Profile;
 use crate::ClientError;
 
-/// The table.
-pub(super) const SCHEMA: &str = "
-    CREATE TABLE beginnings (id TEXT PRIMARY KEY, kept_at INTEGER NOT NULL, words BLOB NOT NULL) STRICT;
-    PRAGMA user_version = 8;";
-
 /// How long they are kept, in days: as long as a server does.
 const DAYS: u64 = 90;
 

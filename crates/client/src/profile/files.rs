@@ -14,12 +14,6 @@ use serde::Serialize;
 use super::{Profile, stored_time};
 use crate::ClientError;
 
-/// The table; made when it is missing, so that older profiles get it too.
-pub(super) const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS files (
-        blob TEXT NOT NULL, sender TEXT NOT NULL, message TEXT NOT NULL, name TEXT NOT NULL, media_type TEXT NOT NULL,
-        size INTEGER NOT NULL, sent_at INTEGER NOT NULL, saved TEXT, PRIMARY KEY (blob, sender)) STRICT;";
-
 /// A file this device knows of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KnownFile {

@@ -30,18 +30,6 @@ pub(crate) struct UnconfirmedKey {
     pub(crate) key: GroupKey,
 }
 
-/// A group's tables; part of the profile's schema.
-pub(super) const SCHEMA: &str = "
-    CREATE TABLE groups (id TEXT PRIMARY KEY, state TEXT NOT NULL, members TEXT NOT NULL,
-                         gone INTEGER NOT NULL DEFAULT 0) STRICT;
-    CREATE TABLE group_entries (group_id TEXT NOT NULL, number INTEGER NOT NULL, digest BLOB NOT NULL,
-                                entry TEXT NOT NULL, PRIMARY KEY (group_id, number)) STRICT;
-    CREATE TABLE group_epochs (group_id TEXT NOT NULL, epoch INTEGER NOT NULL, commitment BLOB NOT NULL,
-                               PRIMARY KEY (group_id, epoch)) STRICT;
-    CREATE TABLE unconfirmed_group_keys (id INTEGER PRIMARY KEY, group_digest BLOB NOT NULL, epoch INTEGER NOT NULL,
-                                         sender TEXT NOT NULL, kept_at INTEGER NOT NULL, key BLOB NOT NULL) STRICT;
-    CREATE TABLE locked_messages (id INTEGER PRIMARY KEY, delivery TEXT NOT NULL) STRICT;";
-
 impl Profile {
     /// A group as far as this device has read its chain.
     ///

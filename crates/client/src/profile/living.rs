@@ -9,17 +9,6 @@ use rusqlite::params;
 use super::{Profile, stored_time};
 use crate::ClientError;
 
-/// The tables; part of the profile's schema.
-pub(super) const SCHEMA: &str = "
-    CREATE TABLE messages (sender TEXT NOT NULL, id TEXT NOT NULL, conversation TEXT NOT NULL, kind TEXT NOT NULL,
-                           body TEXT, audience TEXT, withdrawn INTEGER NOT NULL DEFAULT 0,
-                           PRIMARY KEY (sender, id)) STRICT;
-    CREATE INDEX messages_by_id ON messages (id);
-    CREATE TABLE marks (sender TEXT NOT NULL, id TEXT NOT NULL, who TEXT NOT NULL, mark TEXT NOT NULL,
-                        value TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (sender, id, who, mark)) STRICT;
-    CREATE TABLE due_receipts (sender TEXT NOT NULL, id TEXT NOT NULL, group_digest TEXT NOT NULL,
-                               PRIMARY KEY (sender, id)) STRICT;";
-
 /// A message as it is kept.
 #[derive(Debug, Clone)]
 pub(crate) struct KeptMessage {

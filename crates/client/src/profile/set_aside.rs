@@ -9,21 +9,6 @@ use rusqlite::{OptionalExtension, params};
 use super::Profile;
 use crate::ClientError;
 
-/// The table, taking the place of an earlier one; and how often files of a message were tried before it is shown.
-pub(super) const SCHEMA: &str = "
-    CREATE TABLE set_aside (id INTEGER PRIMARY KEY, sender TEXT NOT NULL, conversation TEXT NOT NULL,
-                            digest BLOB NOT NULL, sealed_to BLOB, delivery TEXT NOT NULL, reason TEXT NOT NULL,
-                            refusals INTEGER NOT NULL, tries INTEGER NOT NULL, due INTEGER NOT NULL,
-                            told INTEGER NOT NULL DEFAULT 0, UNIQUE (sender, digest)) STRICT;
-    CREATE INDEX set_aside_by_due ON set_aside (due);
-    CREATE INDEX set_aside_by_conversation ON set_aside (conversation);
-    INSERT INTO set_aside (sender, conversation, digest, delivery, reason, refusals, tries, due)
-        SELECT json_extract(delivery, '$.from'), coalesce(json_extract(delivery, '$.group'), ''), randomblob(32),
-               delivery, 'its key has not come yet', 0, 0, 0 FROM locked_messages;
-    DROP TABLE locked_messages;
-    ALTER TABLE inbox ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
-    PRAGMA user_version = 7;";
-
 /// Setting that counts runs of receiving: what waits is due by it, so that no clock has to be right.
 const RUNS: &str = "receive-runs";
 

@@ -8,13 +8,6 @@ use rusqlite::params;
 use super::Profile;
 use crate::ClientError;
 
-/// The table.
-pub(super) const SCHEMA: &str = "
-    CREATE TABLE unconfirmed (id TEXT NOT NULL, recipient TEXT NOT NULL, request TEXT NOT NULL,
-                              accepted_at INTEGER NOT NULL, due INTEGER NOT NULL DEFAULT 0,
-                              PRIMARY KEY (id, recipient)) STRICT;
-    PRAGMA user_version = 6;";
-
 /// How long they are kept, in days: as long as a server does.
 const DAYS: u64 = 90;
 
