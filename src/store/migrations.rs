@@ -90,7 +90,46 @@ fn copy_before(connection: &Connection, path: &Path, from: u32) -> Result<(), St
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// Every table, and every column as `table.column`, with a word about it, as the page tells them.
+    fn described() -> BTreeSet<String> {
+        let (mut all, mut table) = (BTreeSet::new(), "");
+        let page = include_str!("../../docs/schema.md");
+        for line in page.lines() {
+            let name = if let Some(heading) = line.strip_prefix("### `") {
+                table = heading.trim_end_matches('`');
+                table.to_owned()
+            } else if let Some((column, what)) =
+                line.strip_prefix("| `").and_then(|row| row.split_once("` | "))
+            {
+                assert!(what.len() > " |".len(), "{table}.{column} is not explained");
+                format!("{table}.{column}")
+            } else {
+                continue;
+            };
+            assert!(all.insert(name), "{line} stands twice");
+        }
+        all
+    }
+
+    #[test]
+    fn the_page_about_the_schema_tells_every_table_and_column_and_no_other() {
+        let connection = Connection::open_in_memory().unwrap();
+        MIGRATIONS.iter().for_each(|step| connection.execute_batch(step).unwrap());
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' UNION ALL
+                   SELECT t.name || '.' || c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c
+                   WHERE t.type = 'table'";
+        let mut statement = connection.prepare(sql).unwrap();
+        let found = statement.query_map([], |row| row.get(0)).unwrap();
+        let found: BTreeSet<String> = found.map(Result::unwrap).collect();
+        let described = described();
+        let missing: Vec<_> = found.difference(&described).collect();
+        let gone: Vec<_> = described.difference(&found).collect();
+        assert!(missing.is_empty() && gone.is_empty(), "docs/schema.md: missing {missing:?}, gone {gone:?}");
+    }
 
     #[test]
     fn an_older_database_is_copied_before_it_is_migrated() {
