@@ -5,6 +5,7 @@ use axum::extract::Query;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use strum::IntoEnumIterator;
 
 use super::page::{Page, ROWS, show};
 use super::session::AdminSession;
@@ -54,7 +55,7 @@ pub(super) async fn list(session: AdminSession, Query(query): Query<LogQuery>) -
 /// Actions whose words on the page have `search` in them.
 fn shown(page: &Page, search: &str) -> Vec<&'static str> {
     let search = folded(search.trim());
-    let words = audit::Action::ALL.iter().map(|action| action.word());
+    let words = audit::Action::iter().map(|action| action.word());
     words.filter(|word| !search.is_empty() && folded(&page.word("action", word)).contains(&search)).collect()
 }
 

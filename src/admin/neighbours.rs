@@ -4,6 +4,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
+use strum::IntoEnumIterator;
 
 use super::confirm::ConfirmedForm;
 use super::page::{Page, show};
@@ -141,7 +142,7 @@ fn row(page: &Page, neighbour: Neighbour, all_classes: &[(i64, String)]) -> Row 
         says_first: neighbour.says_first,
         may_take_over: neighbour.shared.theirs > 0 && neighbour.state != NeighbourState::Connected,
         is_closed: !contract.allows_anything(),
-        roles: Role::ALL.into_iter().map(role).collect(),
+        roles: Role::iter().map(role).collect(),
         classes: all_classes.iter().map(class).collect(),
         per_minute: contract.per_minute,
         queue_mib: contract.queue_bytes / (1024 * 1024),

@@ -5,6 +5,7 @@ use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
+use strum::IntoEnumIterator;
 
 use super::confirm::ConfirmedForm;
 use super::page::{Notice, Page, Paging, ROWS, show};
@@ -216,8 +217,7 @@ async fn one(session: &Session, number: i64, notice: Option<Result<String, Servi
             page = page.fail(&error);
         }
     }
-    let roles = Role::ALL
-        .into_iter()
+    let roles = Role::iter()
         .map(|role| (role.word(), page.word("role", role.word()), role == details.person.role))
         .collect();
     let row = row(&page, details.person.clone());

@@ -55,6 +55,8 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
+    use strum::IntoEnumIterator;
+
     use super::*;
     use crate::service::audit::Action;
 
@@ -89,7 +91,7 @@ mod tests {
         let mut keys = BTreeSet::new();
         used(&root.join("src/admin"), &sections, &mut keys);
         used(&root.join("web-admin/templates/admin"), &sections, &mut keys);
-        keys.extend(Action::ALL.iter().map(|action| format!("action.{}", action.word())));
+        keys.extend(Action::iter().map(|action| format!("action.{}", action.word())));
         let have = |texts: &Texts| texts.0.keys().cloned().collect::<BTreeSet<String>>();
         let (german, english) = (have(&texts.german), have(&texts.english));
         assert_eq!(german, english, "German and English have different keys");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use momedo_protocol::link::MAX_BATCH_ITEMS;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 use super::rate::Rate;
 use super::role::Role;
@@ -88,8 +89,9 @@ impl Contract {
 }
 
 /// What an admin of this server decided about a neighbour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Decision {
     /// It may connect.
     Active,
@@ -102,20 +104,12 @@ pub enum Decision {
 impl Decision {
     /// The word in the table.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Paused => "paused",
-            Self::Blocked => "blocked",
-        }
+        self.into()
     }
 
     /// Reads the word in the table.
     pub fn of(word: &str) -> Self {
-        match word {
-            "active" => Self::Active,
-            "paused" => Self::Paused,
-            _ => Self::Blocked,
-        }
+        word.parse().unwrap_or(Self::Blocked)
     }
 }
 

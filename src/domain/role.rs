@@ -1,13 +1,25 @@
 //! What somebody may do.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, EnumString, IntoStaticStr};
 
 /// A participant's role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    Default,
+    Display,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "kebab-case", parse_err_ty = RoleError, parse_err_fn = not_a_role)]
 pub enum Role {
     /// Writes and reads.
     #[default]
@@ -25,37 +37,21 @@ pub enum Role {
 #[error("a role is member, moderator, admin or bot")]
 pub struct RoleError;
 
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 4] = [Self::Member, Self::Moderator, Self::Admin, Self::Bot];
+fn not_a_role(_: &str) -> RoleError {
+    RoleError
+}
 
+impl Role {
     /// The word for it in files and tables.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Member => "member",
-            Self::Moderator => "moderator",
-            Self::Admin => "admin",
-            Self::Bot => "bot",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl FromStr for Role {
-    type Err = RoleError;
-    fn from_str(text: &str) -> Result<Self, RoleError> {
-        Self::ALL.into_iter().find(|role| role.word() == text).ok_or(RoleError)
+        self.into()
     }
 }
 
 /// What an account of the admin pages may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "kebab-case")]
 pub enum AccountRole {
     /// Everything.
     Admin,
@@ -66,9 +62,6 @@ pub enum AccountRole {
 impl AccountRole {
     /// The word for it in tables.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Moderator => "moderator",
-        }
+        self.into()
     }
 }

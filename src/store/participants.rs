@@ -3,11 +3,13 @@
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::time::UnixMillis;
 use rusqlite::OptionalExtension;
+use strum::{EnumString, IntoStaticStr};
 
 use super::{ReadTx, StoreError, WriteTx, column};
 
 /// Whether a participant may act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum ParticipantState {
     /// May log in, send and receive.
     Active,
@@ -19,20 +21,12 @@ pub enum ParticipantState {
 
 impl ParticipantState {
     pub(super) fn of(word: &str) -> Self {
-        match word {
-            "active" => Self::Active,
-            "disabled" => Self::Disabled,
-            _ => Self::Erased,
-        }
+        word.parse().unwrap_or(Self::Erased)
     }
 
     /// The word for it in tables and JSON.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Disabled => "disabled",
-            Self::Erased => "erased",
-        }
+        self.into()
     }
 }
 

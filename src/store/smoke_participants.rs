@@ -5,12 +5,14 @@ use momedo_smoke::key_stream::{KeyStream, STREAM_BYTES};
 use momedo_smoke::smoke_id::SmokeId;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row};
+use strum::{EnumString, IntoStaticStr};
 
 use super::{ReadTx, StoreError, WriteTx};
 
 /// How keys stand with an ID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum SmokeKeysState {
     /// They are its keys.
     Bound,
@@ -21,14 +23,11 @@ pub enum SmokeKeysState {
 impl SmokeKeysState {
     /// The word in tables and JSON.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Bound => "bound",
-            Self::Waiting => "waiting",
-        }
+        self.into()
     }
 
     fn of(word: &str) -> Self {
-        if word == "bound" { Self::Bound } else { Self::Waiting }
+        word.parse().unwrap_or(Self::Waiting)
     }
 }
 

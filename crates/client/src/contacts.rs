@@ -12,6 +12,7 @@ use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::rsa_key::RsaPublicKey;
+use strum::{EnumString, IntoStaticStr};
 
 use crate::clocks::Minute;
 use crate::key_log::Vouching;
@@ -22,7 +23,8 @@ use crate::session::{Session, server_information};
 use crate::{ClientError, key_log, now};
 
 /// How sure one is of a contact's key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Trust {
     /// As the server gave it, and no log of key changes tells of it: the server may have made it up, and the home with it.
     Unvouched,
@@ -35,19 +37,12 @@ pub enum Trust {
 impl Trust {
     /// The word in JSON.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Unvouched => "unvouched",
-            Self::FirstUse => "first-use",
-            Self::Compared => "compared",
-        }
+        self.into()
     }
 
     /// What a word in JSON means; an unknown one is trusted least.
     pub fn of_name(name: &str) -> Self {
-        [Self::Compared, Self::FirstUse]
-            .into_iter()
-            .find(|trust| trust.name() == name)
-            .unwrap_or(Self::Unvouched)
+        name.parse().unwrap_or(Self::Unvouched)
     }
 }
 

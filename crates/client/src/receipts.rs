@@ -9,6 +9,7 @@ use momedo_protocol::group::GroupId;
 use momedo_protocol::kind::{self, Content, MAX_RECEIPT_MESSAGES, MessageReference, Receipt, ReceiptKind};
 use momedo_protocol::message::Message;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::ClientError;
 use crate::profile::Profile;
@@ -25,8 +26,9 @@ const RECEIPT_TIME: Duration = Duration::from_secs(10);
 const TIME_OF_SENDER: Duration = Duration::from_secs(3);
 
 /// Who hears that messages arrived and were read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", parse_err_ty = String, parse_err_fn = not_receipts)]
 pub enum Receipts {
     /// Every sender of a message to oneself, and authors of announcements, tasks and polls.
     All,
@@ -41,11 +43,7 @@ pub enum Receipts {
 impl Receipts {
     /// The word on the command line.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Announcements => "announcements",
-            Self::Off => "off",
-        }
+        self.into()
     }
 
     /// Whether the sender of such a message hears of it. In groups only those that ask for something are told: thirty receipts for
@@ -65,12 +63,8 @@ impl Receipts {
     }
 }
 
-impl std::str::FromStr for Receipts {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        let all = [Self::All, Self::Announcements, Self::Off];
-        all.into_iter().find(|value| value.word() == text).ok_or("must be all, announcements or off")
-    }
+fn not_receipts(_: &str) -> String {
+    "must be all, announcements or off".into()
 }
 
 /// Who hears that messages arrived and were read.

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha512};
+use strum::{Display, EnumString, IntoStaticStr};
 use zeroize::Zeroizing;
 
 use crate::committing::{CommittingKey, NONCE_BYTES};
@@ -59,7 +60,8 @@ impl FromStr for LinkId {
 serde_as_text!(LinkId);
 
 /// What both devices write, each once, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case", parse_err_ty = DeviceLinkError, parse_err_fn = not_a_step)]
 pub enum LinkStep {
     /// The new device's keys, and its commitment.
     Offer,
@@ -74,32 +76,15 @@ pub enum LinkStep {
 impl LinkStep {
     /// The word in paths, and what its key is derived with.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Offer => "offer",
-            Self::Challenge => "challenge",
-            Self::Opening => "opening",
-            Self::Handover => "handover",
-        }
+        self.into()
     }
 }
 
-impl FromStr for LinkStep {
-    type Err = DeviceLinkError;
-    fn from_str(text: &str) -> Result<Self, DeviceLinkError> {
-        [Self::Offer, Self::Challenge, Self::Opening, Self::Handover]
-            .into_iter()
-            .find(|step| step.word() == text)
-            .ok_or(DeviceLinkError)
-    }
+fn not_a_step(_: &str) -> DeviceLinkError {
+    DeviceLinkError
 }
 
 serde_as_text!(LinkStep);
-
-impl fmt::Display for LinkStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
 
 /// What the old device shows: where the server is and who it is, who the participant is, and the secret.
 #[derive(Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::IntoStaticStr;
 
 use crate::blob::{FileReference, MAX_MESSAGE_BLOBS};
 use crate::digest::Sha512Digest;
@@ -105,8 +106,9 @@ pub struct Task {
 }
 
 /// How far a task is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum TaskState {
     /// Nobody does it yet, or it has to be done again.
     Open,
@@ -119,11 +121,7 @@ pub enum TaskState {
 impl TaskState {
     /// The word in JSON.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Accepted => "accepted",
-            Self::Done => "done",
-        }
+        self.into()
     }
 }
 
@@ -193,8 +191,9 @@ pub struct Withdrawal {
 }
 
 /// What a receipt says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum ReceiptKind {
     /// A device has it.
     Delivered,
@@ -205,10 +204,7 @@ pub enum ReceiptKind {
 impl ReceiptKind {
     /// The word in JSON.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Read => "read",
-        }
+        self.into()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A bundle is sealed with the key stream of the ID it is addressed to, which may be the sender's own.
 
+use strum::IntoStaticStr;
 use zeroize::Zeroizing;
 
 use crate::destination;
@@ -36,19 +37,23 @@ pub struct KeyBundle {
 }
 
 /// Why a bundle's keys are not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum KeyBundleError {
     /// Neither the ID nor the keys can be read, or it is for something else than chat.
     #[error("not a bundle of chat keys")]
     Malformed,
     /// The signature key is SPHINCS, Rainbow or unknown.
     #[error("the signature key is of a kind this server does not support")]
+    #[strum(serialize = "signature-key")]
     UnsupportedSignatureKey,
     /// The encryption key is neither RSA nor McEliece in a known size.
     #[error("the encryption key is of a kind this server does not support")]
+    #[strum(serialize = "encryption-key")]
     UnsupportedEncryptionKey,
     /// A signature does not verify, or is missing.
     #[error("a signature does not verify")]
+    #[strum(serialize = "signature")]
     WrongSignature,
 }
 

@@ -53,6 +53,7 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::link::Standing;
 use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 use super::permission::Admin;
 use super::{AdminError, ServiceError};
@@ -62,8 +63,9 @@ use crate::state::App;
 use crate::store::{NeighbourLogRow, NeighbourRow, Queued, ReadTx, Shared, StoreError};
 
 /// How a neighbour stands, as people expect it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum NeighbourState {
     /// An admin here has to confirm.
     WaitingForUs,
@@ -84,21 +86,14 @@ pub enum NeighbourState {
 impl NeighbourState {
     /// The word for it.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::WaitingForUs => "waiting-for-us",
-            Self::WaitingForThem => "waiting-for-them",
-            Self::Connected => "connected",
-            Self::Unreachable => "unreachable",
-            Self::WrongIdentity => "wrong-identity",
-            Self::Paused => "paused",
-            Self::Blocked => "blocked",
-        }
+        self.into()
     }
 }
 
 /// Why a neighbour is unreachable, as one word, with what the operating system says where it says something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case", tag = "what", content = "detail")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Why {
     /// It is being tried for the first time.
     Trying,
@@ -117,14 +112,7 @@ pub enum Why {
 impl Why {
     /// The word for it.
     pub fn word(&self) -> &'static str {
-        match self {
-            Self::Trying => "trying",
-            Self::Silent(_) => "silent",
-            Self::TheyPaused => "they-paused",
-            Self::TheyBlocked => "they-blocked",
-            Self::NotServing => "not-serving",
-            Self::NoAddress => "no-address",
-        }
+        self.into()
     }
 }
 

@@ -4,7 +4,7 @@
 
 use momedo_smoke::challenge::{Challenge, Response};
 use momedo_smoke::directory::Directory;
-use momedo_smoke::key_bundle::{KeyBundle, KeyBundleError, Signatures, WINDOW_MILLIS};
+use momedo_smoke::key_bundle::{KeyBundle, Signatures, WINDOW_MILLIS};
 use momedo_smoke::key_stream::KeyStream;
 use momedo_smoke::ozone_request::{Signed, is_timely};
 use momedo_smoke::smoke_id::SmokeId;
@@ -28,16 +28,6 @@ pub enum Published {
     Known,
     /// They are not taken.
     Refused,
-}
-
-/// Why a bundle is not taken, as the pages say it.
-fn word(error: KeyBundleError) -> &'static str {
-    match error {
-        KeyBundleError::Malformed => "malformed",
-        KeyBundleError::UnsupportedSignatureKey => "signature-key",
-        KeyBundleError::UnsupportedEncryptionKey => "encryption-key",
-        KeyBundleError::WrongSignature => "signature",
-    }
 }
 
 /// Takes an opened key bundle; what it changes is durable when answered.
@@ -82,7 +72,7 @@ pub async fn publish(app: &App, plain: &[u8]) -> Result<Published, ServiceError>
     })
     .await?;
     if let Err(error) = checked {
-        return refuse(word(error)).await;
+        return refuse(error.into()).await;
     }
     let state = if follows { SmokeKeysState::Bound } else { SmokeKeysState::Waiting };
     if state == SmokeKeysState::Waiting && stored.is_some() {

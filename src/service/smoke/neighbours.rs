@@ -3,6 +3,7 @@
 //! The first certificate one shows is pinned; any other ends the connection until an admin forgets it.
 
 use momedo_protocol::digest::{Fingerprint, sha256};
+use strum::{EnumString, IntoStaticStr};
 
 use super::SmokeError;
 use crate::domain::host::TypedHost;
@@ -17,12 +18,25 @@ use crate::store::SmokeNeighbourRow;
 const MAX_NEIGHBOURS: usize = 32;
 
 /// What kind of server it is; they differ in what they take at the beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    clap::ValueEnum,
+    EnumString,
+    IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum NeighbourKind {
     /// SmokeStack, or another momedo's Smoke door.
     #[value(name = "smokestack")]
     #[serde(rename = "smokestack")]
+    #[strum(serialize = "smokestack")]
     SmokeStack,
     /// Spot-On-Lite, which only relays.
     SpotOnLite,
@@ -31,15 +45,12 @@ pub enum NeighbourKind {
 impl NeighbourKind {
     /// The word in tables and JSON.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::SmokeStack => "smokestack",
-            Self::SpotOnLite => "spot-on-lite",
-        }
+        self.into()
     }
 
     /// The kind a word stands for.
     pub fn of(word: &str) -> Self {
-        if word == "spot-on-lite" { Self::SpotOnLite } else { Self::SmokeStack }
+        word.parse().unwrap_or(Self::SmokeStack)
     }
 }
 

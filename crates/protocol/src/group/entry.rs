@@ -1,6 +1,7 @@
 //! One signed change of a group: the payload of a `momedo-group-entry+jws`.
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, VariantNames};
 
 use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::Base64Bytes;
@@ -167,80 +168,57 @@ pub struct Settings {
     pub access: Access,
 }
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(rename_all = "kebab-case")]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-        impl $name {
-            /// Every value there is.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// The word in JSON and on the command line.
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = String;
-            fn from_str(text: &str) -> Result<Self, String> {
-                Self::ALL.iter().copied().find(|value| value.word() == text).ok_or_else(|| {
-                    let words: Vec<&str> = Self::ALL.iter().map(|value| value.word()).collect();
-                    format!("must be one of: {}", words.join(", "))
-                })
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.word())
-            }
-        }
-    };
+/// Says which words there are.
+fn must_be<T: VariantNames>(_: &str) -> String {
+    format!("must be one of: {}", T::VARIANTS.join(", "))
 }
 
-words! {
-    /// Who may write to a group.
-    Posting {
-        /// Every member.
-        Everyone = "everyone",
-        /// Moderators; for announcements.
-        Moderators = "moderators",
-    }
+/// Who may write to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, VariantNames)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", parse_err_ty = String, parse_err_fn = must_be::<Posting>)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Posting {
+    /// Every member.
+    Everyone,
+    /// Moderators; for announcements.
+    Moderators,
 }
 
-words! {
-    /// Who may join a group without being added.
-    Access {
-        /// Anyone of the group's home.
-        Open = "open",
-        /// Only who has its link, if there is one.
-        Closed = "closed",
-    }
+/// Who may join a group without being added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, VariantNames)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", parse_err_ty = String, parse_err_fn = must_be::<Access>)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Access {
+    /// Anyone of the group's home.
+    Open,
+    /// Only who has its link, if there is one.
+    Closed,
 }
 
-words! {
-    /// How messages to a group are sealed.
-    Encryption {
-        /// A group key per epoch; a message is sealed once.
-        Symmetric = "symmetric",
-        /// A content key per message, sealed to every member.
-        Asymmetric = "asymmetric",
-    }
+/// How messages to a group are sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, VariantNames)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", parse_err_ty = String, parse_err_fn = must_be::<Encryption>)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Encryption {
+    /// A group key per epoch; a message is sealed once.
+    Symmetric,
+    /// A content key per message, sealed to every member.
+    Asymmetric,
 }
 
-words! {
-    /// What a member may do.
-    GroupRole {
-        /// Reads, and writes where everybody may.
-        Member = "member",
-        /// Also writes announcements and changes the group.
-        Moderator = "moderator",
-    }
+/// What a member may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Display, EnumString, VariantNames)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", parse_err_ty = String, parse_err_fn = must_be::<GroupRole>)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum GroupRole {
+    /// Reads, and writes where everybody may.
+    Member,
+    /// Also writes announcements and changes the group.
+    Moderator,
 }
 
 impl GroupRole {

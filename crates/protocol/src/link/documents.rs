@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::blob::BlobId;
 use crate::digest::{Fingerprint, Sha512Digest, sha256};
@@ -123,8 +124,9 @@ impl BatchHeader {
 }
 
 /// What became of one envelope at its recipient's home.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Outcome {
     /// On the home's disk, in the queue of every device that has room; also when it was there before.
     Delivered,
@@ -151,18 +153,7 @@ pub enum Outcome {
 impl Outcome {
     /// The word in JSON.
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Later => "later",
-            Self::UnknownParticipant => "unknown-participant",
-            Self::NotAllowed => "not-allowed",
-            Self::StaleBundle => "stale-bundle",
-            Self::NoDevice => "no-device",
-            Self::TooLarge => "too-large",
-            Self::Malformed => "malformed",
-            Self::Conflict => "conflict",
-            Self::WrongHome => "wrong-home",
-        }
+        self.into()
     }
 }
 
