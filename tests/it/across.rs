@@ -191,7 +191,7 @@ async fn a_report_reaches_the_moderators_of_both_homes_and_a_blocked_id_is_not_h
     let back = receive_until(&ben, |all| all.iter().any(|received| received.kind == "undeliverable")).await;
     let back = back.iter().find(|received| received.kind == "undeliverable").unwrap();
     assert_eq!((back.id, back.about.as_deref()), (lost, Some("hörst du?")));
-    assert_eq!(back.reason.as_deref(), Some("not-allowed"));
+    assert_eq!(back.reason.as_deref(), Some("not-allowed-across"));
     assert_eq!(back.text.as_deref(), Some("they, or their server, take no messages from you"));
     let denied = a.failure(&["send", "--profile", "ada", "--to", &who, "--json", "nein"]);
     assert!(denied.contains("not allowed"), "{denied}");

@@ -144,7 +144,7 @@ async fn nobody_speaks_for_a_pupil_or_passes_a_block_through_a_made_up_group() {
     // Blocks hold for both kinds of mail.
     ben.session.block(stranger).await.unwrap();
     let direct = hostile.batch(hostile.server, vec![hostile.message(stranger, &ben.bundle)]);
-    assert_eq!(hostile.outcomes(direct).await, [Outcome::NotAllowed]);
+    assert_eq!(hostile.outcomes(direct).await, [Outcome::NotAllowedAcross]);
     let batch = hostile.postings(&group.state, &[(stranger, ben.id())]);
     assert_eq!(hostile.outcomes_proving(batch, None).await, [Outcome::Delivered]);
     assert_eq!(ben.waiting().await.messages.len(), 1, "what the blocked posted is not kept");

@@ -66,13 +66,13 @@ async fn nobody_becomes_somebodys_home_without_their_signature() {
     // Neighbours are not second homes because they may exchange mail.
     let made_up = placement(&hostile, stranger, &ada.bundle, both());
     let answer = place(&mut hostile, made_up).await;
-    assert!(refused(&answer, "NotAllowed"), "{answer:?}");
+    assert!(refused(&answer, "NotAllowedAcross"), "{answer:?}");
     neighbour(&server, &["allow", &own.to_string(), "--second-home", "true"]);
     // Not this server's own people, nor those of other servers, known or not.
     for id in [ada.id(), zoe.id()] {
         let made_up = placement(&hostile, id, &ada.bundle, both());
         let answer = place(&mut hostile, made_up).await;
-        assert!(refused(&answer, "NotAllowed"), "{answer:?}");
+        assert!(refused(&answer, "NotAllowedAcross"), "{answer:?}");
     }
     // Nobody who did not name both servers; nobody whose list somebody else signed.
     for homes in [vec![own], vec![own, Fingerprint([7; 32])], vec![own, us, Fingerprint([7; 32])]] {

@@ -67,7 +67,7 @@ mod tests {
     fn a_notice_is_no_envelope_and_comes_back_as_it_went() {
         let notice = Notice {
             fate: Fate::Undeliverable,
-            reason: Some(Outcome::NotAllowed),
+            reason: Some(Outcome::NotAllowedAcross),
             messages: vec![NoticedMessage { id: MessageId([1; 16]), to: ParticipantId::random() }],
         };
         let bytes = notice.encode();

@@ -171,7 +171,7 @@ pub async fn answer(app: &AppState, neighbour: Fingerprint, call: Call) -> Optio
         (_, Some(request @ Request::Forget { .. })) => {
             run(app, &row, identity, request).await.map_err(|error| refusal(&error))
         }
-        _ if !row.contract.allows_anything() => Err(Refusal::NotAllowed),
+        _ if !row.contract.allows_anything() => Err(Refusal::NotAllowedAcross),
         (_, None) => Err(Refusal::Malformed { reason: "this server does not know what is asked".into() }),
         (_, Some(request)) => run(app, &row, identity, request).await.map_err(|error| refusal(&error)),
     };
@@ -337,7 +337,7 @@ fn refusal(error: &ServiceError) -> Refusal {
         ServiceError::MessageConflict | ServiceError::BlobConflict => Refusal::Conflict,
         ServiceError::UnknownBlob => Refusal::UnknownBlob,
         ServiceError::BlobIncomplete => Refusal::BlobIncomplete,
-        ServiceError::NotAllowedAcross | ServiceError::NotYours => Refusal::NotAllowed,
+        ServiceError::NotAllowedAcross | ServiceError::NotYours => Refusal::NotAllowedAcross,
         ServiceError::ReportRefused(_) => Refusal::ReportRefused,
         ServiceError::Malformed(reason) => Refusal::Malformed { reason: reason.clone() },
         ServiceError::MessageIdMismatch
@@ -368,7 +368,7 @@ fn refused(refusal: Refusal) -> ServiceError {
         Refusal::Conflict => ServiceError::MessageConflict,
         Refusal::UnknownBlob => ServiceError::UnknownBlob,
         Refusal::BlobIncomplete => ServiceError::BlobIncomplete,
-        Refusal::NotAllowed => ServiceError::NotAllowedAcross,
+        Refusal::NotAllowedAcross => ServiceError::NotAllowedAcross,
         Refusal::ReportRefused => ServiceError::ReportRefused("its sender's server refuses it"),
         Refusal::Malformed { reason } => ServiceError::Malformed(reason),
         Refusal::Later { .. } => ServiceError::HomeUnreachable,

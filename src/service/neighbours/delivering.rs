@@ -317,7 +317,7 @@ impl Incoming {
 fn refused(refusal: Refusal) -> Outcome {
     match refusal {
         Refusal::Erased => Outcome::UnknownParticipant,
-        Refusal::Blocked | Refusal::NotAdmitted => Outcome::NotAllowed,
+        Refusal::Blocked | Refusal::NotAdmitted => Outcome::NotAllowedAcross,
         Refusal::StaleKeys => Outcome::StaleBundle,
         Refusal::NoDevice => Outcome::NoDevice,
         // A sender here hears that there is no room, and may repeat it; here their home repeats it. That goes for somebody

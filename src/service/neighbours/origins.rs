@@ -136,7 +136,7 @@ pub(super) fn check(
         return Ok(Some(Outcome::Malformed));
     }
     if tx.is_blocked_remote(item.from)? {
-        return Ok(Some(Outcome::NotAllowed));
+        return Ok(Some(Outcome::NotAllowedAcross));
     }
     let speaks = match (item.group, item.copy) {
         // The group's home took it there; what was posted to a group of this server never comes back.

@@ -83,7 +83,9 @@ async fn try_take(app: &AppState, neighbour: Fingerprint, batch: Batch) -> Resul
     if row.as_ref().is_some_and(|row| row.decision == Decision::Paused) {
         return Ok(Frame::Busy { batch: id, retry_after: FULL_SECONDS });
     }
-    let Some(row) = row.filter(NeighbourRow::is_paired) else { return undeliverable(NoWay::NotAllowed) };
+    let Some(row) = row.filter(NeighbourRow::is_paired) else {
+        return undeliverable(NoWay::NotAllowedAcross);
+    };
     let (batch, count) = compute(move || {
         let count = claimed_envelopes(&batch);
         Ok((batch, count))

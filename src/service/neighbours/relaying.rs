@@ -17,7 +17,7 @@ pub(super) async fn relay(
     let Checked { id, header, batch, .. } = checked;
     let undeliverable = |reason| Frame::Undeliverable { batch: id, reason };
     if !neighbour.contract.hop_through {
-        return Ok(undeliverable(NoWay::NotAllowed));
+        return Ok(undeliverable(NoWay::NotAllowedAcross));
     }
     let Some(hops) = batch.hops.checked_sub(1) else { return Ok(undeliverable(NoWay::TooFar)) };
     let (source, home, queue_bytes) = (neighbour.id, header.home, neighbour.contract.queue_bytes);
@@ -52,7 +52,7 @@ pub(super) async fn relay(
             }
             let next = tx.find_neighbour(via)?;
             if !next.is_some_and(|row| row.is_paired() && row.contract.hop_through) {
-                return Ok(Taken::NoWay(NoWay::NotAllowed));
+                return Ok(Taken::NoWay(NoWay::NotAllowedAcross));
             }
             let (all, over) = tx.relayed_bytes(source, via)?;
             let size = frame.len() as u64;

@@ -65,7 +65,7 @@ fn words(reason: Option<Outcome>) -> &'static str {
             "their server could not be reached, or had no room, for as long as messages wait"
         }
         Some(Outcome::UnknownParticipant) => "their server knows nobody with this ID",
-        Some(Outcome::NotAllowed) => "they, or their server, take no messages from you",
+        Some(Outcome::NotAllowedAcross) => "they, or their server, take no messages from you",
         Some(Outcome::StaleBundle) => "it was sealed to keys that they have replaced: send it again",
         Some(Outcome::NoDevice) => "they have no device that could read it",
         Some(Outcome::TooLarge) => "it is longer than their server takes",

@@ -16,7 +16,7 @@ pub enum NoWay {
     /// It has passed too many servers, or came back.
     TooFar,
     /// The contract between two servers on the way does not allow it.
-    NotAllowed,
+    NotAllowedAcross,
     /// It cannot be read, or its signature does not fit.
     Malformed,
 }

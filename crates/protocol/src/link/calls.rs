@@ -313,7 +313,7 @@ pub enum Refusal {
     /// Not all of the attachment is there yet.
     BlobIncomplete,
     /// The contract between servers does not allow it.
-    NotAllowed,
+    NotAllowedAcross,
     /// The home that is asked is the first home itself.
     FirstHomeHere,
     /// The report is refused.

@@ -135,7 +135,7 @@ pub enum Outcome {
     /// Nobody has this ID there.
     UnknownParticipant,
     /// The recipient may not be written to from that neighbour.
-    NotAllowed,
+    NotAllowedAcross,
     /// Sealed to keys that are not used any more: the sender has to seal again.
     StaleBundle,
     /// The recipient has no device.
