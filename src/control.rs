@@ -2,13 +2,24 @@
 //!
 //! It stands in the data directory, which only its owner may enter; whoever can open it is the admin.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
+use momedo_texts::{Language, Refusal};
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoStaticStr};
 
 use crate::service::administration::{AdminRequest, AdminResponse};
 use crate::shutdown::Shutdown;
 use crate::state::AppState;
+use crate::texts;
+
+/// What is asked, and in which language a refusal is to be told.
+#[derive(Debug, Serialize, Deserialize)]
+struct Question<R> {
+    language: Language,
+    request: R,
+}
 
 /// The server's answer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,16 +29,55 @@ enum Answer {
     Failed(String),
 }
 
-/// Why the running server could not be asked.
-#[derive(Debug, thiserror::Error)]
+/// Why the running server could not be asked. Each kind is a row, as those of [`crate::service::ServiceError`] are.
+#[derive(Debug, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum ControlError {
     /// No server answers there.
-    #[error("no running server answers in {}", .0.display())]
     NotRunning(PathBuf),
-    /// The server refused.
-    #[error("{0}")]
+    /// The server refused, and this is what it says.
+    #[strum(disabled)]
     Refused(String),
+    /// The server stopped meanwhile.
+    StoppedMeanwhile,
+    /// One side does not understand the other, as after an update without a restart.
+    NotUnderstood(String),
 }
+
+impl Refusal for ControlError {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            own => own.into(),
+        }
+    }
+
+    fn values(&self, _: Language) -> Vec<(&'static str, String)> {
+        match self {
+            Self::NotRunning(directory) => vec![("path", directory.display().to_string())],
+            Self::NotUnderstood(reason) => vec![("reason", reason.clone())],
+            Self::Refused(_) | Self::StoppedMeanwhile => Vec::new(),
+        }
+    }
+}
+
+impl ControlError {
+    /// What is wrong and what to do, as people read it.
+    pub fn said(&self, language: Language) -> String {
+        match self {
+            Self::Refused(said) => said.clone(),
+            other => texts::said(other, language),
+        }
+    }
+}
+
+impl fmt::Display for ControlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said(Language::English))
+    }
+}
+
+impl std::error::Error for ControlError {}
 
 /// Largest request, in bytes: a class list.
 #[cfg(unix)]
@@ -103,40 +153,47 @@ async fn answer(app: &AppState, stream: tokio::net::UnixStream) -> std::io::Resu
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await?;
-    let answer = match serde_json::from_str::<AdminRequest>(&line) {
-        Err(error) => Answer::Failed(format!("the running server does not understand: {error}")),
-        Ok(request) => match crate::service::administration::execute(app, request).await {
-            Ok(response) => Answer::Done(Box::new(response)),
-            Err(error) => Answer::Failed(error.to_string()),
-        },
+    let answer = match serde_json::from_str::<Question<AdminRequest>>(&line) {
+        Err(error) => Answer::Failed(ControlError::NotUnderstood(error.to_string()).said(Language::English)),
+        Ok(Question { language, request }) => {
+            match crate::service::administration::execute(app, request).await {
+                Ok(response) => Answer::Done(Box::new(response)),
+                Err(error) => Answer::Failed(error.said_in_full(language)),
+            }
+        }
     };
     let mut text = serde_json::to_vec(&answer)?;
     text.push(b'\n');
     write.write_all(&text).await
 }
 
-/// Asks the server that runs on `directory`.
+/// Asks the server that runs on `directory`, which tells a refusal in `language`.
 ///
 /// # Errors
 /// [`ControlError::NotRunning`] when none answers, [`ControlError::Refused`] with its words.
 #[cfg(unix)]
-pub async fn ask(directory: &Path, request: &AdminRequest) -> Result<AdminResponse, ControlError> {
+pub async fn ask(
+    directory: &Path,
+    language: Language,
+    request: &AdminRequest,
+) -> Result<AdminResponse, ControlError> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let not_running = |_: std::io::Error| ControlError::NotRunning(directory.to_owned());
     let (short, _folder) = short_path(directory).map_err(not_running)?;
     let mut stream = tokio::net::UnixStream::connect(short).await.map_err(not_running)?;
-    let mut line = serde_json::to_vec(request).map_err(|error| ControlError::Refused(error.to_string()))?;
+    let not_understood = |error: serde_json::Error| ControlError::NotUnderstood(error.to_string());
+    let mut line = serde_json::to_vec(&Question { language, request }).map_err(not_understood)?;
     line.push(b'\n');
     stream.write_all(&line).await.map_err(not_running)?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await.map_err(not_running)?;
     if text.is_empty() {
-        return Err(ControlError::Refused("the server stopped before it answered".into()));
+        return Err(ControlError::StoppedMeanwhile);
     }
     match serde_json::from_str(&text) {
         Ok(Answer::Done(response)) => Ok(*response),
         Ok(Answer::Failed(reason)) => Err(ControlError::Refused(reason)),
-        Err(error) => Err(ControlError::Refused(error.to_string())),
+        Err(error) => Err(not_understood(error)),
     }
 }
 
@@ -162,6 +219,6 @@ pub async fn serve(_: AppState, _: Option<Control>, _: PathBuf, mut stop: Shutdo
 /// # Errors
 /// Always [`ControlError::NotRunning`].
 #[cfg(not(unix))]
-pub async fn ask(directory: &Path, _: &AdminRequest) -> Result<AdminResponse, ControlError> {
+pub async fn ask(directory: &Path, _: Language, _: &AdminRequest) -> Result<AdminResponse, ControlError> {
     Err(ControlError::NotRunning(directory.to_owned()))
 }

@@ -18,6 +18,7 @@
 //! | [`domain`] | rules without I/O |
 //! | [`settings`], [`config`] | every setting, declared once; reading them |
 //! | [`clock`], [`addresses`], [`data_directory`], [`autostart`] | the surroundings |
+//! | `texts` | what is said to people, in German and English |
 //!
 //! Arrows go one way: `cli → server, tasks → http, control → service → state → store, hub → domain →
 //! momedo-protocol`.
@@ -65,5 +66,6 @@ pub mod staff_sessions;
 pub mod state;
 pub mod store;
 pub mod tasks;
+mod texts;
 pub mod tls;
 pub mod uploads;

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tower_service::Service;
 
-use crate::http::language::Language;
+use crate::http::language;
 use crate::http::{self, Connection, plain, unread};
 use crate::listening::{Purpose, Started};
 use crate::memory::Line;
@@ -364,7 +364,7 @@ fn service(
     hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
         let Client { address, exporter, occupied, line } = client.clone();
         let serving = line.serve();
-        let language = Language::of(request.headers());
+        let language = language::asked_for(request.headers());
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Connection { address, exporter, occupied, serving: serving.clone() });
         let answering = router.clone().call(request);

@@ -27,7 +27,6 @@ mod session;
 mod set_up;
 mod sheets;
 mod smoke;
-mod texts;
 
 use std::sync::Arc;
 
@@ -41,7 +40,7 @@ use serde::Deserialize;
 
 use self::page::{Page, show};
 use self::session::Visitor;
-use self::texts::AllTexts;
+use crate::http::error::status_of;
 use crate::service::ServiceError;
 use crate::service::import::MAX_FILE_BYTES;
 use crate::shutdown::Shutdown;
@@ -53,12 +52,11 @@ pub use session::Loopback;
 pub(crate) struct Pages {
     app: AppState,
     stop: Shutdown,
-    texts: Arc<AllTexts>,
 }
 
 /// Every page.
 pub fn router(app: AppState, stop: Shutdown) -> Router {
-    let pages = Arc::new(Pages { app, stop, texts: Arc::new(AllTexts::read()) });
+    let pages = Arc::new(Pages { app, stop });
     let person = Router::new()
         .route("/", get(people::show_one))
         .route("/rename", post(people::rename))
@@ -171,11 +169,6 @@ fn error_page(page: Page, status: StatusCode, error: &ServiceError) -> Response 
     let page = page.fail(error);
     let nonce = page.nonce.clone();
     show(status, &nonce, &ErrorPage { page, code: status.as_u16() })
-}
-
-/// The status that fits a refusal.
-fn status_of(error: &ServiceError) -> StatusCode {
-    crate::http::problems::describe(error).status
 }
 
 /// Lets the certificate carry the names that rules give the server now.

@@ -1,18 +1,16 @@
 //! What every page has: language, texts, form token, navigation; and turning a template into an answer.
 
-use std::sync::Arc;
-
 use askama::Template;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use momedo_protocol::encoding::encode_base64;
 use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
+use momedo_texts::{Language, fill};
 
-use super::texts::AllTexts;
 use crate::domain::calendar::date_time;
-use crate::http::language::Language;
 use crate::service::ServiceError;
+use crate::texts;
 
 /// Something the page says about what was just done.
 #[derive(Debug, Clone)]
@@ -23,7 +21,6 @@ pub(super) struct Notice {
 
 /// What every page has.
 pub(super) struct Page {
-    texts: Arc<AllTexts>,
     pub(super) language: Language,
     /// What the forms of this session carry.
     pub(super) csrf: String,
@@ -47,14 +44,8 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(
-        texts: Arc<AllTexts>,
-        language: Language,
-        server: String,
-        current: &'static str,
-    ) -> Self {
+    pub(super) fn new(language: Language, server: String, current: &'static str) -> Self {
         Self {
-            texts,
             language,
             csrf: String::new(),
             account: String::new(),
@@ -72,7 +63,7 @@ impl Page {
 
     /// The text of a key.
     pub(super) fn t<'a>(&'a self, key: &'a str) -> &'a str {
-        self.texts.of(self.language).get(key)
+        texts::of(self.language).get(key)
     }
 
     /// The text of a key put together from a section and a word.
@@ -82,7 +73,7 @@ impl Page {
 
     /// The text of a key with `{0}` replaced.
     pub(super) fn with(&self, key: &str, value: impl std::fmt::Display) -> String {
-        self.t(key).replace("{0}", &value.to_string())
+        fill(self.t(key), &[("0", value.to_string())])
     }
 
     /// What the server's clock shows: one-time passwords depend on it.
@@ -154,16 +145,7 @@ impl Page {
 
     /// The sentence for a refusal.
     pub(super) fn refusal(&self, error: &ServiceError) -> String {
-        match error {
-            ServiceError::Admin(error) => self.word("error", error.word()).replace("{0}", error.detail()),
-            other => {
-                let description = crate::http::problems::describe(other);
-                match self.language {
-                    Language::German => description.german,
-                    Language::English => description.english,
-                }
-            }
-        }
+        error.said(self.language)
     }
 
     pub(super) fn fail(mut self, error: &ServiceError) -> Self {
@@ -254,7 +236,7 @@ mod tests {
     use super::*;
 
     fn page(language: Language) -> Page {
-        Page::new(Arc::new(AllTexts::read()), language, "Test".into(), "overview")
+        Page::new(language, "Test".into(), "overview")
     }
 
     #[test]

@@ -137,7 +137,7 @@ async fn read(
             _ => {}
         }
     }
-    Err(AdminError::UnusableBackup("no file was chosen".into()).into())
+    Err(AdminError::NoFileChosen.into())
 }
 
 #[derive(Deserialize)]

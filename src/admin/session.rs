@@ -1,5 +1,6 @@
 //! Who asks: Host check against DNS rebinding, session cookie, form token; and what each refusal shows.
 
+use momedo_texts::Language;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use super::page::Page;
 use crate::addresses;
 use crate::http::Connection;
 use crate::http::extract::limited_body;
-use crate::http::language::Language;
+use crate::http::language;
 use crate::service::accounts::{self, Caller, Rights};
 use crate::service::permission::{Admin, Staff};
 use crate::service::{AdminError, ServiceError};
@@ -218,7 +219,7 @@ impl Visitor {
 
     pub(super) fn page(&self, current: &'static str) -> Page {
         let server = self.pages.app.config().server.name.clone();
-        let mut page = Page::new(self.pages.texts.clone(), self.language, server, current);
+        let mut page = Page::new(self.language, server, current);
         page.is_local = self.door != Door::Tls;
         page.at = self.pages.app.clock.now();
         page.path = form_urlencoded::byte_serialize(self.path.as_bytes()).collect();
@@ -295,7 +296,7 @@ impl FromRequestParts<Arc<Pages>> for Visitor {
         }
         let visitor = Self {
             pages: pages.clone(),
-            language: chosen.unwrap_or_else(|| Language::of(&headers)),
+            language: chosen.unwrap_or_else(|| language::asked_for(&headers)),
             headers,
             address,
             door: local.map_or(Door::Tls, |Loopback(port)| Door::Loopback(port)),

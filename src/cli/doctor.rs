@@ -78,7 +78,7 @@ async fn examine(path: &std::path::Path, settings: &SettingsArgs) -> Vec<Finding
         }
     };
     findings.push(clock());
-    let running = match control::ask(path, &AdminRequest::Status).await {
+    let running = match control::ask(path, super::spoken(), &AdminRequest::Status).await {
         Ok(AdminResponse::Status(status)) => {
             findings.push(well("server", format!("runs, version {}", status.version)));
             findings.push(if status.storage_full {
@@ -92,11 +92,11 @@ async fn examine(path: &std::path::Path, settings: &SettingsArgs) -> Vec<Finding
             });
             true
         }
-        Ok(_) | Err(ControlError::Refused(_)) => {
+        Err(ControlError::NotRunning(_)) => false,
+        Ok(_) | Err(_) => {
             findings.push(ill("server", "a server of another version runs here; restart it"));
             true
         }
-        Err(ControlError::NotRunning(_)) => false,
     };
     if !running {
         findings.push(well("server", "does not run"));

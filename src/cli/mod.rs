@@ -37,6 +37,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use momedo_texts::Language;
+
+use crate::control::ControlError;
+use crate::service::ServiceError;
+use crate::service::backup::BackupError;
 
 use crate::config::Config as ServerSettings;
 
@@ -197,7 +202,7 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            note!("momedo: {error:#}");
+            note!("momedo: {}", said(&error, spoken()));
             ExitCode::FAILURE
         }
     }
@@ -208,14 +213,27 @@ fn client_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-/// The language error texts are asked for in, from the environment as POSIX orders it.
-fn language() -> String {
+/// The language of whoever reads this, from the environment as POSIX orders it.
+fn spoken() -> Language {
     let value = ["LC_ALL", "LC_MESSAGES", "LANG"]
         .iter()
         .filter_map(|name| std::env::var(name).ok())
         .find(|value| !value.is_empty());
-    match value.as_deref().and_then(|value| value.get(..2)) {
-        Some("de") => "de".into(),
-        _ => "en".into(),
-    }
+    Language::of_tag(&value.unwrap_or_default())
+}
+
+/// The tag of the language error texts are asked for in.
+fn language() -> String {
+    spoken().tag().into()
+}
+
+/// What went wrong, in one line: refusals as API and pages tell them, in the reader's language.
+fn said(error: &anyhow::Error, language: Language) -> String {
+    let link = |cause: &(dyn std::error::Error + 'static)| {
+        let service = cause.downcast_ref().map(|error: &ServiceError| error.said_in_full(language));
+        let backup = || cause.downcast_ref().map(|error: &BackupError| error.said_in_full(language));
+        let control = || cause.downcast_ref().map(|error: &ControlError| error.said(language));
+        service.or_else(backup).or_else(control).unwrap_or_else(|| cause.to_string())
+    };
+    error.chain().map(link).collect::<Vec<_>>().join(": ")
 }

@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use momedo_client::clocks::{Clocks, Suspect};
 use momedo_client::registration::Step;
 use momedo_protocol::time::UnixMillis;
+use momedo_texts::Language;
 use serde::Serialize;
 
 use crate::domain::calendar::rfc3339;
@@ -54,10 +55,10 @@ pub(super) fn time(at: Option<UnixMillis>) -> String {
 /// Says what takes a while, when somebody is watching; what is wrong, always.
 pub(super) fn progress(step: Step) {
     if let Step::ClocksDiffer(clocks) = step {
-        return note(format_args!("{}", words_about(&clocks, super::language() == "de")));
+        return note(format_args!("{}", words_about(&clocks, super::spoken() == Language::German)));
     }
     if std::io::stderr().is_terminal() {
-        let text = match (step, super::language() == "de") {
+        let text = match (step, super::spoken() == Language::German) {
             (Step::ClocksDiffer(_), _) => return,
             (Step::MakingKeys, true) => "Schlüssel werden erzeugt, das dauert einige Sekunden …",
             (Step::MakingKeys, false) => "making keys, this takes a few seconds …",

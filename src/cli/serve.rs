@@ -136,7 +136,10 @@ async fn open(path: &std::path::Path, config: Config, is_first: bool) -> Result<
 
 /// A second double-click: opens the page of the server that runs already; false when none does.
 async fn open_running(path: &std::path::Path) -> bool {
-    let Ok(AdminResponse::Lines(lines)) = control::ask(path, &AdminRequest::Page).await else { return false };
+    let Ok(AdminResponse::Lines(lines)) = control::ask(path, super::spoken(), &AdminRequest::Page).await
+    else {
+        return false;
+    };
     let Some(page) = lines.first().and_then(|line| line["address"].as_str()) else { return false };
     // The page opens all the same.
     let shown = page.split('?').next().unwrap_or(page);

@@ -1,5 +1,6 @@
 //! The one place where refusals become HTTP: status, problem details, language.
 
+use momedo_texts::{Language, Refusal};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,8 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use momedo_protocol::problem::{PROBLEM_PREFIX, Problem};
 
-use super::language::Language;
-use super::problems::describe;
+use super::language;
 use crate::service::ServiceError;
 
 /// A refusal on its way out; a middleware gives it its language.
@@ -28,7 +28,7 @@ impl<E: Into<ServiceError>> From<E> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = describe(&self.0).status.into_response();
+        let mut response = status_of(&self.0).into_response();
         response.extensions_mut().insert(Arc::new(self.0));
         response
     }
@@ -36,22 +36,23 @@ impl IntoResponse for ApiError {
 
 /// The problem details of a refusal.
 pub(crate) fn problem(error: &ServiceError, language: Language) -> Problem {
-    let description = describe(error);
     Problem {
-        kind: format!("{PROBLEM_PREFIX}{}", description.name),
-        title: match language {
-            Language::German => description.german,
-            Language::English => description.english,
-        },
-        status: description.status.as_u16(),
-        detail: description.detail,
-        retry_after: description.retry_after,
+        kind: format!("{PROBLEM_PREFIX}{}", error.word()),
+        title: error.said(language),
+        status: error.status(),
+        detail: error.detail(),
+        retry_after: error.retry_after(),
     }
+}
+
+/// The status of a refusal.
+pub(crate) fn status_of(error: &ServiceError) -> StatusCode {
+    StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Middleware: writes the body of every refusal, in the request's language, and logs what was our fault.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
-    let language = Language::of(request.headers());
+    let language = language::asked_for(request.headers());
     let mut response = next.run(request).await;
     let range = response.headers_mut().remove(header::CONTENT_RANGE);
     let Some(error) = response.extensions_mut().remove::<Arc<ServiceError>>() else {
@@ -73,7 +74,7 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
 /// A refusal with its body.
 pub(crate) fn refusal(error: &ServiceError, language: Language) -> Response {
     let problem = problem(error, language);
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = status_of(error);
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let mut response = (status, Body::from(body)).into_response();
     let headers = response.headers_mut();

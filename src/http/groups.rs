@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::HttpState;
 use super::error::{ApiResult, problem};
 use super::extract::{Authenticated, InPath, InQuery, Json, LargeJson, Submitting};
-use super::language::Language;
+use super::language;
 use crate::service::groups::{self, posting};
 use crate::service::restored;
 
@@ -113,7 +113,7 @@ pub(crate) async fn hand_out_keys(
     InPath(id): InPath<GroupId>,
     LargeJson(request): LargeJson<api::GroupKeysRequest>,
 ) -> ApiResult<(StatusCode, Answer<api::GroupKeysReceipt>)> {
-    let language = Language::of(&headers);
+    let language = language::asked_for(&headers);
     let refused = posting::hand_out_keys(&state, sender, id, request).await?;
     let refused =
         refused.iter().map(|(to, error)| api::RefusedGroupKey { to: *to, problem: problem(error, language) });

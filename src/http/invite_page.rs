@@ -5,10 +5,11 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
+use momedo_texts::Language;
 
 use super::HttpState;
 use super::extract::Unauthenticated;
-use super::language::Language;
+use super::language;
 use super::unread::Shared;
 
 /// The page's only style and script are its own, named by their digests.
@@ -30,7 +31,7 @@ pub(crate) async fn invite(
     _: Unauthenticated,
     headers: HeaderMap,
 ) -> Response {
-    let language = Language::of(&headers);
+    let language = language::asked_for(&headers);
     let page = InvitePage {
         language: language.tag(),
         german: language == Language::German,
@@ -54,7 +55,7 @@ pub(crate) async fn device(
     _: Unauthenticated,
     headers: HeaderMap,
 ) -> Response {
-    let language = Language::of(&headers);
+    let language = language::asked_for(&headers);
     let german = language == Language::German;
     let page = DevicePage { language: language.tag(), german, server: &state.config().server.name };
     shown(&page, language)

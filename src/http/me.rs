@@ -12,7 +12,7 @@ use super::HttpState;
 use super::error::ApiResult;
 use super::export;
 use super::extract::{Authenticated, SmallJson};
-use super::language::Language;
+use super::language;
 use crate::exports::AskedBy;
 use crate::service::{personal, second_home};
 
@@ -39,7 +39,7 @@ pub(crate) async fn export(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let subject = personal::own(&state, principal).await?;
-    Ok(download(export::start(&state, AskedBy::Themselves, subject, Language::of(&headers)).await?))
+    Ok(download(export::start(&state, AskedBy::Themselves, subject, language::asked_for(&headers)).await?))
 }
 
 /// An export on its way.

@@ -21,7 +21,6 @@ pub(crate) mod me;
 mod messages;
 mod ozone;
 pub mod plain;
-pub(crate) mod problems;
 mod registration;
 mod reports;
 mod security;

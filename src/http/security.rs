@@ -5,11 +5,12 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use momedo_texts::Language;
 
 use super::HttpState;
 use super::extract::Unauthenticated;
 use super::invite_page::shown;
-use super::language::Language;
+use super::language;
 use crate::addresses;
 use crate::domain::calendar::rfc3339;
 use crate::domain::security_contact::{VALID_DAYS, uri};
@@ -63,7 +64,7 @@ struct SecurityPage<'a> {
 }
 
 pub(crate) async fn page(State(state): State<HttpState>, _: Unauthenticated, headers: HeaderMap) -> Response {
-    let language = Language::of(&headers);
+    let language = language::asked_for(&headers);
     let config = state.config();
     let security = &config.security;
     let read = security.contact.trim_start_matches("mailto:").trim_start_matches("tel:");

@@ -4,6 +4,7 @@
 //! and is read from there when there is room again. The task reads no further than
 //! [`MAX_PENDING_SUBMISSIONS`] unanswered submissions.
 
+use momedo_texts::Language;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::error::{ApiResult, problem};
 use super::extract::{Authenticated, InQuery};
-use super::language::Language;
+use super::language;
 use super::websocket::{self, Socket, Upgrade};
 use super::{Connection, HttpState};
 use crate::hub::Listening;
@@ -78,7 +79,7 @@ pub(crate) async fn open(
     login::require_not_revoked(&state, principal.device).await?;
     let after = ozone::start(&state, query.after);
     let stream = Stream {
-        language: Language::of(&headers),
+        language: language::asked_for(&headers),
         window: query.window.unwrap_or(DEFAULT_STREAM_WINDOW).clamp(1, MAX_STREAM_WINDOW) as u64,
         sent: after,
         acknowledged: after,

@@ -1,6 +1,7 @@
 //! Answers on their way out: counted until their readers have them, and handed on in small pieces, so that it shows
 //! when a reader comes no more.
 
+use momedo_texts::Language;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,7 +13,6 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::error::refusal;
-use super::language::Language;
 use crate::memory::{Outgoing, Serving};
 use crate::service::ServiceError;
 

@@ -1,10 +1,11 @@
-//! Why a use case was refused: one kind per thing the caller can do about it.
+//! Why a use case was refused: one kind per thing the caller can do about it. [`super::refusal`] says what comes of it.
 
 use std::time::Duration;
 
 use momedo_protocol::device_list::DeviceListError;
 use momedo_protocol::envelope::EnvelopeError;
 use momedo_protocol::key_bundle::KeyBundleError;
+use strum::{EnumIter, EnumProperty, IntoStaticStr};
 
 use super::AdminError;
 use super::backup::BackupError;
@@ -12,276 +13,292 @@ use crate::memory::TooMuch;
 use crate::rates::TooOften;
 use crate::store::StoreError;
 
-/// Why another server was not asked for an ID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unasked {
-    /// Its admin or this server's made a pause.
-    Paused,
-    /// It cannot be reached, or did not answer in time.
-    Unreachable,
-    /// The contract does not allow the participant to.
-    NotAllowed,
-}
-
-/// Why a use case was refused.
-#[derive(Debug, Clone, thiserror::Error)]
+/// Why a use case was refused. Each kind is a row: its word, which is its name or stands beside it, and its status; what is
+/// said of it stands under the word in `web-admin/messages/`, in both languages.
+#[derive(Debug, Clone, EnumIter, EnumProperty, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum ServiceError {
     /// No session, or one that ended: log in.
-    #[error("not logged in")]
+    #[strum(props(status = 401))]
     NotLoggedIn,
     /// The signature, the nonce or the device does not fit: log in anew.
-    #[error("log-in refused")]
+    #[strum(props(status = 403))]
     LoginRefused,
     /// The device was taken off the participant's list.
-    #[error("the device is revoked")]
+    #[strum(props(status = 403))]
     DeviceRevoked,
     /// The participant is disabled by an admin.
-    #[error("the participant is disabled")]
+    #[strum(serialize = "participant-disabled", props(status = 403))]
     Disabled,
     /// These are another participant's keys or devices.
-    #[error("not yours")]
+    #[strum(props(status = 403))]
     NotYours,
     /// Nobody has this ID here.
-    #[error("unknown participant")]
+    #[strum(props(status = 404))]
     UnknownParticipant,
-    /// Nobody has this ID here, and not everybody elsewhere could be asked.
-    #[error("unknown participant here, others were not asked")]
-    UnknownHere(Unasked),
+    /// Nobody has this ID here, and another server that may know it cannot be reached, or did not answer in time.
+    #[strum(props(status = 503, retry_after = 60))]
+    UnknownHere,
+    /// Nobody has this ID here, and another server that may know it is paused by its admin or this server's.
+    #[strum(props(status = 503, retry_after = 300))]
+    UnknownHerePaused,
     /// No such invite.
-    #[error("unknown invite")]
+    #[strum(props(status = 404))]
     UnknownInvite,
     /// The invite is too old.
-    #[error("the invite expired")]
+    #[strum(props(status = 410))]
     InviteExpired,
     /// Somebody registered with the invite.
-    #[error("the invite is used up")]
+    #[strum(props(status = 409))]
     InviteUsed,
     /// The reservation is over, or never was.
-    #[error("the reservation ended")]
+    #[strum(props(status = 401))]
     ReservationEnded,
     /// The bundle itself is not acceptable.
-    #[error("key bundle: {0}")]
-    Bundle(#[from] KeyBundleError),
+    #[strum(serialize = "bundle-refused", props(status = 422))]
+    Bundle(String),
     /// The device list itself is not acceptable.
-    #[error("device list: {0}")]
-    DeviceList(#[from] DeviceListError),
+    #[strum(serialize = "device-list-refused", props(status = 422))]
+    DeviceList(String),
     /// A rule about bundles or lists that only the server can check.
-    #[error("{0}")]
+    #[strum(serialize = "keys-refused", props(status = 422))]
     KeyRule(&'static str),
     /// A device is being removed without new keys.
-    #[error("revoking needs new keys")]
+    #[strum(props(status = 422))]
     RevokingNeedsNewKeys,
     /// A McEliece key of wrong length.
-    #[error("wrong McEliece key length")]
+    #[strum(serialize = "mceliece-length", props(status = 422))]
     McElieceLength,
     /// A McEliece key that is not what its name says.
-    #[error("wrong McEliece key digest")]
+    #[strum(serialize = "mceliece-digest", props(status = 422))]
     McElieceDigest,
     /// No McEliece key with this digest.
-    #[error("unknown McEliece key")]
+    #[strum(serialize = "unknown-mceliece-key", props(status = 404))]
     UnknownMcElieceKey,
     /// The possession challenge was answered wrongly: a key cannot be opened.
-    #[error("wrong proof")]
+    #[strum(props(status = 403))]
     WrongProof,
     /// The possession challenge is over, or never was.
-    #[error("unknown challenge")]
+    #[strum(props(status = 409))]
     ChallengeGone,
     /// Larger than this server takes.
-    #[error("envelope over {limit} bytes")]
+    #[strum(props(status = 413))]
     EnvelopeTooLarge {
         /// The limit.
         limit: usize,
     },
-    /// Not an envelope, or of an unknown suite.
-    #[error("envelope: {0}")]
-    Envelope(#[from] EnvelopeError),
+    /// Not an envelope.
+    #[strum(serialize = "envelope-malformed", props(status = 422))]
+    Envelope(String),
+    /// An envelope of a suite that is unknown here.
+    #[strum(props(status = 422))]
+    UnknownSuite(String),
     /// The message ID outside is not the one inside.
-    #[error("message ids differ")]
+    #[strum(props(status = 422))]
     MessageIdMismatch,
     /// Sealed to keys the recipient does not use any more, or never had.
-    #[error("stale bundle")]
+    #[strum(props(status = 409))]
     StaleBundle,
     /// The same message ID with other bytes.
-    #[error("message conflict")]
+    #[strum(props(status = 409))]
     MessageConflict,
     /// The recipient takes nothing from this sender.
-    #[error("blocked")]
+    #[strum(props(status = 403))]
     Blocked,
     /// More participants blocked than anybody needs.
-    #[error("too many blocks")]
+    #[strum(props(status = 409))]
     TooManyBlocks,
     /// The participant has no key backup.
-    #[error("no key backup")]
+    #[strum(props(status = 404))]
     NoKeyBackup,
     /// The slot stored has this version already, or a higher one.
-    #[error("outdated key backup")]
+    #[strum(props(status = 409))]
     KeyBackupOutdated,
     /// The server was restored from a backup, and one of the participant's devices has to bring newer keys first.
-    #[error("newer keys were forgotten")]
+    #[strum(props(status = 409))]
     KeysForgotten,
     /// The server was restored from a backup that does not know this device.
-    #[error("device forgotten")]
+    #[strum(props(status = 403))]
     DeviceForgotten,
     /// No key backup opens for this ID and secret.
-    #[error("key backup refused")]
+    #[strum(props(status = 403))]
     KeyBackupRefused,
     /// The device link ended, or never was.
-    #[error("unknown device link")]
+    #[strum(props(status = 404))]
     UnknownLink,
     /// Somebody else used the device link.
-    #[error("device link used")]
+    #[strum(props(status = 409))]
     LinkUsed,
     /// A message that cannot be reported.
-    #[error("report refused: {0}")]
+    #[strum(props(status = 422))]
     ReportRefused(&'static str),
     /// The recipient has no device, as after a key reset.
-    #[error("no device")]
+    #[strum(props(status = 409))]
     NoDevice,
     /// The sender may not talk to other servers this way.
-    #[error("not allowed across")]
+    #[strum(props(status = 403))]
     NotAllowedAcross,
     /// The participant's keys, devices and account change only at their first home.
-    #[error("only the first home changes this")]
+    #[strum(props(status = 409))]
     FirstHomeOnly,
     /// Two servers claim the recipient.
-    #[error("two servers claim this participant")]
+    #[strum(props(status = 409))]
     DisputedParticipant,
     /// Another server that has to be asked cannot be reached now.
-    #[error("another server cannot be reached")]
+    #[strum(props(status = 503, retry_after = 5))]
     HomeUnreachable,
     /// The attachment is still being fetched from another server.
-    #[error("the file is on its way from another server")]
+    #[strum(props(status = 503, retry_after = 1))]
     BlobOnItsWay,
     /// The log of key changes of this server is not followed here.
-    #[error("unknown key log")]
+    #[strum(props(status = 404))]
     UnknownKeyLog,
     /// Too much waits for the recipient's server.
-    #[error("neighbour full")]
+    #[strum(props(status = 507, retry_after = 600))]
     NeighbourFull,
     /// So much of the sender's waits for the neighbour that leads to the recipient's server that others need the rest.
-    #[error("neighbour share full")]
+    #[strum(props(status = 507, retry_after = 600))]
     NeighbourShareFull,
     /// Every device queue of the recipient is full.
-    #[error("ozone full")]
+    #[strum(props(status = 507, retry_after = 3600))]
     OzoneFull,
     /// The sender's share of every device queue of the recipient is full.
-    #[error("sender share full")]
+    #[strum(props(status = 507, retry_after = 3600))]
     SenderShareFull,
     /// Too much of the sender waits, for all recipients together.
-    #[error("sender's room full")]
+    #[strum(props(status = 507, retry_after = 3600))]
     SenderFull,
     /// No attachment with this ID, or none of the asker's business.
-    #[error("unknown file")]
+    #[strum(props(status = 404))]
     UnknownBlob,
     /// The ID stands for another attachment.
-    #[error("the file's ID is taken")]
+    #[strum(props(status = 409))]
     BlobConflict,
     /// Not all of the attachment is there yet.
-    #[error("the file is incomplete")]
+    #[strum(props(status = 409))]
     BlobIncomplete,
     /// An upload goes on elsewhere.
-    #[error("wrong offset")]
+    #[strum(props(status = 409))]
     WrongOffset {
         /// Where it goes on.
         offset: u64,
     },
     /// Larger than this server takes.
-    #[error("file over {limit} bytes")]
+    #[strum(props(status = 413))]
     BlobTooLarge {
         /// The limit, before sealing.
         limit: u64,
     },
     /// The participant's attachments take too much.
-    #[error("quota of files full")]
+    #[strum(props(status = 507, retry_after = 3600))]
     BlobQuotaFull,
     /// Everybody's attachments together take too much.
-    #[error("room for files full")]
+    #[strum(props(status = 507, retry_after = 3600))]
     BlobStoreFull,
     /// There are no bytes in the range that was asked for.
-    #[error("range not satisfiable")]
+    #[strum(props(status = 416))]
     RangeNotSatisfiable,
     /// No group with this ID, or none of the asker's business.
-    #[error("unknown group")]
+    #[strum(props(status = 404))]
     UnknownGroup,
     /// The group changed meanwhile: read its chain on and try again.
-    #[error("the group changed meanwhile")]
+    #[strum(props(status = 409))]
     StaleGroup {
         /// Number of the last entry.
         number: u32,
     },
     /// The chain's rules do not allow it.
-    #[error("{0}")]
+    #[strum(props(status = 422))]
     GroupRefused(String),
     /// Only moderators post to this group.
-    #[error("only moderators post here")]
+    #[strum(props(status = 403))]
     ModeratorsPost,
     /// A member's keys were reset, and the chain does not exclude them yet.
-    #[error("a member's keys were reset")]
+    #[strum(props(status = 409))]
     MemberReset,
     /// Somebody made or joined too many groups.
-    #[error("too many groups")]
+    #[strum(props(status = 422))]
     TooManyGroups,
     /// Somebody was added to too many groups by the same person, or from the same other server.
-    #[error("added too often")]
+    #[strum(props(status = 422))]
     AddedTooOften,
     /// The author wrote too many entries of the group's chain.
-    #[error("changed too often")]
+    #[strum(props(status = 422))]
     ChangedTooOften,
     /// The cursor is from another life of the store.
-    #[error("other epoch")]
+    #[strum(props(status = 409))]
     OtherEpoch,
     /// The cursor lies beyond what was handed out.
-    #[error("not handed out")]
+    #[strum(props(status = 409))]
     NotHandedOut,
     /// Too often; later.
-    #[error("too often")]
+    #[strum(props(status = 429))]
     TooOften(Duration),
     /// The request cannot be read.
-    #[error("{0}")]
+    #[strum(props(status = 400))]
     Malformed(String),
     /// The body is larger than this call takes.
-    #[error("body over {limit} bytes")]
+    #[strum(props(status = 413))]
     BodyTooLarge {
         /// The limit.
         limit: usize,
     },
     /// The body did not come in time.
-    #[error("body too slow")]
+    #[strum(props(status = 408))]
     BodyTooSlow,
     /// Nothing is at this path.
-    #[error("no such path")]
+    #[strum(props(status = 404))]
     NoSuchPath,
     /// The path does not know this method.
-    #[error("wrong method")]
+    #[strum(props(status = 405))]
     WrongMethod,
     /// What only admins ask for.
-    #[error(transparent)]
-    Admin(#[from] super::AdminError),
+    #[strum(disabled)]
+    Admin(AdminError),
     /// The disk is full.
-    #[error("storage full")]
+    #[strum(props(status = 507, retry_after = 300))]
     StorageFull,
     /// Too much waits; later.
-    #[error("busy")]
+    #[strum(props(status = 503, retry_after = 1))]
     Busy,
     /// A backup was not made, or cannot be used.
-    #[error(transparent)]
+    #[strum(disabled)]
     Backup(BackupError),
     /// Not the caller's fault.
-    #[error("internal: {0}")]
+    #[strum(props(status = 500))]
     Internal(String),
+}
+
+impl From<KeyBundleError> for ServiceError {
+    fn from(error: KeyBundleError) -> Self {
+        Self::Bundle(error.to_string())
+    }
+}
+
+impl From<DeviceListError> for ServiceError {
+    fn from(error: DeviceListError) -> Self {
+        Self::DeviceList(error.to_string())
+    }
+}
+
+impl From<EnvelopeError> for ServiceError {
+    fn from(error: EnvelopeError) -> Self {
+        match error {
+            EnvelopeError::UnknownSuite(suite) => Self::UnknownSuite(suite.to_string()),
+            other => Self::Envelope(other.to_string()),
+        }
+    }
+}
+
+impl From<AdminError> for ServiceError {
+    fn from(error: AdminError) -> Self {
+        Self::Admin(error)
+    }
 }
 
 impl From<BackupError> for ServiceError {
     fn from(error: BackupError) -> Self {
-        match error {
-            // What was typed is wrong, and can be put right there.
-            BackupError::Name(_) | BackupError::Unknown(_) => {
-                AdminError::UnknownBackup(error.to_string()).into()
-            }
-            BackupError::PassphraseTooShort => AdminError::ShortPassphrase.into(),
-            BackupError::NoRoom { .. } => AdminError::NoRoom(error.to_string()).into(),
-            other => Self::Backup(other),
-        }
+        Self::Backup(error)
     }
 }
 

@@ -31,6 +31,7 @@ pub mod people;
 pub mod permission;
 pub mod personal;
 mod recipients;
+pub mod refusal;
 pub mod registration;
 pub mod reports;
 pub mod restored;

@@ -19,8 +19,10 @@ use std::time::Duration;
 use momedo_protocol::cursor::StoreEpoch;
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::time::UnixMillis;
+use momedo_texts::{Language, Refusal};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use strum::{EnumIter, IntoStaticStr};
 use zeroize::Zeroizing;
 
 pub(crate) use super::blob_copies::link_or_copy;
@@ -48,17 +50,19 @@ const ENDED: &[(&str, &str)] = &[
     ("settings", "DELETE FROM settings WHERE name IN ('link-address', 'backup-trouble')"),
 ];
 
-/// Why a copy cannot be made or used.
-#[derive(Debug, Clone, thiserror::Error)]
+/// Why a copy cannot be made or used. Each kind is a row: what is said of it stands under its word in
+/// `web-admin/messages/`.
+#[derive(Debug, Clone, Default, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum CopyError {
     /// The file is something else.
-    #[error("it is not a backup of momedo")]
+    #[default]
     NotABackup,
     /// The file is the database of a server, whose newest part stands in another file.
-    #[error("it is the database of a server, not a backup: make one with momedo admin backup")]
+    #[strum(serialize = "live-database")]
     Live,
     /// A newer program made it.
-    #[error("it was made by a newer momedo (schema {found}, this one knows {known}): install that version")]
+    #[strum(serialize = "newer-backup")]
     Newer {
         /// Its schema version.
         found: u32,
@@ -66,15 +70,31 @@ pub enum CopyError {
         known: u32,
     },
     /// Some of it is not what was written.
-    #[error("it is damaged: {0}")]
+    #[strum(serialize = "damaged-backup")]
     Damaged(String),
     /// No room on the disk.
-    #[error("the disk is full")]
+    #[strum(serialize = "disk-full")]
     Full,
     /// Anything else that SQLite or the operating system says.
-    #[error("{0}")]
+    #[strum(serialize = "copying-failed")]
     Failed(String),
 }
+
+impl Refusal for CopyError {
+    fn word(&self) -> &'static str {
+        self.into()
+    }
+
+    fn values(&self, _: Language) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Newer { found, known } => vec![("found", found.to_string()), ("known", known.to_string())],
+            Self::Damaged(reason) | Self::Failed(reason) => vec![("reason", reason.clone())],
+            Self::NotABackup | Self::Live | Self::Full => Vec::new(),
+        }
+    }
+}
+
+crate::texts::shown_in_english!(CopyError);
 
 impl From<rusqlite::Error> for CopyError {
     fn from(error: rusqlite::Error) -> Self {

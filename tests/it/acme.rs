@@ -226,12 +226,12 @@ async fn after_a_failure_nobody_is_asked_until_the_pause_is_over() {
     };
     let on = CertificateRequest::AcmeOn { choice, agrees_to_terms: true };
     let refused = administration::execute(&inside.app, AdminRequest::Certificate(on)).await.unwrap_err();
-    assert!(refused.to_string().contains("no certificate was obtained"), "{refused}");
+    assert!(refused.to_string().contains("No certificate was obtained"), "{refused}");
     let tried = || acme::keep_up(&inside.app);
     assert!(!tried().await.unwrap(), "it pauses");
     inside.clock.advance(Duration::from_secs(14 * 60));
     assert!(!tried().await.unwrap(), "it still pauses");
     // The background loop may have failed once more: that makes half an hour.
     inside.clock.advance(Duration::from_secs(23 * 60));
-    assert!(tried().await.unwrap_err().to_string().contains("no certificate was obtained"));
+    assert!(tried().await.unwrap_err().to_string().contains("No certificate was obtained"));
 }

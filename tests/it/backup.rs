@@ -215,7 +215,7 @@ fn names_that_are_paths_are_refused_with_and_without_a_server() {
         }
         let unknown =
             server.failure(&["admin", "backup", "verify", "19700101-000000Z", "--data-dir", "data"]);
-        assert!(unknown.contains("there is no backup"), "{unknown}");
+        assert!(unknown.contains("There is no backup"), "{unknown}");
         if running {
             server.kill();
         }

@@ -109,7 +109,7 @@ async fn nobody_has_this_id_is_said_for_that_alone() {
     assert_eq!(heard(&ada, nobody).await.0, "unknown-participant", "everybody was asked");
     neighbour(&a, &["pause", &id(&b)]);
     let (name, words) = heard(&ada, there).await;
-    assert_eq!(name, "unknown-here");
+    assert_eq!(name, "unknown-here-paused");
     assert!(words.contains("paused"), "{words}");
     neighbour(&a, &["resume", &id(&b)]);
     let (one, two) = (id(&a), id(&b));

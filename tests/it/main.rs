@@ -66,6 +66,7 @@ mod personal;
 mod proxies;
 mod raw;
 mod receiving;
+mod refusals;
 mod registration;
 mod restored;
 mod restoring;

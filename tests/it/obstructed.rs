@@ -301,7 +301,7 @@ async fn a_file_that_never_comes_keeps_no_message_from_being_shown() {
     let with_file = message(&scene.ben, &scene.bundle, kind::FILE, body);
     submit(&mut scene.ben, &scene.bundle, &with_file).await;
     scene.carl_says("Hallo").await;
-    scene.front.say(|step| (step == "GET /blobs/*").then(|| Instead::Refusal(503, "file-on-its-way".into())));
+    scene.front.say(|step| (step == "GET /blobs/*").then(|| Instead::Refusal(503, "blob-on-its-way".into())));
     let folder = scene.server.profile("fotos");
     let wait = Duration::from_millis(10);
     let saving = Saving { folder: &folder, wait, progress: &|_| {} };

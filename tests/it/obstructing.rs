@@ -11,11 +11,14 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use momedo::service::ServiceError;
 use momedo_client::ClientError;
 use momedo_client::connection::{Connection, Payload, ServerAddress};
 use momedo_protocol::problem::{PROBLEM_PREFIX, Problem};
+use momedo_texts::Refusal;
 use rustls::ServerConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use strum::IntoEnumIterator;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -35,23 +38,8 @@ pub(crate) enum Instead {
 
 /// Every refusal that stands in the server's own list, some that no server of today knows, and what is no refusal at all.
 pub(crate) fn everything_a_server_may_say() -> Vec<Instead> {
-    let statuses: Vec<(String, u16)> = (400..600)
-        .filter_map(|number| StatusCode::from_u16(number).ok())
-        .filter_map(|status| Some((status.canonical_reason()?.to_uppercase(), status.as_u16())))
-        .map(|(reason, number)| (reason.replace([' ', '-'], "_"), number))
-        .collect();
-    let source = include_str!("../../src/http/problems.rs");
     let mut all = vec![Instead::Nonsense, Instead::Nothing];
-    for part in source.split("S::").skip(1) {
-        let Some((status, rest)) = part.split_once(',') else { continue };
-        let Some(name) = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"')) else {
-            continue;
-        };
-        let found = statuses.iter().find(|(reason, _)| reason == status);
-        let (_, number) = found.unwrap_or_else(|| panic!("no status {status}"));
-        all.push(Instead::Refusal(*number, name.0.to_owned()));
-    }
-    assert!(all.len() > 60, "the server's refusals are somewhere else now: {all:?}");
+    all.extend(ServiceError::iter().map(|error| Instead::Refusal(error.status(), error.word().to_owned())));
     all.extend([418, 451, 599].map(|status| Instead::Refusal(status, "of-a-newer-server".into())));
     all
 }

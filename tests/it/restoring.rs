@@ -105,9 +105,9 @@ fn a_downloaded_file_is_checked_before_anything_else() {
     let mut admin = Visitor::admin(&server);
     for (passphrase, file, words) in [
         ("", &sealed[..], "its passphrase is needed"),
-        ("eine andere Passphrase", &sealed, "cannot be used"),
+        ("eine andere Passphrase", &sealed, "cannot be opened"),
         ("", b"no backup", "cannot be used"),
-        ("eine lange Passphrase", &sealed[..sealed.len() / 2], "cannot be used"),
+        ("eine lange Passphrase", &sealed[..sealed.len() / 2], "cannot be opened"),
     ] {
         let refused = admin.upload_backup(passphrase, file);
         assert_eq!(refused.status, 422, "{words}: {}", refused.body);

@@ -9,7 +9,7 @@ use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::problem::Problem;
 
 /// Nobody has an ID at the server that was asked, and others could not be asked.
-const UNKNOWN_HERE: &str = "unknown-here";
+const UNKNOWN_HERE: [&str; 2] = ["unknown-here", "unknown-here-paused"];
 
 /// Why something did not work.
 #[derive(Debug, thiserror::Error)]
@@ -163,7 +163,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } => true,
             // Another server that is away or paused may be so for long: whoever waits is told at once.
-            Self::Refused(problem) if problem.name() == UNKNOWN_HERE => false,
+            Self::Refused(problem) if UNKNOWN_HERE.contains(&problem.name()) => false,
             Self::Refused(problem) => matches!(problem.status, 429 | 500 | 502 | 503 | 504),
             _ => false,
         }
@@ -171,7 +171,8 @@ impl ClientError {
 
     /// Whether somebody cannot be written to now, whoever else can: their keys are not to be had.
     pub(crate) fn is_about_one_recipient(&self) -> bool {
-        matches!(self.problem(), Some("unknown-participant" | UNKNOWN_HERE | "not-allowed-across"))
+        let name = self.problem().unwrap_or_default();
+        matches!(name, "unknown-participant" | "not-allowed-across") || UNKNOWN_HERE.contains(&name)
     }
 
     /// The line ended before everything had come.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Common;
-use crate::cli::SettingsArgs;
+use crate::cli::{SettingsArgs, spoken};
 use crate::clock::Clock;
 use crate::control::{self, ControlError};
 use crate::running::{self, StartError};
@@ -36,12 +36,12 @@ impl Common {
             AdminRequest::SetUp { .. } => self.data.path()?,
             _ => self.directory()?,
         };
+        let language = spoken();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         runtime.block_on(async {
-            match control::ask(&path, &request).await {
-                Ok(response) => return Ok(response),
-                Err(ControlError::Refused(reason)) => anyhow::bail!("{reason}"),
+            match control::ask(&path, language, &request).await {
                 Err(ControlError::NotRunning(_)) => {}
+                answer => return Ok(answer?),
             }
             let config = settings.load(&path)?;
             match running::open(&path, config, Clock::system()).await {
@@ -54,7 +54,7 @@ impl Common {
                 Err(StartError::Directory(crate::data_directory::DataDirectoryError::Locked(_))) => {
                     for _ in 0..50 {
                         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-                        match control::ask(&path, &request).await {
+                        match control::ask(&path, language, &request).await {
                             Err(ControlError::NotRunning(_)) => {}
                             answer => return Ok(answer?),
                         }

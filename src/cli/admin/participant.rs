@@ -11,7 +11,6 @@ use crate::cli::output;
 use crate::data_directory::create_private_file;
 use crate::domain::role::Role;
 use crate::http::export;
-use crate::http::language::Language;
 use crate::service::administration::{AdminRequest, ParticipantRequest};
 use crate::service::import::MAX_FILE_BYTES;
 use crate::service::personal;
@@ -215,7 +214,7 @@ fn export(common: &Common, who: String, to: Option<PathBuf>) -> anyhow::Result<(
     let heading = export::Heading {
         server: line["server"].as_str().unwrap_or_default().to_owned(),
         at: momedo_client::now(),
-        language: Language::of_tag(&crate::cli::language()),
+        language: crate::cli::spoken(),
     };
     let written =
         export::write_from(&directory, &subject, &heading, &mut file).and_then(|()| file.sync_all());

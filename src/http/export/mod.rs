@@ -3,6 +3,7 @@
 
 pub(crate) mod words;
 
+use momedo_texts::Language;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,6 @@ use momedo_protocol::time::UnixMillis;
 use serde_json::{Value, json};
 use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
-use super::language::Language;
 use super::unread::PART_BYTES;
 use crate::domain::limits::EXPORT_TIME;
 use crate::exports::AskedBy;

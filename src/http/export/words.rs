@@ -1,6 +1,6 @@
 //! What tables and columns are called for people, in both languages.
 
-use super::super::language::Language;
+use momedo_texts::Language;
 
 /// A table for people: German title and explanation, then English.
 type Words = (&'static str, [(&'static str, &'static str); 2]);

@@ -2,21 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
-use super::sealed::SealedError;
-use crate::domain::backup::{BackupName, BackupNameError};
-use crate::store::backup::CopyError;
+use momedo_texts::{Language, Refusal};
+use strum::{EnumIter, EnumProperty, IntoStaticStr};
 
-/// Why a backup cannot be made, used or restored.
-#[derive(Debug, Clone, thiserror::Error)]
+use super::sealed::SealedError;
+use crate::domain::backup::BackupNameError;
+use crate::store::backup::CopyError;
+use crate::texts;
+
+/// Why a backup cannot be made, used or restored. Each kind is a row: what is said of it stands under its word in
+/// `web-admin/messages/`.
+#[derive(Debug, Clone, EnumIter, EnumProperty, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum BackupError {
     /// Not the name of a backup, whether there is one or not.
-    #[error(transparent)]
-    Name(#[from] BackupNameError),
+    #[strum(serialize = "not-a-backup-name", props(status = 422))]
+    Name,
     /// There is none of this name.
-    #[error("there is no backup {0}; momedo admin backup list shows them")]
-    Unknown(BackupName),
+    #[strum(serialize = "unknown-backup", props(status = 422))]
+    Unknown(String),
     /// The disk has no room for it.
-    #[error("no room for a backup: it needs {needed} bytes and {available} are free; make room on the disk")]
+    #[strum(props(status = 422))]
     NoRoom {
         /// Bytes it needs.
         needed: u64,
@@ -24,10 +30,10 @@ pub enum BackupError {
         available: u64,
     },
     /// The copy cannot be written, or is not what was copied.
-    #[error("the backup was not made: {0}")]
+    #[strum(serialize = "backup-not-made")]
     Making(CopyError),
     /// A file that is no usable copy.
-    #[error("cannot use {}: {reason}", .path.display())]
+    #[strum(serialize = "unusable-backup", props(status = 422))]
     Unusable {
         /// The file.
         path: PathBuf,
@@ -35,30 +41,27 @@ pub enum BackupError {
         reason: CopyError,
     },
     /// The file is sealed and no passphrase was given.
-    #[error("{} is sealed with a passphrase: name the file that holds it with --passphrase-file", .0.display())]
     PassphraseMissing(PathBuf),
     /// The passphrase is wrong, or the sealed file is damaged.
-    #[error("cannot open {}: {reason}", .path.display())]
+    #[strum(serialize = "unopened-backup", props(status = 422))]
     Sealed {
         /// The file.
         path: PathBuf,
         /// Why.
-        reason: String,
+        reason: SealedError,
     },
     /// Too easily guessed.
-    #[error("a passphrase needs at least {} characters", super::MIN_PASSPHRASE)]
+    #[strum(serialize = "short-passphrase", props(status = 422))]
     PassphraseTooShort,
     /// Something stands where the export is to go.
-    #[error("{} exists already: choose another name, or say --overwrite", .0.display())]
+    #[strum(serialize = "file-exists")]
     Exists(PathBuf),
     /// A restore beside a running server.
-    #[error("a momedo server is using {}: stop it first, then restore", .0.display())]
     ServerRuns(PathBuf),
     /// A restore over another server's data.
-    #[error("{} holds a server's database already: choose another folder, or say --replace to move it aside", .0.display())]
     DatabaseExists(PathBuf),
     /// Reading or writing a file failed.
-    #[error("cannot {attempt} {}: {reason}", .path.display())]
+    #[strum(serialize = "unusable-file")]
     File {
         /// What was tried.
         attempt: &'static str,
@@ -68,8 +71,60 @@ pub enum BackupError {
         reason: String,
     },
     /// A mistake in the program.
-    #[error("the backup ended early: {0}")]
+    #[strum(serialize = "backup-ended-early")]
     Internal(String),
+}
+
+impl BackupError {
+    /// All there is to say, to whoever is at the machine.
+    pub fn said_in_full(&self, language: Language) -> String {
+        texts::with_detail(texts::said(self, language), self.detail())
+    }
+
+    /// What is to be known besides, by whoever is at the machine.
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Unusable { path, .. } | Self::Sealed { path, .. } => Some(path.display().to_string()),
+            Self::File { attempt, .. } => Some((*attempt).to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl Refusal for BackupError {
+    fn word(&self) -> &'static str {
+        self.into()
+    }
+
+    fn values(&self, language: Language) -> Vec<(&'static str, String)> {
+        let path = |path: &PathBuf| ("path", path.display().to_string());
+        match self {
+            Self::Unknown(name) => vec![("name", name.clone())],
+            Self::NoRoom { needed, available } => {
+                vec![("needed", needed.to_string()), ("available", available.to_string())]
+            }
+            Self::Making(reason) | Self::Unusable { reason, .. } => {
+                vec![("reason", texts::said(reason, language))]
+            }
+            Self::Sealed { reason, .. } => vec![("reason", texts::said(reason, language))],
+            Self::PassphraseTooShort => vec![("least", super::MIN_PASSPHRASE.to_string())],
+            Self::PassphraseMissing(file)
+            | Self::Exists(file)
+            | Self::ServerRuns(file)
+            | Self::DatabaseExists(file) => vec![path(file)],
+            Self::File { path: file, reason, .. } => vec![path(file), ("reason", reason.clone())],
+            Self::Internal(reason) => vec![("reason", reason.clone())],
+            Self::Name => Vec::new(),
+        }
+    }
+}
+
+texts::shown_in_english!(BackupError);
+
+impl From<BackupNameError> for BackupError {
+    fn from(BackupNameError: BackupNameError) -> Self {
+        Self::Name
+    }
 }
 
 /// Says what was tried with which file when the operating system refuses.
@@ -78,7 +133,7 @@ pub(super) fn file<'a>(
     path: &'a Path,
 ) -> impl Fn(std::io::Error) -> BackupError + use<'a> {
     move |error| match error.get_ref().and_then(|inner| inner.downcast_ref::<SealedError>()) {
-        Some(sealed) => BackupError::Sealed { path: path.to_owned(), reason: sealed.to_string() },
+        Some(sealed) => BackupError::Sealed { path: path.to_owned(), reason: sealed.clone() },
         None => BackupError::File { attempt, path: path.to_owned(), reason: error.to_string() },
     }
 }

@@ -123,7 +123,7 @@ impl Folder {
     /// The file of a backup that exists.
     pub(super) fn existing(&self, name: &BackupName) -> Result<PathBuf, BackupError> {
         let path = self.file(name);
-        if path.is_file() { Ok(path) } else { Err(BackupError::Unknown(name.clone())) }
+        if path.is_file() { Ok(path) } else { Err(BackupError::Unknown(name.to_string())) }
     }
 
     /// A name for a backup made now, after all names of the same second.

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use error::BackupError;
 pub use export::{Download, Exported, Overwrite, download, export_from};
 pub use restore::{Replace, Restored, restore};
+pub use sealed::SealedError;
 pub use staged::{Staged, Upload, cancel, confirm, stage_kept};
 pub(crate) use staged::{note, take};
 

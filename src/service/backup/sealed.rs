@@ -24,6 +24,8 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use momedo_protocol::envelope::COMMITMENT_BYTES;
 use momedo_protocol::random;
 use momedo_protocol::secret_text::SecretText;
+use momedo_texts::{Language, Refusal};
+use strum::{EnumIter, IntoStaticStr};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -35,19 +37,35 @@ const HEADER_BYTES: usize = 8 + 1 + 16;
 const CHUNK_BYTES: usize = 64 * 1024;
 const TAG_BYTES: usize = 16;
 
-/// Why a sealed file cannot be opened.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum SealedError {
+/// Why a sealed file cannot be opened. Each kind is a row, as those of [`super::BackupError`] are.
+#[derive(Debug, Clone, Default, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum SealedError {
     /// Begins like one, but is of another version.
-    #[error("it was sealed by a newer momedo")]
+    #[strum(serialize = "newer-seal")]
     Version,
     /// The key is another one than that of the file.
-    #[error("the passphrase is wrong, or the file is damaged")]
+    #[default]
     WrongPassphrase,
     /// A chunk does not open, or there is none after the last.
-    #[error("it is damaged or cut off near byte {0}")]
+    #[strum(serialize = "damaged-seal")]
     Damaged(u64),
 }
+
+impl Refusal for SealedError {
+    fn word(&self) -> &'static str {
+        self.into()
+    }
+
+    fn values(&self, _: Language) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Damaged(place) => vec![("place", place.to_string())],
+            Self::Version | Self::WrongPassphrase => Vec::new(),
+        }
+    }
+}
+
+crate::texts::shown_in_english!(SealedError);
 
 struct Cipher {
     key: LessSafeKey,

@@ -81,7 +81,7 @@ fn prepared(directory: &Path, id: &str) -> PathBuf {
 /// Prepares a restore of a backup in the folder.
 ///
 /// # Errors
-/// [`AdminError::UnusableBackup`], or [`BackupError`] when it is not there.
+/// [`BackupError`], also when it is not there.
 pub async fn stage_kept(app: &App, _: &RecentlyConfirmed, name: &str) -> Result<Staged, ServiceError> {
     let name = name.parse().map_err(BackupError::from)?;
     let directory = app.store.directory().to_owned();
@@ -162,7 +162,7 @@ impl Upload {
     /// Prepares a restore of what was written.
     ///
     /// # Errors
-    /// [`AdminError::PassphraseNeeded`] or [`AdminError::UnusableBackup`].
+    /// [`AdminError::PassphraseNeeded`] or [`BackupError`].
     pub async fn stage(mut self, app: &App, passphrase: Option<Passphrase>) -> Result<Staged, ServiceError> {
         self.write().await;
         if let Some(error) = self.failed {
@@ -180,12 +180,9 @@ impl Upload {
 
 fn unusable(error: BackupError) -> ServiceError {
     match error {
+        // There is a field for it.
         BackupError::PassphraseMissing(_) => AdminError::PassphraseNeeded.into(),
-        // The pages have other words around it, and nobody there knows the file's name.
-        BackupError::Unusable { reason, .. } => AdminError::UnusableBackup(reason.to_string()).into(),
-        BackupError::Sealed { reason, .. } => AdminError::UnusableBackup(reason).into(),
-        error @ (BackupError::Unknown(_) | BackupError::NoRoom { .. }) => error.into(),
-        other => AdminError::UnusableBackup(other.to_string()).into(),
+        other => other.into(),
     }
 }
 

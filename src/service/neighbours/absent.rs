@@ -9,7 +9,6 @@ use momedo_protocol::link::Standing;
 use super::finding::UNKNOWN;
 use crate::domain::neighbour::Decision;
 use crate::service::ServiceError;
-use crate::service::error::Unasked;
 use crate::state::App;
 use crate::store::NeighbourRow;
 
@@ -43,14 +42,14 @@ pub(in crate::service) async fn why(
         row.decision == Decision::Paused || app.links.line(row.id).peer == Some(Standing::Paused)
     };
     Ok(if allowed.iter().any(is_paused) {
-        ServiceError::UnknownHere(Unasked::Paused)
+        ServiceError::UnknownHerePaused
     } else if allowed.iter().any(|row| !connected.contains(&row.id))
         || !allowed.is_empty() && !everybody_answered
     {
-        ServiceError::UnknownHere(Unasked::Unreachable)
+        ServiceError::UnknownHere
     } else if barred.is_empty() {
         ServiceError::UnknownParticipant
     } else {
-        ServiceError::UnknownHere(Unasked::NotAllowed)
+        ServiceError::NotAllowedAcross
     })
 }

@@ -323,7 +323,9 @@ fn refusal(error: &ServiceError) -> Refusal {
         ServiceError::GroupRefused(reason) => Refusal::GroupRefused { reason: reason.clone() },
         ServiceError::MemberReset => Refusal::MemberReset,
         ServiceError::ModeratorsPost => Refusal::ModeratorsPost,
-        ServiceError::UnknownParticipant | ServiceError::UnknownHere(_) => Refusal::UnknownParticipant,
+        ServiceError::UnknownParticipant | ServiceError::UnknownHere | ServiceError::UnknownHerePaused => {
+            Refusal::UnknownParticipant
+        }
         ServiceError::StaleBundle => Refusal::StaleBundle,
         ServiceError::FirstHomeOnly => Refusal::FirstHomeHere,
         ServiceError::Bundle(_) | ServiceError::DeviceList(_) | ServiceError::KeyRule(_) => {
@@ -342,6 +344,7 @@ fn refusal(error: &ServiceError) -> Refusal {
         ServiceError::Malformed(reason) => Refusal::Malformed { reason: reason.clone() },
         ServiceError::MessageIdMismatch
         | ServiceError::Envelope(_)
+        | ServiceError::UnknownSuite(_)
         | ServiceError::EnvelopeTooLarge { .. } => Refusal::Malformed { reason: error.to_string() },
         error => {
             tracing::debug!(%error, "another home's call is put off");

@@ -1,53 +1,54 @@
-//! What the pages say, in both languages: `web-admin/messages/{de,en}.toml`, built into the program.
+//! What the server says to people, in both languages: `web-admin/messages/{de,en}.toml`, built into the program.
+//!
+//! API, admin pages and command line say the same of a refusal, because all of them ask here.
 
-use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use crate::http::language::Language;
+use momedo_texts::{Catalogue, Language, Refusal, Texts};
 
-/// Every text of one language, by its key such as `rules.title`.
-#[derive(Debug)]
-pub(super) struct Texts(HashMap<String, String>);
+/// Built in and never changed, so two servers in one process may share it.
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
+    Catalogue::read(
+        include_str!("../web-admin/messages/de.toml"),
+        include_str!("../web-admin/messages/en.toml"),
+    )
+});
 
-impl Texts {
-    fn read(source: &str) -> Self {
-        let table: toml::Table =
-            toml::from_str(source).expect("the built-in messages are TOML, a test reads them");
-        let mut texts = HashMap::new();
-        for (section, keys) in table {
-            for (key, text) in keys.as_table().into_iter().flatten() {
-                texts.insert(format!("{section}.{key}"), text.as_str().unwrap_or_default().to_owned());
+/// The texts of a language.
+pub(crate) fn of(language: Language) -> &'static Texts {
+    CATALOGUE.of(language)
+}
+
+/// What is wrong and what to do, as people read it.
+pub(crate) fn said(refusal: &dyn Refusal, language: Language) -> String {
+    refusal.said_with(&CATALOGUE, language)
+}
+
+/// A sentence, with what is known besides.
+pub(crate) fn with_detail(said: String, detail: Option<String>) -> String {
+    match detail {
+        Some(detail) => format!("{said} ({detail})"),
+        None => said,
+    }
+}
+
+/// Lets a refusal be an error that is shown in English, as logs are.
+macro_rules! shown_in_english {
+    ($refusal:ty) => {
+        impl std::fmt::Display for $refusal {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&$crate::texts::said(self, momedo_texts::Language::English))
             }
         }
-        Self(texts)
-    }
 
-    /// The text of a key. One that is missing shows its key; a test finds it first.
-    pub(super) fn get<'a>(&'a self, key: &'a str) -> &'a str {
-        self.0.get(key).map_or(key, String::as_str)
-    }
+        impl std::error::Error for $refusal {}
+    };
 }
+pub(crate) use shown_in_english;
 
-/// The texts of both languages.
-#[derive(Debug)]
-pub(super) struct AllTexts {
-    german: Texts,
-    english: Texts,
-}
-
-impl AllTexts {
-    pub(super) fn read() -> Self {
-        Self {
-            german: Texts::read(include_str!("../../web-admin/messages/de.toml")),
-            english: Texts::read(include_str!("../../web-admin/messages/en.toml")),
-        }
-    }
-
-    pub(super) fn of(&self, language: Language) -> &Texts {
-        match language {
-            Language::German => &self.german,
-            Language::English => &self.english,
-        }
-    }
+#[cfg(test)]
+pub(crate) fn faults<'a>(refusals: impl IntoIterator<Item = &'a dyn Refusal>) -> Vec<String> {
+    CATALOGUE.faults(refusals)
 }
 
 #[cfg(test)]
@@ -86,20 +87,19 @@ mod tests {
     #[test]
     fn both_languages_have_every_text_that_is_used_and_no_other() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let texts = AllTexts::read();
-        let sections = texts.german.0.keys().filter_map(|key| Some(key.split_once('.')?.0)).collect();
+        let sections = of(Language::German).keys().filter_map(|key| Some(key.split_once('.')?.0)).collect();
         let mut keys = BTreeSet::new();
         used(&root.join("src/admin"), &sections, &mut keys);
         used(&root.join("web-admin/templates/admin"), &sections, &mut keys);
         keys.extend(Action::iter().map(|action| format!("action.{}", action.word())));
-        let have = |texts: &Texts| texts.0.keys().cloned().collect::<BTreeSet<String>>();
-        let (german, english) = (have(&texts.german), have(&texts.english));
+        let have = |language| of(language).keys().map(str::to_owned).collect::<BTreeSet<String>>();
+        let (german, english) = (have(Language::German), have(Language::English));
         assert_eq!(german, english, "German and English have different keys");
         let missing: Vec<_> = keys.difference(&german).collect();
         assert!(missing.is_empty(), "missing: {missing:?}");
         // Put together from a section and a word at run time.
         let composed = [
-            "error.",
+            "refusal.",
             "row.",
             "task.",
             "state.",
@@ -114,17 +114,5 @@ mod tests {
         let unused: Vec<_> =
             german.difference(&keys).filter(|key| !composed.iter().any(|p| key.starts_with(p))).collect();
         assert!(unused.is_empty(), "unused: {unused:?}");
-    }
-
-    #[test]
-    fn every_refusal_has_words_in_both_languages() {
-        let sources = [include_str!("../service/admin_error.rs"), include_str!("../service/smoke/error.rs")];
-        let words = sources.iter().flat_map(|source| source.split("=> \"").skip(1));
-        let words = words.filter_map(|rest| rest.split('"').next());
-        let texts = AllTexts::read();
-        for word in words.filter(|word| !word.is_empty()) {
-            let key = format!("error.{word}");
-            assert!(texts.german.0.contains_key(&key) && texts.english.0.contains_key(&key), "{key}");
-        }
     }
 }
