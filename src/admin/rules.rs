@@ -10,10 +10,10 @@ use super::confirm::ConfirmedForm;
 use super::page::{Page, show};
 use super::session::AdminSession;
 use super::status_of;
-use crate::http::language::Language;
 use crate::service::rules::{self, Rules};
 use crate::service::{AdminError, ServiceError};
 use crate::settings::{self, Kind, Range, Rule, Setting, Value, Words};
+use momedo_texts::Language;
 
 #[derive(Template)]
 #[template(path = "admin/rules.html")]

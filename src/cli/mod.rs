@@ -37,6 +37,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use momedo_client::ClientError;
 use momedo_texts::Language;
 
 use crate::control::ControlError;
@@ -232,8 +233,9 @@ fn said(error: &anyhow::Error, language: Language) -> String {
     let link = |cause: &(dyn std::error::Error + 'static)| {
         let service = cause.downcast_ref().map(|error: &ServiceError| error.said_in_full(language));
         let backup = || cause.downcast_ref().map(|error: &BackupError| error.said_in_full(language));
+        let client = || cause.downcast_ref().map(|error: &ClientError| error.said(language));
         let control = || cause.downcast_ref().map(|error: &ControlError| error.said(language));
-        service.or_else(backup).or_else(control).unwrap_or_else(|| cause.to_string())
+        service.or_else(backup).or_else(control).or_else(client).unwrap_or_else(|| cause.to_string())
     };
     error.chain().map(link).collect::<Vec<_>>().join(": ")
 }

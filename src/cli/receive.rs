@@ -11,7 +11,7 @@ use momedo_protocol::kind::Content;
 use momedo_protocol::limits::MAX_WAIT_SECONDS;
 use momedo_protocol::name::is_visible;
 
-use super::{ProfileArgs, client_runtime, language, output};
+use super::{ProfileArgs, client_runtime, language, output, spoken};
 
 /// Receive messages: prints what waits, then tells the server that it may forget it.
 #[derive(Debug, Args)]
@@ -101,7 +101,7 @@ impl Receive {
                             return Err(error);
                         }
                         // Said once, and gone on: other mail comes all the same.
-                        let words = error.to_string();
+                        let words = error.said(spoken());
                         if words != told {
                             note!("momedo: {words}");
                             told = words;

@@ -44,7 +44,7 @@ fn a_registration_whose_outcome_is_unknown_keeps_its_keys() {
     let (link, count) = (line.lead(server.invite()), server.counter("participants"));
     line.fail_when(Fault::Breaks, move || count() == 2);
     let said = server.failure(&["user", "register", "--invite", &link, "--profile", "ada", "--json"]);
-    assert!(said.contains("cannot reach the server"), "{said}");
+    assert!(said.contains("Cannot reach the server"), "{said}");
     assert!(line.mend());
     assert_eq!(pass(&server, "ada", ("ben", &ben), "doch dabei")["verified"], true);
 }

@@ -146,7 +146,7 @@ async fn a_task_is_accepted_and_done_and_everybody_sees_it() {
     let text = school.send("ada", &school.group, &["danke"]);
     assert!(school.server.failure(&["message", "done", "--profile", "ada", &text]).contains("no task"));
     let unknown = "00000000000000000000000000000000";
-    assert!(school.server.failure(&["message", "show", "--profile", "ada", unknown]).contains("no message"));
+    assert!(school.server.failure(&["message", "show", "--profile", "ada", unknown]).contains("No message"));
 }
 
 #[tokio::test]

@@ -131,3 +131,15 @@ fn the_command_line_says_the_same_beside_a_running_server_and_without_one() {
     server.terminate();
     assert_eq!(say(&server), running, "{}", data.display());
 }
+
+#[test]
+fn what_fails_on_this_device_is_told_in_the_readers_language() {
+    let server = Server::start();
+    let said = |tag, locale| {
+        let reader = Reader { server: &server, tag, locale, pages: Visitor::new(&server) };
+        reader.command(&["receive", "--profile", "nirgends"])
+    };
+    let (german, english) = (said("de", "de_DE.UTF-8"), said("en", "C.UTF-8"));
+    assert!(german.starts_with("Das Profil nirgends lässt sich nicht verwenden: "), "{german}");
+    assert!(english.starts_with("Cannot use the profile nirgends: "), "{english}");
+}

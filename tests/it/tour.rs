@@ -177,7 +177,7 @@ fn a_message_that_cannot_be_sent_leaves_nothing_queued() {
     let ada = register(&server, "Ada");
     server.kill();
     let send = ["send", "--profile", "ada", "--to", field(&ada, "id"), "--wait", "1", "hallo", "--json"];
-    assert!(server.failure(&send).contains("cannot reach the server"));
+    assert!(server.failure(&send).contains("Cannot reach the server"));
     server.launch();
     assert_eq!(server.status()["ozone_envelopes"], 0);
     assert_eq!(server.json(&["receive", "--profile", "ada", "--json"]), Vec::<Value>::new());

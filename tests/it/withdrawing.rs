@@ -83,7 +83,7 @@ async fn the_files_of_a_message_that_was_taken_back_are_erased_and_saved_ones_st
     assert!(server.failure(&save).contains("not here"));
     assert_eq!(run(&["receive", "--profile", "carl"])[0]["kind"], "withdraw");
     assert!(run(&["file", "list", "--profile", "carl"]).is_empty());
-    assert!(server.failure(&save).contains("no file"));
+    assert!(server.failure(&save).contains("No file"));
     // Whoever has saved it has it.
     assert_eq!(run(&["receive", "--profile", "ben"])[0]["kind"], "withdraw");
     assert_eq!(std::fs::read(saved).unwrap(), b"geheim");

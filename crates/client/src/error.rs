@@ -1,24 +1,34 @@
 //! What can go wrong on a participant's side, in words the participant can act on.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use momedo_protocol::blob::BlobId;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::problem::Problem;
+use momedo_texts::{Catalogue, Language, Refusal};
+use strum::{IntoStaticStr, VariantNames};
+
+/// Built in and never changed.
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
+    Catalogue::read(include_str!("../messages/de.toml"), include_str!("../messages/en.toml"))
+});
 
 /// Nobody has an ID at the server that was asked, and others could not be asked.
 const UNKNOWN_HERE: [&str; 2] = ["unknown-here", "unknown-here-paused"];
 
-/// Why something did not work.
-#[derive(Debug, thiserror::Error)]
+/// Why something did not work. Each kind is a row: what is said of it stands under its name, in kebab-case, in this crate's
+/// `messages/`.
+#[derive(Debug, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum ClientError {
     /// The server refused, in its own words.
-    #[error("{}{}", .0.title, .0.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default())]
+    #[strum(disabled)]
     Refused(Box<Problem>),
     /// No address of the server answers.
-    #[error("cannot reach the server at {addresses}: {reason}")]
     Unreachable {
         /// The addresses tried.
         addresses: String,
@@ -26,22 +36,18 @@ pub enum ClientError {
         reason: String,
     },
     /// Somebody answers who is not the pinned server.
-    #[error("whoever answers at {address} is not this profile's server: do not go on, ask your admin")]
     WrongServer {
         /// The address.
         address: String,
     },
     /// New keys would be dated by a clock that was never set.
-    #[error("this device's clock shows {shows}, a time before this program was made: set it, then try again")]
     ClockNotSet {
         /// What it shows.
         shows: String,
     },
     /// The server's answer is not what the protocol says.
-    #[error("the server's answer makes no sense: {0}")]
     Protocol(String),
     /// The profile folder cannot be used.
-    #[error("cannot use the profile {}: {reason}", .path.display())]
     Profile {
         /// The folder.
         path: PathBuf,
@@ -49,19 +55,12 @@ pub enum ClientError {
         reason: String,
     },
     /// The profile is encrypted, and no passphrase was given.
-    #[error("the profile is locked: give its passphrase with --passphrase-file")]
     Locked,
     /// The profile is encrypted with another passphrase than the one given, or damaged.
-    #[error("this is not the profile's passphrase")]
     WrongPassphrase,
     /// The server's log of key changes makes no sense by itself.
-    #[error("the server's log of key changes cannot be right: {0}; tell your admin")]
     KeyLog(String),
     /// A contact's keys were reset without the old keys.
-    #[error(
-        "the keys of {id} were reset: compare the new fingerprint {} with them, \
-         then run `momedo keys verify {id} FINGERPRINT`", .fingerprint.grouped()
-    )]
     KeysReset {
         /// The contact.
         id: ParticipantId,
@@ -69,7 +68,6 @@ pub enum ClientError {
         fingerprint: Fingerprint,
     },
     /// The server offers older or unconfirmed keys of a contact.
-    #[error("the server's keys for {id} cannot be trusted: {reason}")]
     UntrustedKeys {
         /// The contact.
         id: ParticipantId,
@@ -79,7 +77,6 @@ pub enum ClientError {
         may_change: bool,
     },
     /// A fingerprint that was compared does not fit.
-    #[error("this is not the fingerprint of {id}: theirs is {}", .actual.grouped())]
     FingerprintDiffers {
         /// The contact.
         id: ParticipantId,
@@ -87,7 +84,6 @@ pub enum ClientError {
         actual: Fingerprint,
     },
     /// A group's chain is not what it must be.
-    #[error("the group {id} must not be used, tell its moderators: {reason}")]
     BrokenGroup {
         /// The group.
         id: GroupId,
@@ -95,38 +91,25 @@ pub enum ClientError {
         reason: String,
     },
     /// The group's rules do not allow it.
-    #[error("the group does not allow this: {0}")]
     GroupRefused(String),
     /// No message has this ID here.
-    #[error("no message {0} is known here; if several have this ID, name it as SENDER/ID")]
     UnknownMessage(String),
     /// It cannot be said of this message.
-    #[error("{0}")]
     NotPossible(String),
     /// A key backup that cannot be made, opened or used.
-    #[error("key backup: {0}")]
     KeyBackup(String),
     /// Devices that joined through one that is to be revoked would get the new keys.
-    #[error(
-        "{} joined through what you revoke and would get your new keys: name each as another device to revoke, or with \
-         --keep if you added it yourself; momedo user devices shows when and how they joined",
-        .0.iter().map(|(id, name)| format!("{name} ({id})")).collect::<Vec<_>>().join(", ")
-    )]
     JoinedThrough(Vec<(DeviceId, String)>),
     /// A device cannot be linked.
-    #[error("linking a device: {0}")]
     Linking(String),
     /// A message that is not kept here any more, or never was.
-    #[error("this device has no such message: it keeps what it received for {days} days")]
     NotKept {
         /// How long messages are kept for reporting.
         days: u64,
     },
     /// Several people sent a message with this ID.
-    #[error("several people sent a message with this ID: say whose it is with --from")]
     AmbiguousMessage,
     /// A file cannot be used.
-    #[error("cannot use {}: {reason}", .path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -134,30 +117,88 @@ pub enum ClientError {
         reason: String,
     },
     /// No message with this file was received here.
-    #[error("no file {0} is known here; momedo file list shows them")]
     UnknownFile(BlobId),
     /// What the server handed out is not what the sender sealed.
-    #[error("the file {name} is not what its sender sealed: it was damaged, cut off or exchanged on the way")]
     DamagedFile {
         /// What it is called.
         name: String,
     },
     /// Something that arrived has a value no profile can hold, such as a time beyond all times.
-    #[error("this cannot be kept: {0}")]
     Unfit(String),
     /// A question that was not put to the server in this run, because of what came of earlier ones.
-    #[error("not asked for now: {0}")]
     NotAsked(String),
     /// The message is too long to send.
-    #[error(
-        "the message is too long: about {} letters fit one (fewer of those that are not plain Latin ones); send longer \
-         texts as a file",
-        crate::sending::MAX_BODY_BYTES
-    )]
     TooLong,
 }
 
+impl Refusal for ClientError {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            own => own.into(),
+        }
+    }
+
+    fn values(&self, _: Language) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Unreachable { addresses, reason } => {
+                vec![("addresses", addresses.clone()), ("reason", reason.clone())]
+            }
+            Self::WrongServer { address } => vec![("address", address.clone())],
+            Self::ClockNotSet { shows } => vec![("shows", shows.clone())],
+            Self::Protocol(reason)
+            | Self::KeyLog(reason)
+            | Self::GroupRefused(reason)
+            | Self::NotPossible(reason)
+            | Self::KeyBackup(reason)
+            | Self::Linking(reason)
+            | Self::Unfit(reason)
+            | Self::NotAsked(reason) => vec![("reason", reason.clone())],
+            Self::Profile { path, reason } | Self::File { path, reason } => {
+                vec![("path", path.display().to_string()), ("reason", reason.clone())]
+            }
+            Self::KeysReset { id, fingerprint } | Self::FingerprintDiffers { id, actual: fingerprint } => {
+                vec![("id", id.to_string()), ("fingerprint", fingerprint.grouped())]
+            }
+            Self::UntrustedKeys { id, reason, .. } => {
+                vec![("id", id.to_string()), ("reason", reason.clone())]
+            }
+            Self::BrokenGroup { id, reason } => vec![("id", id.to_string()), ("reason", reason.clone())],
+            Self::UnknownMessage(id) => vec![("id", id.clone())],
+            Self::JoinedThrough(devices) => {
+                let devices: Vec<_> = devices.iter().map(|(id, name)| format!("{name} ({id})")).collect();
+                vec![("devices", devices.join(", "))]
+            }
+            Self::NotKept { days } => vec![("days", days.to_string())],
+            Self::UnknownFile(id) => vec![("id", id.to_string())],
+            Self::DamagedFile { name } => vec![("name", name.clone())],
+            Self::TooLong => vec![("letters", crate::sending::MAX_BODY_BYTES.to_string())],
+            Self::Refused(_) | Self::Locked | Self::WrongPassphrase | Self::AmbiguousMessage => Vec::new(),
+        }
+    }
+}
+
+/// In English, as programs and logs have it.
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said(Language::English))
+    }
+}
+
+impl std::error::Error for ClientError {}
+
 impl ClientError {
+    /// What went wrong and what to do, as people read it. A server's refusal stays in the language it was asked in.
+    pub fn said(&self, language: Language) -> String {
+        match self {
+            Self::Refused(problem) => match &problem.detail {
+                Some(detail) => format!("{} ({detail})", problem.title),
+                None => problem.title.clone(),
+            },
+            own => own.said_with(&CATALOGUE, language),
+        }
+    }
+
     /// Whether trying the same again may help: nothing was refused for good.
     pub fn is_temporary(&self) -> bool {
         match self {
@@ -186,5 +227,55 @@ impl ClientError {
             Self::Refused(problem) => Some(problem.name()),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each kind that is said here.
+    fn every_kind() -> Vec<ClientError> {
+        use ClientError as E;
+        let (id, fingerprint, text) = (ParticipantId::random(), Fingerprint([0; 32]), String::new);
+        let path = PathBuf::new;
+        vec![
+            E::Unreachable { addresses: text(), reason: text() },
+            E::WrongServer { address: text() },
+            E::ClockNotSet { shows: text() },
+            E::Protocol(text()),
+            E::Profile { path: path(), reason: text() },
+            E::Locked,
+            E::WrongPassphrase,
+            E::KeyLog(text()),
+            E::KeysReset { id, fingerprint },
+            E::UntrustedKeys { id, reason: text(), may_change: false },
+            E::FingerprintDiffers { id, actual: fingerprint },
+            E::BrokenGroup { id: "7QK0M3ZD9XN4".parse().unwrap(), reason: text() },
+            E::GroupRefused(text()),
+            E::UnknownMessage(text()),
+            E::NotPossible(text()),
+            E::KeyBackup(text()),
+            E::JoinedThrough(Vec::new()),
+            E::Linking(text()),
+            E::NotKept { days: 0 },
+            E::AmbiguousMessage,
+            E::File { path: path(), reason: text() },
+            E::UnknownFile(BlobId::random()),
+            E::DamagedFile { name: text() },
+            E::Unfit(text()),
+            E::NotAsked(text()),
+            E::TooLong,
+        ]
+    }
+
+    #[test]
+    fn every_error_is_one_row_in_both_languages() {
+        let kinds = every_kind();
+        let words: Vec<_> = kinds.iter().map(Refusal::word).collect();
+        let expected = ClientError::VARIANTS.iter().copied().filter(|word| *word != "refused");
+        assert_eq!(words, expected.collect::<Vec<_>>(), "a kind is missing here");
+        let faults = CATALOGUE.faults(kinds.iter().map(|error| error as &dyn Refusal));
+        assert!(faults.is_empty(), "{faults:#?}");
     }
 }
