@@ -7,11 +7,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use momedo::clock::Clock;
 use momedo::domain::delivery::Takers;
 use momedo::domain::ozone::{Quota, Source};
 use momedo::service::ServiceError;
 use momedo::store::{Charged, Conversation, NewEnvelope, Store, StoreOptions};
+use momedo::surroundings::clock::Clock;
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::envelope;
 use momedo_protocol::id::{DeviceId, ParticipantId};

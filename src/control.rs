@@ -9,8 +9,8 @@ use momedo_texts::{Language, Refusal};
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
+use crate::server::shutdown::Shutdown;
 use crate::service::administration::{AdminRequest, AdminResponse};
-use crate::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::texts;
 
@@ -115,7 +115,8 @@ pub async fn serve(app: AppState, control: Option<Control>, directory: PathBuf, 
             }
         });
     }
-    let _: Result<_, _> = std::fs::remove_file(crate::data_directory::control_socket(&directory));
+    let _: Result<_, _> =
+        std::fs::remove_file(crate::surroundings::data_directory::control_socket(&directory));
 }
 
 /// A Unix socket's path has at most about 100 bytes; a shorter way to the same folder helps.
@@ -124,18 +125,18 @@ fn short_path(directory: &Path) -> std::io::Result<(PathBuf, std::fs::File)> {
     use std::os::fd::AsRawFd;
     let folder = std::fs::File::open(directory)?;
     let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string());
-    Ok((crate::data_directory::control_socket(&path), folder))
+    Ok((crate::surroundings::data_directory::control_socket(&path), folder))
 }
 
 #[cfg(all(unix, not(target_os = "linux")))]
 fn short_path(directory: &Path) -> std::io::Result<(PathBuf, std::fs::File)> {
-    Ok((crate::data_directory::control_socket(directory), std::fs::File::open(directory)?))
+    Ok((crate::surroundings::data_directory::control_socket(directory), std::fs::File::open(directory)?))
 }
 
 #[cfg(unix)]
 fn bind(directory: &Path) -> std::io::Result<tokio::net::UnixListener> {
     use std::os::unix::fs::PermissionsExt;
-    let path = crate::data_directory::control_socket(directory);
+    let path = crate::surroundings::data_directory::control_socket(directory);
     // We hold the lock, so whatever is there was left by a server that is gone.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),

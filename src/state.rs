@@ -10,28 +10,28 @@ use momedo_protocol::invite::InviteCode;
 use momedo_protocol::time::UnixMillis;
 use tokio::sync::Semaphore;
 
-use crate::activity::Activity;
-use crate::clock::Clock;
-use crate::config::Config;
-use crate::device_links::DeviceLinks;
 use crate::domain::limits::MAX_LARGE_BODIES;
-use crate::exports::Exports;
-use crate::hub::Hub;
-use crate::key_log::KeyLog;
 use crate::links::Links;
-use crate::listening::Listeners;
-use crate::memory::{Memory, Shares};
-use crate::nearby::Nearby;
-use crate::pending_bundles::PendingBundles;
-use crate::previews::Previews;
-use crate::rates::Rates;
-use crate::sessions::Sessions;
-use crate::shutdown::Trigger;
+use crate::live::activity::Activity;
+use crate::live::device_links::DeviceLinks;
+use crate::live::exports::Exports;
+use crate::live::hub::Hub;
+use crate::live::key_log::KeyLog;
+use crate::live::memory::{Memory, Shares};
+use crate::live::nearby::Nearby;
+use crate::live::pending_bundles::PendingBundles;
+use crate::live::previews::Previews;
+use crate::live::rates::Rates;
+use crate::live::sessions::Sessions;
+use crate::live::staff_sessions::StaffSessions;
+use crate::live::uploads::Uploads;
+use crate::server::listening::Listeners;
+use crate::server::shutdown::Trigger;
+use crate::settings::config::Config;
 use crate::smoke_hub::SmokeHub;
-use crate::staff_sessions::StaffSessions;
 use crate::store::Store;
+use crate::surroundings::clock::Clock;
 use crate::tls::Certificates;
-use crate::uploads::Uploads;
 
 /// The parts of a running server.
 pub struct App {

@@ -65,7 +65,7 @@ impl Subject {
             .env("BROWSER", "true")
             .args(["serve", "--open", "--listen", listen, "--data-dir"])
             .arg(folder.path().join("data"))
-            .env("MOMEDO_LOG", "warn,momedo::local_pages=info")
+            .env("MOMEDO_LOG", "warn,momedo::server::local_pages=info")
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

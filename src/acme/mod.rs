@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use self::transport::{AskedToWait, Dialled, Transport};
-use crate::dialling::Dialling;
+use crate::surroundings::dialling::Dialling;
 use crate::tls::{CertificatesError, Challenges, Expected};
 
 /// How long the authority may take for its checks.

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::AcmeError;
-use crate::dialling::Dialling;
+use crate::surroundings::dialling::Dialling;
 
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(30);

@@ -14,11 +14,11 @@ use super::page::{Page, show};
 use super::session::{Session, cookie};
 use super::{error_page, sheets, status_of};
 use crate::domain::role::AccountRole;
+use crate::live::staff_sessions::{self, Listed};
 use crate::service::accounts::{self, TOTP_SECRET_BYTES};
 use crate::service::audit::{self, Action};
 use crate::service::classes::{self, Class};
 use crate::service::{AdminError, ServiceError};
-use crate::staff_sessions::{self, Listed};
 use crate::store::EVERYTHING;
 
 #[derive(Template)]

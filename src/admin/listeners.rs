@@ -9,7 +9,7 @@ use super::page::{Page, show};
 use super::session::{AdminSession, Form};
 use super::smoke::{self, Typed};
 use super::{error_page, status_of};
-use crate::listening::{Listener, ListenerState};
+use crate::server::listening::{Listener, ListenerState};
 use crate::service::ServiceError;
 use crate::service::audit::Action;
 use crate::service::listeners;

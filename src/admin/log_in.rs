@@ -15,9 +15,9 @@ use super::page::{Page, show};
 use super::session::{MAX_SMALL_FORM_BYTES, StaffForm, Visitor, cookie, refuse};
 use super::{Pages, own_path, status_of};
 use crate::http::extract::limited_body;
+use crate::live::staff_sessions::{self, Client};
 use crate::service::accounts::{self, Credentials, LoggedIn};
 use crate::service::{AdminError, ServiceError};
-use crate::staff_sessions::{self, Client};
 
 #[derive(Template)]
 #[template(path = "admin/log_in.html")]

@@ -41,9 +41,9 @@ use serde::Deserialize;
 use self::page::{Page, show};
 use self::session::Visitor;
 use crate::http::error::status_of;
+use crate::server::shutdown::Shutdown;
 use crate::service::ServiceError;
 use crate::service::import::MAX_FILE_BYTES;
-use crate::shutdown::Shutdown;
 use crate::state::AppState;
 
 pub use session::Loopback;

@@ -10,11 +10,11 @@ use serde::Deserialize;
 use super::page::{Page, show};
 use super::session::{AdminSession, Form, Visitor, refuse};
 use super::{error_page, log_in, set_up, status_of};
-use crate::activity::HOURS;
-use crate::autostart::{self, Autostart};
+use crate::live::activity::HOURS;
 use crate::service::audit::{self, Action};
 use crate::service::overview::{self, Overview, Task};
 use crate::service::{AdminError, ServiceError, set_up as setting_up};
+use crate::surroundings::autostart::{self, Autostart};
 use crate::tls::Origin;
 
 #[derive(Template)]

@@ -15,14 +15,14 @@ use serde::de::DeserializeOwned;
 use super::Pages;
 use super::confirm::NewCookie;
 use super::page::Page;
-use crate::addresses;
 use crate::http::Connection;
 use crate::http::extract::limited_body;
 use crate::http::language;
+use crate::live::staff_sessions::{self, Authenticated, Door};
 use crate::service::accounts::{self, Caller, Rights};
 use crate::service::permission::{Admin, Staff};
 use crate::service::{AdminError, ServiceError};
-use crate::staff_sessions::{self, Authenticated, Door};
+use crate::surroundings::addresses;
 
 /// The session's cookie on TLS. The prefix makes browsers refuse it without `Secure`, for other paths and
 /// from other hosts.

@@ -12,12 +12,12 @@ use super::confirm::ConfirmedForm;
 use super::page::{Page, show};
 use super::session::{AdminSession, Form, Visitor, refuse};
 use super::{log_in, status_of};
-use crate::addresses;
 use crate::domain::role::Role;
+use crate::live::staff_sessions;
 use crate::service::rules::{self, Rules};
 use crate::service::{AdminError, ServiceError, classes, listeners, people, set_up};
 use crate::settings::names;
-use crate::staff_sessions;
+use crate::surroundings::addresses;
 
 #[derive(Template)]
 #[template(path = "admin/set_up_account.html")]

@@ -14,7 +14,7 @@ use super::session::{AdminSession, Form};
 use super::{
     error_page, listeners as listeners_page, lists, neighbours as neighbours_page, people, status_of,
 };
-use crate::listening::ListenerState;
+use crate::server::listening::ListenerState;
 use crate::service::ServiceError;
 use crate::service::audit::Action;
 use crate::service::permission::Admin;

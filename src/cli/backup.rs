@@ -6,10 +6,10 @@ use clap::{Args, Subcommand};
 
 use super::admin::Common;
 use super::{output, secret_file};
-use crate::clock::Clock;
 use crate::domain::backup::BackupName;
 use crate::service::administration::{AdminRequest, AdminResponse};
 use crate::service::backup::{self, BackupRequest, Overwrite, Passphrase, Replace};
+use crate::surroundings::clock::Clock;
 
 /// Make, list, check and take away backups.
 #[derive(Debug, Subcommand)]

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::admin::Common;
 use super::{SettingsArgs, output};
-use crate::data_directory;
 use crate::service::administration::{AdminRequest, AdminResponse};
 use crate::settings;
+use crate::surroundings::data_directory;
 
 /// Settings.
 #[derive(Debug, Subcommand)]

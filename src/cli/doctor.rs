@@ -6,12 +6,12 @@ use clap::Args;
 use momedo_protocol::time::{MADE_AFTER, OUTDATED_AFTER, UnixMillis};
 
 use super::{DataDir, SettingsArgs, output};
-use crate::clock::Clock;
-use crate::config::Config;
 use crate::control::{self, ControlError};
-use crate::data_directory::{DataDirectory, DataDirectoryError};
-use crate::running;
+use crate::server::running;
 use crate::service::administration::{AdminRequest, AdminResponse};
+use crate::settings::config::Config;
+use crate::surroundings::clock::Clock;
+use crate::surroundings::data_directory::{DataDirectory, DataDirectoryError};
 use crate::tls;
 
 /// Space a server should have before it starts, in bytes.

@@ -8,7 +8,7 @@ use momedo_client::{blocking, personal};
 use momedo_protocol::id::ParticipantId;
 
 use super::{ProfileArgs, language, output};
-use crate::data_directory::create_private_file;
+use crate::surroundings::data_directory::create_private_file;
 
 /// Whom you take messages from, and what the server holds about you.
 #[derive(Debug, Subcommand)]

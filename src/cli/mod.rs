@@ -44,7 +44,7 @@ use crate::control::ControlError;
 use crate::service::ServiceError;
 use crate::service::backup::BackupError;
 
-use crate::config::Config as ServerSettings;
+use crate::settings::config::Config as ServerSettings;
 
 /// A messenger server for schools and towns: one program, one file, end-to-end encryption.
 ///
@@ -108,7 +108,7 @@ impl DataDir {
     fn path(&self) -> anyhow::Result<PathBuf> {
         match &self.data_dir {
             Some(path) => Ok(path.clone()),
-            None => crate::data_directory::default_path().map_err(anyhow::Error::msg),
+            None => crate::surroundings::data_directory::default_path().map_err(anyhow::Error::msg),
         }
     }
 }

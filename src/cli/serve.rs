@@ -7,15 +7,16 @@ use std::net::SocketAddr;
 use clap::Args;
 
 use super::{DataDir, SettingsArgs};
-use crate::clock::Clock;
-use crate::config::Config;
-use crate::data_directory::DataDirectoryError;
-use crate::logging::{self, LogFormat};
-use crate::running::{Ended, Opened, StartError};
+use crate::control;
+use crate::server::running::{Ended, Opened, StartError};
+use crate::server::{listening, local_pages, running, shutdown};
 use crate::service::administration::{self, AdminRequest, AdminResponse};
 use crate::service::certificates;
+use crate::settings::config::Config;
+use crate::surroundings::clock::Clock;
+use crate::surroundings::data_directory::DataDirectoryError;
+use crate::surroundings::logging::{self, LogFormat};
 use crate::tls::Reload;
-use crate::{control, listening, local_pages, running, shutdown};
 
 /// How long a restart waits for the data folder.
 const RESTART_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

@@ -1,5 +1,5 @@
 //! Times and counts the server keeps to, each with its reason. What an admin may change is in
-//! [`crate::config`].
+//! [`crate::settings::config`].
 
 use std::time::Duration;
 

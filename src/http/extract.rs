@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::{Connection, HttpState};
-use crate::memory::Serving;
+use crate::live::memory::Serving;
+use crate::live::sessions::Principal;
 use crate::service::groups::posting;
 use crate::service::key_server::Publisher;
 use crate::service::{ServiceError, registration};
-use crate::sessions::Principal;
 use crate::state::App;
 
 /// A request with a session; counts towards the participant's rate.

@@ -13,7 +13,7 @@ use super::error::ApiResult;
 use super::export;
 use super::extract::{Authenticated, SmallJson};
 use super::language;
-use crate::exports::AskedBy;
+use crate::live::exports::AskedBy;
 use crate::service::{personal, second_home};
 
 /// Where the participant lives: this server, and perhaps another one.

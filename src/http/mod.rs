@@ -43,9 +43,9 @@ use utoipa_axum::routes;
 
 use self::extract::Unauthenticated;
 use self::unread::Shared;
-use crate::memory::Serving;
+use crate::live::memory::Serving;
 use crate::server::Occupied;
-use crate::shutdown::Shutdown;
+use crate::server::shutdown::Shutdown;
 use crate::state::{App, AppState};
 use crate::tls::door::Exporter;
 

@@ -11,9 +11,9 @@ use super::HttpState;
 use super::extract::Unauthenticated;
 use super::invite_page::shown;
 use super::language;
-use crate::addresses;
 use crate::domain::calendar::rfc3339;
 use crate::domain::security_contact::{VALID_DAYS, uri};
+use crate::surroundings::addresses;
 
 /// What is answered where no contact stands under Rules.
 const NOBODY: &str = "No contact for reporting faults is set here. Please ask the school or office that runs this \

@@ -32,10 +32,10 @@ use super::extract::{Authenticated, InQuery};
 use super::language;
 use super::websocket::{self, Socket, Upgrade};
 use super::{Connection, HttpState};
-use crate::hub::Listening;
-use crate::memory::Line;
+use crate::live::hub::Listening;
+use crate::live::memory::Line;
+use crate::live::sessions::Principal;
 use crate::service::{ServiceError, delivery, devices, login, ozone};
-use crate::sessions::Principal;
 use crate::store::StoredEnvelope;
 
 /// How long one frame may take to be sent: a client that takes nothing for so long is gone.

@@ -13,7 +13,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::error::refusal;
-use crate::memory::{Outgoing, Serving};
+use crate::live::memory::{Outgoing, Serving};
 use crate::service::ServiceError;
 
 /// What is handed on at once, in bytes.

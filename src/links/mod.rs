@@ -18,11 +18,11 @@ use momedo_protocol::link::{Frame, Standing};
 use momedo_protocol::time::UnixMillis;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::clock::Clock;
 use crate::domain::neighbour::HOME_QUESTIONS;
 use crate::domain::patience::Patience;
 use crate::domain::rate::{Bucket, Rate};
-use crate::shutdown::{self, Shutdown, Trigger};
+use crate::server::shutdown::{self, Shutdown, Trigger};
+use crate::surroundings::clock::Clock;
 pub use patience::Waits;
 use questions::Asked;
 pub use questions::{Answer, Question};

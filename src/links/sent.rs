@@ -115,7 +115,7 @@ mod tests {
     use momedo_protocol::message_id::MessageId;
 
     use super::*;
-    use crate::clock::Clock;
+    use crate::surroundings::clock::Clock;
 
     #[test]
     fn what_a_neighbour_could_not_take_goes_as_soon_as_it_takes_more() {

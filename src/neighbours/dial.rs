@@ -13,13 +13,13 @@ use tokio_rustls::client::TlsStream;
 
 use super::session::{self, End};
 use super::{proxy, wants_dialling};
-use crate::addresses;
-use crate::dialling::Dialling;
 use crate::domain::neighbour::pause_before_retry;
 use crate::links::{DialledBy, ENDED, Trouble};
+use crate::server::shutdown::Shutdown;
 use crate::service::neighbours;
-use crate::shutdown::Shutdown;
 use crate::state::{App, AppState};
+use crate::surroundings::addresses;
+use crate::surroundings::dialling::Dialling;
 use crate::tls::is_wrong_identity;
 
 /// How long an address may take to answer and shake hands.

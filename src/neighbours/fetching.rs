@@ -8,8 +8,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use crate::domain::turns::Turns;
+use crate::server::shutdown::Shutdown;
 use crate::service::neighbours::attachments::{self, Turn};
-use crate::shutdown::Shutdown;
 use crate::state::AppState;
 
 /// How often is looked for what could not be fetched when it was announced.

@@ -19,8 +19,8 @@ use momedo_protocol::digest::Fingerprint;
 use tokio::task::JoinHandle;
 
 use crate::links::{DialledBy, Trouble};
+use crate::server::shutdown::Shutdown;
 use crate::service::neighbours;
-use crate::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::store::NeighbourRow;
 use crate::tls::door::Socket;

@@ -1,7 +1,7 @@
 //! Announces this server in the local network, and listens for others: DNS-SD over multicast DNS.
 //!
 //! On while the settings allow it and somebody else can reach this server at all; otherwise no socket is open. What is
-//! heard goes into [`crate::nearby`].
+//! heard goes into [`crate::live::nearby`].
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use mdns_sd::{IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, Se
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::link;
 
-use crate::nearby::Found;
-use crate::shutdown::Shutdown;
+use crate::live::nearby::Found;
+use crate::server::shutdown::Shutdown;
 use crate::state::{App, AppState};
 
 /// What servers are announced as.

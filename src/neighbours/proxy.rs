@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 use tokio_socks::tcp::Socks5Stream;
 use zeroize::Zeroizing;
 
-use crate::dialling::Dialling;
 use crate::domain::proxy::{Proxy, ProxyKind};
+use crate::surroundings::dialling::Dialling;
 
 /// Connects to `host:port`, where that is `allowed`; through a proxy the proxy looks the host up, and has to know itself
 /// what may be reached from where it is.

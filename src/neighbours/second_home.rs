@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use crate::server::shutdown::Shutdown;
 use crate::service::neighbours::forgetting;
 use crate::service::second_home::{failing_over, placing};
-use crate::shutdown::Shutdown;
 use crate::state::AppState;
 
 /// How often is looked for what nobody gave notice of.

@@ -16,10 +16,10 @@ use super::key_log;
 use super::pump::{self, InFlight};
 use crate::domain::neighbour::Decision;
 use crate::links::{Answer, DialledBy, Link};
+use crate::server::shutdown::Shutdown;
 use crate::service::neighbours::{
     self, calls, finding, finding_groups, finding_mceliece, greeting, key_logs, receipts, receiving, sending,
 };
-use crate::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::store::NeighbourRow;
 

@@ -20,7 +20,7 @@ use super::permission::{Admin, RecentlyConfirmed, Staff};
 use super::{AdminError, ServiceError, device_cookie};
 use crate::domain::password::{MAX_PASSWORD_CHARACTERS, is_acceptable};
 use crate::domain::role::AccountRole;
-use crate::staff_sessions::Stamp;
+use crate::live::staff_sessions::Stamp;
 use crate::state::App;
 use crate::store::AccountRow;
 
@@ -322,7 +322,7 @@ async fn check(app: &App, row: Option<&AccountRow>, credentials: &Credentials) -
 fn matching_step(secret: &[u8], typed: &str, seconds: u64) -> Option<u64> {
     let now = seconds / TOTP_PERIOD;
     (now.saturating_sub(1)..=now + 1)
-        .find(|step| crate::staff_sessions::equal(&one_time_password(secret, *step), typed))
+        .find(|step| crate::live::staff_sessions::equal(&one_time_password(secret, *step), typed))
 }
 
 /// The six digits of a time step (RFC 6238 over RFC 4226, HMAC-SHA-1).

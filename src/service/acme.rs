@@ -15,11 +15,11 @@ use super::certificates::{self, Upload};
 use super::permission::{Admin, RecentlyConfirmed};
 use super::{AdminError, ServiceError};
 use crate::acme::{AcmeError, Authority, Challenge, Issued};
-use crate::dialling::Dialling;
 use crate::domain::renewal;
 use crate::settings::names;
 use crate::state::App;
 use crate::store::{ReadTx, WriteTx};
+use crate::surroundings::dialling::Dialling;
 use crate::tls::{Certificates, InForce, Origin};
 
 /// Settings: what the admin chose, the account at the authority, what went wrong last.

@@ -15,10 +15,10 @@ use super::ServiceError;
 use super::error::compute;
 use crate::domain::blobs::cost;
 use crate::domain::limits::{BLOB_SYNC_BYTES, UNSENT_BLOB};
-use crate::sessions::Principal;
+use crate::live::sessions::Principal;
+use crate::live::uploads::Turn;
 use crate::state::{App, AppState};
 use crate::store::{BlobRow, ReadTx, Tick, WriteTx};
-use crate::uploads::Turn;
 
 /// What is gathered before it is handed to the disk, in bytes; about what one upload takes of the memory.
 const WRITE_BYTES: usize = 256 * 1024;

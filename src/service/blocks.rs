@@ -7,7 +7,7 @@ use momedo_protocol::id::ParticipantId;
 use momedo_protocol::limits::MAX_BLOCKS;
 
 use super::{ServiceError, second_home};
-use crate::sessions::Principal;
+use crate::live::sessions::Principal;
 use crate::state::App;
 
 /// Whom the participant blocks.

@@ -13,11 +13,11 @@ use super::acme::AcmeStatus;
 use super::audit::{self, Action};
 use super::permission::{Admin, RecentlyConfirmed};
 use super::{AdminError, ServiceError, acme};
-use crate::addresses;
-use crate::clock::Clock;
-use crate::config::Config;
+use crate::settings::config::Config;
 use crate::state::{App, AppState};
 use crate::store::{Store, StoreError, WriteTx};
+use crate::surroundings::addresses;
+use crate::surroundings::clock::Clock;
 use crate::tls::{AuthorityError, Certificates, CertificatesError, Identity, InForce, Names, Origin, Reload};
 
 /// The setting a certificate from elsewhere is kept under.

@@ -19,7 +19,7 @@ use super::{ServiceError, blobs};
 use crate::domain::delivery::{Decision, Keys, Kind, Offer, Refusal, Takers};
 use crate::domain::ozone::{QueueFull, Quota, Source, fits_sender};
 use crate::domain::receipt::ReceiptKey;
-use crate::sessions::Principal;
+use crate::live::sessions::Principal;
 use crate::state::App;
 use crate::store::{
     Charged, Conversation, CopyFor, DirectoryEntry, Known, NewEnvelope, Outgoing, OutgoingKey,

@@ -10,7 +10,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::ServiceError;
-use crate::staff_sessions::Stamp;
+use crate::live::staff_sessions::Stamp;
 use crate::store::{ReadTx, WriteTx};
 
 /// The setting that holds the key.

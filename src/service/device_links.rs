@@ -8,9 +8,9 @@ use momedo_protocol::device_link::{LinkId, LinkStep};
 use momedo_protocol::limits::{MAX_HANDOVER_BYTES, MAX_LINK_STEP_BYTES};
 
 use super::ServiceError;
-use crate::device_links::{LinkRefusal, Step};
 use crate::domain::limits::DEVICE_LINK;
-use crate::sessions::Principal;
+use crate::live::device_links::{LinkRefusal, Step};
+use crate::live::sessions::Principal;
 use crate::state::App;
 
 impl From<LinkRefusal> for ServiceError {

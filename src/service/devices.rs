@@ -15,7 +15,7 @@ use momedo_protocol::time::UnixMillis;
 use super::error::compute;
 use super::key_server::{jws_text, stored_jws};
 use super::{ServiceError, key_backup, key_log, second_home};
-use crate::sessions::Principal;
+use crate::live::sessions::Principal;
 use crate::state::App;
 use crate::store::{DeviceRow, ReadTx, WriteTx};
 

@@ -9,8 +9,8 @@ use strum::{EnumIter, EnumProperty, IntoStaticStr};
 
 use super::AdminError;
 use super::backup::BackupError;
-use crate::memory::TooMuch;
-use crate::rates::TooOften;
+use crate::live::memory::TooMuch;
+use crate::live::rates::TooOften;
 use crate::store::StoreError;
 
 /// Why a use case was refused. Each kind is a row: its word, which is its name or stands beside it, and its status; what is

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::devices::{self, Adding};
 use super::{ServiceError, key_server};
-use crate::sessions::Principal;
+use crate::live::sessions::Principal;
 use crate::state::App;
 use crate::store::{KeyBackupRow, NewSlot, ParticipantState, ReadTx};
 

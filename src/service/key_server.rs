@@ -23,12 +23,12 @@ use momedo_protocol::suite::Suite;
 use super::error::compute;
 use super::neighbours::{finding, finding_mceliece};
 use super::{ServiceError, devices, key_log, second_home};
-use crate::addresses;
 use crate::domain::limits::{CHALLENGE, MAX_UNUSED_MCELIECE_KEYS, SESSION};
-use crate::pending_bundles::PendingBundle;
-use crate::sessions::Principal;
+use crate::live::pending_bundles::PendingBundle;
+use crate::live::sessions::Principal;
 use crate::state::App;
 use crate::store::{BundleRow, ParticipantState, ReadTx, ReservationRow};
+use crate::surroundings::addresses;
 
 /// Who publishes keys: somebody who is registering, or a participant.
 #[derive(Debug, Clone)]

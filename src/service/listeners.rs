@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::audit::{self, Action};
 use super::permission::Admin;
 use super::{AdminError, ServiceError, administration};
-use crate::addresses;
-use crate::listening::{self, Listener, ListenerState};
+use crate::server::listening::{self, Listener, ListenerState};
 use crate::state::App;
 use crate::store::{ReadTx, WriteTx};
+use crate::surroundings::addresses;
 
 /// The setting that kept listeners stand under.
 const LISTENERS: &str = "listeners";

@@ -8,11 +8,11 @@ use momedo_protocol::rsa_key::RsaPublicKey;
 
 use super::error::compute;
 use super::{ServiceError, restored};
-use crate::addresses;
 use crate::domain::limits::{NONCE, SESSION};
-use crate::sessions::Principal;
+use crate::live::sessions::Principal;
 use crate::state::App;
 use crate::store::ParticipantState;
+use crate::surroundings::addresses;
 
 /// How old "last seen" may get before a log-in writes it anew: a day, for the SD card's sake.
 const SEEN_RESOLUTION_MILLIS: u64 = 86_400_000;

@@ -10,7 +10,7 @@ use super::error::compute;
 use super::neighbours::{self, NeighbourState};
 use super::permission::Admin;
 use super::{ServiceError, acme, administration};
-use crate::activity::HOURS;
+use crate::live::activity::HOURS;
 use crate::state::App;
 use crate::store::{KeysRow, OzoneRow, Tick};
 
@@ -235,7 +235,7 @@ pub async fn overview(app: &App, admin: &Admin) -> Result<Overview, ServiceError
         tasks.push(Task::DiskFull);
     }
     for listener in app.listeners.list().into_iter().chain(app.smoke.listeners.list()) {
-        if matches!(listener.state, crate::listening::ListenerState::Failed(_)) {
+        if matches!(listener.state, crate::server::listening::ListenerState::Failed(_)) {
             tasks.push(Task::ListenerFailed { address: listener.address.to_string() });
         }
     }

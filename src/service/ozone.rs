@@ -10,7 +10,7 @@ use momedo_protocol::limits::{MAX_OZONE_PAGE, SUPERSEDED_BUNDLE_DAYS};
 use super::ServiceError;
 use crate::domain::limits::MAX_PAGE_BYTES;
 use crate::domain::ozone::AcknowledgementError;
-use crate::sessions::Principal;
+use crate::live::sessions::Principal;
 use crate::state::App;
 use crate::store::ozones::Waiting;
 

@@ -10,7 +10,7 @@ use super::error::compute;
 use super::people::{self, Who};
 use super::permission::RecentlyConfirmed;
 use super::{AdminError, ServiceError, devices, second_home};
-use crate::sessions::Principal;
+use crate::live::sessions::Principal;
 use crate::state::App;
 use crate::store::personal;
 pub use crate::store::personal::{FileOf, Holding, PersonalReader, Subject};

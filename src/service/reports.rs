@@ -18,7 +18,7 @@ use super::key_server::{jws_text, stored_jws};
 use super::neighbours::calls;
 use super::permission::Staff;
 use super::{AdminError, ServiceError};
-use crate::sessions::Principal;
+use crate::live::sessions::Principal;
 use crate::state::App;
 use crate::store::{NewReport, ReadTx, ReportId, ReportRow};
 

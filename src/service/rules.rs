@@ -7,9 +7,9 @@ use super::audit::{self, Action};
 use super::people::check_name;
 use super::permission::RecentlyConfirmed;
 use super::{AdminError, ServiceError};
-use crate::config::Config;
 use crate::domain::host::TypedHost;
 pub use crate::settings::Rules;
+use crate::settings::config::Config;
 use crate::settings::{self, Setting, names};
 use crate::state::App;
 

@@ -36,7 +36,7 @@ pub fn code(app: &App) -> String {
 /// [`AdminError::WrongSetUpCode`], or [`ServiceError::TooOften`].
 pub fn check_code(app: &App, code: &str, address: IpAddr) -> Result<(), ServiceError> {
     let typed = code.parse::<InviteCode>().map(|code| code.to_string()).unwrap_or_default();
-    if crate::staff_sessions::equal(&typed, &app.set_up_code.to_string()) {
+    if crate::live::staff_sessions::equal(&typed, &app.set_up_code.to_string()) {
         return Ok(());
     }
     // Only who is wrong pays: nobody keeps an admin out who reads the code, which has 60 bits.

@@ -5,6 +5,7 @@
 //! page Rules, the flags of `momedo admin rules`, the JSON of both, `momedo config`, the file we ship and the table in
 //! `docs/operations.md` follow from it.
 
+pub mod config;
 #[macro_use]
 mod declare;
 mod kind;

@@ -18,9 +18,9 @@ use crate::domain::smoke::{
     CHALLENGE, CHALLENGE_RENEWAL, COPIES, KEY_REQUESTS, MAX_LOCKED_FRAME_BYTES, SHARED_IDS, SILENCE,
     UNFINISHED, WorkBudget,
 };
+use crate::server::shutdown::Shutdown;
 use crate::service::smoke::keys;
 use crate::service::smoke::neighbours::NeighbourKind;
-use crate::shutdown::Shutdown;
 use crate::smoke_hub::{Reserved, Socket};
 use crate::state::App;
 

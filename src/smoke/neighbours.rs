@@ -14,12 +14,12 @@ use momedo_smoke::frame;
 
 use super::Access;
 use super::connection::{Connection, Peer};
-use crate::dialling::Dialling;
+use crate::server::shutdown::Shutdown;
 use crate::service::smoke::neighbours::{self, NeighbourKind};
-use crate::shutdown::Shutdown;
 use crate::smoke_hub::LinkState;
 use crate::state::AppState;
 use crate::store::SmokeNeighbourRow;
+use crate::surroundings::dialling::Dialling;
 use crate::tls::{CertificateCheck, OwnVerifier};
 
 /// Time to connect and shake hands.

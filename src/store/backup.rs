@@ -33,8 +33,8 @@ use super::key_files::KEY_BYTES;
 pub use super::key_files::KeyFiles;
 use super::open::{APPLICATION_ID, pragma};
 use super::{SCHEMA_VERSION, StoreError, settings};
-use crate::data_directory::{self, create_private_file};
 use crate::domain::backup::Made;
+use crate::surroundings::data_directory::{self, create_private_file};
 
 /// Marks a file as a backup whose keys stand beside it: "MMDB".
 const BACKUP_ID: i64 = 0x4d4d_4442;

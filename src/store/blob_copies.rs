@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::backup::CopyError;
 use super::blob_files::BlobFile;
 use super::content::has_table;
-use crate::data_directory::{create_private_file, create_private_folder, sync_folder};
+use crate::surroundings::data_directory::{create_private_file, create_private_folder, sync_folder};
 
 /// Which attachments a backup has, with length and digest.
 const LIST: &str = "CREATE TABLE main.backup_blobs (file BLOB PRIMARY KEY, size INTEGER NOT NULL,

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use momedo_protocol::encoding::{decode_hex, encode_hex};
 
 use super::StoreError;
-use crate::data_directory::{self, create_private_folder, sync_folder};
+use crate::surroundings::data_directory::{self, create_private_folder, sync_folder};
 
 /// Names a blob's file: 16 bytes drawn by the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

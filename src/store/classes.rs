@@ -193,9 +193,9 @@ impl WriteTx<'_> {
 mod tests {
     use rusqlite::StatementStatus;
 
-    use crate::clock::Clock;
     use crate::domain::role::Role;
     use crate::store::{NewPerson, Store, StoreError, StoreOptions, WriteTx};
+    use crate::surroundings::clock::Clock;
     use momedo_protocol::time::UnixMillis;
 
     fn add(tx: &WriteTx<'_>, class: i64, name: &str) -> Result<(), StoreError> {

@@ -187,8 +187,8 @@ impl WriteTx<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
     use crate::store::{Store, StoreOptions};
+    use crate::surroundings::clock::Clock;
 
     #[tokio::test]
     async fn what_anybody_may_have_signed_keeps_no_true_departure_from_being_passed_on() {

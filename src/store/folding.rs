@@ -47,10 +47,10 @@ pub(super) fn refresh(connection: &mut Connection) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
     use crate::store::migrations::MIGRATIONS;
     use crate::store::open::{self, APPLICATION_ID};
     use crate::store::{PeopleFilter, Store, StoreOptions};
+    use crate::surroundings::clock::Clock;
 
     fn names(connection: &Connection, table: &str) -> Vec<String> {
         let sql = format!("SELECT name FROM {table} ORDER BY sort_key, id");

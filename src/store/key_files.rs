@@ -14,7 +14,7 @@ use momedo_protocol::encoding::{decode_hex, encode_hex};
 use super::backup::CopyError;
 use super::blob_copies::BlobCopies;
 use super::blob_files::BlobFile;
-use crate::data_directory::{create_private_file, create_private_folder, sync_folder};
+use crate::surroundings::data_directory::{create_private_file, create_private_folder, sync_folder};
 
 /// Bytes of a key.
 pub(super) const KEY_BYTES: u64 = 524_160;

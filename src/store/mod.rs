@@ -100,8 +100,8 @@ pub use second_homes::{OtherHome, Shared};
 pub use smoke_participants::{SmokeKeysRow, SmokeKeysState, SmokeParticipantRow};
 pub use smoke_surroundings::{SmokeListenerRow, SmokeNeighbourRow, SmokeOzoneRow};
 
-use crate::clock::Clock;
 use crate::domain::receipt::ReceiptKey;
+use crate::surroundings::clock::Clock;
 
 /// Milliseconds the server itself saw pass, over all its runs; expiry goes by it, so that a clock that
 /// jumps expires nobody's mail.

@@ -20,7 +20,7 @@ use super::blob_files::BlobFile;
 use super::directory::Directory;
 use super::ozones::Queues;
 use super::{Delivered, DeliveryListener, ReadTx, StoreError, Ticks, WriteTx, settings};
-use crate::data_directory::reserve_file;
+use crate::surroundings::data_directory::reserve_file;
 
 /// Most jobs in one transaction: bounds how long the first waits for the last.
 const MAX_BATCH: usize = 512;

@@ -17,7 +17,7 @@ use rustls::sign::CertifiedKey;
 use serde::Serialize;
 
 use super::{ACME_ALPN, AuthorityError, Challenges, Identity, LinkIdentity};
-use crate::config::TlsConfig;
+use crate::settings::config::TlsConfig;
 
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]

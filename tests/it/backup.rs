@@ -6,18 +6,18 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use momedo::clock::Clock;
-use momedo::config::Config;
 use momedo::domain::backup::Made;
-use momedo::running::{self, Opened};
+use momedo::server::running::{self, Opened};
 use momedo::service::administration::{self, AdminRequest, AdminResponse};
 use momedo::service::backup::{
     self, Backup, BackupError, BackupRequest, Overwrite, Passphrase, Replace, Restored,
 };
 use momedo::service::{ServiceError, set_up};
+use momedo::settings::config::Config;
 use momedo::state::App;
 use momedo::store::Tick;
 use momedo::store::backup::{self as copies, KeyFiles};
+use momedo::surroundings::clock::Clock;
 use momedo_client::profile::Profile;
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::encoding::encode_hex;

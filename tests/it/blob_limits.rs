@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use momedo::config::Config;
 use momedo::service::upkeep;
+use momedo::settings::config::Config;
 use momedo_client::connection::Payload;
 use momedo_protocol::api::blobs::BlobRequest;
 use momedo_protocol::blob::{BlobId, sealed_length};

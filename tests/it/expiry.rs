@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use momedo::clock::Clock;
-use momedo::config::Config;
 use momedo::domain::delivery::Takers;
 use momedo::domain::ozone::{Quota, Source};
-use momedo::running;
+use momedo::server::running;
 use momedo::service::{ServiceError, upkeep};
+use momedo::settings::config::Config;
 use momedo::store::{Charged, NewEnvelope, StoreError, WriteTx};
+use momedo::surroundings::clock::Clock;
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::message_id::MessageId;

@@ -6,13 +6,13 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use momedo::clock::Clock;
-use momedo::config::Config;
+use momedo::live::staff_sessions::{Client, Door};
+use momedo::server::{running, shutdown};
 use momedo::service::accounts::{self, LoggedIn};
 use momedo::service::permission::RecentlyConfirmed;
-use momedo::staff_sessions::{Client, Door};
+use momedo::settings::config::Config;
 use momedo::state::{App, AppState};
-use momedo::{running, shutdown};
+use momedo::surroundings::clock::Clock;
 use momedo_client::connection::{Connection, ServerAddress};
 use momedo_client::profile::Profile;
 use momedo_client::registration::{self, ParticipantKeys};
@@ -356,7 +356,7 @@ impl Inside {
         let mut server = Server::prepare("");
         let mut config = Config::default();
         config.neighbours.dial_also = vec![[127, 0, 0, 1].into()];
-        let listeners = momedo::listening::bind(&[server.address.parse().unwrap()]).await.unwrap();
+        let listeners = momedo::server::listening::bind(&[server.address.parse().unwrap()]).await.unwrap();
         let opened = running::open(&server.data(), config, clock.clone()).await.unwrap();
         let app = opened.app.clone();
         let (trigger, stop) = shutdown::channel();

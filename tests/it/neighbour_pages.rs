@@ -5,7 +5,7 @@ use std::time::Instant;
 use fantoccini::Locator;
 use momedo::domain::neighbour::{Asking, Contract, Decision};
 use momedo::links::{DialledBy, Trouble};
-use momedo::nearby::Found;
+use momedo::live::nearby::Found;
 use momedo::store::{NeighbourRow, StoreError};
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Instant;
 
-use momedo::clock::Clock;
-use momedo::config::Config;
-use momedo::running;
+use momedo::server::running;
 use momedo::service::accounts::{self, Caller, Credentials};
 use momedo::service::backup;
+use momedo::settings::config::Config;
+use momedo::surroundings::clock::Clock;
 use zeroize::Zeroizing;
 
 use crate::harness::{PATIENCE, Server, recently_confirmed};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use momedo::live::sessions::Principal;
 use momedo::service::{ServiceError, login};
-use momedo::sessions::Principal;
 use momedo::state::App;
 use momedo_client::connection::Payload;
 use momedo_client::stream::Stream;

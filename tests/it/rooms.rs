@@ -39,15 +39,15 @@ fn room(file: &str) -> &str {
 /// What may be named, and in which rooms alone.
 const ARROWS: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
-    ("axum::", &["admin", "http", "local_pages", "server"]),
+    ("axum::", &["admin", "http", "server"]),
     ("askama", &["admin", "http"]),
     // An enum that the command line takes says so where it stands.
-    ("clap::", &["cli", "logging", "main", "service"]),
-    (".store.read(", &["service", "running"]),
-    (".store.write(", &["service", "running"]),
+    ("clap::", &["cli", "main", "service", "surroundings"]),
+    (".store.read(", &["service"]),
+    (".store.write(", &["service"]),
     (".store.write_decided(", &["service"]),
     (".store.write_freeing(", &["service"]),
-    ("crate::admin", &["admin", "local_pages", "server"]),
+    ("crate::admin", &["admin", "server"]),
     ("crate::cli", &["cli", "main"]),
     // What somebody's data mean in words, the command line writes as the API does.
     ("crate::http", &["admin", "cli", "http", "server"]),
@@ -57,9 +57,13 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ALONE: &[(&str, &[&str])] = &[
     // The rules know nothing but each other.
     ("domain", &["domain"]),
-    // The store knows the rules, the clock, and what may be on a disk.
-    ("store", &["clock", "data_directory", "domain", "store"]),
+    // The store knows the rules, what the machine has (a clock, and what may be on a disk), and words for what fails.
+    ("store", &["domain", "store", "surroundings", "texts"]),
+    // What is in memory knows no store but the rows it hands on, and no door.
+    ("live", LIVE),
 ];
+
+const LIVE: &[&str] = &["domain", "live", "settings", "store"];
 
 #[test]
 fn what_a_room_is_for_is_named_in_no_other() {

@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use momedo::clock::Clock;
 use momedo::store::{Store, StoreOptions};
+use momedo::surroundings::clock::Clock;
 
 use crate::harness::{PATIENCE, Server, program, request, text};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use momedo::live::sessions::Principal;
 use momedo::service::{ServiceError, devices, key_backup as service};
-use momedo::sessions::Principal;
 use momedo::state::App;
 use momedo_client::profile::Profile;
 use momedo_protocol::api;

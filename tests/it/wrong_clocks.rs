@@ -1,6 +1,6 @@
 //! Clocks that are wrong: nobody is taken for an attacker because of one, and it is said whose clock to look at.
 
-use momedo::clock::Clock;
+use momedo::surroundings::clock::Clock;
 use momedo_client::ClientError;
 use momedo_client::connection::Connection;
 use momedo_client::profile::Profile;

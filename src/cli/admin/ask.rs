@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use super::Common;
 use crate::cli::{SettingsArgs, spoken};
-use crate::clock::Clock;
 use crate::control::{self, ControlError};
-use crate::running::{self, StartError};
+use crate::server::running::{self, StartError};
 use crate::service::administration::{self, AdminRequest, AdminResponse};
+use crate::surroundings::clock::Clock;
 
 impl Common {
     /// The data folder, which must be there.
@@ -51,7 +51,9 @@ impl Common {
                     Ok(response?)
                 }
                 // It started or is just starting: its socket answers now or in a moment.
-                Err(StartError::Directory(crate::data_directory::DataDirectoryError::Locked(_))) => {
+                Err(StartError::Directory(
+                    crate::surroundings::data_directory::DataDirectoryError::Locked(_),
+                )) => {
                     for _ in 0..50 {
                         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                         match control::ask(&path, language, &request).await {

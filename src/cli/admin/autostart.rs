@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::{Common, output};
-use crate::autostart::{self, Autostart as State};
+use crate::surroundings::autostart::{self, Autostart as State};
 
 /// Start the server when you log in to this computer.
 #[derive(Debug, Subcommand)]

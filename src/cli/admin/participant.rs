@@ -8,13 +8,13 @@ use momedo_protocol::encoding::Base64Bytes;
 
 use super::Common;
 use crate::cli::output;
-use crate::data_directory::create_private_file;
 use crate::domain::role::Role;
 use crate::http::export;
 use crate::service::administration::{AdminRequest, ParticipantRequest};
 use crate::service::import::MAX_FILE_BYTES;
 use crate::service::personal;
 use crate::store::ImportId;
+use crate::surroundings::data_directory::create_private_file;
 
 /// People. WHO is an ID such as M8N22HT6, or # and the number in the list, such as '#12'.
 #[derive(Debug, Subcommand)]

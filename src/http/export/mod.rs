@@ -19,7 +19,7 @@ use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
 use super::unread::PART_BYTES;
 use crate::domain::limits::EXPORT_TIME;
-use crate::exports::AskedBy;
+use crate::live::exports::AskedBy;
 use crate::service::ServiceError;
 use crate::service::error::compute;
 use crate::service::personal::{FileOf, Holding, PersonalReader, Subject};

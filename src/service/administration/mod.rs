@@ -470,7 +470,7 @@ pub(super) fn link_address(tx: &ReadTx<'_>) -> Result<Option<String>, ServiceErr
 
 pub(super) fn link_address_or_default(app: &App, remembered: Option<String>) -> String {
     let config = app.config();
-    remembered.unwrap_or_else(|| crate::addresses::for_links(&config, &config.listen.addresses))
+    remembered.unwrap_or_else(|| crate::surroundings::addresses::for_links(&config, &config.listen.addresses))
 }
 
 /// What a browser on this machine should open: with the set-up code in it while that is needed.

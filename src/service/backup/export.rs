@@ -16,13 +16,13 @@ use super::error::{file, unusable};
 use super::folder::{Folder, Unfinished, folder_of};
 use super::sealed::{Sealer, sealed_bytes};
 use super::{BackupError, MIN_PASSPHRASE, Passphrase, blocking};
-use crate::data_directory::create_private_file;
 use crate::domain::backup::BackupName;
 use crate::service::ServiceError;
 use crate::service::audit::{self, Action};
 use crate::service::permission::RecentlyConfirmed;
 use crate::state::App;
 use crate::store::backup as copies;
+use crate::surroundings::data_directory::create_private_file;
 
 /// Read at once for a download, in bytes.
 const READ_BYTES: usize = 64 * 1024 - 64;

@@ -14,11 +14,11 @@ use momedo_protocol::time::UnixMillis;
 
 use super::error::{file, unusable};
 use super::{Backup, BackupError};
-use crate::config::BackupConfig;
-use crate::data_directory::{self, create_private_folder, sync_folder};
 use crate::domain::backup::{BackupName, MARGIN_BYTES, Made, is_surplus};
+use crate::settings::config::BackupConfig;
 use crate::store::BlobFile;
 use crate::store::backup::{self as copies, CopyError, KeyFiles};
+use crate::surroundings::data_directory::{self, create_private_folder, sync_folder};
 
 /// What a file is called until it is finished, with something random after it.
 const UNFINISHED: &str = "unfinished-";

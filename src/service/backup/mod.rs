@@ -27,11 +27,11 @@ pub use sealed::SealedError;
 pub use staged::{Staged, Upload, cancel, confirm, stage_kept};
 pub(crate) use staged::{note, take};
 
-use crate::config::BackupConfig;
 use crate::domain::backup::{BackupName, MARGIN_BYTES, Made, is_due};
 use crate::service::ServiceError;
 use crate::service::audit::{self, Action};
 use crate::service::permission::{Admin, RecentlyConfirmed};
+use crate::settings::config::BackupConfig;
 use crate::state::App;
 use crate::store::backup::{self as copies, CopyError};
 use error::unusable;

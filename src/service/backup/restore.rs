@@ -16,11 +16,11 @@ use super::error::{file, unusable};
 use super::export::copy;
 use super::folder::{Unfinished, check_room, folder_of, sweep};
 use super::{BackupError, Passphrase, sealed, staged};
-use crate::data_directory::{
-    self, DataDirectory, DataDirectoryError, create_private_file, create_private_folder, sync_folder,
-};
 use crate::domain::backup::BackupName;
 use crate::store::backup::{self as copies, CopyError, KeyFiles};
+use crate::surroundings::data_directory::{
+    self, DataDirectory, DataDirectoryError, create_private_file, create_private_folder, sync_folder,
+};
 use crate::tls::Identity;
 
 /// Files a database may consist of, the one with the data first.

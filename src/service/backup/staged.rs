@@ -21,12 +21,12 @@ use super::error::file;
 use super::folder::{Folder, Unfinished, check_room, sweep};
 use super::restore::{Prepared, adopt_owner, prepare, put_in_place};
 use super::{BackupError, Passphrase, blocking};
-use crate::data_directory::{DataDirectory, create_private_file, sync_folder};
 use crate::service::audit::{self, Action};
 use crate::service::permission::{Admin, RecentlyConfirmed};
 use crate::service::{AdminError, ServiceError};
 use crate::state::App;
 use crate::store::Store;
+use crate::surroundings::data_directory::{DataDirectory, create_private_file, sync_folder};
 
 /// What says that a prepared restore is wanted.
 const MARKER: &str = "restore.json";

@@ -27,8 +27,8 @@ use crate::domain::limits::MAX_PAGE_BYTES;
 use crate::domain::ozone::Source;
 use crate::domain::rate::Rate;
 use crate::links::Counted;
-use crate::rates::TooOften;
-use crate::sessions::Principal;
+use crate::live::rates::TooOften;
+use crate::live::sessions::Principal;
 use crate::state::App;
 use crate::store::{Audience, Author, GroupRow, ParticipantState, ReadTx, WriteTx};
 

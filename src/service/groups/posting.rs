@@ -18,15 +18,15 @@ use momedo_protocol::message_id::MessageId;
 use momedo_protocol::time::UnixMillis;
 
 use super::Actor;
-use crate::config::Config;
 use crate::domain::delivery::{Decision, Kind, Offer};
 use crate::domain::group::{MEMBERS_PER_SUBMISSION, cost};
 use crate::domain::ozone::{DELIVERY_BYTES, fits_sender};
+use crate::live::sessions::Principal;
 use crate::service::neighbours::{attachments, finding, groups as elsewhere, sending};
 use crate::service::recipients::{self, Circumstances};
 use crate::service::second_home::copying::{self, CopySent};
 use crate::service::{ServiceError, blobs, delivery};
-use crate::sessions::Principal;
+use crate::settings::config::Config;
 use crate::state::App;
 use crate::store::{
     Audience, Charged, Conversation, CopyFor, Known, NewEnvelope, OutgoingKey, OutgoingPosting, Recipient,

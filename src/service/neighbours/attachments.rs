@@ -11,10 +11,10 @@ use momedo_protocol::link::calls::{BLOB_PART_BYTES, Request};
 use momedo_protocol::link::documents::{BatchBlob, Outcome};
 
 use super::calls;
-use crate::config::Config;
 use crate::domain::blobs::cost;
 use crate::service::error::compute;
 use crate::service::{ServiceError, blobs};
+use crate::settings::config::Config;
 use crate::state::App;
 use crate::store::{BlobRow, ReadTx, WriteTx};
 

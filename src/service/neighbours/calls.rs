@@ -18,7 +18,7 @@ use super::waiting::Waiting;
 use super::{attachments, forgetting, groups};
 use crate::domain::neighbour::{CALLS, PLACEMENTS, REPORTS};
 use crate::links::{Answer, Counted, Waits};
-use crate::rates::TooOften;
+use crate::live::rates::TooOften;
 use crate::service::error::compute;
 use crate::service::groups::Actor;
 use crate::service::second_home::standing_in;

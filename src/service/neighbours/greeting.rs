@@ -8,12 +8,12 @@ use momedo_protocol::link::{Frame, Hello, MAX_ADDRESS_BYTES, MAX_ADDRESSES, Stan
 use momedo_protocol::name::is_acceptable_name;
 
 use super::pairing::{MAX_NEIGHBOURS, new_row};
-use crate::dialling::Dialling;
 use crate::domain::neighbour::{Asking, Decision, MAX_NEARBY_REQUESTS, may_ask_without_code};
 use crate::service::registration::code_hash;
 use crate::service::{ServiceError, administration};
 use crate::state::App;
 use crate::store::{CodeUse, NeighbourRow, StoreError, WriteTx};
+use crate::surroundings::dialling::Dialling;
 
 /// How this server sees a neighbour, as it tells it.
 pub fn standing(row: &NeighbourRow) -> Standing {

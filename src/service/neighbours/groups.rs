@@ -19,12 +19,12 @@ use super::{finding_groups, origins};
 use crate::domain::neighbour::NEWCOMERS;
 use crate::domain::ozone::Source;
 use crate::links::Counted;
-use crate::rates::TooOften;
+use crate::live::rates::TooOften;
+use crate::live::sessions::Principal;
 use crate::service::error::compute;
 use crate::service::groups::{self, Actor, posting};
 use crate::service::second_home::placing;
 use crate::service::{ServiceError, blobs, delivery, recipients};
-use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{Charged, Conversation, Known, NeighbourRow, NewEnvelope, ReadTx, Recipient};
 

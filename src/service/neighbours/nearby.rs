@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Neighbour, pairing};
 use crate::domain::neighbour::{Asking, NEARBY_REQUEST_DAYS};
-use crate::nearby::Found;
+use crate::live::nearby::Found;
 use crate::service::permission::Admin;
 use crate::service::{AdminError, ServiceError};
 use crate::state::App;

@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use super::greeting::{request_frame, standing};
 use super::{Neighbour, receipts};
-use crate::dialling::Dialling;
 use crate::domain::neighbour::{Asking, Contract, Decision};
 use crate::links::Trouble;
 use crate::service::audit::{self, Action};
@@ -20,6 +19,7 @@ use crate::service::registration::code_hash;
 use crate::service::{AdminError, ServiceError, administration};
 use crate::state::App;
 use crate::store::NeighbourRow;
+use crate::surroundings::dialling::Dialling;
 
 /// Most neighbours a server has: each is a connection and a few tasks.
 pub(super) const MAX_NEIGHBOURS: usize = 200;

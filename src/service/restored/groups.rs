@@ -19,11 +19,11 @@ use momedo_protocol::link::calls::{Request, Response};
 use momedo_protocol::time::UnixMillis;
 
 use crate::domain::group::{MAX_OWN_GROUPS, cost};
+use crate::live::sessions::Principal;
 use crate::service::error::compute;
 use crate::service::groups::{self, Actor, is_here, is_known, shares};
 use crate::service::neighbours::{calls, finding_groups};
 use crate::service::{ServiceError, key_server};
-use crate::sessions::Principal;
 use crate::state::App;
 use crate::store::{Author, ReadTx, WriteTx};
 

@@ -24,7 +24,7 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
 
 use super::ServiceError;
-use crate::sessions::Principal;
+use crate::live::sessions::Principal;
 use crate::state::App;
 use crate::store::{NeighbourRow, ReadTx};
 

@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::clock::Clock;
 use crate::domain::delivery::Takers;
 use crate::domain::ozone::{Quota, Source};
 use crate::store::{Charged, NewEnvelope, Store, StoreOptions};
+use crate::surroundings::clock::Clock;
 
 const DEVICES: [u64; 3] = [11, 12, 13];
 const QUOTA: Quota = Quota { queue_bytes: 1_000_000_000, sender_bytes: 1_000_000_000 };

@@ -11,8 +11,8 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::*;
-use crate::clock::Clock;
 use crate::store::{Store, StoreOptions};
+use crate::surroundings::clock::Clock;
 
 fn keys() -> Vec<RsaPrivateKey> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rsa_keys.pem");

@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_file_we_ship_says_what_the_defaults_are() {
-        let shipped: Config = toml::from_str(include_str!("../packaging/momedo.toml")).unwrap();
+        let shipped: Config = toml::from_str(include_str!("../../packaging/momedo.toml")).unwrap();
         assert_eq!(shipped, Config::default());
     }
 

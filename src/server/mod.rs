@@ -2,6 +2,12 @@
 //!
 //! `run` receives its listeners and its stop signal, so the program and a test start the same code.
 
+pub mod listening;
+pub mod local_pages;
+pub mod running;
+pub mod shutdown;
+pub mod tasks;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -24,10 +30,10 @@ use tower_service::Service;
 
 use crate::http::language;
 use crate::http::{self, Connection, plain, unread};
-use crate::listening::{Purpose, Started};
-use crate::memory::Line;
-use crate::rates::network;
-use crate::shutdown::Shutdown;
+use crate::live::memory::Line;
+use crate::live::rates::network;
+use crate::server::listening::{Purpose, Started};
+use crate::server::shutdown::Shutdown;
 use crate::smoke;
 use crate::state::AppState;
 use crate::tls::door::{self, Exporter, FirstByte, Recognised};

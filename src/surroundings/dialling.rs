@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::TcpStream;
 
-use crate::addresses;
 use crate::domain::dialling::{NotDialled, is_this_machine, may_dial, may_dial_named, may_reach, parts};
 use crate::state::App;
+use crate::surroundings::addresses;
 
 /// What is dialled now.
 #[derive(Debug, Clone, Default)]

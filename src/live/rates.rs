@@ -13,9 +13,9 @@ use momedo_protocol::digest::sha256;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::random;
 
-use crate::config::RatesConfig;
 use crate::domain::neighbour::NEARBY_REQUESTS;
 use crate::domain::rate::{Bucket, Rate};
+use crate::settings::config::RatesConfig;
 
 /// Buckets kept per limit; full ones are forgotten first.
 const MAX_BUCKETS: usize = 100_000;

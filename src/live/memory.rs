@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use momedo_protocol::id::ParticipantId;
 use tokio::sync::watch;
 
-use crate::rates::{network, network_of};
+use crate::live::rates::{network, network_of};
 use crowds::{Crowds, Owner};
 
 /// The size of the networks among which the one is looked for that holds most, in bits: whoever has one has all of its

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::server::shutdown::Shutdown;
 use crate::service::{acme, backup, certificates, upkeep};
-use crate::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::tls::Reload;
 

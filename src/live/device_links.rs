@@ -13,7 +13,7 @@ use momedo_protocol::id::ParticipantId;
 use tokio::sync::watch;
 
 use crate::domain::limits::{DEVICE_LINK, MAX_DEVICE_LINK_BYTES, MAX_DEVICE_LINKS};
-use crate::sessions::Principal;
+use crate::live::sessions::Principal;
 
 /// Every open link.
 #[derive(Default)]

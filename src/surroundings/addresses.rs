@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use if_addrs::IfAddr;
 
-use crate::config::Config;
+use crate::settings::config::Config;
 
 /// The machine's host name, if it is one that certificates can carry.
 pub fn host_name() -> Option<String> {

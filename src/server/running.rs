@@ -7,18 +7,20 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
-use crate::data_directory::{DataDirectory, DataDirectoryError};
-use crate::hub::Hub;
-use crate::listening::BindError;
+use crate::live::hub::Hub;
+use crate::server::listening::BindError;
+use crate::server::shutdown::Shutdown;
+use crate::server::tasks;
 use crate::service::certificates::{self, RenewalError};
 use crate::service::error::unless_full;
 use crate::service::{ServiceError, backup, key_log, rules};
-use crate::shutdown::Shutdown;
+use crate::settings::config::{Config, ConfigError};
 use crate::state::{App, AppState};
 use crate::store::{Store, StoreError, StoreOptions};
-use crate::{control, data_directory, server, store, tasks};
+use crate::surroundings::clock::Clock;
+use crate::surroundings::data_directory;
+use crate::surroundings::data_directory::{DataDirectory, DataDirectoryError};
+use crate::{control, server, store};
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -120,9 +122,9 @@ impl Opened {
         ready: impl FnOnce(&[SocketAddr]),
     ) -> Result<Ended, StartError> {
         // The pages may stop the server too.
-        let (trigger, stopped) = crate::shutdown::channel();
+        let (trigger, stopped) = crate::server::shutdown::channel();
         *self.app.stop.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(trigger);
-        let stop = crate::shutdown::either(stop, stopped);
+        let stop = crate::server::shutdown::either(stop, stopped);
         let bound: Vec<SocketAddr> =
             listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let started = self.app.listeners.take_started();

@@ -13,7 +13,7 @@ use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::random;
 
 use crate::domain::limits::{MAX_SESSIONS_PER_DEVICE, SESSION};
-use crate::login_nonces::LoginNonces;
+use crate::live::login_nonces::LoginNonces;
 
 /// Who a request is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use momedo_protocol::id::ParticipantId;
 
 use super::SITE_BITS;
-use crate::rates::network_of;
+use crate::live::rates::network_of;
 
 /// Connections without anybody logged in, of all addresses: about 60 KiB each at most.
 const MAX_STRANGERS: usize = 1_500;
