@@ -67,7 +67,12 @@ pub enum AdminError {
     /// The request names a host that is not this server.
     UnknownHost,
     /// A rule out of its range.
-    RuleOutOfRange(String),
+    RuleOutOfRange {
+        /// The rule and its range in German.
+        german: String,
+        /// The same in English.
+        english: String,
+    },
     /// Not a host name and not an IP address.
     NotAHost(String),
     /// The rule stands in momedo.toml.
@@ -159,7 +164,10 @@ impl Refusal for AdminError {
 
     fn values(&self, language: Language) -> Vec<(&'static str, String)> {
         let (name, value) = match self {
-            Self::RuleOutOfRange(rule) => ("rule", rule.clone()),
+            Self::RuleOutOfRange { german, english } => match language {
+                Language::German => ("rule", german.clone()),
+                Language::English => ("rule", english.clone()),
+            },
             Self::RuleFixed(rule) => ("rule", (*rule).to_owned()),
             Self::NotAHost(text) => ("text", text.clone()),
             Self::UnacceptableDomain(domain) => ("domain", domain.clone()),

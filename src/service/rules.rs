@@ -3,6 +3,8 @@
 //! What stands in momedo.toml wins and is shown as fixed; everything else is kept in the database, so it is
 //! in every backup. Which there are, and what each may be, says [`crate::settings`].
 
+use momedo_texts::Language;
+
 use super::audit::{self, Action};
 use super::people::check_name;
 use super::permission::RecentlyConfirmed;
@@ -56,9 +58,12 @@ impl Rules {
 
 /// The refusal of a value that a setting does not take.
 pub(crate) fn out_of_range(setting: &Setting) -> AdminError {
-    let allowed = setting.kind.allowed_as_rule();
-    let comma = if allowed.is_empty() { "" } else { ", " };
-    AdminError::RuleOutOfRange(format!("{}{comma}{allowed}", setting.name))
+    let said = |language| {
+        let allowed = setting.kind.allowed_as_rule_in(language);
+        let comma = if allowed.is_empty() { "" } else { ", " };
+        format!("{}{comma}{allowed}", setting.name)
+    };
+    AdminError::RuleOutOfRange { german: said(Language::German), english: said(Language::English) }
 }
 
 /// The rules in force, by their names.
@@ -100,7 +105,8 @@ pub async fn change(app: &App, admin: &RecentlyConfirmed, mut rules: Rules) -> R
             all.merge(&rules);
             let in_force = all.over(&file_config);
             if rules.leaves_no_room(&in_force) {
-                return Err(AdminError::RuleOutOfRange(names::mail::sender_share_percent.into()).into());
+                let said = || names::mail::sender_share_percent.to_owned();
+                return Err(AdminError::RuleOutOfRange { german: said(), english: said() }.into());
             }
             let bytes =
                 serde_json::to_vec(&all).map_err(|error| ServiceError::Internal(error.to_string()))?;

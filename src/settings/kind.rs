@@ -1,5 +1,7 @@
 //! What a setting may be: its unit, its range, and how both are said.
 
+use momedo_texts::Language;
+
 use super::Value;
 
 /// Bytes of a MiB.
@@ -32,6 +34,18 @@ impl Unit {
             Self::Hours => "hours",
             Self::Days => "days",
             Self::Percent => "percent",
+        }
+    }
+
+    /// Its word in German; empty for what needs none.
+    fn german(self) -> &'static str {
+        match self {
+            Self::Number => "",
+            Self::Bytes => "MiB",
+            Self::Seconds => "Sekunden",
+            Self::Hours => "Stunden",
+            Self::Days => "Tage",
+            Self::Percent => "Prozent",
         }
     }
 
@@ -171,6 +185,19 @@ impl Kind {
             (_, Some(range)) => format!("{range} {}", self.unit().rule_word()).trim_end().to_owned(),
             (Self::Hosts { most }, _) => format!("at most {most}"),
             _ => String::new(),
+        }
+    }
+
+    /// The same in the reader's language.
+    pub fn allowed_as_rule_in(self, language: Language) -> String {
+        match (language, self, self.rule_range()) {
+            (Language::English, ..) => self.allowed_as_rule(),
+            (Language::German, _, Some(Range { least, most, or_zero })) => {
+                let zero = if or_zero { "0, oder " } else { "" };
+                format!("{zero}{least} bis {most} {}", self.unit().german()).trim_end().to_owned()
+            }
+            (Language::German, Self::Hosts { most }, None) => format!("höchstens {most}"),
+            (Language::German, ..) => String::new(),
         }
     }
 
