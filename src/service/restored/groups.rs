@@ -6,7 +6,7 @@
 //! A key that was replaced since may be a thief's by now. What it signed counts together with the entry by which its owner
 //! renewed it alone: that one follows what the owner knew of, and nobody else could make it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use momedo_protocol::api::groups::GroupEntryTaken;
 use momedo_protocol::api::restored::{HeldEntries, MAX_ENTRIES_HANDED_BACK};
@@ -115,7 +115,7 @@ async fn put(app: &App, actor: Actor, id: GroupId, entries: Read) -> Result<Grou
             }
             let mut state = tx.find_whole_group(id)?;
             let mut number = state.as_ref().map_or(0, |state| state.number);
-            let mut replaced = BTreeSet::new();
+            let mut pins: BTreeMap<ParticipantId, BTreeSet<[u8; 32]>> = BTreeMap::new();
             for (entry, text) in &entries {
                 if entry.payload.number <= number {
                     // Another one there: the chain went on differently.
@@ -124,16 +124,16 @@ async fn put(app: &App, actor: Actor, id: GroupId, entries: Read) -> Result<Grou
                     }
                     continue;
                 }
+                let author = entry.payload.author;
+                let before = state.as_ref().and_then(|state| pinned(state, author));
                 let after = append(tx, actor.participant(), own, now, state, (entry, text))?;
-                if !is_published(tx, &after, entry)? {
-                    replaced.insert(entry.payload.author);
-                }
+                pins.entry(author).or_default().extend(before.into_iter().chain(pinned(&after, author)));
                 number = entry.payload.number;
                 state = Some(after);
             }
             let Some(state) = state else { return Err(ServiceError::UnknownGroup) };
-            for author in replaced {
-                check_renewed(tx, &state, author)?;
+            for (author, pins) in pins {
+                check_renewed(tx, &state, author, &pins)?;
             }
             Ok(GroupEntryTaken { id, number })
         })
@@ -150,21 +150,24 @@ fn published(
     Ok(groups::published(tx, author, home)?.map(|(fingerprint, _)| fingerprint))
 }
 
-/// Whether an entry is signed with its author's published key; true for those of whom none is known.
-fn is_published(tx: &ReadTx<'_>, after: &GroupState, entry: &GroupEntry) -> Result<bool, ServiceError> {
-    let known = published(tx, after, entry.payload.author)?;
-    Ok(known.is_none_or(|known| known == entry.key.fingerprint()))
+fn pinned(state: &GroupState, who: ParticipantId) -> Option<[u8; 32]> {
+    state.members.get(&who).map(|member| member.fingerprint.0)
 }
 
-/// Refuses what a replaced key signed, unless its owner has renewed it since, or is out.
-fn check_renewed(tx: &ReadTx<'_>, state: &GroupState, author: ParticipantId) -> Result<(), ServiceError> {
-    let pinned = state.active(author).map(|member| member.fingerprint);
-    match (pinned, published(tx, state, author)?) {
-        (Some(pinned), Some(known)) if pinned != known => {
-            Err(ServiceError::GroupRefused("an entry is signed with a key that was replaced".into()))
-        }
-        _ => Ok(()),
+/// Refuses entries of somebody whose published key the chain pins neither before nor after one of them: they are signed
+/// with a key that was replaced, and their owner has not renewed it since. Whose newer keys this server has forgotten is
+/// pinned to the published ones before.
+fn check_renewed(
+    tx: &ReadTx<'_>,
+    state: &GroupState,
+    author: ParticipantId,
+    pins: &BTreeSet<[u8; 32]>,
+) -> Result<(), ServiceError> {
+    let known = published(tx, state, author)?;
+    if state.active(author).is_some() && known.is_some_and(|known| !pins.contains(&known.0)) {
+        return Err(ServiceError::GroupRefused("an entry is signed with a key that was replaced".into()));
     }
+    Ok(())
 }
 
 /// Takes the next entry, or the first one.

@@ -191,7 +191,7 @@ async fn push_back(
     let entry = entries.pop().ok_or_else(|| broken(id, "the server shows an older group than before"))?;
     match session.append_to_group(id, &GroupEntryRequest { entry }).await {
         Ok(()) => Ok(()),
-        Err(error) if error.problem() == Some("stale-group") || error.problem() == Some("group-refused") => {
+        Err(error) if matches!(error.problem(), Some("stale-group" | "group-refused" | "not-yours")) => {
             Err(broken(id, "the server shows an older group than before"))
         }
         Err(error) => Err(error),
