@@ -101,14 +101,14 @@ async fn every_door_says_the_same_of_a_refusal_in_the_readers_language() {
         "Diese Gruppe gibt es nicht, oder Sie gehören nicht dazu.",
         "Diese ID gibt es hier nicht. Bitte Zeichen für Zeichen prüfen.",
         "Eine Klasse dieses Namens gibt es schon.",
-        "Dieser Wert geht nicht: mail.retention_days, 1 bis 365 Tage",
+        "Dieser Wert geht nicht: mail.retention_days, 1 bis 3650 Tage",
     ];
     assert_eq!(of(&german), expected);
     let expected = [
         "There is no such group, or you do not belong to it.",
         "Nobody has this ID here. Please check it letter by letter.",
         "There is a class or team of this name already.",
-        "This value is out of its range: mail.retention_days, 1 to 365 days",
+        "This value is out of its range: mail.retention_days, 1 to 3650 days",
     ];
     assert_eq!(of(&english), expected);
 }
