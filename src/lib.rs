@@ -42,5 +42,7 @@ pub mod smoke_hub;
 pub mod state;
 pub mod store;
 pub mod surroundings;
+#[cfg(test)]
+mod testing;
 mod texts;
 pub mod tls;

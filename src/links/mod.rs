@@ -195,6 +195,7 @@ pub struct Links {
     arrivals: arrivals::Arrivals,
     slow: Mutex<HashMap<Fingerprint, Duration>>,
     says_first: Mutex<HashSet<Fingerprint>>,
+    told_up_to: Mutex<HashMap<Fingerprint, u64>>,
     patience: Mutex<HashMap<(Waits, Fingerprint, ParticipantId), Patience>>,
     /// Raised when attachments are to be fetched from other homes.
     pub fetching: Notify,
@@ -226,6 +227,7 @@ impl Links {
             arrivals: Mutex::default(),
             slow: Mutex::default(),
             says_first: Mutex::default(),
+            told_up_to: Mutex::default(),
             patience: Mutex::default(),
             fetching: Notify::new(),
             telling: Notify::new(),
@@ -373,6 +375,16 @@ impl Links {
     /// Whether a second home says that it is the first.
     pub fn says_first(&self, neighbour: Fingerprint) -> bool {
         lock(&self.says_first).contains(&neighbour)
+    }
+
+    /// Up to which participant's number a second home was told in the run before; 0: from the beginning.
+    pub fn told_up_to(&self, neighbour: Fingerprint) -> u64 {
+        lock(&self.told_up_to).get(&neighbour).copied().unwrap_or_default()
+    }
+
+    /// Notes where the next run of telling a second home begins.
+    pub fn set_told_up_to(&self, neighbour: Fingerprint, number: u64) {
+        lock(&self.told_up_to).insert(neighbour, number);
     }
 
     /// Tells a neighbour's link that something waits.

@@ -13,7 +13,7 @@ use momedo_protocol::message_id::MessageId;
 use super::neighbours::absent;
 use super::neighbours::finding::{self, Asker};
 use super::neighbours::sending::{self, Way};
-use super::recipients::{self, Circumstances};
+use super::recipients::{self, Circumstances, Devices};
 use super::second_home::copying::{self, CopySent};
 use super::{ServiceError, blobs};
 use crate::domain::delivery::{Decision, Keys, Kind, Offer, Refusal, Takers};
@@ -299,8 +299,8 @@ impl Submission {
             Some(device) => {
                 let device = own_device(tx, self.sender, self.to, device, &self.envelope.0)?;
                 // Whatever stands in the list of devices: one that is parked gets what makes it come back.
-                let alone = DirectoryEntry { receiving: vec![device], parked: Vec::new(), ..own.clone() };
-                self.decide_here(tx, &alone, Kind::Own, Keys::Fit)?
+                let alone = Devices { receiving: &[device], parked: &[] };
+                self.decide_here(tx, own, alone, Kind::Own, Keys::Fit)?
             }
             None => match tx.directory_entry(self.to)? {
                 None => {
@@ -318,7 +318,10 @@ impl Submission {
                     };
                     let keys = recipients::keys_of(tx, self.to, &recipient, &self.envelope.0)?;
                     let bundle_version = self.envelope.0.recipient_version;
-                    Taking { bundle_version, ..self.decide_here(tx, &recipient, kind, keys)? }
+                    Taking {
+                        bundle_version,
+                        ..self.decide_here(tx, &recipient, Devices::of(&recipient), kind, keys)?
+                    }
                 }
             },
         };
@@ -327,7 +330,15 @@ impl Submission {
             // Own devices know what they sent by its ID alone: a second copy under it would tell them nothing.
             let is_first = self.to != sender && tx.on_its_way(&self.key(sender))?.is_none();
             let offer = Offer { is_repeated: false, ..self.offer(Kind::Own, copy.len()) };
-            let decision = recipients::decide_for(tx, own, sender, &offer, Circumstances::FINE, &self.quota)?;
+            let decision = recipients::decide_for(
+                tx,
+                own,
+                Devices::of(own),
+                sender,
+                &offer,
+                Circumstances::FINE,
+                &self.quota,
+            )?;
             if let Decision::Keep { takers, copy_to } = decision {
                 taking.own_copy_to = copy_to.filter(|_| is_first);
                 taking.own = Some((takers, header.recipient_version));
@@ -345,6 +356,7 @@ impl Submission {
         &self,
         tx: &mut WriteTx<'_>,
         entry: &DirectoryEntry,
+        devices: Devices<'_>,
         kind: Kind,
         keys: Keys,
     ) -> Result<Taking, ServiceError> {
@@ -354,7 +366,7 @@ impl Submission {
         let offer = self.offer(kind, self.envelope.1.len());
         let circumstances = Circumstances { keys, copy_waits, ..Circumstances::FINE };
         let sender = self.sender.participant;
-        match recipients::decide_for(tx, entry, sender, &offer, circumstances, &self.quota)? {
+        match recipients::decide_for(tx, entry, devices, sender, &offer, circumstances, &self.quota)? {
             Decision::Keep { takers, copy_to } => Ok(Taking { takers, copy_to, ..Taking::default() }),
             Decision::Drop => Ok(Taking::default()),
             Decision::Refuse(refusal) => Err(refused(refusal)),

@@ -89,7 +89,7 @@ pub(super) fn erase(
     subject: &Subject,
 ) -> Result<(), ServiceError> {
     if let Some(participant) = subject.participant {
-        tx.begin_to_forget(participant, None, None)?;
+        tx.begin_to_forget(participant, None, None, None)?;
     }
     tx.erase(subject)?;
     let number = subject.person.map_or_else(String::new, |person| person.0.to_string());

@@ -26,6 +26,22 @@ impl Circumstances {
     pub(super) const FINE: Self = Self { keys: Keys::Fit, is_admitted: true, copy_waits: false };
 }
 
+/// The devices that are asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Devices<'a> {
+    /// Those with a queue.
+    pub(super) receiving: &'a [DeviceId],
+    /// Those that hear when they are back.
+    pub(super) parked: &'a [DeviceId],
+}
+
+impl<'a> Devices<'a> {
+    /// All of somebody's.
+    pub(super) fn of(entry: &'a DirectoryEntry) -> Self {
+        Self { receiving: &entry.receiving, parked: &entry.parked }
+    }
+}
+
 /// Decides about an envelope of `sender` for the recipient with this entry.
 ///
 /// # Errors
@@ -33,12 +49,13 @@ impl Circumstances {
 pub(super) fn decide_for(
     tx: &mut WriteTx<'_>,
     entry: &DirectoryEntry,
+    devices: Devices<'_>,
     sender: ParticipantId,
     offer: &Offer,
     circumstances: Circumstances,
     quota: &Quota,
 ) -> Result<Decision, StoreError> {
-    let queues = tx.queues(&entry.receiving, offer.source, sender)?;
+    let queues = tx.queues(devices.receiving, offer.source, sender)?;
     let Circumstances { keys, is_admitted, copy_waits } = circumstances;
     let addressee = Addressee {
         is_erased: entry.state == ParticipantState::Erased,
@@ -46,7 +63,7 @@ pub(super) fn decide_for(
         is_admitted,
         keys,
         queues: &queues,
-        parked: &entry.parked,
+        parked: devices.parked,
         other_home: entry.other_home,
         copy_waits,
     };
@@ -65,7 +82,7 @@ pub(super) fn takers_of_own(
     except: Option<DeviceId>,
     quota: &Quota,
 ) -> Result<Takers, StoreError> {
-    let receiving = DirectoryEntry { parked: Vec::new(), ..entry.clone() };
+    let devices = Devices { receiving: &entry.receiving, parked: &[] };
     let offer = Offer {
         kind: Kind::Own,
         source: Source::Here,
@@ -75,7 +92,7 @@ pub(super) fn takers_of_own(
         is_sealed: true,
         is_repeated: false,
     };
-    match decide_for(tx, &receiving, who, &offer, Circumstances::FINE, quota)? {
+    match decide_for(tx, entry, devices, who, &offer, Circumstances::FINE, quota)? {
         Decision::Keep { takers, .. } => Ok(takers),
         Decision::Drop | Decision::Refuse(_) => Ok(Takers::default()),
     }

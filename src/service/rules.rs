@@ -66,6 +66,15 @@ pub(crate) fn out_of_range(setting: &Setting) -> AdminError {
     AdminError::RuleOutOfRange { german: said(Language::German), english: said(Language::English) }
 }
 
+/// The refusal of two rules that together leave a sender no room for a message.
+fn share_too_small() -> AdminError {
+    let (share, queue) = (names::mail::sender_share_percent, names::mail::max_queue_bytes);
+    AdminError::RuleOutOfRange {
+        german: format!("{share} von {queue}, zusammen mindestens 4096 Bytes"),
+        english: format!("{share} of {queue}, at least 4096 bytes together"),
+    }
+}
+
 /// The rules in force, by their names.
 pub fn in_force(config: &Config) -> serde_json::Value {
     let values = settings::changeable();
@@ -105,8 +114,7 @@ pub async fn change(app: &App, admin: &RecentlyConfirmed, mut rules: Rules) -> R
             all.merge(&rules);
             let in_force = all.over(&file_config);
             if rules.leaves_no_room(&in_force) {
-                let said = || names::mail::sender_share_percent.to_owned();
-                return Err(AdminError::RuleOutOfRange { german: said(), english: said() }.into());
+                return Err(share_too_small().into());
             }
             let bytes =
                 serde_json::to_vec(&all).map_err(|error| ServiceError::Internal(error.to_string()))?;

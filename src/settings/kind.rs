@@ -37,8 +37,8 @@ impl Unit {
         }
     }
 
-    /// Its word in German; empty for what needs none.
-    fn german(self) -> &'static str {
+    /// Its word on the pages, in German.
+    fn rule_word_in_german(self) -> &'static str {
         match self {
             Self::Number => "",
             Self::Bytes => "MiB",
@@ -194,7 +194,9 @@ impl Kind {
             (Language::English, ..) => self.allowed_as_rule(),
             (Language::German, _, Some(Range { least, most, or_zero })) => {
                 let zero = if or_zero { "0, oder " } else { "" };
-                format!("{zero}{least} bis {most} {}", self.unit().german()).trim_end().to_owned()
+                format!("{zero}{least} bis {most} {}", self.unit().rule_word_in_german())
+                    .trim_end()
+                    .to_owned()
             }
             (Language::German, Self::Hosts { most }, None) => format!("höchstens {most}"),
             (Language::German, ..) => String::new(),

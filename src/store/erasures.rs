@@ -28,15 +28,27 @@ pub struct ToForget {
 /// Bytes of a server ID.
 const ID_BYTES: usize = 32;
 
+/// Homes as they stand in two columns; none for this server's own.
+fn columns(homes: &[Fingerprint]) -> (Option<[u8; ID_BYTES]>, Option<[u8; ID_BYTES]>) {
+    (homes.first().map(|home| home.0), homes.get(1).map(|home| home.0))
+}
+
 impl ReadTx<'_> {
-    /// Whether a server was told of somebody.
+    /// Whether a server was told of somebody, with these homes.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn was_told_of(&self, participant: ParticipantId, server: Fingerprint) -> Result<bool, StoreError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM servers_told WHERE participant = ?1 AND server = ?2)";
+    pub fn was_told_of(
+        &self,
+        participant: ParticipantId,
+        server: Fingerprint,
+        homes: &[Fingerprint],
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM servers_told
+                                  WHERE participant = ?1 AND server = ?2 AND home IS ?3 AND other_home IS ?4)";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row((participant.number(), server.0), |row| row.get(0))?)
+        let (home, other) = columns(homes);
+        Ok(statement.query_row((participant.number(), server.0, home, other), |row| row.get(0))?)
     }
 
     /// Whom a server has to forget and has not acknowledged.
@@ -64,7 +76,7 @@ impl ReadTx<'_> {
 }
 
 impl WriteTx<'_> {
-    /// Notes that a server is told of somebody.
+    /// Notes that a server is told of somebody with these homes; none: this server.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -72,14 +84,19 @@ impl WriteTx<'_> {
         &self,
         participant: ParticipantId,
         server: Fingerprint,
+        homes: &[Fingerprint],
         at: UnixMillis,
     ) -> Result<(), StoreError> {
-        let sql = "INSERT INTO servers_told (participant, server, told_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        self.connection.prepare_cached(sql)?.execute((participant.number(), server.0, at.0))?;
+        let sql = "INSERT INTO servers_told (participant, server, told_at, home, other_home)
+                   VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET home = ?4, other_home = ?5";
+        let (home, other) = columns(homes);
+        self.connection.prepare_cached(sql)?.execute((participant.number(), server.0, at.0, home, other))?;
         Ok(())
     }
 
-    /// Has every server that was told of somebody forget them, but for `except`, which said so itself.
+    /// Has every server that was told of somebody forget them, but for `except`, which said so itself. With `by`, those
+    /// alone that were told of them as of somebody of that home: any server may sign that somebody is gone of whom nothing is
+    /// known here.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -88,16 +105,18 @@ impl WriteTx<'_> {
         participant: ParticipantId,
         of_home: Option<&StoredDeparture>,
         except: Option<Fingerprint>,
+        by: Option<Fingerprint>,
     ) -> Result<(), StoreError> {
-        let number = participant.number();
+        const THEIRS: &str = "participant = ?1 AND (?2 IS NULL OR home IS NULL OR ?2 IN (home, other_home))";
+        let theirs = (participant.number(), by.map(|home| home.0));
         let mut told =
-            self.connection.prepare_cached("SELECT server FROM servers_told WHERE participant = ?1")?;
-        let told = told.query_map([number], |row| row.get::<_, [u8; ID_BYTES]>(0))?;
+            self.connection.prepare_cached(&format!("SELECT server FROM servers_told WHERE {THEIRS}"))?;
+        let told = told.query_map(theirs, |row| row.get::<_, [u8; ID_BYTES]>(0))?;
         let mut servers: Vec<[u8; ID_BYTES]> = told.collect::<Result<_, _>>()?;
         servers.retain(|server| except.is_none_or(|except| except.0 != *server));
         self.connection
-            .prepare_cached("DELETE FROM servers_told WHERE participant = ?1")?
-            .execute([number])?;
+            .prepare_cached(&format!("DELETE FROM servers_told WHERE {THEIRS}"))?
+            .execute(theirs)?;
         let waiting = self.servers_to_forget(participant)?;
         servers.retain(|server| !waiting.chunks(ID_BYTES).any(|id| id == server));
         if servers.is_empty() {
@@ -109,34 +128,7 @@ impl WriteTx<'_> {
                    ON CONFLICT DO UPDATE SET servers = ?2, identity_key = ?3, departure = ?4";
         let (identity_key, departure) =
             of_home.map(|signed| (&signed.identity_key, &signed.departure)).unzip();
-        self.connection.prepare_cached(sql)?.execute(params![number, all, identity_key, departure])?;
-        Ok(())
-    }
-
-    /// Has every server that was told of somebody hear what a home signed of whom nothing is known here. Any server may
-    /// have signed it, so it stays noted whom they were told to: a true departure goes there as well, and takes its place.
-    ///
-    /// # Errors
-    /// As [`StoreError`] says.
-    pub fn pass_on_departure(
-        &self,
-        participant: ParticipantId,
-        of_home: &StoredDeparture,
-        except: Fingerprint,
-    ) -> Result<(), StoreError> {
-        let number = participant.number();
-        let mut told =
-            self.connection.prepare_cached("SELECT server FROM servers_told WHERE participant = ?1")?;
-        let told = told.query_map([number], |row| row.get::<_, [u8; ID_BYTES]>(0))?;
-        let mut servers: Vec<[u8; ID_BYTES]> = told.collect::<Result<_, _>>()?;
-        servers.retain(|server| except.0 != *server);
-        if servers.is_empty() {
-            return Ok(());
-        }
-        let sql =
-            "INSERT INTO erasures (participant, servers, identity_key, departure) VALUES (?1, ?2, ?3, ?4)
-                   ON CONFLICT DO UPDATE SET servers = ?2, identity_key = ?3, departure = ?4";
-        let row = params![number, servers.concat(), of_home.identity_key, of_home.departure];
+        let row = params![participant.number(), all, identity_key, departure];
         self.connection.prepare_cached(sql)?.execute(row)?;
         Ok(())
     }
@@ -187,28 +179,32 @@ impl WriteTx<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Store, StoreOptions};
-    use crate::surroundings::clock::Clock;
+    use crate::testing;
 
     #[tokio::test]
-    async fn what_anybody_may_have_signed_keeps_no_true_departure_from_being_passed_on() {
+    async fn only_the_home_that_was_told_of_has_somebody_forgotten_of_whom_nothing_is_known() {
         let folder = tempfile::tempdir().unwrap();
-        let store =
-            Store::open(folder.path(), Clock::manual(), &StoreOptions::default(), Box::new(|_| {})).unwrap();
-        let [a, thief, home] = [1, 2, 3].map(|number| Fingerprint([number; 32]));
+        let store = testing::store(&folder);
+        let [a, thief, home, other] = [1, 2, 3, 4].map(|number| Fingerprint([number; 32]));
         let id = ParticipantId::random();
         let signed = |by: &str| StoredDeparture { identity_key: vec![1], departure: by.into() };
         store
             .write(move |tx| {
-                tx.note_told_of(id, a, UnixMillis(1))?;
-                tx.pass_on_departure(id, &signed("thief"), thief)?;
+                tx.note_told_of(id, a, &[home], UnixMillis(1))?;
+                assert!(!tx.was_told_of(id, a, &[home, other])?);
+                tx.note_told_of(id, a, &[home, other], UnixMillis(1))?;
                 let waiting = |tx: &WriteTx<'_>| tx.list_to_forget(a);
-                assert_eq!(waiting(tx)?[0].of_home, Some(signed("thief")));
-                // The server that was told ignores it, and says that it heard.
-                tx.note_forgotten(id, a)?;
-                assert!(waiting(tx)?.is_empty());
-                tx.pass_on_departure(id, &signed("home"), home)?;
-                assert_eq!(waiting(tx)?[0].of_home, Some(signed("home")));
+                tx.begin_to_forget(id, Some(&signed("thief")), Some(thief), Some(thief))?;
+                assert!(waiting(tx)?.is_empty() && tx.was_told_of(id, a, &[home, other])?);
+                for by in [home, other] {
+                    tx.note_told_of(id, a, &[home, other], UnixMillis(1))?;
+                    tx.begin_to_forget(id, Some(&signed("home")), Some(by), Some(by))?;
+                    assert_eq!(waiting(tx)?[0].of_home, Some(signed("home")));
+                    tx.note_forgotten(id, a)?;
+                    // The same once more, as servers that told each other bring it, goes nowhere.
+                    tx.begin_to_forget(id, Some(&signed("home")), Some(by), Some(by))?;
+                    assert!(waiting(tx)?.is_empty());
+                }
                 Ok::<_, StoreError>(())
             })
             .await
@@ -219,24 +215,23 @@ mod tests {
     #[tokio::test]
     async fn a_server_is_told_until_it_has_acknowledged_and_the_last_takes_the_row() {
         let folder = tempfile::tempdir().unwrap();
-        let store =
-            Store::open(folder.path(), Clock::manual(), &StoreOptions::default(), Box::new(|_| {})).unwrap();
+        let store = testing::store(&folder);
         let [a, b, c] = [1, 2, 3].map(|number| Fingerprint([number; 32]));
         let id = ParticipantId::random();
         store
             .write(move |tx| {
                 for server in [a, b, c, a] {
-                    tx.note_told_of(id, server, UnixMillis(1))?;
+                    tx.note_told_of(id, server, &[], UnixMillis(1))?;
                 }
-                assert!(tx.was_told_of(id, a)?);
-                tx.begin_to_forget(id, None, Some(c))?;
-                assert!(!tx.was_told_of(id, a)?);
+                assert!(tx.was_told_of(id, a, &[])?);
+                tx.begin_to_forget(id, None, Some(c), None)?;
+                assert!(!tx.was_told_of(id, a, &[])?);
                 let waits = |tx: &WriteTx<'_>, server| Ok::<_, StoreError>(tx.list_to_forget(server)?.len());
                 assert_eq!((waits(tx, a)?, waits(tx, b)?, waits(tx, c)?), (1, 1, 0));
                 // Whoever is told meanwhile has to forget as well, and nobody stands there twice.
-                tx.note_told_of(id, a, UnixMillis(2))?;
-                tx.note_told_of(id, c, UnixMillis(2))?;
-                tx.begin_to_forget(id, None, None)?;
+                tx.note_told_of(id, a, &[], UnixMillis(2))?;
+                tx.note_told_of(id, c, &[], UnixMillis(2))?;
+                tx.begin_to_forget(id, None, None, None)?;
                 tx.note_forgotten(id, a)?;
                 assert_eq!((waits(tx, a)?, waits(tx, b)?, waits(tx, c)?), (0, 1, 1));
                 tx.note_forgotten(id, c)?;

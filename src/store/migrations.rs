@@ -31,6 +31,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0018_restored.sql"),
     include_str!("migrations/0019_erasures.sql"),
     include_str!("migrations/0020_folded_names.sql"),
+    include_str!("migrations/0021_homes_of_told.sql"),
 ];
 
 /// The schema this program writes.

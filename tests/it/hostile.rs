@@ -27,13 +27,23 @@ use crate::neighbours::{id, invite, neighbour, state, until};
 impl Hostile {
     /// Dials without a word.
     pub(crate) async fn dial(server: &Server) -> Self {
-        Self::dial_with(&server.address, id(server).parse().unwrap(), rsa_key(11)).await
+        Self::dial_as(server, 11).await
+    }
+
+    /// The same with another stored key for its identity.
+    async fn dial_as(server: &Server, key: usize) -> Self {
+        Self::dial_with(&server.address, id(server).parse().unwrap(), rsa_key(key)).await
     }
 
     /// Becomes a neighbour that the admins trust with everything.
     pub(crate) async fn paired(server: &Server) -> Self {
+        Self::paired_as(server, 11).await
+    }
+
+    /// The same with another stored key for its identity.
+    pub(crate) async fn paired_as(server: &Server, key: usize) -> Self {
         let link: PairingLink = invite(server).parse().unwrap();
-        let mut hostile = Self::dial(server).await;
+        let mut hostile = Self::dial_as(server, key).await;
         hostile.ask(link.code).await;
         let own = hostile.id().to_string();
         until("it asks", || state(server, &own) == "waiting-for-us");

@@ -10,7 +10,9 @@ use momedo_protocol::api::groups::GroupMessageRequest;
 use momedo_protocol::blob::{BlobId, MAX_MESSAGE_BLOBS};
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::encoding::Base64Bytes;
-use momedo_protocol::group::entry::{Access, Encryption, Posting, Settings};
+use momedo_protocol::group::entry::{
+    Access, Action, Encryption, GroupEntryPayload, GroupRole, NewMember, Posting, Settings,
+};
 use momedo_protocol::group::envelope::seal_message;
 use momedo_protocol::group::key::GroupKey;
 use momedo_protocol::group::state::GroupState;
@@ -454,6 +456,60 @@ async fn calls_in_the_name_of_others_are_refused() {
     unreadable.signed.body = body;
     let answer = hostile.answer(unreadable).await;
     assert!(matches!(answer, Some(Response::Refused(Refusal::Malformed { .. }))), "{answer:?}");
+}
+
+/// Somebody of another server who does not belong to a group has this server ask nobody about anybody, and finds out
+/// nothing of whom its people block.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_to_a_group_has_nobody_asked_and_a_home_learns_no_blocks_of_this_servers_own_people() {
+    let server = Server::start();
+    let (ann, ben) = (server.register_profile(0, "ann").await, server.register_profile(1, "ben").await);
+    let settings = Settings { name: "7b".into(), posting: Posting::Everyone, access: Access::Closed };
+    let mut moderator = Membership::begin(&ann, "en", &|_| {}).await.unwrap();
+    let state = moderator.create(settings, Encryption::Symmetric).await.unwrap();
+    ben.log_in("en").await.unwrap().block(ann.id().unwrap()).await.unwrap();
+    let mut hostile = Hostile::paired(&server).await;
+    let mut other = Hostile::paired_as(&server, 10).await;
+    let key = rsa_key(1);
+    let newcomer = || NewMember {
+        id: ParticipantId::random(),
+        fingerprint: key.public().fingerprint(),
+        version: 1,
+        home: Some(hostile.id()),
+        role: GroupRole::Member,
+    };
+    let stranger = ParticipantId::random();
+    let entry = GroupEntryPayload {
+        group: Some(state.group),
+        number: 2,
+        previous: Some(state.head),
+        author: stranger,
+        key: Base64Bytes(key.public().spki().to_vec()),
+        made_at: momedo_client::now(),
+        action: Action::Add { members: (0..3).map(|_| newcomer()).collect() },
+    };
+    let request = Request::GroupAppend { from: stranger, group: state.id(), entry: entry.sign(&key) };
+    let call = hostile.call(&request);
+    let answer = hostile.answer(call).await;
+    assert!(matches!(answer, Some(Response::Refused(Refusal::UnknownGroup))), "{answer:?}");
+    // The first that another neighbour is asked about is whom somebody here asks for.
+    let wanted = ParticipantId::random();
+    let (ann, mut session) = (ann.id().unwrap(), ann.log_in("en").await.unwrap());
+    let asking = tokio::spawn(async move { session.keys(wanted, 0).await.is_err() });
+    let asked = loop {
+        if let Some(Frame::Find(find)) = other.next().await {
+            break find.id;
+        }
+    };
+    assert_eq!(asked, wanted);
+    assert!(asking.await.unwrap(), "nobody has the ID");
+    for member in [ben.id().unwrap(), ParticipantId::random()] {
+        let call = hostile.call(&Request::GroupAdd { from: ann, members: vec![member] });
+        assert!(
+            matches!(hostile.answer(call).await, Some(Response::Done)),
+            "{member} says something of a block"
+        );
+    }
 }
 
 /// A message to a group as it looks from outside.

@@ -145,3 +145,38 @@ async fn a_second_home_does_not_make_itself_the_first() {
     assert!(!session.homes().await.unwrap().is_first);
     assert!(failure(&server, &["accept-take-over", &own]).contains("does not say"));
 }
+
+/// Whoever has it refuse one participant must not keep it from hearing of the others' keys and revoked devices.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_refused_keeps_no_other_from_being_told() {
+    let server = Server::start();
+    let mut people = vec![server.register_profile(0, "ada").await, server.register_profile(1, "ben").await];
+    // They are told in the order of their numbers.
+    people.sort_by_key(|profile| profile.id().unwrap().number());
+    let mut hostile = Hostile::paired(&server).await;
+    neighbour(&server, &["allow", &hostile.id().to_string(), "--second-home", "true"]);
+    let refused = people[0].id().unwrap();
+    let mut told = Vec::new();
+    for profile in &people {
+        let mut session = profile.log_in("en").await.unwrap();
+        let home = momedo_protocol::api::homes::Home {
+            server: hostile.id(),
+            name: "Hostile".into(),
+            addresses: vec!["127.0.0.1:1".into()],
+        };
+        profile.set("second-home", &home).unwrap();
+        momedo_client::rotation::rotate(profile, &mut session, &|_| {}).await.unwrap();
+        while told.last() != profile.id().ok().as_ref() {
+            let Some(Frame::Call(call)) = hostile.next().await else { continue };
+            let request: Request = serde_json::from_slice(&call.signed.body).unwrap();
+            let Request::StandIn { placement } = request else { panic!("{request:?}") };
+            let is_refused = placement.id == refused;
+            let answer =
+                if is_refused { Response::Refused(Refusal::NotAllowedAcross) } else { Response::Done };
+            let reply = hostile.reply(&call, &answer);
+            hostile.send(&Frame::Reply(Box::new(reply))).await;
+            told.push(placement.id);
+        }
+    }
+    assert_eq!(told[0], refused);
+}

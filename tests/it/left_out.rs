@@ -2,16 +2,19 @@
 //! homes that no log knows.
 
 use momedo_client::contacts::{self, Trust};
+use momedo_client::groups::membership::Membership;
 use momedo_client::profile::Profile;
 use momedo_client::rotation;
+use momedo_client::sending::{Destination, Draft, send};
 use momedo_protocol::api::PublishedKeys;
 use momedo_protocol::countersignature::Countersignature;
 use momedo_protocol::encoding::Base64Bytes;
+use momedo_protocol::group::entry::{Access, Encryption, GroupRole, Posting, Settings};
 use momedo_protocol::jws::Signer;
 use momedo_protocol::key_bundle::{KeyBundle, KeyBundlePayload};
 use momedo_protocol::key_log::KeyLogEntry;
 
-use crate::harness::{Server, rsa_key};
+use crate::harness::{PATIENCE, Server, rsa_key};
 use crate::key_log::{alarms, shown};
 use crate::neighbours::{id, neighbour, pair, receive_until, row_of_three, say, state, until};
 use crate::two_faced::Editor;
@@ -151,4 +154,55 @@ async fn keys_of_a_home_that_an_admin_made_up_are_marked() {
     // Ada knows him.
     let mut session = ada.log_in("en").await.unwrap();
     assert!(contacts::fetch(&ada, &mut session, ben.id().unwrap()).await.is_err());
+}
+
+/// Keys of a member that somebody has never seen, with a log that fits them: nobody can tell but by the group's chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn group_keys_are_sealed_to_the_member_whom_the_chain_pins_whatever_an_admin_shows() {
+    let mut server = Server::start();
+    let ada = server.register_profile(0, "ada").await;
+    let ben = server.register_profile(1, "ben").await;
+    let dora = server.register_profile(2, "dora").await;
+    let mut groups = Vec::new();
+    for encryption in [Encryption::Asymmetric, Encryption::Symmetric] {
+        let mut moderator = Membership::begin(&ada, "en", &|_| {}).await.unwrap();
+        let settings = Settings { name: "7b".into(), posting: Posting::Everyone, access: Access::Closed };
+        let group = moderator.create(settings, encryption).await.unwrap().id();
+        let others = [ben.id().unwrap(), dora.id().unwrap()];
+        moderator.add(group, &others, GroupRole::Member).await.unwrap();
+        groups.push(group);
+    }
+    // As after a reset of Ben's keys, which the admin enters into the log.
+    server.kill();
+    let editor = Editor::open(&server);
+    let (true_one, _) = editor.bundle_of(ben.id().unwrap());
+    let key = rsa_key(10);
+    let signer: &dyn Signer = &key;
+    let signature_key = Base64Bytes(key.public().spki().to_vec());
+    let jws = KeyBundlePayload { signature_key, version: 2, ..true_one.payload.clone() }.sign(&[signer]);
+    let forged = KeyBundle::verify(&jws).unwrap();
+    editor.set_bundle(&forged, &jws);
+    let sql = "UPDATE key_bundles SET version = 2 WHERE participant = ?1";
+    assert_eq!(editor.database.execute(sql, [ben.id().unwrap().number()]).unwrap(), 1);
+    let mut log = editor.log();
+    let of_ben = *log.iter().find(|entry| entry.digest == true_one.digest).unwrap();
+    log.push(KeyLogEntry { version: 2, digest: forged.digest, ..of_ben });
+    editor.set_log(&log);
+    drop(editor);
+    server.launch();
+    assert_eq!(trust_in(&dora, &ben).await, Trust::FirstUse, "she takes the admin for him");
+    for group in groups {
+        let to = Destination::Group(group);
+        send(&dora, to, &Draft::text("unter uns"), PATIENCE, "en", &|_| {}).await.unwrap();
+    }
+    let database = rusqlite::Connection::open(server.data().join("momedo.db")).unwrap();
+    let count = |sql: &str, of: &Profile| -> u64 {
+        database.query_row(sql, [of.id().unwrap().number()], |row| row.get(0)).unwrap()
+    };
+    let slots = "SELECT count(*) FROM slots WHERE participant = ?1";
+    let waiting =
+        "SELECT count(*) FROM deliveries WHERE device IN (SELECT id FROM devices WHERE participant = ?1)";
+    assert_eq!((count(slots, &ada), count(slots, &ben)), (1, 0), "content keys");
+    // Of what was posted under a group key everybody has it; the key itself went to Ada alone.
+    assert_eq!((count(waiting, &ada), count(waiting, &ben)), (3, 1), "postings and keys");
 }

@@ -23,7 +23,7 @@ use crate::domain::group::{MEMBERS_PER_SUBMISSION, cost};
 use crate::domain::ozone::{DELIVERY_BYTES, fits_sender};
 use crate::live::sessions::Principal;
 use crate::service::neighbours::{attachments, finding, groups as elsewhere, sending};
-use crate::service::recipients::{self, Circumstances};
+use crate::service::recipients::{self, Circumstances, Devices};
 use crate::service::second_home::copying::{self, CopySent};
 use crate::service::{ServiceError, blobs, delivery};
 use crate::settings::config::Config;
@@ -393,7 +393,8 @@ impl Posted {
                 is_repeated: false,
             };
             let fine = Circumstances::FINE;
-            let decision = recipients::decide_for(tx, &entry, sender, &offer, fine, &quota)?;
+            let decision =
+                recipients::decide_for(tx, &entry, Devices::of(&entry), sender, &offer, fine, &quota)?;
             // Nobody in a group hears what becomes of it with somebody else.
             let Decision::Keep { takers, copy_to } = decision else { continue };
             let bundle_version = slot.map_or(0, |slot| slot.version);

@@ -16,7 +16,7 @@ use super::origins;
 use crate::domain::delivery::{Decision, Keys, Kind, Offer, Refusal, Takers};
 use crate::domain::neighbour::Contract;
 use crate::domain::ozone::Source;
-use crate::service::recipients::{self, Circumstances};
+use crate::service::recipients::{self, Circumstances, Devices};
 use crate::service::second_home::copying::CopySent;
 use crate::service::{ServiceError, delivery};
 use crate::state::App;
@@ -187,7 +187,15 @@ impl Incoming {
             copy_waits: recipient.other_home.is_some() && tx.on_its_way(&outgoing_key(item))?.is_some(),
         };
         let quota = self.own.config().mail.quota();
-        Ok(recipients::decide_for(tx, recipient, item.from, &offer, circumstances, &quota)?)
+        Ok(recipients::decide_for(
+            tx,
+            recipient,
+            Devices::of(recipient),
+            item.from,
+            &offer,
+            circumstances,
+            &quota,
+        )?)
     }
 
     /// Keeps what was judged: as the whole, or as part of a posting that is handed out with its other recipients.

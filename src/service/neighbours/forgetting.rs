@@ -14,7 +14,7 @@ use super::calls;
 use crate::service::ServiceError;
 use crate::service::error::compute;
 use crate::state::App;
-use crate::store::{ParticipantState, StoredDeparture, ToForget};
+use crate::store::{ParticipantState, ReadTx, StoreError, StoredDeparture, ToForget};
 
 /// Notes that a server is told of somebody, before it is; false when they are erased by now.
 ///
@@ -27,7 +27,8 @@ pub(super) async fn note_told(
 ) -> Result<bool, ServiceError> {
     let at = app.clock.now();
     // Most were told before, and reading wears nothing.
-    if app.store.read(move |tx| tx.was_told_of(id, server)).await? {
+    let was_told = |tx: &ReadTx<'_>, id, server| tx.was_told_of(id, server, &homes_elsewhere(tx, id)?);
+    if app.store.read(move |tx| was_told(tx, id, server)).await? {
         return Ok(true);
     }
     app.store
@@ -38,11 +39,20 @@ pub(super) async fn note_told(
                 None => tx.find_remote(id)?.is_some(),
             };
             if is_known {
-                tx.note_told_of(id, server, at)?;
+                tx.note_told_of(id, server, &homes_elsewhere(tx, id)?, at)?;
             }
             Ok::<_, ServiceError>(is_known)
         })
         .await
+}
+
+/// Where somebody of another server lives; nowhere else for this server's own.
+fn homes_elsewhere(tx: &ReadTx<'_>, id: ParticipantId) -> Result<Vec<Fingerprint>, StoreError> {
+    if tx.find_participant(id)?.is_some() {
+        return Ok(Vec::new());
+    }
+    let row = tx.find_remote(id)?;
+    Ok(row.into_iter().flat_map(|row| std::iter::once(row.home).chain(row.other_home)).collect())
 }
 
 /// Forgets a participant of another server because their home says so, and has others forget them that were told here.
@@ -73,14 +83,16 @@ pub(super) async fn forget(
             if tx.find_participant(id)?.is_some() {
                 return Ok::<_, ServiceError>(());
             }
-            match tx.find_remote(id)? {
+            let by = match tx.find_remote(id)? {
                 Some(row) if !row.lives_at(home) => return Ok(()),
-                Some(_) => tx.erase_remote(id)?,
-                // Here they are forgotten already; whoever was told by this server has not heard of it. Whether it is their
-                // home that says so, those know whom it was told to.
-                None => return Ok(tx.pass_on_departure(id, &stored, from)?),
-            }
-            Ok(tx.begin_to_forget(id, Some(&stored), Some(from))?)
+                Some(_) => {
+                    tx.erase_remote(id)?;
+                    None
+                }
+                // Here they are forgotten already; whoever was told by this server has not heard of it.
+                None => Some(home),
+            };
+            Ok(tx.begin_to_forget(id, Some(&stored), Some(from), by)?)
         })
         .await?;
     app.links.telling.notify_one();

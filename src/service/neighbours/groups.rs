@@ -73,7 +73,9 @@ pub async fn append(
     let home = home_for(app, author, group).await?;
     check_blocks(app, author.participant, entry.clone()).await?;
     // An entry under keys that the group's home has not heard of would be refused there.
-    placing::tell_of(app, home, author.participant).await?;
+    if let Err(error) = placing::tell_of(app, home, author.participant).await {
+        tracing::debug!(%error, "a second home does not hear of new keys now");
+    }
     let request = Request::GroupAppend { from: author.participant, group, entry };
     match calls::ask_for_response(app, home, &request).await? {
         Response::Appended(taken) => Ok(taken),

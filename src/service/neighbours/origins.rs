@@ -170,9 +170,12 @@ pub(super) fn check(
 #[cfg(test)]
 mod tests {
     use momedo_protocol::digest::Sha512Digest;
+    use momedo_protocol::message_id::MessageId;
+    use momedo_protocol::time::UnixMillis;
 
     use super::*;
     use crate::store::{RemoteKeys, Tick};
+    use crate::testing;
 
     #[test]
     fn what_nobody_proved_turns_nobody_away_for_good() {
@@ -200,5 +203,38 @@ mod tests {
         assert_eq!(speaks_for(home, Some(&known), false), Some(false));
         known.other_home = Some(home);
         assert_eq!(speaks_for(home, Some(&known), true), Some(true));
+    }
+
+    #[tokio::test]
+    async fn a_home_that_was_given_up_speaks_for_nobody_before_it_says_that_it_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = testing::store(&folder);
+        let (ada, ben, home) = (ParticipantId::random(), ParticipantId::random(), Fingerprint([1; 32]));
+        let item = BatchItem {
+            from: ada,
+            to: ben,
+            id: MessageId([1; 16]),
+            digest: Sha512Digest([0; 64]),
+            group: None,
+            slot: None,
+            blobs: Vec::new(),
+            device: None,
+            sender_device: None,
+            copy: false,
+        };
+        store
+            .write(move |tx| {
+                let said = |tx: &ReadTx<'_>| check(tx, home, home, &BTreeSet::new(), &item);
+                tx.insert_participant(ada, "Ada", UnixMillis(0))?;
+                assert_eq!(said(tx)?, Some(Outcome::WrongHome));
+                tx.set_other_home(ada, home, true)?;
+                assert_eq!((said(tx)?, lives_here_alone(tx, ada)?), (None, false));
+                tx.end_other_home(ada)?;
+                assert_eq!((said(tx)?, lives_here_alone(tx, ada)?), (Some(Outcome::WrongHome), true));
+                Ok::<_, ServiceError>(())
+            })
+            .await
+            .unwrap();
+        store.close().await;
     }
 }

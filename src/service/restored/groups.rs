@@ -107,37 +107,47 @@ async fn read_all(id: GroupId, held: &HeldEntries) -> Result<Read, ServiceError>
 
 async fn put(app: &App, actor: Actor, id: GroupId, entries: Read) -> Result<GroupEntryTaken, ServiceError> {
     actor.count(app, cost(entries.len() as u64))?;
-    let (own, now) = (app.fingerprint, app.clock.now());
-    app.store
-        .write(move |tx| {
-            if !tx.takes_back()? || tx.was_group_deleted(id)? {
-                return Err(ServiceError::UnknownGroup);
+    let (own, now, from) = (app.fingerprint, app.clock.now(), actor.participant());
+    app.store.write(move |tx| put_in(tx, from, own, now, id, &entries)).await
+}
+
+fn put_in(
+    tx: &mut WriteTx<'_>,
+    from: ParticipantId,
+    own: Fingerprint,
+    now: UnixMillis,
+    id: GroupId,
+    entries: &Read,
+) -> Result<GroupEntryTaken, ServiceError> {
+    if !tx.takes_back()? || tx.was_group_deleted(id)? {
+        return Err(ServiceError::UnknownGroup);
+    }
+    let mut state = tx.find_whole_group(id)?;
+    let mut number = state.as_ref().map_or(0, |state| state.number);
+    let mut pins: BTreeMap<ParticipantId, BTreeSet<[u8; 32]>> = BTreeMap::new();
+    for (entry, text) in entries {
+        if entry.payload.number <= number {
+            // Another one there: the chain went on differently.
+            if !is_known(tx, id, entry.payload.number, text)? {
+                return Err(ServiceError::StaleGroup { number });
             }
-            let mut state = tx.find_whole_group(id)?;
-            let mut number = state.as_ref().map_or(0, |state| state.number);
-            let mut pins: BTreeMap<ParticipantId, BTreeSet<[u8; 32]>> = BTreeMap::new();
-            for (entry, text) in &entries {
-                if entry.payload.number <= number {
-                    // Another one there: the chain went on differently.
-                    if !is_known(tx, id, entry.payload.number, text)? {
-                        return Err(ServiceError::StaleGroup { number });
-                    }
-                    continue;
-                }
-                let author = entry.payload.author;
-                let before = state.as_ref().and_then(|state| pinned(state, author));
-                let after = append(tx, actor.participant(), own, now, state, (entry, text))?;
-                pins.entry(author).or_default().extend(before.into_iter().chain(pinned(&after, author)));
-                number = entry.payload.number;
-                state = Some(after);
-            }
-            let Some(state) = state else { return Err(ServiceError::UnknownGroup) };
-            for (author, pins) in pins {
-                check_renewed(tx, &state, author, &pins)?;
-            }
-            Ok(GroupEntryTaken { id, number })
-        })
-        .await
+            continue;
+        }
+        let author = entry.payload.author;
+        let before = state.as_ref().and_then(|state| pinned(state, author));
+        let after = append(tx, from, own, now, state, (entry, text))?;
+        // Whoever leaves takes nobody in, and cannot renew any more.
+        if entry.payload.action != (Action::Leave {}) {
+            pins.entry(author).or_default().extend(before.into_iter().chain(pinned(&after, author)));
+        }
+        number = entry.payload.number;
+        state = Some(after);
+    }
+    let Some(state) = state else { return Err(ServiceError::UnknownGroup) };
+    for (author, pins) in pins {
+        check_renewed(tx, &state, author, &pins)?;
+    }
+    Ok(GroupEntryTaken { id, number })
 }
 
 /// The signature key that a member has published, as far as it is known; their home by the chain.
@@ -155,19 +165,21 @@ fn pinned(state: &GroupState, who: ParticipantId) -> Option<[u8; 32]> {
 }
 
 /// Refuses entries of somebody whose published key the chain pins neither before nor after one of them: they are signed
-/// with a key that was replaced, and their owner has not renewed it since. Whose newer keys this server has forgotten is
-/// pinned to the published ones before.
+/// with a key that was replaced, and their owner has not renewed it since. That others took the owner out or in again
+/// proves nothing, for a thief may have let them in. Whose newer keys this server has forgotten is pinned to the published
+/// ones before.
 fn check_renewed(
     tx: &ReadTx<'_>,
     state: &GroupState,
     author: ParticipantId,
     pins: &BTreeSet<[u8; 32]>,
 ) -> Result<(), ServiceError> {
-    let known = published(tx, state, author)?;
-    if state.active(author).is_some() && known.is_some_and(|known| !pins.contains(&known.0)) {
-        return Err(ServiceError::GroupRefused("an entry is signed with a key that was replaced".into()));
+    match published(tx, state, author)? {
+        Some(known) if !pins.contains(&known.0) => {
+            Err(ServiceError::GroupRefused("an entry is signed with a key that was replaced".into()))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Takes the next entry, or the first one.
@@ -215,3 +227,6 @@ fn append(
     tx.save_group(&before.members, &after, text, &written_by)?;
     Ok(after)
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use crate::store::{OtherHome, ParticipantState, ReadTx, WriteTx};
 const PAGE: u32 = 50;
 
 /// How many a second home may refuse in one run; one that wants none refuses them all.
-const MAX_REFUSED: u32 = 100;
+const MAX_REFUSED: u32 = 20;
 
 /// Notes which homes a new bundle names.
 ///
@@ -60,11 +60,14 @@ pub async fn tell_all(app: &App) -> Result<(), ServiceError> {
 }
 
 async fn tell(app: &App, server: Fingerprint) -> Result<(), ServiceError> {
-    let (mut after, mut refused) = (0, 0);
+    let (mut after, mut refused) = (app.links.told_up_to(server), 0);
     loop {
         let untold =
             app.store.read(move |tx| Ok::<_, ServiceError>(tx.list_untold(server, after, PAGE)?)).await?;
-        let Some((last, _)) = untold.last() else { return Ok(()) };
+        let Some((last, _)) = untold.last() else {
+            app.links.set_told_up_to(server, 0);
+            return Ok(());
+        };
         after = last.number();
         for (id, home) in untold {
             match tell_one(app, id, home).await {
@@ -75,6 +78,8 @@ async fn tell(app: &App, server: Fingerprint) -> Result<(), ServiceError> {
                 Err(ServiceError::NotAllowedAcross) => {
                     refused += 1;
                     if refused == MAX_REFUSED {
+                        // The next run goes on behind, so that nobody is never reached.
+                        app.links.set_told_up_to(server, id.number());
                         return Ok(());
                     }
                 }

@@ -281,7 +281,7 @@ pub async fn end(
                 }
                 if erased {
                     // Whom this server told as a home, too.
-                    tx.begin_to_forget(id, None, None)?;
+                    tx.begin_to_forget(id, None, None, None)?;
                     let subject = tx.subject_of(id)?;
                     tx.erase(&subject)?;
                 }

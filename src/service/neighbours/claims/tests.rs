@@ -1,24 +1,7 @@
-use std::path::Path;
-
-use momedo_protocol::encoding::Base64Bytes;
-use momedo_protocol::jws::Signer;
-use momedo_protocol::key_bundle::KeyBundlePayload;
-use momedo_protocol::ml_kem_key::MlKemPrivateKey;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
-use momedo_protocol::suite::Suite;
-use momedo_protocol::time::UnixMillis;
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::pki_types::pem::PemObject;
 
 use super::*;
-use crate::store::{Store, StoreOptions};
-use crate::surroundings::clock::Clock;
-
-fn keys() -> Vec<RsaPrivateKey> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rsa_keys.pem");
-    let keys = PrivatePkcs8KeyDer::pem_file_iter(path).unwrap().take(4);
-    keys.map(|key| RsaPrivateKey::from_pkcs8(key.unwrap().secret_pkcs8_der()).unwrap()).collect()
-}
+use crate::testing::{self, keys};
 
 /// What a home tells of somebody: their bundle of this version, signed by `key` and, if it changed, by the one before.
 fn told(
@@ -28,23 +11,8 @@ fn told(
     version: u64,
     (key, before): (&RsaPrivateKey, Option<&RsaPrivateKey>),
 ) -> Told {
-    let payload = KeyBundlePayload {
-        id,
-        name: "Zoe".into(),
-        homes: std::iter::once(home).chain(other).collect(),
-        version,
-        issued_at: UnixMillis(1),
-        expires_at: UnixMillis(2),
-        signature_key: Base64Bytes(key.public().spki().to_vec()),
-        rsa_key: Base64Bytes(keys()[3].public().spki().to_vec()),
-        ml_kem_key: Base64Bytes(MlKemPrivateKey::generate().public().bytes().to_vec()),
-        mceliece_key: None,
-        suites: vec![Suite::Small],
-    };
-    let signers: Vec<&dyn Signer> =
-        std::iter::once(key).chain(before).map(|key| key as &dyn Signer).collect();
-    let jws = payload.sign(&signers);
-    let bundle = KeyBundle::verify(&jws).unwrap();
+    let homes = std::iter::once(home).chain(other).collect();
+    let (bundle, jws) = testing::bundle(id, homes, version, (key, before));
     let changes = before.map(|_| jws.clone()).into_iter().collect();
     let published = PublishedKeys { bundle: jws.clone(), countersignature: jws, home: None, changes };
     Told { home, via: home, distance: 0, bundle, published }
@@ -53,8 +21,7 @@ fn told(
 /// Who is kept as the home after each of these was told, and whether two claim the ID.
 async fn kept_after(all: Vec<Told>) -> (Fingerprint, bool) {
     let folder = tempfile::tempdir().unwrap();
-    let listener = Box::new(|_| {});
-    let store = Store::open(folder.path(), Clock::manual(), &StoreOptions::default(), listener).unwrap();
+    let store = testing::store(&folder);
     let row = store
         .write(move |tx| {
             let mut row = None;

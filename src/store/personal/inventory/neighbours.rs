@@ -127,6 +127,9 @@ pub(super) const TABLES: &[Table] = &[
                 ),
             ),
             ("told_at", Time),
+            // Of other servers' people alone.
+            ("home", Plain),
+            ("other_home", Plain),
         ],
         holds: Personal {
             export: "participant = :participant",
