@@ -176,6 +176,7 @@ async fn one_that_is_refused_keeps_no_other_from_being_told() {
             let reply = hostile.reply(&call, &answer);
             hostile.send(&Frame::Reply(Box::new(reply))).await;
             told.push(placement.id);
+            assert!(told.len() < 20, "the refused one is asked for again and again: {told:?}");
         }
     }
     assert_eq!(told[0], refused);
