@@ -113,21 +113,23 @@ async fn a_person_in_every_table(server: &Server) -> (Person, Person) {
     let (id, other) = (ada.id().number(), ben.id().number());
     database
         .execute_batch(&format!(
-            "INSERT INTO groups VALUES (1, 'Alleine', 1, '{{}}', 0, 0, NULL, 0, x''), (2, 'Andere', 1, '{{}}', 0, 0, {id}, 1, x'');
+            "INSERT INTO groups (id, name, number, state, open, created_at, made_by, by_members, sort_key)
+                 VALUES (1, 'Alleine', 1, '{{}}', 0, 0, NULL, 0, x''),
+                        (2, 'Andere', 1, '{{}}', 0, 0, {id}, 1, x'');
              INSERT INTO group_entries (group_id, number, entry) VALUES (1, 1, '{}'), (2, 1, 'x');
              INSERT INTO group_members (group_id, participant, member, suspended, added_by)
                  VALUES (1, {id}, '{}', 0, NULL), (2, {other}, '{{}}', 0, {id});
-             INSERT INTO group_authors VALUES (2, {id}, 1);
-             INSERT INTO former_group_members VALUES (2, {id}, 1);
+             INSERT INTO group_authors (group_id, participant, entries) VALUES (2, {id}, 1);
+             INSERT INTO former_group_members (group_id, participant, until) VALUES (2, {id}, 1);
              INSERT INTO slots (body, participant, slot) SELECT max(id), {id}, x'01' FROM bodies;
-             INSERT INTO outbox_bodies VALUES (1, x'00');
+             INSERT INTO outbox_bodies (id, envelope) VALUES (1, x'00');
              INSERT INTO outbox (message_id, sender, recipient, home, via, accepted_tick, size, body, blobs)
                  VALUES (zeroblob(16), {id}, {other}, zeroblob(32), zeroblob(32), 1, 1, 1, x'');
-             INSERT INTO second_homes VALUES ({id}, zeroblob(32), 1, 0, 1, 1);
-             INSERT INTO servers_told VALUES ({id}, zeroblob(32), 1);
-             INSERT INTO forgotten_keys VALUES ({id}, 1);
-             INSERT INTO posted_elsewhere VALUES (zeroblob(16), {id}, 3, 1);
-             INSERT INTO blob_holds VALUES (x'{bens}', {});",
+             INSERT INTO second_homes (participant, other, is_first, ends, changed, told) VALUES ({id}, zeroblob(32), 1, 0, 1, 1);
+             INSERT INTO servers_told (participant, server, told_at) VALUES ({id}, zeroblob(32), 1);
+             INSERT INTO forgotten_keys (participant, version) VALUES ({id}, 1);
+             INSERT INTO posted_elsewhere (message_id, sender, group_id, posted_tick) VALUES (zeroblob(16), {id}, 3, 1);
+             INSERT INTO blob_holds (blob, device) VALUES (x'{bens}', {});",
             ada.id(),
             ada.id(),
             ada.session.device.number()
