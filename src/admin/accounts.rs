@@ -211,7 +211,7 @@ pub(super) struct NewAccountForm {
 
 pub(super) async fn add(ConfirmedForm(session, admin, form): ConfirmedForm<NewAccountForm>) -> Response {
     let app = &session.session.visitor.pages.app;
-    let role = if form.role == "admin" { AccountRole::Admin } else { AccountRole::Moderator };
+    let role = if form.role == "admin" { AccountRole::Admin } else { AccountRole::ClassLead };
     let result = accounts::add(app, &admin, form.name, form.password, role, form.class).await;
     after(&session.session, result, "account.added").await
 }

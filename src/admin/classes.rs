@@ -55,7 +55,7 @@ pub(super) struct ListQuery {
 }
 
 pub(super) async fn list(session: Session, Query(query): Query<ListQuery>) -> Response {
-    let page = session.page("groups");
+    let page = session.page("classes");
     list_with(&session, page, query, String::new()).await
 }
 
@@ -84,9 +84,9 @@ pub(super) struct NameForm {
 pub(super) async fn add(Form(session, form): Form<NameForm>) -> Response {
     let app = &session.session.visitor.pages.app;
     match classes::add(app, &session.admin, form.name.clone()).await {
-        Ok(number) => Redirect::to(&format!("/admin/groups/{number}")).into_response(),
+        Ok(number) => Redirect::to(&format!("/admin/classes/{number}")).into_response(),
         Err(error) => {
-            let page = session.page("groups").fail(&error);
+            let page = session.page("classes").fail(&error);
             list_with(&session.session, page, ListQuery::default(), form.name).await
         }
     }
@@ -97,7 +97,7 @@ pub(super) async fn show_one(
     Path(number): Path<i64>,
     Query(query): Query<ListQuery>,
 ) -> Response {
-    let page = session.page("groups");
+    let page = session.page("classes");
     one(&session, page, number, query.search).await
 }
 
@@ -129,9 +129,9 @@ async fn one(session: &Session, page: Page, number: i64, search: String) -> Resp
 /// Shows the class again, after something was done or refused.
 async fn after(session: &AdminSession, number: i64, result: Result<(), ServiceError>) -> Response {
     match result {
-        Ok(()) => Redirect::to(&format!("/admin/groups/{number}")).into_response(),
+        Ok(()) => Redirect::to(&format!("/admin/classes/{number}")).into_response(),
         Err(error) => {
-            let page = session.page("groups").fail(&error);
+            let page = session.page("classes").fail(&error);
             one(&session.session, page, number, String::new()).await
         }
     }
@@ -172,7 +172,7 @@ pub(super) struct Nothing {}
 pub(super) async fn delete(Path(number): Path<i64>, Form(session, Nothing {}): Form<Nothing>) -> Response {
     let app = &session.session.visitor.pages.app;
     match classes::delete(app, &session.admin, format!("#{number}")).await {
-        Ok(()) => Redirect::to("/admin/groups").into_response(),
-        Err(error) => error_page(session.page("groups"), status_of(&error), &error),
+        Ok(()) => Redirect::to("/admin/classes").into_response(),
+        Err(error) => error_page(session.page("classes"), status_of(&error), &error),
     }
 }

@@ -63,7 +63,7 @@ fn purpose(path: &str) -> (&'static str, &'static str) {
         ["participants", _, "reset-keys"] => ("confirm.reset-keys", "/admin/participants"),
         ["participants", _, "export"] => ("confirm.export", "/admin/participants"),
         ["participants", ..] => ("confirm.delete", "/admin/participants"),
-        ["chats", ..] => ("confirm.chat", "/admin/chats"),
+        ["groups", ..] => ("confirm.group", "/admin/groups"),
         ["backup", "download"] => ("confirm.download", "/admin/backup"),
         ["backup", ..] => ("confirm.restore", "/admin/backup"),
         ["certificates", ..] => ("confirm.certificates", "/admin/certificates"),

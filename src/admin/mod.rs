@@ -6,11 +6,11 @@
 mod accounts;
 mod backup;
 mod certificates;
-mod chats;
 mod classes;
 mod confirm;
 mod events;
 mod files;
+mod groups;
 mod import;
 mod listeners;
 mod lists;
@@ -90,10 +90,10 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/import/confirm", post(import::confirm))
         .route("/import/undo", post(import::undo))
         .route("/sheets", post(sheets::print))
-        .route("/groups", get(classes::list).post(classes::add))
-        .nest("/groups/{number}", class)
-        .route("/chats", get(chats::list))
-        .route("/chats/{id}/delete", post(chats::delete))
+        .route("/classes", get(classes::list).post(classes::add))
+        .nest("/classes/{number}", class)
+        .route("/groups", get(groups::list))
+        .route("/groups/{id}/delete", post(groups::delete))
         .route("/reports", get(reports::list).post(reports::set_state))
         .route("/ozones", get(lists::ozones))
         .route("/keys", get(lists::keys))

@@ -89,7 +89,7 @@ pub(super) async fn show_or_log_in(visitor: Visitor, Query(next): Query<Next>) -
     }
     match session.staff.admin() {
         Some(admin) => show_overview(AdminSession { session, admin }).await,
-        // A moderator's own page is the list of people.
+        // A class lead's own page is the list of people.
         None => Redirect::to("/admin/participants").into_response(),
     }
 }

@@ -1,4 +1,4 @@
-//! Reports: messages that their recipients disclosed, for the admins and the moderators of the reporters' classes.
+//! Reports: messages that their recipients disclosed, for the admins and the leads of the reporters' classes.
 
 use askama::Template;
 use axum::extract::Query;

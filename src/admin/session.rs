@@ -363,7 +363,7 @@ impl FromRequestParts<Arc<Pages>> for AdminSession {
             Some(admin) => Ok(Self { session, admin }),
             None => {
                 let path = session.visitor.path.split('?').next().unwrap_or_default();
-                tracing::warn!(path, address = %session.visitor.address, "a moderator asked for what only admins may");
+                tracing::warn!(path, address = %session.visitor.address, "a class lead asked for what only admins may");
                 let page = session.page("error");
                 let error = AdminError::AdminsOnly.into();
                 Err(super::error_page(page, StatusCode::FORBIDDEN, &error).into())

@@ -72,7 +72,7 @@ pub(super) enum Message {
         #[command(flatten)]
         which: Which,
     },
-    /// Show one message you received to the moderators of your server
+    /// Show one message you received to the staff of your server
     ///
     /// They get what it says, who wrote it, your ID and your reason. Nothing else of the conversation is
     /// disclosed, and nobody can disclose it but you. The server erases reports after 90 days.
@@ -140,7 +140,7 @@ async fn report(
     if json {
         return output::json(&reported);
     }
-    say!("the moderators have it as report {}", reported.report);
+    say!("the staff have it as report {}", reported.report);
     Ok(())
 }
 

@@ -62,7 +62,8 @@ impl Entry {
     pub fn role(&self) -> Option<Role> {
         match folded(&self.role).as_str() {
             "" | "mitglied" | "schüler" | "schülerin" | "pupil" => Some(Role::Member),
-            "moderatorin" | "lehrer" | "lehrerin" | "lehrkraft" | "teacher" => Some(Role::Moderator),
+            "lehrer" | "lehrerin" | "lehrkraft" | "kollegium" | "beschäftigte" | "mitarbeiter"
+            | "mitarbeiterin" | "teacher" | "staff" => Some(Role::Employee),
             "verwaltung" => Some(Role::Admin),
             other => other.parse().ok(),
         }

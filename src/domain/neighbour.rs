@@ -163,7 +163,7 @@ pub const KEY_QUESTIONS: Rate = Rate { per_minute: 60, burst: 60 };
 /// How often it may ask for something in the name of its participants; a piece of an attachment is one call.
 pub const CALLS: Rate = Rate { per_minute: 3_000, burst: 3_000 };
 
-/// How often it may report what this server's participants wrote: a moderator reads each.
+/// How often it may report what this server's participants wrote: somebody reads each.
 pub const REPORTS: Rate = Rate { per_minute: 6, burst: 60 };
 
 /// How often it may bring mail of groups whose home has to be looked for first.
@@ -196,11 +196,11 @@ mod tests {
 
     #[test]
     fn nothing_passes_until_a_role_or_a_class_is_allowed() {
-        let teacher = Belonging { role: Role::Moderator, classes: vec![3] };
+        let teacher = Belonging { role: Role::Employee, classes: vec![3] };
         let pupil = Belonging { role: Role::Member, classes: vec![4] };
         let nothing = Contract::default();
         assert!(!nothing.admits(&teacher) && !nothing.admits(&pupil) && !nothing.hop_through);
-        let roles = Contract { roles: vec![Role::Moderator], ..Contract::default() };
+        let roles = Contract { roles: vec![Role::Employee], ..Contract::default() };
         assert!(roles.admits(&teacher) && !roles.admits(&pupil));
         let classes = Contract { classes: vec![4, 5], ..Contract::default() };
         assert!(!classes.admits(&teacher) && classes.admits(&pupil));

@@ -24,9 +24,9 @@ pub enum Role {
     /// Writes and reads.
     #[default]
     Member,
-    /// May also look after groups.
-    Moderator,
-    /// May also look after everything that admins may from a client.
+    /// Works here: a teacher, a clerk.
+    Employee,
+    /// Runs the server.
     Admin,
     /// A program.
     Bot,
@@ -34,7 +34,7 @@ pub enum Role {
 
 /// The text is no role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a role is member, moderator, admin or bot")]
+#[error("a role is member, employee, admin or bot")]
 pub struct RoleError;
 
 fn not_a_role(_: &str) -> RoleError {
@@ -56,7 +56,7 @@ pub enum AccountRole {
     /// Everything.
     Admin,
     /// See the people of some classes and print their invite sheets.
-    Moderator,
+    ClassLead,
 }
 
 impl AccountRole {

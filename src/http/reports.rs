@@ -11,7 +11,7 @@ use super::error::ApiResult;
 use super::extract::{Json, Storing};
 use crate::service::reports;
 
-/// Discloses one received message to the moderators.
+/// Discloses one received message to the staff.
 #[utoipa::path(post, path = "/reports", request_body = api::ReportRequest, responses(
     (status = 201, body = api::Reported),
     (status = "4XX", body = Problem, content_type = "application/problem+json"),

@@ -490,7 +490,7 @@ pub async fn list(app: &App, _: &Admin) -> Result<Vec<(AccountRow, Vec<i64>)>, S
         .await
 }
 
-/// Adds an account; a moderator's looks after `classes`.
+/// Adds an account; a class lead's looks after `classes`.
 ///
 /// # Errors
 /// [`AdminError::AccountExists`], [`AdminError::WeakPassword`] or [`AdminError::UnacceptableName`].

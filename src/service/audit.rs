@@ -33,7 +33,7 @@ pub enum Action {
     ClassDeleted,
     ClassJoined,
     ClassLeft,
-    ChatDeleted,
+    GroupDeleted,
     AccountAdded,
     AccountDeleted,
     AccountChanged,
@@ -104,7 +104,7 @@ impl Action {
             Self::PersonDeleted
                 | Self::PersonExported
                 | Self::KeysReset
-                | Self::ChatDeleted
+                | Self::GroupDeleted
                 | Self::AccountAdded
                 | Self::AccountDeleted
                 | Self::AccountChanged

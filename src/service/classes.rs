@@ -41,7 +41,7 @@ pub(super) fn find_class(tx: &ReadTx<'_>, name: &str) -> Result<ClassRow, Servic
     Ok(found.ok_or(AdminError::UnknownClass)?)
 }
 
-/// One page of classes, and how many there are in all; a moderator sees their own.
+/// One page of classes, and how many there are in all; a class lead sees their own.
 ///
 /// # Errors
 /// As [`ServiceError`] says.

@@ -9,7 +9,7 @@ pub struct Admin {
     account: String,
 }
 
-/// Proof that somebody with an account acts: an admin, or a moderator with some classes.
+/// Proof that somebody with an account acts: an admin, or the lead of some classes.
 #[derive(Debug, Clone)]
 pub struct Staff {
     account: String,
@@ -71,7 +71,7 @@ impl Staff {
     pub(super) fn authenticated(account: String, role: AccountRole, classes: Vec<i64>) -> Self {
         let classes = match role {
             AccountRole::Admin => None,
-            AccountRole::Moderator => Some(classes),
+            AccountRole::ClassLead => Some(classes),
         };
         Self { account, classes }
     }

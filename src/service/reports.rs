@@ -1,4 +1,4 @@
-//! Reports: a recipient discloses one message to the moderators, with the sender's signature, so that nobody
+//! Reports: a recipient discloses one message to the staff, with the sender's signature, so that nobody
 //! can put words into anybody's mouth. There is no key that opens what nobody disclosed.
 
 use momedo_protocol::api;
@@ -25,7 +25,7 @@ use crate::store::{NewReport, ReadTx, ReportId, ReportRow};
 /// Who "did" what the server notes by itself.
 const SERVER: &str = "momedo";
 
-/// A report as the moderators see it.
+/// A report as the staff see it.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// Its number.
@@ -53,7 +53,7 @@ pub struct Report {
 }
 
 /// Takes a report; the same message again is the same report. What somebody of another server wrote is reported to
-/// that server's moderators, too.
+/// that server's staff, too.
 ///
 /// # Errors
 /// [`ServiceError::ReportRefused`] when it was not sent to the reporter, or is not signed with a key its sender
@@ -204,7 +204,7 @@ fn concerns(tx: &ReadTx<'_>, message: &Message, reporter: ParticipantId) -> Resu
     }
 }
 
-/// A page of reports, open ones first; a moderator sees those of the own classes.
+/// A page of reports, open ones first; a class lead sees those of the own classes.
 ///
 /// # Errors
 /// As [`ServiceError`] says.
@@ -244,7 +244,7 @@ fn shown(row: ReportRow) -> Result<Report, ServiceError> {
 /// Closes a report, or opens it again.
 ///
 /// # Errors
-/// [`AdminError::UnknownReport`], also for one that is not of the moderator's classes.
+/// [`AdminError::UnknownReport`], also for one that is not of the lead's classes.
 pub async fn set_closed(app: &App, staff: &Staff, id: ReportId, closed: bool) -> Result<(), ServiceError> {
     let (now, staff) = (app.clock.now(), staff.clone());
     app.store

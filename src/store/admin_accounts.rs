@@ -28,7 +28,7 @@ fn account(row: &rusqlite::Row<'_>) -> rusqlite::Result<AccountRow> {
     Ok(AccountRow {
         name: row.get(0)?,
         password_hash: row.get(1)?,
-        role: if role == "admin" { AccountRole::Admin } else { AccountRole::Moderator },
+        role: if role == "admin" { AccountRole::Admin } else { AccountRole::ClassLead },
         totp_secret: row.get(3)?,
         totp_step: row.get(4)?,
     })
@@ -63,7 +63,7 @@ impl ReadTx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The classes a moderator's account looks after.
+    /// The classes a class lead's account looks after.
     ///
     /// # Errors
     /// As [`StoreError`] says.
@@ -134,7 +134,7 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Sets the classes a moderator's account looks after.
+    /// Sets the classes a class lead's account looks after.
     ///
     /// # Errors
     /// As [`StoreError`] says.

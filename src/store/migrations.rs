@@ -32,6 +32,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0019_erasures.sql"),
     include_str!("migrations/0020_folded_names.sql"),
     include_str!("migrations/0021_homes_of_told.sql"),
+    include_str!("migrations/0022_one_word_each.sql"),
 ];
 
 /// The schema this program writes.
@@ -88,6 +89,9 @@ fn copy_before(connection: &Connection, path: &Path, from: u32) -> Result<(), St
     connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod filled;
 
 #[cfg(test)]
 mod tests {

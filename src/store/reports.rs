@@ -1,4 +1,4 @@
-//! The `reports` table: messages that their recipients disclosed to the moderators.
+//! The `reports` table: messages that their recipients disclosed to the staff.
 
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::message_id::MessageId;

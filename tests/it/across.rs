@@ -176,7 +176,7 @@ async fn a_photo_in_a_group_reaches_members_on_other_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_reaches_the_moderators_of_both_homes_and_a_blocked_id_is_not_heard() {
+async fn a_report_reaches_the_staff_of_both_homes_and_a_blocked_id_is_not_heard() {
     let [a, b, _c] = row_of_three();
     let (ada, ben) = (a.register_profile(0, "ada").await, b.register_profile(1, "ben").await);
     say(&ben, &ada, "du Doofe").await;

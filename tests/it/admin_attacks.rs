@@ -6,7 +6,7 @@ use crate::visitor::{PASSWORD, Visitor, set_up};
 const PAGES: &[&str] = &[
     "/admin",
     "/admin/participants",
-    "/admin/groups",
+    "/admin/classes",
     "/admin/reports",
     "/admin/ozones",
     "/admin/keys",
@@ -132,25 +132,25 @@ fn a_form_from_elsewhere_does_nothing() {
     let server = Server::start();
     set_up(&server);
     let mut admin = Visitor::admin(&server);
-    let token = admin.get("/admin/groups").field("csrf");
-    assert_eq!(admin.post("/admin/groups", &[("name", "a")]).status, 403);
-    assert_eq!(admin.post("/admin/groups", &[("csrf", "x"), ("name", "a")]).status, 403);
+    let token = admin.get("/admin/classes").field("csrf");
+    assert_eq!(admin.post("/admin/classes", &[("name", "a")]).status, 403);
+    assert_eq!(admin.post("/admin/classes", &[("csrf", "x"), ("name", "a")]).status, 403);
     for header in ["Origin: https://elsewhere.example", "Sec-Fetch-Site: cross-site", "Origin: null"] {
         admin.headers = vec![header.into()];
-        let answer = admin.post("/admin/groups", &[("csrf", &token), ("name", "a")]);
+        let answer = admin.post("/admin/classes", &[("csrf", &token), ("name", "a")]);
         assert_eq!(answer.status, 403, "{header}");
     }
     admin.headers.clear();
     // Another session's token is as good as none.
     let mut other = Visitor::admin(&server);
-    assert_eq!(other.post("/admin/groups", &[("csrf", &token), ("name", "a")]).status, 403);
+    assert_eq!(other.post("/admin/classes", &[("csrf", &token), ("name", "a")]).status, 403);
     // A log-in form needs the cookie of the browser it was shown in.
     let mut victim = Visitor::new(&server);
     let form = Visitor::new(&server).get("/admin").field("form");
     let forged = victim.post("/admin", &[("form", &form), ("user", "admin"), ("password", PASSWORD)]);
     assert_eq!(forged.status, 422);
-    assert!(server.json(&["admin", "group", "list", "--data-dir", "data", "--json"]).is_empty());
-    assert_eq!(admin.post("/admin/groups", &[("csrf", &token), ("name", "a")]).status, 303);
+    assert!(server.json(&["admin", "class", "list", "--data-dir", "data", "--json"]).is_empty());
+    assert_eq!(admin.post("/admin/classes", &[("csrf", &token), ("name", "a")]).status, 303);
 }
 
 #[test]
@@ -193,10 +193,10 @@ fn no_name_becomes_markup_and_no_export_a_formula() {
             admin.submit("/admin/participants", "/admin/participants", &[("name", name), ("class", "0")]);
         assert_eq!(answer.status, 200, "{name}: {}", answer.body);
         assert!(!answer.body.contains("<script>alert") && !answer.body.contains("<img src=x"), "{name}");
-        let class = admin.submit("/admin/groups", "/admin/groups", &[("name", name)]);
+        let class = admin.submit("/admin/classes", "/admin/classes", &[("name", name)]);
         assert_eq!(class.status, 303, "{name}: {}", class.body);
     }
-    for (field, page) in [("name", "/admin/participants"), ("name", "/admin/groups")] {
+    for (field, page) in [("name", "/admin/participants"), ("name", "/admin/classes")] {
         let long = "x".repeat(10_000);
         for refused in [&*long, "\u{202e}gnirts desrever"] {
             let answer = admin.submit(page, page, &[(field, refused), ("class", "0")]);
@@ -208,8 +208,8 @@ fn no_name_becomes_markup_and_no_export_a_formula() {
         "/admin",
         "/admin/participants",
         "/admin/participants?search=%3Cscript%3Ealert",
-        "/admin/groups",
-        "/admin/groups/1",
+        "/admin/classes",
+        "/admin/classes/1",
         "/admin/participants/1",
         "/admin/participants/1/delete",
         "/admin/log",
@@ -262,19 +262,19 @@ fn files_are_named_ones_only() {
 }
 
 #[test]
-fn a_moderator_sees_their_own_classes_and_prints_there_alone() {
+fn a_class_lead_sees_their_own_classes_and_prints_there_alone() {
     let server = Server::start();
     set_up(&server);
     let run = |arguments: &[&str]| {
         let all = [&["admin"], arguments, &["--data-dir", "data", "--json"]].concat();
         server.json(&all)
     };
-    run(&["group", "create", "7b"]);
-    run(&["group", "create", "8a"]);
+    run(&["class", "create", "7b"]);
+    run(&["class", "create", "8a"]);
     run(&["participant", "add", "Ada", "--class", "7b"]);
     run(&["participant", "add", "Ben", "--class", "8a"]);
-    std::fs::write(server.folder.path().join("moderators"), "Kreide und Schwamm\n").unwrap();
-    run(&["account", "add", "grete", "--password-file", "moderators", "--moderates", "7b"]);
+    std::fs::write(server.folder.path().join("leads"), "Kreide und Schwamm\n").unwrap();
+    run(&["account", "add", "grete", "--password-file", "leads", "--leads", "7b"]);
     let mut grete = Visitor::logged_in(&server, "grete", "Kreide und Schwamm");
     let people = grete.get("/admin/participants").body;
     assert!(people.contains("Ada") && !people.contains("Ben"), "{people}");
@@ -297,7 +297,7 @@ fn a_moderator_sees_their_own_classes_and_prints_there_alone() {
         assert!(matches!(status, 403 | 404 | 422), "{path}: {status}");
     }
     assert_eq!(grete.get("/admin/participants/2").status, 404);
-    assert_eq!(grete.get("/admin/groups/2").status, 404);
+    assert_eq!(grete.get("/admin/classes/2").status, 404);
     // Without an account there is no session either.
     run(&["account", "delete", "grete"]);
     assert_eq!(grete.get("/admin/participants").status, 303);
@@ -434,14 +434,14 @@ fn a_session_ends_with_its_account_its_password_or_its_class() {
     let run = |arguments: &[&str]| {
         server.json(&[&["admin"], arguments, &["--data-dir", "data", "--json"]].concat())
     };
-    run(&["group", "create", "7b"]);
+    run(&["class", "create", "7b"]);
     run(&["participant", "add", "Ada", "--class", "7b"]);
-    run(&["account", "add", "grete", "--password-file", "password", "--moderates", "7b"]);
+    run(&["account", "add", "grete", "--password-file", "password", "--leads", "7b"]);
     let mut grete = Visitor::logged_in(&server, "grete", PASSWORD);
     assert!(grete.get("/admin/participants").body.contains("Ada"));
     // Another class never takes over the number of a deleted one.
-    run(&["group", "delete", "7b"]);
-    run(&["group", "create", "8a"]);
+    run(&["class", "delete", "7b"]);
+    run(&["class", "create", "8a"]);
     run(&["participant", "add", "Ben", "--class", "8a"]);
     let people = grete.get("/admin/participants").body;
     assert!(!people.contains("Ben") && !people.contains("Ada"), "{people}");

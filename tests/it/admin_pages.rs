@@ -62,7 +62,7 @@ async fn story(with_javascript: bool) {
     let done = browser.text(".notice").await;
     assert!(done.contains("Neu: 28.") && done.contains("ausgelassen: 2."), "{done}");
 
-    browser.open(&at("/groups/2")).await;
+    browser.open(&at("/classes/2")).await;
     browser.click("main form button").await;
     assert_eq!(browser.count("section.invite .qr svg").await, 28);
 
@@ -177,9 +177,9 @@ const PAGES: &[&str] = &[
     "/participants/1",
     "/participants/2",
     "/participants/2/delete",
+    "/classes",
+    "/classes/1",
     "/groups",
-    "/groups/1",
-    "/chats",
     "/reports",
     "/ozones",
     "/keys",
@@ -216,7 +216,7 @@ async fn no_page_violates_wcag_in_light_or_dark_on_a_phone_or_a_desk() {
     browser.open(&base).await;
     look(&browser, "log-in", folder.as_deref(), &mut found).await;
     for arguments in
-        [&["group", "create", "7b"][..], &["participant", "add", "Ada Lovelace", "--class", "7b"]]
+        [&["class", "create", "7b"][..], &["participant", "add", "Ada Lovelace", "--class", "7b"]]
     {
         server.json(&[&["admin"], arguments, &["--data-dir", "data", "--json"]].concat());
     }
@@ -359,7 +359,7 @@ fn a_class_list_changes_nothing_the_second_time_and_undoing_keeps_who_registered
     server.json(&["admin", "participant", "delete", "#29", "--data-dir", "data", "--json"]);
     let undone = admin.submit("/admin/import", "/admin/import/undo", &[("id", "1")]);
     assert_eq!(undone.header("location"), Some("/admin/import?done=u.28-0-0"));
-    assert!(server.json(&["admin", "group", "list", "--data-dir", "data", "--json"]).is_empty());
+    assert!(server.json(&["admin", "class", "list", "--data-dir", "data", "--json"]).is_empty());
 }
 
 #[test]

@@ -36,12 +36,12 @@ const POSTS: &[(&str, Asks)] = &[
     ("/admin/import/confirm", Asks::Nothing),
     ("/admin/import/undo", Asks::Nothing),
     ("/admin/sheets", Asks::Nothing),
-    ("/admin/groups", Asks::Nothing),
-    ("/admin/groups/1/rename", Asks::Nothing),
-    ("/admin/groups/1/add", Asks::Nothing),
-    ("/admin/groups/1/remove", Asks::Nothing),
-    ("/admin/groups/1/delete", Asks::Nothing),
-    ("/admin/chats/1/delete", Asks::Password),
+    ("/admin/classes", Asks::Nothing),
+    ("/admin/classes/1/rename", Asks::Nothing),
+    ("/admin/classes/1/add", Asks::Nothing),
+    ("/admin/classes/1/remove", Asks::Nothing),
+    ("/admin/classes/1/delete", Asks::Nothing),
+    ("/admin/groups/1/delete", Asks::Password),
     ("/admin/reports", Asks::Nothing),
     ("/admin/neighbours", Asks::Nothing),
     ("/admin/neighbours/rules", Asks::Password),
@@ -98,7 +98,7 @@ fn posts_of_the_router() -> Vec<String> {
     for line in router.lines() {
         for (begins, nested) in [
             ("let person ", "/participants/{number}"),
-            ("let class ", "/groups/{number}"),
+            ("let class ", "/classes/{number}"),
             ("let admin ", ""),
         ] {
             if line.trim_start().starts_with(begins) {
@@ -344,13 +344,13 @@ async fn what_weighs_much_is_shown_to_every_other_admin_until_they_have_read_it(
     here.clock.advance(Duration::from_secs(1));
     let mut again = Visitor::admin(server);
     assert!(notices(&mut again).contains(">admin"), "{}", notices(&mut again));
-    // A moderator hears nothing of it.
-    server.json(&["admin", "group", "create", "7b", "--data-dir", "data", "--json"]);
-    let add = ["admin", "account", "add", "mo", "--password-file", "other", "--moderates", "7b"];
+    // A class lead hears nothing of it.
+    server.json(&["admin", "class", "create", "7b", "--data-dir", "data", "--json"]);
+    let add = ["admin", "account", "add", "mo", "--password-file", "other", "--leads", "7b"];
     server.json(&[&add[..], &["--data-dir", "data", "--json"]].concat());
-    let mut moderator = Visitor::logged_in(server, "mo", "Kreide und Schwamm");
-    assert!(!moderator.get("/admin/participants").body.contains("notices"));
-    assert_eq!(moderator.submit("/admin/participants", "/admin/notices", &[("until", "1")]).status, 403);
+    let mut lead = Visitor::logged_in(server, "mo", "Kreide und Schwamm");
+    assert!(!lead.get("/admin/participants").body.contains("notices"));
+    assert_eq!(lead.submit("/admin/participants", "/admin/notices", &[("until", "1")]).status, 403);
     // An export at the machine is told, too.
     let name = server.json(&["admin", "backup", "now", "--data-dir", "data", "--json"]).remove(0);
     let name = name["name"].as_str().unwrap().to_owned();

@@ -467,14 +467,14 @@ async fn admins_see_groups_and_can_end_them_but_not_read_them() {
     let ben = server.register_profile(1, "ben").await;
     let id = group(Encryption::Symmetric, &[&ada, &ben]).await;
     post(&ada, id, "bis gleich").await.unwrap();
-    let list = || server.json(&["admin", "chat", "list", "--data-dir", "data", "--json"]);
+    let list = || server.json(&["admin", "group", "list", "--data-dir", "data", "--json"]);
     let listed = list();
     assert_eq!((&listed[0]["id"], &listed[0]["name"]), (&json!(id), &json!("7b")));
     assert_eq!((&listed[0]["members"], &listed[0]["posting"]), (&json!(2), &json!("everyone")));
-    server.json(&["admin", "chat", "delete", "--data-dir", "data", &id.to_string(), "--json"]);
+    server.json(&["admin", "group", "delete", "--data-dir", "data", &id.to_string(), "--json"]);
     assert!(list().is_empty());
     let log = server.json(&["admin", "log", "--data-dir", "data", "--json"]);
-    assert!(log.iter().any(|line| line["action"] == "chat-deleted"), "{log:?}");
+    assert!(log.iter().any(|line| line["action"] == "group-deleted"), "{log:?}");
     let refused = post(&ada, id, "noch jemand da?").await.unwrap_err();
     assert_eq!(refused.problem(), Some("unknown-group"));
     // What waits is still delivered, and was checked against a chain that Ben can no longer fetch.

@@ -35,7 +35,7 @@ fn everybody_of_a_large_class_gets_a_card_and_stands_on_its_page() {
     assert_eq!(listed.len(), PEOPLE);
     assert!(listed.iter().all(|row| row["state"] == "invited"));
     let class = admin(&server, &["class", "list"]).remove(0);
-    let page = Visitor::admin(&server).get(&format!("/admin/groups/{}", class["id"])).body;
+    let page = Visitor::admin(&server).get(&format!("/admin/classes/{}", class["id"])).body;
     let shown = (0..PEOPLE).filter(|number| page.contains(&format!("Kind {number:04}"))).count();
     assert_eq!(shown, PEOPLE);
 }

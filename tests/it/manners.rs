@@ -1,4 +1,4 @@
-//! Blocking, and reporting a message to the moderators.
+//! Blocking, and reporting a message to the staff.
 
 use momedo_client::connection::Payload;
 use momedo_protocol::api;
@@ -25,7 +25,7 @@ fn receive(server: &Server, profile: &str) -> Vec<Value> {
 }
 
 fn class(server: &Server, name: &str) {
-    server.json(&["admin", "group", "create", name, "--data-dir", "data", "--json"]);
+    server.json(&["admin", "class", "create", name, "--data-dir", "data", "--json"]);
 }
 
 #[test]
@@ -84,7 +84,7 @@ async fn blocks_have_a_limit_and_what_was_accepted_before_stays_accepted() {
 }
 
 #[test]
-fn a_reported_message_reaches_the_moderators_of_the_reporters_class_and_nobody_else() {
+fn a_reported_message_reaches_the_leads_of_the_reporters_class_and_nobody_else() {
     let server = Server::start();
     set_up(&server);
     for name in ["7b", "8a"] {
@@ -105,7 +105,7 @@ fn a_reported_message_reaches_the_moderators_of_the_reporters_class_and_nobody_e
     assert!(unknown.contains("no such message"), "{unknown}");
     std::fs::write(server.folder.path().join("pw"), "Kreide an der Tafel\n").unwrap();
     for (account, class) in [("weiss", "7b"), ("schwarz", "8a")] {
-        let line = ["admin", "account", "add", account, "--password-file", "pw", "--moderates", class];
+        let line = ["admin", "account", "add", account, "--password-file", "pw", "--leads", class];
         server.json(&[&line[..], &["--data-dir", "data", "--json"]].concat());
     }
     let mut admin = Visitor::admin(&server);

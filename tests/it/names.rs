@@ -52,8 +52,8 @@ async fn every_search_finds_a_name_however_it_is_written() {
     let mut visitor = Visitor::admin(&server);
     for (page, shown) in [
         ("participants", "Anna MÜLLER"),
-        ("groups", "MÜLLERBURSCHEN"),
-        ("chats", "Bei MÜLLERS"),
+        ("classes", "MÜLLERBURSCHEN"),
+        ("groups", "Bei MÜLLERS"),
         ("log", "Anna MÜLLER"),
         ("participants", "Kim MÜLLER"),
         ("ozones", "Cleo MÜLLER"),

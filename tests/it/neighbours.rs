@@ -180,9 +180,9 @@ async fn nothing_passes_until_an_admin_allows_it() {
     neighbour(&a, &["allow", "--all"]);
     assert_eq!(refused(ada.session.keys(ben.id(), 0).await), "unknown-participant");
     neighbour(&b, &["allow", "--role", "member"]);
-    neighbour(&a, &["allow", "--role", "moderator"]);
+    neighbour(&a, &["allow", "--role", "employee"]);
     assert_eq!(refused(ada.session.keys(ben.id(), 0).await), "not-allowed-across");
-    neighbour(&a, &["allow", "--role", "member", "--role", "moderator"]);
+    neighbour(&a, &["allow", "--role", "member", "--role", "employee"]);
     let keys = ada.session.keys(ben.id(), 0).await.unwrap();
     assert!(keys.home.is_some());
     let bundle = ben.bundle.clone();

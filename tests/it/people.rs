@@ -25,8 +25,8 @@ fn classes(server: &Server, name: &str) -> Value {
 fn a_newer_list_moves_pupils_and_leaves_what_admins_did() {
     let server = Server::start();
     import(&server, "Name;Klasse;Kennung\nAda;7b;1\nBen;7b;2\n");
-    admin(&server, &["group", "create", "Chor"]);
-    admin(&server, &["group", "add", "Chor", "#1"]);
+    admin(&server, &["class", "create", "Chor"]);
+    admin(&server, &["class", "add", "Chor", "#1"]);
     assert_eq!(classes(&server, "Ada"), "7b, Chor");
     // The same list again changes nothing, and one without classes moves nobody.
     import(&server, "Name;Klasse;Kennung\nAda;7b;1\n");

@@ -59,8 +59,8 @@ async fn heard(reader: &mut Reader<'_>, ada: &Profile) -> Vec<(&'static str, Vec
     assert_eq!(word, "unknown-group");
     let unknown_group = vec![
         said,
-        reader.page("/admin/chats", &format!("/admin/chats/{group}/delete"), &[]),
-        reader.admin(&["chat", "delete", group]),
+        reader.page("/admin/groups", &format!("/admin/groups/{group}/delete"), &[]),
+        reader.admin(&["group", "delete", group]),
         reader.command(&["group", "join", "--profile", "ada", "--group", group]),
     ];
     let nobody = ParticipantId::random();
@@ -69,8 +69,8 @@ async fn heard(reader: &mut Reader<'_>, ada: &Profile) -> Vec<(&'static str, Vec
     let unknown_participant =
         vec![said, reader.command(&["send", "--profile", "ada", "--to", &nobody.to_string(), "wer da?"])];
     let class_exists = vec![
-        reader.page("/admin/groups", "/admin/groups", &[("name", "7b")]),
-        reader.admin(&["group", "create", "7b"]),
+        reader.page("/admin/classes", "/admin/classes", &[("name", "7b")]),
+        reader.admin(&["class", "create", "7b"]),
     ];
     let out_of_range = vec![
         reader.page("/admin/rules", "/admin/rules", &[("retention_days", "0")]),
@@ -88,7 +88,7 @@ async fn heard(reader: &mut Reader<'_>, ada: &Profile) -> Vec<(&'static str, Vec
 async fn every_door_says_the_same_of_a_refusal_in_the_readers_language() {
     let server = Server::start();
     set_up(&server);
-    server.json(&["admin", "group", "create", "7b", "--data-dir", "data", "--json"]);
+    server.json(&["admin", "class", "create", "7b", "--data-dir", "data", "--json"]);
     let ada = server.register_profile(0, "ada").await;
     let german = heard(&mut Reader::new(&server, "de", "de_DE.UTF-8"), &ada).await;
     let english = heard(&mut Reader::new(&server, "en", "en_GB.UTF-8"), &ada).await;
@@ -121,7 +121,7 @@ fn the_command_line_says_the_same_beside_a_running_server_and_without_one() {
     let say = |server: &Server| {
         let reader = Reader { server, tag: "de", locale: "de_AT.UTF-8", pages: Visitor::new(server) };
         (
-            reader.admin(&["chat", "delete", "7QK0M3ZD9XN4"]),
+            reader.admin(&["group", "delete", "7QK0M3ZD9XN4"]),
             reader.admin(&["backup", "verify", "19700101-000000Z"]),
         )
     };

@@ -1,4 +1,4 @@
-//! Reporting a message: the recipient hands the moderators what was written, with the sender's signature.
+//! Reporting a message: the recipient hands the staff of the server what was written, with the sender's signature.
 
 use momedo_protocol::api::{ReportRequest, Reported};
 use momedo_protocol::id::ParticipantId;
@@ -24,7 +24,7 @@ pub(crate) fn keep(
     profile.keep_signed(sender, id, message, now, before)
 }
 
-/// Discloses a received message to the moderators. `sender` tells messages with the same ID apart.
+/// Discloses a received message to the staff. `sender` tells messages with the same ID apart.
 ///
 /// # Errors
 /// [`ClientError::NotKept`], [`ClientError::AmbiguousMessage`], or as [`ClientError`] says.

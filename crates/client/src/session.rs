@@ -302,7 +302,7 @@ impl Session {
         self.done(Method::DELETE, &format!("/me/blocks/{id}"), Payload::None).await
     }
 
-    /// Discloses a received message to the moderators.
+    /// Discloses a received message to the staff.
     ///
     /// # Errors
     /// As [`ClientError`] says.

@@ -547,7 +547,7 @@ wire! {
 }
 
 wire! {
-    /// `POST /reports`: discloses one received message to the moderators.
+    /// `POST /reports`: discloses one received message to the staff.
     request ReportRequest {
         /// The signed message as it was sealed.
         pub message: Jws,
@@ -557,7 +557,7 @@ wire! {
 }
 
 wire! {
-    /// The moderators have it.
+    /// The staff have it.
     response Reported {
         /// The report's number.
         pub report: u64,

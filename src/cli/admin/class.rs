@@ -1,4 +1,4 @@
-//! `momedo admin group`: classes and teams.
+//! `momedo admin class`: classes and teams.
 
 use clap::Subcommand;
 

@@ -3,8 +3,8 @@
 mod ask;
 mod autostart;
 mod certificate;
-mod chat;
 mod class;
+mod group;
 mod neighbour;
 mod participant;
 mod rules;
@@ -58,11 +58,11 @@ pub(super) enum Admin {
     #[command(subcommand)]
     Participant(participant::Participant),
     /// Classes and teams
-    #[command(subcommand, visible_alias = "class")]
-    Group(class::Class),
+    #[command(subcommand)]
+    Class(class::Class),
     /// Groups that participants made
     #[command(subcommand)]
-    Chat(chat::Chat),
+    Group(group::Group),
     /// Addresses the server listens on
     #[command(subcommand)]
     Listener(surroundings::Listener),
@@ -210,8 +210,8 @@ impl Admin {
             Self::Backup(command) => command.run(),
             Self::Restore(command) => command.run(),
             Self::Participant(command) => command.run(),
+            Self::Class(command) => command.run(),
             Self::Group(command) => command.run(),
-            Self::Chat(command) => command.run(),
             Self::Listener(command) => command.run(),
             Self::Autostart(command) => command.run(),
             Self::Certificate(command) => command.run(),

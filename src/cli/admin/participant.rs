@@ -36,7 +36,7 @@ pub(in crate::cli) enum Participant {
         common: Common,
         /// The name
         name: String,
-        /// member, moderator, admin or bot
+        /// member, employee, admin or bot
         #[arg(long, default_value = "member")]
         role: Role,
         /// The class or team
@@ -71,7 +71,7 @@ pub(in crate::cli) enum Participant {
         common: Common,
         /// Whose
         who: String,
-        /// member, moderator, admin or bot
+        /// member, employee, admin or bot
         role: Role,
     },
     /// Lock a participant out; mail goes on waiting

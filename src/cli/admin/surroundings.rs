@@ -77,9 +77,9 @@ pub(in crate::cli) enum Account {
         /// File with its password
         #[arg(long, value_name = "FILE")]
         password_file: PathBuf,
-        /// A moderator of these classes instead of an admin; may be given more than once
+        /// A lead of these classes instead of an admin; may be given more than once
         #[arg(long, value_name = "CLASS")]
-        moderates: Vec<String>,
+        leads: Vec<String>,
     },
     /// Delete one
     Delete {
@@ -94,11 +94,11 @@ impl Account {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let (common, request) = match self {
             Self::List { common } => (common, AccountRequest::List),
-            Self::Add { common, name, password_file, moderates } => {
+            Self::Add { common, name, password_file, leads } => {
                 let (password, _) = password(Some(password_file))?;
-                let role = if moderates.is_empty() { AccountRole::Admin } else { AccountRole::Moderator };
+                let role = if leads.is_empty() { AccountRole::Admin } else { AccountRole::ClassLead };
                 let password = Password(password);
-                (common, AccountRequest::Add { name, password, role, classes: moderates })
+                (common, AccountRequest::Add { name, password, role, classes: leads })
             }
             Self::Delete { common, name } => (common, AccountRequest::Delete { name }),
         };

@@ -150,8 +150,8 @@ const TABLES: &[Words] = &[
     (
         "reports",
         [
-            ("Meldungen", "Was Sie der Moderation gezeigt haben; nach 90 Tagen gelöscht."),
-            ("Reports", "What you showed to the moderators; erased after 90 days."),
+            ("Meldungen", "Was Sie der Betreuung gezeigt haben; nach 90 Tagen gelöscht."),
+            ("Reports", "What you showed to the staff; erased after 90 days."),
         ],
     ),
     ("groups", [("Gruppen", "Gruppen, denen Sie angehören."), ("Groups", "Groups you belong to.")]),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use request::{
-    AccountRequest, AdminRequest, CertificateRequest, ChatRequest, ClassRequest, ListenerRequest,
+    AccountRequest, AdminRequest, CertificateRequest, ClassRequest, GroupRequest, ListenerRequest,
     NeighbourRequest, ParticipantRequest, Password,
 };
 pub use smoke::SmokeRequest;
@@ -136,10 +136,10 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
         AdminRequest::Settings => Ok(AdminResponse::Lines(settings::lines(&app.config()))),
         AdminRequest::Participant(request) => participant(app, admin, request).await,
         AdminRequest::Class(request) => class(app, admin, request).await,
-        AdminRequest::Chat(ChatRequest::List { search }) => {
+        AdminRequest::Group(GroupRequest::List { search }) => {
             lines(groups::list_all(app, admin, search, 0, EVERYTHING).await?.0)
         }
-        AdminRequest::Chat(ChatRequest::Delete { id }) => {
+        AdminRequest::Group(GroupRequest::Delete { id }) => {
             groups::delete(app, admin, &id).await?;
             Ok(AdminResponse::Lines(vec![json!({ "done": true })]))
         }

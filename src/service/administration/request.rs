@@ -72,7 +72,7 @@ pub enum AdminRequest {
     /// Classes.
     Class(ClassRequest),
     /// Groups that participants made.
-    Chat(ChatRequest),
+    Group(GroupRequest),
     /// Listeners.
     Listener(ListenerRequest),
     /// Other servers.
@@ -130,7 +130,7 @@ pub enum ClassRequest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the use cases say what each field means")]
-pub enum ChatRequest {
+pub enum GroupRequest {
     List { search: String },
     Delete { id: String },
 }

@@ -397,7 +397,7 @@ fn summary(row: &GroupRow) -> api::GroupSummary {
 
 /// A group as admins see it: what the server knows, and nothing that is said.
 #[derive(Debug, Clone, Serialize)]
-pub struct Chat {
+pub struct GroupSummary {
     /// The short ID.
     pub id: GroupId,
     /// What people call it.
@@ -414,7 +414,7 @@ pub struct Chat {
     pub created_at: UnixMillis,
 }
 
-impl Chat {
+impl GroupSummary {
     /// Whether every member may write.
     pub fn everyone_posts(&self) -> bool {
         self.posting == Posting::Everyone
@@ -426,7 +426,7 @@ impl Chat {
     }
 }
 
-impl From<GroupRow> for Chat {
+impl From<GroupRow> for GroupSummary {
     fn from(row: GroupRow) -> Self {
         Self {
             id: row.state.id(),
@@ -450,11 +450,11 @@ pub async fn list_all(
     search: String,
     offset: u64,
     limit: u64,
-) -> Result<(Vec<Chat>, u64), ServiceError> {
+) -> Result<(Vec<GroupSummary>, u64), ServiceError> {
     app.store
         .read(move |tx| {
             let (rows, total) = tx.list_groups(&search, offset, limit)?;
-            Ok((rows.into_iter().map(Chat::from).collect(), total))
+            Ok((rows.into_iter().map(GroupSummary::from).collect(), total))
         })
         .await
 }
@@ -474,7 +474,7 @@ pub async fn delete(app: &App, admin: &RecentlyConfirmed, id: &str) -> Result<()
                 tx,
                 at,
                 &account,
-                audit::Action::ChatDeleted,
+                audit::Action::GroupDeleted,
                 &format!("{} ({id})", state.settings.name),
             )
         })

@@ -359,7 +359,7 @@ impl Change {
             Self::ChatDeleted => {
                 let id = world.make_group("ada", "Weg", Encryption::Symmetric, &["ben"]).await;
                 world.everybody_receives().await;
-                world.admin(&["chat", "delete", &id.to_string()]);
+                world.admin(&["group", "delete", &id.to_string()]);
             }
             Self::RestoredTwice => {
                 rotate(world, "ada").await;

@@ -234,11 +234,11 @@ fn chains_are_taken_back_only_after_a_restore_only_as_they_were_and_no_deleted_o
         assert!(ben.group(group).unwrap().is_some());
         let mut session = carl.log_in("en").await.unwrap();
         assert_eq!(refused(session.group_entries(group, 0, None).await), "unknown-group");
-        server.json(&["admin", "chat", "delete", &group.to_string(), "--data-dir", "data", "--json"]);
+        server.json(&["admin", "group", "delete", &group.to_string(), "--data-dir", "data", "--json"]);
         assert_eq!(refused(hand_back(&ben, &entries).await), "unknown-group");
         receive(&ben).await.unwrap();
         receive(&ada).await.unwrap();
-        assert!(server.json(&["admin", "chat", "list", "--data-dir", "data", "--json"]).is_empty());
+        assert!(server.json(&["admin", "group", "list", "--data-dir", "data", "--json"]).is_empty());
     });
 }
 

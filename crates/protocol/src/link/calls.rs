@@ -206,7 +206,7 @@ pub enum Request {
         /// The attachment.
         id: BlobId,
     },
-    /// A report to the moderators of the sender's home.
+    /// A report to the staff of the sender's home.
     Report {
         /// Who discloses the message.
         from: ParticipantId,

@@ -14,7 +14,7 @@ pub struct Placement {
     pub id: ParticipantId,
     /// Whether they may act; false while an admin of the first home has disabled them.
     pub active: bool,
-    /// `member`, `moderator`, `admin` or `bot`; anything else counts as `member`.
+    /// `member`, `employee`, `admin` or `bot`; anything else counts as `member`.
     pub role: String,
     /// Bundles that changed the signature key, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

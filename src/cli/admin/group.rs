@@ -1,14 +1,14 @@
-//! `momedo admin chat`: groups that participants made.
+//! `momedo admin group`: groups that participants made.
 
 use clap::Subcommand;
 use momedo_protocol::group::GroupId;
 
 use super::Common;
-use crate::service::administration::{AdminRequest, ChatRequest};
+use crate::service::administration::{AdminRequest, GroupRequest};
 
 /// Groups that participants made; who belongs to them is theirs to sign.
 #[derive(Debug, Subcommand)]
-pub(in crate::cli) enum Chat {
+pub(in crate::cli) enum Group {
     /// List them
     List {
         #[command(flatten)]
@@ -26,14 +26,14 @@ pub(in crate::cli) enum Chat {
     },
 }
 
-impl Chat {
+impl Group {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let (common, request, fields): (Common, ChatRequest, &[&str]) = match self {
+        let (common, request, fields): (Common, GroupRequest, &[&str]) = match self {
             Self::List { common, search } => {
-                (common, ChatRequest::List { search }, &["id", "name", "members", "posting", "encryption"])
+                (common, GroupRequest::List { search }, &["id", "name", "members", "posting", "encryption"])
             }
-            Self::Delete { common, id } => (common, ChatRequest::Delete { id: id.to_string() }, &[]),
+            Self::Delete { common, id } => (common, GroupRequest::Delete { id: id.to_string() }, &[]),
         };
-        common.print(AdminRequest::Chat(request), fields)
+        common.print(AdminRequest::Group(request), fields)
     }
 }

@@ -10,13 +10,13 @@ use super::confirm::ConfirmedForm;
 use super::page::{Page, Paging, ROWS, show};
 use super::session::AdminSession;
 use super::{error_page, status_of};
-use crate::service::groups::{self, Chat};
+use crate::service::groups::{self, GroupSummary};
 
 #[derive(Template)]
-#[template(path = "admin/chats.html")]
-struct ChatsPage {
+#[template(path = "admin/groups.html")]
+struct GroupsPage {
     page: Page,
-    chats: Vec<Chat>,
+    groups: Vec<GroupSummary>,
     paging: Paging,
 }
 
@@ -34,10 +34,10 @@ pub(super) async fn list(session: AdminSession, Query(query): Query<ListQuery>) 
     let app = &session.session.visitor.pages.app;
     let found = groups::list_all(app, &session.admin, query.search.clone(), (number - 1) * ROWS, ROWS).await;
     match found {
-        Ok((chats, total)) => {
+        Ok((groups, total)) => {
             let paging = Paging::new(query.search, number, total, String::new());
             let nonce = page.nonce.clone();
-            show(StatusCode::OK, &nonce, &ChatsPage { page, chats, paging })
+            show(StatusCode::OK, &nonce, &GroupsPage { page, groups, paging })
         }
         Err(error) => error_page(page, status_of(&error), &error),
     }
@@ -52,7 +52,7 @@ pub(super) async fn delete(
 ) -> Response {
     let app = &session.session.visitor.pages.app;
     match groups::delete(app, &admin, &id).await {
-        Ok(()) => Redirect::to("/admin/chats").into_response(),
+        Ok(()) => Redirect::to("/admin/groups").into_response(),
         Err(error) => error_page(session.page("groups"), status_of(&error), &error),
     }
 }
