@@ -9,7 +9,7 @@ use momedo_texts::{Language, Refusal};
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoStaticStr};
 
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::service::administration::{AdminRequest, AdminResponse};
 use crate::state::AppState;
 use crate::texts;

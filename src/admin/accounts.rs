@@ -11,9 +11,11 @@ use zeroize::Zeroizing;
 
 use super::confirm::{ConfirmedForm, ConfirmedStaffForm};
 use super::page::{Page, show};
+use super::refused::error_page;
 use super::session::{Session, cookie};
-use super::{error_page, sheets, status_of};
+use super::sheets;
 use crate::domain::role::AccountRole;
+use crate::http::error::status_of;
 use crate::live::staff_sessions::{self, Listed};
 use crate::service::accounts::{self, TOTP_SECRET_BYTES};
 use crate::service::audit::{self, Action};

@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 
 use super::confirm::{self, ConfirmedForm};
 use super::page::{Page, show};
+use super::refused::error_page;
 use super::session::{AdminSession, Form};
-use super::{error_page, status_of};
+use crate::http::error::status_of;
 use crate::service::ServiceError;
 use crate::service::backup::{self, Backup, BackupStatus};
 

@@ -10,9 +10,10 @@ use zeroize::Zeroizing;
 
 use super::confirm::ConfirmedForm;
 use super::page::{Page, show};
+use super::refused::error_page;
 use super::session::{AdminSession, Form};
-use super::{error_page, status_of};
 use crate::acme::Challenge;
+use crate::http::error::status_of;
 use crate::service::acme::{self, Choice, is_public_name};
 use crate::service::certificates::{self, CertificateStatus, MAX_PEM_BYTES, Upload};
 use crate::service::{AdminError, ServiceError};

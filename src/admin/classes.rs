@@ -9,8 +9,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::page::{Page, Paging, ROWS, show};
+use super::refused::error_page;
 use super::session::{AdminSession, Form, Session};
-use super::{error_page, status_of};
+use crate::http::error::status_of;
 use crate::service::ServiceError;
 use crate::service::classes::{self, Class};
 use crate::service::people::{self, Who};

@@ -16,9 +16,12 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::log_in::with_cookie;
+use super::own_path::own_path;
 use super::page::{Page, show};
+use super::pages::Pages;
+use super::refused::error_page;
 use super::session::{AdminSession, Refused, Session, StaffForm, checked_body, cookie, fields};
-use super::{Pages, error_page, own_path, status_of};
+use crate::http::error::status_of;
 use crate::service::permission::{RecentlyConfirmed, Staff};
 use crate::service::{AdminError, ServiceError, accounts};
 

@@ -8,8 +8,9 @@ use serde::Deserialize;
 
 use super::confirm::ConfirmedForm;
 use super::page::{Page, Paging, ROWS, show};
+use super::refused::error_page;
 use super::session::AdminSession;
-use super::{error_page, status_of};
+use crate::http::error::status_of;
 use crate::service::groups::{self, GroupSummary};
 
 #[derive(Template)]

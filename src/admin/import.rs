@@ -8,8 +8,10 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 use super::page::{Page, show};
+use super::pages::Pages;
+use super::refused::error_page;
 use super::session::{AdminSession, Form, is_genuine, refuse};
-use super::{Pages, error_page, status_of};
+use crate::http::error::status_of;
 use crate::service::import::{self, Effect, Imported, MAX_FILE_BYTES, Undone};
 use crate::service::{AdminError, ServiceError};
 use crate::store::{ImportId, ImportRow};

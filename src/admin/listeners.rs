@@ -6,10 +6,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::page::{Page, show};
+use super::refused::error_page;
 use super::session::{AdminSession, Form};
 use super::smoke::{self, Typed};
-use super::{error_page, status_of};
-use crate::server::listening::{Listener, ListenerState};
+use crate::http::error::status_of;
+use crate::live::listening::{Listener, ListenerState};
 use crate::service::ServiceError;
 use crate::service::audit::Action;
 use crate::service::listeners;

@@ -7,9 +7,10 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::page::{Page, Paging, ROWS, show};
+use super::refused::error_page;
 use super::session::{AdminSession, Session};
 use super::smoke::{self, Typed};
-use super::{error_page, status_of};
+use crate::http::error::status_of;
 use crate::service::ServiceError;
 use crate::service::overview::{self, Keys, Ozone};
 

@@ -8,9 +8,10 @@ use serde::Deserialize;
 use strum::IntoEnumIterator;
 
 use super::page::{Page, ROWS, show};
+use super::refused::error_page;
 use super::session::AdminSession;
-use super::{error_page, status_of};
 use crate::domain::folding::folded;
+use crate::http::error::status_of;
 use crate::service::audit;
 use crate::store::AuditRow;
 

@@ -11,9 +11,11 @@ use serde::Deserialize;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
+use super::own_path::own_path;
 use super::page::{Page, show};
+use super::pages::Pages;
 use super::session::{MAX_SMALL_FORM_BYTES, StaffForm, Visitor, cookie, refuse};
-use super::{Pages, own_path, status_of};
+use crate::http::error::status_of;
 use crate::http::extract::limited_body;
 use crate::live::staff_sessions::{self, Client};
 use crate::service::accounts::{self, Credentials, LoggedIn};

@@ -12,14 +12,18 @@ mod events;
 mod files;
 mod groups;
 mod import;
+mod language;
 mod listeners;
 mod lists;
 mod log;
 mod log_in;
 mod neighbours;
 mod overview;
+mod own_path;
 mod page;
+mod pages;
 mod people;
+mod refused;
 mod reports;
 mod restore;
 mod rules;
@@ -30,29 +34,21 @@ mod smoke;
 
 use std::sync::Arc;
 
-use askama::Template;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::http::StatusCode;
+use axum::response::{Redirect, Response};
 use axum::routing::{get, post};
-use serde::Deserialize;
 
-use self::page::{Page, show};
+use self::pages::Pages;
+use self::refused::error_page;
 use self::session::Visitor;
-use crate::http::error::status_of;
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::service::ServiceError;
 use crate::service::import::MAX_FILE_BYTES;
 use crate::state::AppState;
 
 pub use session::Loopback;
-
-/// What every handler has.
-pub(crate) struct Pages {
-    app: AppState,
-    stop: Shutdown,
-}
 
 /// Every page.
 pub fn router(app: AppState, stop: Shutdown) -> Router {
@@ -77,7 +73,7 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
     let admin = Router::new()
         .route("/", get(overview::show_or_log_in).post(log_in::log_in))
         .route("/log-out", post(log_in::log_out))
-        .route("/language", get(choose_language))
+        .route("/language", get(language::choose))
         .route("/confirm", get(confirm::show_before).post(confirm::before))
         .route("/notices", post(overview::note_read))
         .route("/setup", get(set_up::again).post(set_up::account))
@@ -154,100 +150,6 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .with_state(pages)
 }
 
-#[derive(Template)]
-#[template(path = "admin/error.html")]
-struct ErrorPage {
-    page: Page,
-    code: u16,
-}
-
-/// A refusal as a page of its own.
-fn error_page(page: Page, status: StatusCode, error: &ServiceError) -> Response {
-    if let ServiceError::Internal(reason) = error {
-        tracing::error!(%reason, "an admin page failed");
-    }
-    let page = page.fail(error);
-    let nonce = page.nonce.clone();
-    show(status, &nonce, &ErrorPage { page, code: status.as_u16() })
-}
-
-/// Lets the certificate carry the names that rules give the server now.
-async fn renew_certificate(pages: &Pages) {
-    if let Err(error) = crate::service::certificates::renew(&pages.app).await {
-        tracing::error!(%error, "the certificate cannot be renewed");
-    }
-}
-
 async fn no_such_page(visitor: Visitor) -> Response {
     error_page(visitor.page("error"), StatusCode::NOT_FOUND, &ServiceError::NoSuchPath)
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    to: String,
-    #[serde(default)]
-    back: String,
-}
-
-/// Longest path somebody is led to, in bytes.
-const MAX_OWN_PATH: usize = 2_000;
-
-/// Only paths of these pages: nobody is led elsewhere from here, and no path is a header line.
-fn own_path(path: &str) -> &str {
-    let place = path.split(['?', '#']).next().unwrap_or_default();
-    // A browser resolves these itself, encoded ones too, and would be out of these pages.
-    let is_dots = |part: &str| matches!(&*part.to_ascii_lowercase().replace("%2e", "."), "." | "..");
-    let is_own = (place == "/admin" || place.starts_with("/admin/"))
-        && path.len() <= MAX_OWN_PATH
-        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-        && !place.contains("//")
-        && !place.split('/').any(is_dots);
-    if is_own { path } else { "/admin" }
-}
-
-async fn choose_language(
-    visitor: Visitor,
-    axum::extract::Query(choice): axum::extract::Query<Choice>,
-) -> Response {
-    let language = if choice.to == "de" { "de" } else { "en" };
-    let mut response = Redirect::to(own_path(&choice.back)).into_response();
-    let cookie = format!("{}; Max-Age=31536000", visitor.set_cookie(visitor.language_cookie(), language));
-    if let Ok(value) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().append(header::SET_COOKIE, value);
-    }
-    response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::own_path;
-
-    #[test]
-    fn nobody_is_led_away() {
-        for path in [
-            "https://elsewhere",
-            "//elsewhere",
-            "/admin//elsewhere",
-            "/admin\\elsewhere",
-            "/i",
-            "/adminx",
-            "/admin/../i",
-            "/admin/log/%2E%2e/%2e./i",
-            "/admin/.",
-            "/admin/a b",
-            "/admin/a\r\nb",
-            "",
-        ] {
-            assert_eq!(own_path(path), "/admin", "{path}");
-        }
-        for path in [
-            "/admin",
-            "/admin/log?search=a//..&page=2",
-            "/admin?next=x",
-            "/admin/backup#restore",
-            "/admin/.a/..b",
-        ] {
-            assert_eq!(own_path(path), path);
-        }
-    }
 }

@@ -8,10 +8,12 @@ use strum::IntoEnumIterator;
 
 use super::confirm::ConfirmedForm;
 use super::page::{Page, show};
+use super::refused::error_page;
 use super::session::{AdminSession, Form};
+use super::sheets;
 use super::smoke::{self, Typed};
-use super::{error_page, sheets, status_of};
 use crate::domain::role::Role;
+use crate::http::error::status_of;
 use crate::service::neighbours::contracts::{self, ContractChange};
 use crate::service::neighbours::key_logs;
 use crate::service::neighbours::nearby::{self, NearbyServer};

@@ -8,8 +8,10 @@ use momedo_protocol::time::UnixMillis;
 use serde::Deserialize;
 
 use super::page::{Page, show};
+use super::refused::error_page;
 use super::session::{AdminSession, Form, Visitor, refuse};
-use super::{error_page, log_in, set_up, status_of};
+use super::{log_in, set_up};
+use crate::http::error::status_of;
 use crate::live::activity::HOURS;
 use crate::service::audit::{self, Action};
 use crate::service::overview::{self, Overview, Task};

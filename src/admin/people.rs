@@ -9,10 +9,12 @@ use strum::IntoEnumIterator;
 
 use super::confirm::ConfirmedForm;
 use super::page::{Notice, Page, Paging, ROWS, show};
+use super::refused::error_page;
 use super::session::{AdminSession, Form, Session, StaffForm};
+use super::sheets;
 use super::smoke::{self, Typed};
-use super::{error_page, sheets, status_of};
 use crate::domain::role::Role;
+use crate::http::error::status_of;
 use crate::http::export;
 use crate::http::me::download;
 use crate::live::exports::AskedBy;

@@ -7,8 +7,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::page::{Page, Paging, ROWS, show};
+use super::refused::error_page;
 use super::session::{Session, StaffForm};
-use super::{error_page, status_of};
+use crate::http::error::status_of;
 use crate::service::reports::{self, Report};
 use crate::store::ReportId;
 

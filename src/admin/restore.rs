@@ -11,10 +11,12 @@ use momedo_protocol::secret_text::SecretText;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::backup as list;
 use super::confirm::{self, ConfirmedForm};
 use super::page::{Page, show};
+use super::pages::Pages;
 use super::session::{AdminSession, Form, is_genuine, refuse};
-use super::{Pages, backup as list, status_of};
+use crate::http::error::status_of;
 use crate::service::backup::{self, Staged};
 use crate::service::permission::RecentlyConfirmed;
 use crate::service::{AdminError, ServiceError};

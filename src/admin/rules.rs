@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::confirm::ConfirmedForm;
 use super::page::{Page, show};
 use super::session::AdminSession;
-use super::status_of;
+use crate::http::error::status_of;
 use crate::service::rules::{self, Rules};
 use crate::service::{AdminError, ServiceError};
 use crate::settings::{self, Kind, Range, Rule, Setting, Value, Words};
@@ -134,7 +134,7 @@ pub(super) async fn change(
     let change = async { rules::change(app, &admin, asked(&form)?).await };
     match change.await {
         Ok(()) => {
-            super::renew_certificate(&session.session.visitor.pages).await;
+            session.session.visitor.pages.renew_certificate().await;
             Redirect::to("/admin/rules?saved=1").into_response()
         }
         Err(error) => {

@@ -12,9 +12,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use momedo_protocol::time::UnixMillis;
 use serde::de::DeserializeOwned;
 
-use super::Pages;
 use super::confirm::NewCookie;
 use super::page::Page;
+use super::pages::Pages;
+use super::refused::error_page;
 use crate::http::Connection;
 use crate::http::extract::limited_body;
 use crate::http::language;
@@ -255,7 +256,7 @@ impl AdminSession {
 
 /// Shows a refusal as a page of its own.
 pub(super) fn refuse(visitor: &Visitor, status: StatusCode, error: impl Into<ServiceError>) -> Response {
-    super::error_page(visitor.page("error"), status, &error.into())
+    error_page(visitor.page("error"), status, &error.into())
 }
 
 /// Why a request gets no further; boxed, because an answer is large.
@@ -344,7 +345,7 @@ impl FromRequestParts<Arc<Pages>> for Session {
             }
             Ok(session) => {
                 let error = AdminError::OneTimePasswordsRequired.into();
-                Err(super::error_page(session.page("error"), StatusCode::FORBIDDEN, &error).into())
+                Err(error_page(session.page("error"), StatusCode::FORBIDDEN, &error).into())
             }
             Err(visitor) if parts.method == Method::GET => {
                 let next: String = form_urlencoded::byte_serialize(visitor.path.as_bytes()).collect();
@@ -366,7 +367,7 @@ impl FromRequestParts<Arc<Pages>> for AdminSession {
                 tracing::warn!(path, address = %session.visitor.address, "a class lead asked for what only admins may");
                 let page = session.page("error");
                 let error = AdminError::AdminsOnly.into();
-                Err(super::error_page(page, StatusCode::FORBIDDEN, &error).into())
+                Err(error_page(page, StatusCode::FORBIDDEN, &error).into())
             }
         }
     }

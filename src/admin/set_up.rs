@@ -9,13 +9,14 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::confirm::ConfirmedForm;
+use super::log_in;
 use super::page::{Page, show};
 use super::session::{AdminSession, Form, Visitor, refuse};
-use super::{log_in, status_of};
 use crate::domain::role::Role;
+use crate::http::error::status_of;
 use crate::live::staff_sessions;
 use crate::service::rules::{self, Rules};
-use crate::service::{AdminError, ServiceError, classes, listeners, people, set_up};
+use crate::service::{AdminError, ServiceError, classes, listeners, naming, people, set_up};
 use crate::settings::names;
 use crate::surroundings::addresses;
 
@@ -186,7 +187,7 @@ pub(super) async fn name_server(ConfirmedForm(session, admin, form): ConfirmedFo
     };
     match change.await {
         Ok(()) => {
-            super::renew_certificate(&session.session.visitor.pages).await;
+            session.session.visitor.pages.renew_certificate().await;
             Redirect::to("/admin/setup/class").into_response()
         }
         Err(error) => server_page(&session, form.name, own, Some(&error)),
@@ -221,7 +222,7 @@ pub(super) struct ClassForm {
 pub(super) async fn add_class(Form(session, form): Form<ClassForm>) -> Response {
     let app = &session.session.visitor.pages.app;
     let add = async {
-        people::check_name(&tidied(&form.person))?;
+        naming::check_name(&tidied(&form.person))?;
         let class = match classes::add(app, &session.admin, form.class.clone()).await {
             Ok(class) => class,
             Err(ServiceError::Admin(AdminError::ClassExists)) => {

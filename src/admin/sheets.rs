@@ -8,8 +8,9 @@ use qrcode::{EcLevel, QrCode};
 use serde::Deserialize;
 
 use super::page::{Page, show};
+use super::refused::error_page;
 use super::session::{Session, StaffForm};
-use super::{error_page, status_of};
+use crate::http::error::status_of;
 use crate::service::people::{self, Card};
 use crate::service::{AdminError, ServiceError};
 use crate::store::{PeopleFilter, PersonId};

@@ -10,11 +10,11 @@ use serde::Deserialize;
 
 use super::confirm::ConfirmedForm;
 use super::page::{Page, Paging, ROWS, show};
+use super::refused::error_page;
 use super::session::{AdminSession, Form};
-use super::{
-    error_page, listeners as listeners_page, lists, neighbours as neighbours_page, people, status_of,
-};
-use crate::server::listening::ListenerState;
+use super::{listeners as listeners_page, lists, neighbours as neighbours_page, people};
+use crate::http::error::status_of;
+use crate::live::listening::ListenerState;
 use crate::service::ServiceError;
 use crate::service::audit::Action;
 use crate::service::permission::Admin;

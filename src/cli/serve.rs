@@ -8,8 +8,9 @@ use clap::Args;
 
 use super::{DataDir, SettingsArgs};
 use crate::control;
+use crate::live::{listening, shutdown};
 use crate::server::running::{Ended, Opened, StartError};
-use crate::server::{listening, local_pages, running, shutdown};
+use crate::server::{local_pages, running};
 use crate::service::administration::{self, AdminRequest, AdminResponse};
 use crate::service::certificates;
 use crate::settings::config::Config;

@@ -151,6 +151,12 @@ pub fn pause_before_retry(failures: u32, chance: u8) -> Duration {
     (pause * (900 + u32::from(chance) * 100 / 255) / 1000).min(LONGEST_PAUSE)
 }
 
+/// How long kept keys are served without asking again, in milliseconds: ten minutes.
+pub const FRESH: u64 = 600_000;
+
+/// For how long nobody is asked again for an ID that nobody knew.
+pub const UNKNOWN: Duration = Duration::from_secs(20);
+
 /// How often the other side may ask where somebody lives: questions are small, and each may travel on.
 pub const QUESTIONS: Rate = Rate { per_minute: 240, burst: 240 };
 

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::error::ApiResult;
 use super::extract::{Authenticated, Bytes, InPath, InQuery, Json, Offering, Publishing, SmallJson};
 use super::{Connection, HttpState};
-use crate::service::{key_log, key_server};
+use crate::service::{key_log, key_server, published_keys};
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -37,7 +37,7 @@ pub(crate) async fn fetch(
     InPath(id): InPath<ParticipantId>,
     InQuery(query): InQuery<Known>,
 ) -> ApiResult<Answer<api::PublishedKeys>> {
-    Ok(Answer(key_server::keys(&state, principal, id, query.known.min(u64::from(u32::MAX))).await?))
+    Ok(Answer(published_keys::keys(&state, principal, id, query.known.min(u64::from(u32::MAX))).await?))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -109,7 +109,7 @@ pub(crate) async fn fetch_mceliece(
     InPath(digest): InPath<Sha512Digest>,
 ) -> ApiResult<impl IntoResponse> {
     let _room = connection.serving.reserve(PUBLIC_KEY_BYTES)?;
-    let key = key_server::any_mceliece_key(&state, digest).await?;
+    let key = published_keys::any_mceliece_key(&state, digest).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CACHE_CONTROL, "private, max-age=31536000, immutable"),

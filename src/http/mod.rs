@@ -44,10 +44,12 @@ use utoipa_axum::routes;
 use self::extract::Unauthenticated;
 use self::unread::Shared;
 use crate::live::memory::Serving;
-use crate::server::Occupied;
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::state::{App, AppState};
 use crate::tls::door::Exporter;
+
+/// What a connection occupies, whatever that is: given back with its last part.
+pub type Occupied = Arc<dyn Send + Sync>;
 
 /// What a handler may know of the connection its request came over.
 #[derive(Clone)]
@@ -57,7 +59,7 @@ pub struct Connection {
     /// Keying material for identity proofs.
     pub exporter: Exporter,
     /// Held by whatever outlives the request, a WebSocket for example.
-    pub occupied: Arc<Occupied>,
+    pub occupied: Occupied,
     /// The request's place in the budget of memory.
     pub serving: Arc<Serving>,
 }

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::domain::neighbour::HOME_QUESTIONS;
 use crate::domain::patience::Patience;
 use crate::domain::rate::{Bucket, Rate};
-use crate::server::shutdown::{self, Shutdown, Trigger};
+use crate::live::shutdown::{self, Shutdown, Trigger};
 use crate::surroundings::clock::Clock;
 pub use patience::Waits;
 use questions::Asked;

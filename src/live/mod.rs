@@ -1,11 +1,12 @@
 //! What is in memory alone while the server runs: who is connected and logged in, how often they may, and what is under
-//! way. Nothing here survives a restart, and nothing here reads the store.
+//! way: listeners, uploads, the stop. Nothing here survives a restart, and nothing here reads the store.
 
 pub mod activity;
 pub mod device_links;
 pub mod exports;
 pub mod hub;
 pub mod key_log;
+pub mod listening;
 pub mod login_nonces;
 pub mod memory;
 pub mod nearby;
@@ -13,5 +14,6 @@ pub mod pending_bundles;
 pub mod previews;
 pub mod rates;
 pub mod sessions;
+pub mod shutdown;
 pub mod staff_sessions;
 pub mod uploads;

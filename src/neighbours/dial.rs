@@ -15,7 +15,7 @@ use super::session::{self, End};
 use super::{proxy, wants_dialling};
 use crate::domain::neighbour::pause_before_retry;
 use crate::links::{DialledBy, ENDED, Trouble};
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::service::neighbours;
 use crate::state::{App, AppState};
 use crate::surroundings::addresses;

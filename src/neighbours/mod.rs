@@ -19,7 +19,7 @@ use momedo_protocol::digest::Fingerprint;
 use tokio::task::JoinHandle;
 
 use crate::links::{DialledBy, Trouble};
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::service::neighbours;
 use crate::state::AppState;
 use crate::store::NeighbourRow;

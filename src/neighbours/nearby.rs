@@ -11,7 +11,7 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::link;
 
 use crate::live::nearby::Found;
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::state::{App, AppState};
 
 /// What servers are announced as.

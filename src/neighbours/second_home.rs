@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::service::neighbours::forgetting;
 use crate::service::second_home::{failing_over, placing};
 use crate::state::AppState;

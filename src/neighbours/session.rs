@@ -16,9 +16,10 @@ use super::key_log;
 use super::pump::{self, InFlight};
 use crate::domain::neighbour::Decision;
 use crate::links::{Answer, DialledBy, Link};
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::service::neighbours::{
-    self, calls, finding, finding_groups, finding_mceliece, greeting, key_logs, receipts, receiving, sending,
+    self, answers, finding, finding_groups, finding_mceliece, greeting, key_logs, receipts, receiving,
+    sending,
 };
 use crate::state::AppState;
 use crate::store::NeighbourRow;
@@ -389,7 +390,7 @@ impl Session {
                 let Ok(permit) = self.calls.clone().acquire_owned().await else { return Ok(()) };
                 tasks.spawn(async move {
                     let query = call.query;
-                    let signed = calls::answer(&app, peer, *call).await;
+                    let signed = answers::answer(&app, peer, *call).await;
                     link.send(&Frame::Reply(Box::new(Reply { query, signed }))).await;
                     drop(permit);
                 });

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use crate::admin::{self, Loopback};
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::state::AppState;
 use crate::tls::patient::Patient;
 

@@ -2,10 +2,8 @@
 //!
 //! `run` receives its listeners and its stop signal, so the program and a test start the same code.
 
-pub mod listening;
 pub mod local_pages;
 pub mod running;
-pub mod shutdown;
 pub mod tasks;
 
 use std::collections::HashMap;
@@ -30,10 +28,10 @@ use tower_service::Service;
 
 use crate::http::language;
 use crate::http::{self, Connection, plain, unread};
+use crate::live::listening::{Purpose, Started};
 use crate::live::memory::Line;
 use crate::live::rates::network;
-use crate::server::listening::{Purpose, Started};
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::smoke;
 use crate::state::AppState;
 use crate::tls::door::{self, Exporter, FirstByte, Recognised};
@@ -68,7 +66,7 @@ struct Door {
 }
 
 /// What a connection occupies until its last part, a WebSocket perhaps, has ended.
-pub struct Occupied {
+struct Occupied {
     _permit: OwnedSemaphorePermit,
     _counted: Counted,
     _alive: mpsc::Sender<std::convert::Infallible>,

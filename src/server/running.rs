@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use crate::live::hub::Hub;
-use crate::server::listening::BindError;
-use crate::server::shutdown::Shutdown;
+use crate::live::listening::BindError;
+use crate::live::shutdown::Shutdown;
 use crate::server::tasks;
 use crate::service::certificates::{self, RenewalError};
 use crate::service::error::unless_full;
@@ -122,9 +122,9 @@ impl Opened {
         ready: impl FnOnce(&[SocketAddr]),
     ) -> Result<Ended, StartError> {
         // The pages may stop the server too.
-        let (trigger, stopped) = crate::server::shutdown::channel();
+        let (trigger, stopped) = crate::live::shutdown::channel();
         *self.app.stop.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(trigger);
-        let stop = crate::server::shutdown::either(stop, stopped);
+        let stop = crate::live::shutdown::either(stop, stopped);
         let bound: Vec<SocketAddr> =
             listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let started = self.app.listeners.take_started();
@@ -138,7 +138,7 @@ impl Opened {
         let refreshed = crate::service::listeners::refresh_link_address(&self.app).await;
         unless_full(refreshed, "invites name the address of before until there is room")?;
         if crate::service::set_up::is_needed(&self.app).await? {
-            let address = crate::service::administration::administration_address(&self.app).await?;
+            let address = crate::service::link_address::in_force(&self.app).await?;
             let code = crate::service::set_up::code(&self.app);
             tracing::info!("not set up yet: open https://{address}/admin and enter the code {code}");
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::service::{acme, backup, certificates, upkeep};
 use crate::state::AppState;
 use crate::tls::Reload;

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::audit::{self, Action};
 use super::error::compute;
-use super::people::check_name;
+use super::naming::check_name;
 use super::permission::{Admin, RecentlyConfirmed, Staff};
 use super::{AdminError, ServiceError, device_cookie};
 use crate::domain::password::{MAX_PASSWORD_CHARACTERS, is_acceptable};

@@ -48,7 +48,7 @@ pub async fn announce(
     let participant = owner.participant;
     app.store
         .write(move |tx| {
-            super::delivery::active_sender(tx, owner)?;
+            super::senders::active_sender(tx, owner)?;
             if let Some(row) = tx.find_blob(id)? {
                 let same = row.owner == participant && row.size == size;
                 return if same { Ok(upload(&row)) } else { Err(ServiceError::BlobConflict) };

@@ -15,6 +15,7 @@ use super::neighbours::finding::{self, Asker};
 use super::neighbours::sending::{self, Way};
 use super::recipients::{self, Circumstances, Devices};
 use super::second_home::copying::{self, CopySent};
+use super::senders::active_sender;
 use super::{ServiceError, blobs};
 use crate::domain::delivery::{Decision, Keys, Kind, Offer, Refusal, Takers};
 use crate::domain::ozone::{QueueFull, Quota, Source, fits_sender};
@@ -22,8 +23,7 @@ use crate::domain::receipt::ReceiptKey;
 use crate::live::sessions::Principal;
 use crate::state::App;
 use crate::store::{
-    Charged, Conversation, CopyFor, DirectoryEntry, Known, NewEnvelope, Outgoing, OutgoingKey,
-    ParticipantState, WriteTx,
+    Charged, Conversation, CopyFor, DirectoryEntry, Known, NewEnvelope, Outgoing, OutgoingKey, WriteTx,
 };
 
 /// Accepts a sealed envelope for a participant's ozone; the answer means that it is on disk.
@@ -410,18 +410,6 @@ fn refused(refusal: Refusal) -> ServiceError {
 pub(super) fn bare(id: MessageId, to: ParticipantId, envelope: Vec<u8>) -> api::SubmitRequest {
     let envelope = Base64Bytes(envelope);
     api::SubmitRequest { id, to, device: None, envelope, own_devices: None, blobs: Vec::new() }
-}
-
-/// The sender's own entry, if the device may still send.
-pub(super) fn active_sender(
-    tx: &mut WriteTx<'_>,
-    sender: Principal,
-) -> Result<Arc<DirectoryEntry>, ServiceError> {
-    let own = tx.directory_entry(sender.participant)?.ok_or(ServiceError::NotLoggedIn)?;
-    if !own.has_device(sender.device) {
-        return Err(ServiceError::DeviceRevoked);
-    }
-    if own.state == ParticipantState::Active { Ok(own) } else { Err(ServiceError::Disabled) }
 }
 
 /// Checks an envelope for one of the sender's own devices.

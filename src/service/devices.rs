@@ -12,8 +12,8 @@ use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::key_log::KeyLogEntry;
 use momedo_protocol::time::UnixMillis;
 
+use super::documents::{jws_text, stored_jws};
 use super::error::compute;
-use super::key_server::{jws_text, stored_jws};
 use super::{ServiceError, key_backup, key_log, second_home};
 use crate::live::sessions::Principal;
 use crate::state::App;

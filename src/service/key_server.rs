@@ -20,8 +20,8 @@ use momedo_protocol::random;
 use momedo_protocol::seal::RecipientKeys;
 use momedo_protocol::suite::Suite;
 
+use super::documents::{countersign, jws_text, stored_jws, verified_bundle};
 use super::error::compute;
-use super::neighbours::{finding, finding_mceliece};
 use super::{ServiceError, devices, key_log, second_home};
 use crate::domain::limits::{CHALLENGE, MAX_UNUSED_MCELIECE_KEYS, SESSION};
 use crate::live::pending_bundles::PendingBundle;
@@ -78,48 +78,12 @@ pub async fn store_mceliece_key(
         .await
 }
 
-/// A stored McEliece key (524,160 bytes), of this server's participants or fetched from another's home.
-///
-/// # Errors
-/// [`ServiceError::UnknownMcElieceKey`].
-pub async fn any_mceliece_key(app: &App, digest: Sha512Digest) -> Result<Vec<u8>, ServiceError> {
-    match mceliece_key(app, digest).await {
-        Err(ServiceError::UnknownMcElieceKey) => finding_mceliece::key(app, digest).await,
-        result => result,
-    }
-}
-
 /// A stored McEliece key (524,160 bytes).
 ///
 /// # Errors
 /// [`ServiceError::UnknownMcElieceKey`].
 pub async fn mceliece_key(app: &App, digest: Sha512Digest) -> Result<Vec<u8>, ServiceError> {
     app.store.read(move |tx| tx.find_mceliece_key(&digest)?.ok_or(ServiceError::UnknownMcElieceKey)).await
-}
-
-/// A participant's current keys, with the signature-key changes after version `known`; of another server's
-/// participant, as that home published them.
-///
-/// # Errors
-/// [`ServiceError::UnknownParticipant`], [`ServiceError::NotAllowedAcross`] or
-/// [`ServiceError::DisputedParticipant`].
-pub async fn keys(
-    app: &App,
-    asker: Principal,
-    id: ParticipantId,
-    known: u64,
-) -> Result<api::PublishedKeys, ServiceError> {
-    match own_keys(app, id, known).await {
-        // An ID that was this server's stays this server's: nobody else is asked for it.
-        Err(ServiceError::UnknownParticipant) if !is_own(app, id).await? => {
-            finding::keys_of(app, asker.participant, id, known).await
-        }
-        result => result,
-    }
-}
-
-async fn is_own(app: &App, id: ParticipantId) -> Result<bool, ServiceError> {
-    app.store.read(move |tx| Ok(tx.find_participant(id)?.is_some())).await
 }
 
 /// The current keys of one of this server's participants.
@@ -165,14 +129,6 @@ fn says_name(countersignature: &Jws, name: &str) -> bool {
     let payload = countersignature.unverified_payload().ok();
     let signed = payload.and_then(|payload| serde_json::from_slice::<Countersignature>(&payload).ok());
     signed.is_some_and(|signed| signed.name == name)
-}
-
-pub(super) fn stored_jws(text: &str) -> Result<Jws, ServiceError> {
-    serde_json::from_str(text).map_err(|_| ServiceError::Internal("a stored document is damaged".into()))
-}
-
-pub(super) fn jws_text(jws: &Jws) -> Result<String, ServiceError> {
-    serde_json::to_string(jws).map_err(|error| ServiceError::Internal(error.to_string()))
 }
 
 /// Checks an offered bundle and asks for a proof that its keys can be opened.
@@ -452,26 +408,4 @@ pub async fn prove(
         _ => None,
     };
     Ok(api::Published { id, version, countersignature, session })
-}
-
-/// The fingerprint of the signature key in a stored bundle.
-pub(super) fn fingerprint_of(bundle: &str) -> Result<momedo_protocol::digest::Fingerprint, ServiceError> {
-    Ok(verified_bundle(bundle)?.fingerprint())
-}
-
-/// A stored bundle, verified again.
-pub(super) fn verified_bundle(bundle: &str) -> Result<KeyBundle, ServiceError> {
-    Ok(KeyBundle::verify(&stored_jws(bundle)?)?)
-}
-
-/// One signature with the identity key, 1 to 2 ms; rare enough to make in place.
-pub(super) fn countersign(app: &App, bundle: &KeyBundle, name: String) -> Jws {
-    Countersignature {
-        id: bundle.payload.id,
-        fingerprint: bundle.fingerprint(),
-        name,
-        home: app.fingerprint,
-        expires_at: bundle.payload.expires_at,
-    }
-    .sign(&*app.identity)
 }

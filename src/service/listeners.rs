@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::{self, Action};
 use super::permission::Admin;
-use super::{AdminError, ServiceError, administration};
-use crate::server::listening::{self, Listener, ListenerState};
+use super::{AdminError, ServiceError, link_address};
+use crate::live::listening::{self, Listener, ListenerState};
 use crate::state::App;
 use crate::store::{ReadTx, WriteTx};
 use crate::surroundings::addresses;
@@ -210,5 +210,5 @@ pub async fn refresh_link_address(app: &App) -> Result<(), ServiceError> {
     let wanted = super::rules::kept(&app.store).await?.link_port;
     // A sort that keeps the order of the rest.
     running.sort_by_key(|address| Some(address.port()) != wanted);
-    administration::remember_link_address(app, addresses::for_links(&app.config(), &running)).await
+    link_address::remember(app, addresses::for_links(&app.config(), &running)).await
 }

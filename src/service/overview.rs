@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::error::compute;
 use super::neighbours::{self, NeighbourState};
 use super::permission::Admin;
-use super::{ServiceError, acme, administration};
+use super::{ServiceError, acme, status};
 use crate::live::activity::HOURS;
 use crate::state::App;
 use crate::store::{KeysRow, OzoneRow, Tick};
@@ -81,7 +81,7 @@ pub enum Task {
 pub struct Overview {
     /// The server in numbers.
     #[serde(flatten)]
-    pub status: administration::Status,
+    pub status: status::Status,
     /// People the admins know.
     pub people: u64,
     /// What needs doing.
@@ -107,7 +107,7 @@ pub async fn recent_status(app: &App) -> Result<serde_json::Value, ServiceError>
         status["online"] = app.hub.online().into();
         return Ok(status);
     }
-    let status = serde_json::to_value(administration::status(app).await?)
+    let status = serde_json::to_value(status::now(app).await?)
         .map_err(|error| ServiceError::Internal(error.to_string()))?;
     *kept = Some((now, status.clone()));
     Ok(status)
@@ -203,7 +203,7 @@ pub async fn keys(
 fn keys_of(row: KeysRow) -> Result<Keys, ServiceError> {
     let bundle = match row.bundle.as_str() {
         "" => None,
-        text => Some(super::key_server::verified_bundle(text)?),
+        text => Some(super::documents::verified_bundle(text)?),
     };
     let suites = bundle.as_ref().map_or_else(String::new, |bundle| {
         bundle.payload.suites.iter().map(|suite| suite.number().to_string()).collect::<Vec<_>>().join(", ")
@@ -225,7 +225,7 @@ fn keys_of(row: KeysRow) -> Result<Keys, ServiceError> {
 /// # Errors
 /// As [`ServiceError`] says.
 pub async fn overview(app: &App, admin: &Admin) -> Result<Overview, ServiceError> {
-    let status = administration::status(app).await?;
+    let status = status::now(app).await?;
     let read = app.store.read(|tx| {
         Ok::<_, ServiceError>((tx.count_people()?, tx.count_open_reports()?, tx.count_waiting_smoke_keys()?))
     });
@@ -235,7 +235,7 @@ pub async fn overview(app: &App, admin: &Admin) -> Result<Overview, ServiceError
         tasks.push(Task::DiskFull);
     }
     for listener in app.listeners.list().into_iter().chain(app.smoke.listeners.list()) {
-        if matches!(listener.state, crate::server::listening::ListenerState::Failed(_)) {
+        if matches!(listener.state, crate::live::listening::ListenerState::Failed(_)) {
             tasks.push(Task::ListenerFailed { address: listener.address.to_string() });
         }
     }

@@ -3,15 +3,16 @@
 use momedo_protocol::api::DeviceJoined;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::invite::{InviteCode, InviteLink};
-use momedo_protocol::name::{is_acceptable_name, tidied};
+use momedo_protocol::name::tidied;
 use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
 
 use super::AdminError;
 use super::audit::{self, Action};
+use super::naming::check_name;
 use super::permission::{Admin, RecentlyConfirmed, Staff};
 use super::registration::code_hash;
-use super::{ServiceError, administration, devices, personal};
+use super::{ServiceError, devices, link_address, personal};
 use crate::domain::role::Role;
 use crate::state::App;
 use crate::store::{NewPerson, ParticipantState, PeopleFilter, PersonId, PersonRow, ReadTx, Tick, WriteTx};
@@ -137,10 +138,6 @@ pub(super) fn subject(person: &PersonRow) -> String {
     }
 }
 
-pub(crate) fn check_name(name: &str) -> Result<(), ServiceError> {
-    if is_acceptable_name(name) { Ok(()) } else { Err(AdminError::UnacceptableName.into()) }
-}
-
 /// One page of people, and how many there are in all.
 ///
 /// # Errors
@@ -239,10 +236,10 @@ pub async fn invite(app: &App, staff: &Staff, people: Vec<PersonId>) -> Result<V
             } else if !cards.is_empty() {
                 audit::log(tx, now, staff.account(), Action::InvitesMade, &count)?;
             }
-            Ok::<_, ServiceError>((cards, administration::link_address(tx)?))
+            Ok::<_, ServiceError>((cards, link_address::remembered(tx)?))
         })
         .await?;
-    let address = administration::link_address_or_default(app, address);
+    let address = link_address::or_default(app, address);
     let link = |code| InviteLink { address: address.clone(), code, server: app.fingerprint }.to_string();
     Ok(cards.into_iter().map(|(card, code)| Card { link: link(code), ..card }).collect())
 }
@@ -320,7 +317,7 @@ pub async fn details(app: &App, staff: &Staff, who: Who) -> Result<Details, Serv
     let bundle_version = bundle.as_ref().map_or(0, |row| row.version);
     let fingerprint = match bundle {
         None => String::new(),
-        Some(row) => super::key_server::fingerprint_of(&row.bundle)?.grouped(),
+        Some(row) => super::documents::fingerprint_of(&row.bundle)?.grouped(),
     };
     Ok(Details { person, classes, devices, fingerprint, bundle_version, awaits_keys })
 }

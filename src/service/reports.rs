@@ -13,8 +13,8 @@ use momedo_protocol::message::Message;
 use momedo_protocol::time::UnixMillis;
 
 use super::audit::{self, Action};
+use super::documents::{jws_text, stored_jws};
 use super::error::compute;
-use super::key_server::{jws_text, stored_jws};
 use super::neighbours::calls;
 use super::permission::Staff;
 use super::{AdminError, ServiceError};

@@ -6,7 +6,7 @@
 use momedo_texts::Language;
 
 use super::audit::{self, Action};
-use super::people::check_name;
+use super::naming::check_name;
 use super::permission::RecentlyConfirmed;
 use super::{AdminError, ServiceError};
 use crate::domain::host::TypedHost;

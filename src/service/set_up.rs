@@ -86,7 +86,7 @@ pub async fn at_the_machine(
     password: Zeroizing<String>,
 ) -> Result<(), ServiceError> {
     if let Some(name) = &name {
-        super::people::check_name(name)?;
+        super::naming::check_name(name)?;
     }
     first_account(app, password, admin.account()).await?;
     if name.is_some() {

@@ -18,7 +18,7 @@ use crate::domain::smoke::{
     CHALLENGE, CHALLENGE_RENEWAL, COPIES, KEY_REQUESTS, MAX_LOCKED_FRAME_BYTES, SHARED_IDS, SILENCE,
     UNFINISHED, WorkBudget,
 };
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::service::smoke::keys;
 use crate::service::smoke::neighbours::NeighbourKind;
 use crate::smoke_hub::{Reserved, Socket};

@@ -12,7 +12,7 @@ mod writer;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::state::AppState;
 use connection::{Connection, Peer};
 

@@ -14,7 +14,7 @@ use momedo_smoke::frame;
 
 use super::Access;
 use super::connection::{Connection, Peer};
-use crate::server::shutdown::Shutdown;
+use crate::live::shutdown::Shutdown;
 use crate::service::smoke::neighbours::{self, NeighbourKind};
 use crate::smoke_hub::LinkState;
 use crate::state::AppState;

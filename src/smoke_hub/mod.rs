@@ -23,7 +23,7 @@ pub use large_frames::{LargeFrames, Reserved};
 pub use outgoing::{Batch, Frame, Outgoing};
 
 use crate::domain::smoke::{BETWEEN_RETRIEVALS, IDENTITY, MAX_IDENTITIES};
-use crate::server::listening::Listeners;
+use crate::live::listening::Listeners;
 use congestion::Congestion;
 use echoes::Echoes;
 

@@ -6,8 +6,9 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use momedo::live::shutdown;
 use momedo::live::staff_sessions::{Client, Door};
-use momedo::server::{running, shutdown};
+use momedo::server::running;
 use momedo::service::accounts::{self, LoggedIn};
 use momedo::service::permission::RecentlyConfirmed;
 use momedo::settings::config::Config;
@@ -356,7 +357,7 @@ impl Inside {
         let mut server = Server::prepare("");
         let mut config = Config::default();
         config.neighbours.dial_also = vec![[127, 0, 0, 1].into()];
-        let listeners = momedo::server::listening::bind(&[server.address.parse().unwrap()]).await.unwrap();
+        let listeners = momedo::live::listening::bind(&[server.address.parse().unwrap()]).await.unwrap();
         let opened = running::open(&server.data(), config, clock.clone()).await.unwrap();
         let app = opened.app.clone();
         let (trigger, stop) = shutdown::channel();

@@ -19,6 +19,7 @@ mod broken_line;
 mod browser;
 mod certificates;
 mod charging;
+mod circles;
 mod confirming;
 mod crash;
 mod delivery;

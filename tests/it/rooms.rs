@@ -17,7 +17,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The program's files by their path in `src`, without their unit tests.
-fn files() -> BTreeMap<String, String> {
+pub(super) fn files() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     sources(&root, &mut found);
@@ -49,6 +49,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (".store.write_freeing(", &["service"]),
     ("crate::admin", &["admin", "server"]),
     ("crate::cli", &["cli", "main"]),
+    // Whoever serves knows the doors; no door knows who serves.
+    ("crate::server", &["cli", "server"]),
     // What somebody's data mean in words, the command line writes as the API does.
     ("crate::http", &["admin", "cli", "http", "server"]),
 ];
@@ -169,7 +171,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
     ("blobs", &["expire"]),
     ("certificates", &["renew"]),
     ("key_log", &["begin"]),
-    ("administration", &["remember_link_address"]),
+    ("link_address", &["remember"]),
     ("neighbours::nearby", &["expire"]),
     ("neighbours::receipts", &["expire"]),
     ("smoke::mail", &["expire"]),

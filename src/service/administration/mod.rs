@@ -19,22 +19,20 @@ pub use smoke::SmokeRequest;
 
 use super::accounts::Second;
 use super::audit::Action;
-use super::backup::{self, Backup, BackupStatus};
+use super::backup::{self, Backup};
 use super::certificates::Upload;
 use super::neighbours::{self, blocking, contracts, key_logs, nearby, pairing};
 use super::permission::RecentlyConfirmed;
 use super::registration::code_hash;
 use super::second_home::taking_over;
+use super::status::{self, Status};
 use super::{
-    ServiceError, accounts, acme, audit, certificates, classes, groups, import, key_log, listeners, overview,
-    people, personal, rules, set_up,
+    ServiceError, accounts, acme, audit, certificates, classes, groups, import, link_address, listeners,
+    overview, people, personal, rules, set_up,
 };
 use crate::settings;
 use crate::state::App;
-use crate::store::{EVERYTHING, PeopleFilter, PersonId, PersonRow, ReadTx, SCHEMA_VERSION};
-
-/// The setting that remembers the address invite links name.
-const LINK_ADDRESS: &str = "link-address";
+use crate::store::{EVERYTHING, PeopleFilter, PersonId, PersonRow};
 
 /// Rows read at once for a list on the command line.
 const PAGE: u64 = 500;
@@ -68,40 +66,6 @@ pub struct Invite {
     pub expires_at: UnixMillis,
 }
 
-/// The server in numbers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Status {
-    /// Registered participants.
-    pub participants: u64,
-    /// Devices that are not revoked.
-    pub devices: u64,
-    /// Participants connected right now.
-    pub online: u64,
-    /// Envelopes that wait.
-    pub ozone_envelopes: u64,
-    /// Their bytes.
-    pub ozone_bytes: u64,
-    /// Version of the program.
-    pub version: String,
-    /// Version of the database's schema.
-    pub schema: u32,
-    /// Fingerprint of the server.
-    pub fingerprint: String,
-    /// Its words.
-    pub words: String,
-    /// Entries in the log of key changes.
-    pub key_log_number: u64,
-    /// The beginning of the hash over all of them, for people to compare.
-    pub key_log_hash: String,
-    /// Whether the disk is full, so that new mail is refused.
-    pub storage_full: bool,
-    /// Writes since the start that failed half-way, though they decide first, and were undone: each is a bug.
-    pub half_written: u64,
-    /// How the backups stand.
-    pub backups: BackupStatus,
-}
-
 /// Does what whoever is at the machine asks.
 ///
 /// # Errors
@@ -111,7 +75,7 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
     let line = |value: Value| Ok(AdminResponse::Lines(vec![value]));
     match request {
         AdminRequest::Invite { name } => invite(app, admin, name).await.map(AdminResponse::Invite),
-        AdminRequest::Status => status(app).await.map(AdminResponse::Status),
+        AdminRequest::Status => status::now(app).await.map(AdminResponse::Status),
         AdminRequest::ResetPassword { account, password, lost_one_time_passwords } => {
             let second = if lost_one_time_passwords { Second::SwitchOff } else { Second::Keep };
             accounts::reset_password(app, admin, &account, password.into(), second).await?;
@@ -455,22 +419,12 @@ async fn invite(app: &App, admin: &RecentlyConfirmed, name: Option<String>) -> R
             let expires = tx.tick().plus_days(days);
             tx.insert_invite(&code_hash(code), None, None, created_at, expires_at, expires)?;
             audit::log(tx, created_at, &account, Action::InvitesMade, "1")?;
-            link_address(tx)
+            link_address::remembered(tx)
         })
         .await?;
-    let address = link_address_or_default(app, address);
+    let address = link_address::or_default(app, address);
     let link = InviteLink { address, code, server: app.fingerprint }.to_string();
     Ok(Invite { link, code, expires_at })
-}
-
-/// The address invite links name, if one was remembered.
-pub(super) fn link_address(tx: &ReadTx<'_>) -> Result<Option<String>, ServiceError> {
-    Ok(tx.setting(LINK_ADDRESS)?.and_then(|bytes| String::from_utf8(bytes).ok()))
-}
-
-pub(super) fn link_address_or_default(app: &App, remembered: Option<String>) -> String {
-    let config = app.config();
-    remembered.unwrap_or_else(|| crate::surroundings::addresses::for_links(&config, &config.listen.addresses))
 }
 
 /// What a browser on this machine should open: with the set-up code in it while that is needed.
@@ -481,62 +435,10 @@ pub async fn page_address(app: &App) -> Result<String, ServiceError> {
     let local = app.local_pages.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     let base = match local {
         Some(base) => base,
-        None => format!("https://{}/admin", administration_address(app).await?),
+        None => format!("https://{}/admin", link_address::in_force(app).await?),
     };
     if set_up::is_needed(app).await? {
         return Ok(format!("{base}/setup?code={}", set_up::code(app)));
     }
     Ok(base)
-}
-
-/// Where people reach this server, `host:port`.
-///
-/// # Errors
-/// As [`ServiceError`] says.
-pub async fn administration_address(app: &App) -> Result<String, ServiceError> {
-    let remembered = app.store.read(link_address).await?;
-    Ok(link_address_or_default(app, remembered))
-}
-
-/// Remembers the address that invite links name.
-///
-/// # Errors
-/// As [`ServiceError`] says.
-pub async fn remember_link_address(app: &App, address: String) -> Result<(), ServiceError> {
-    // Writing the same again would only wear the SD card, and fail on a full disk.
-    let kept = app.store.read(|tx| tx.setting(LINK_ADDRESS)).await?;
-    if kept.as_deref() == Some(address.as_bytes()) {
-        return Ok(());
-    }
-    app.store.write(move |tx| Ok(tx.set_setting(LINK_ADDRESS, address.as_bytes())?)).await
-}
-
-/// The server in numbers.
-///
-/// # Errors
-/// As [`ServiceError`] says.
-pub async fn status(app: &App) -> Result<Status, ServiceError> {
-    let (participants, devices, (ozone_envelopes, ozone_bytes)) = app
-        .store
-        .read(|tx| {
-            Ok::<_, ServiceError>((tx.count_participants()?, tx.count_devices()?, tx.count_envelopes()?))
-        })
-        .await?;
-    let log = key_log::view(app).await?;
-    Ok(Status {
-        participants,
-        devices,
-        online: app.hub.online(),
-        ozone_envelopes,
-        ozone_bytes,
-        version: env!("CARGO_PKG_VERSION").into(),
-        schema: SCHEMA_VERSION,
-        fingerprint: app.fingerprint.to_string(),
-        words: app.fingerprint.words(),
-        key_log_number: log.number,
-        key_log_hash: log.grouped_hash(),
-        storage_full: app.store.is_full(),
-        half_written: app.store.half_written(),
-        backups: backup::status(app).await,
-    })
 }

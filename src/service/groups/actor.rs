@@ -13,7 +13,7 @@ use crate::links::Counted;
 use crate::live::rates::TooOften;
 use crate::live::sessions::Principal;
 use crate::service::neighbours::finding;
-use crate::service::{ServiceError, key_server};
+use crate::service::{ServiceError, documents};
 use crate::state::App;
 use crate::store::{ParticipantState, ReadTx};
 
@@ -139,5 +139,5 @@ pub(in crate::service) fn published(
     }
     let Some(row) = tx.current_bundle(id)? else { return Ok(None) };
     let version = u32::try_from(row.version).unwrap_or(u32::MAX);
-    Ok(Some((key_server::fingerprint_of(&row.bundle)?, version)))
+    Ok(Some((documents::fingerprint_of(&row.bundle)?, version)))
 }

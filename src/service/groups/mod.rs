@@ -25,7 +25,7 @@ use super::error::compute;
 use super::neighbours::groups as elsewhere;
 use super::neighbours::sending;
 use super::permission::{Admin, RecentlyConfirmed};
-use super::{ServiceError, audit, key_server};
+use super::{ServiceError, audit, documents};
 use crate::domain::group::{MAX_LISTED_OF_ONE, MAX_OWN_GROUPS, cost};
 use crate::domain::limits::MAX_PAGE_BYTES;
 use crate::live::sessions::Principal;
@@ -332,7 +332,7 @@ pub async fn entries_here(
             let audience = if is_member { tx.group_audience(id)? } else { Audience::default() };
             let entries =
                 tx.group_entries(id, after, until, usize::try_from(MAX_PAGE_BYTES).unwrap_or(usize::MAX))?;
-            let entries = entries.iter().map(|entry| key_server::stored_jws(entry));
+            let entries = entries.iter().map(|entry| documents::stored_jws(entry));
             Ok(api::GroupEntries {
                 group: state.group,
                 entries: entries.collect::<Result<_, _>>()?,

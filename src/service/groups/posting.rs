@@ -25,7 +25,7 @@ use crate::live::sessions::Principal;
 use crate::service::neighbours::{attachments, finding, groups as elsewhere, sending};
 use crate::service::recipients::{self, Circumstances, Devices};
 use crate::service::second_home::copying::{self, CopySent};
-use crate::service::{ServiceError, blobs, delivery};
+use crate::service::{ServiceError, blobs, delivery, senders};
 use crate::settings::config::Config;
 use crate::state::App;
 use crate::store::{
@@ -199,7 +199,7 @@ impl Posted {
         let sender = self.sender.participant();
         let conversation = Conversation::Group(self.group);
         if let Actor::Here(principal) = self.sender {
-            delivery::active_sender(tx, principal)?;
+            senders::active_sender(tx, principal)?;
         }
         let audience = tx.group_audience(self.group)?;
         let members = audience.members.len();

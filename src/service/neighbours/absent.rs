@@ -6,8 +6,8 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::link::Standing;
 
-use super::finding::UNKNOWN;
 use crate::domain::neighbour::Decision;
+use crate::domain::neighbour::UNKNOWN;
 use crate::service::ServiceError;
 use crate::state::App;
 use crate::store::NeighbourRow;

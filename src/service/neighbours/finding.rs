@@ -17,24 +17,18 @@ use tokio::time::Instant;
 use super::claims::{Told, keep, verify};
 use super::waiting::Waiting;
 use super::{absent, forgetting, key_logs};
-use crate::domain::neighbour::{Belonging, Contract, QUESTIONS};
+use crate::domain::neighbour::{Belonging, Contract, FRESH, QUESTIONS, UNKNOWN};
 use crate::links::{Answer, Counted, Waits};
 use crate::service::error::compute;
 use crate::service::{ServiceError, key_server};
 use crate::state::App;
 use crate::store::{NeighbourRow, ParticipantState, ReadTx, RemoteRow, Tick};
 
-/// How long kept keys are served without asking again, in milliseconds: ten minutes.
-pub(super) const FRESH: u64 = 600_000;
-
 /// How long a question may take for each server it may still pass, and one more.
 pub(super) const PER_HOP: Duration = Duration::from_millis(800);
 
 /// How long others may still answer after the first did: two that claim one ID must be noticed.
 const GRACE: Duration = Duration::from_millis(300);
-
-/// For how long nobody is asked again for an ID that nobody knew.
-pub(super) const UNKNOWN: Duration = Duration::from_secs(20);
 
 /// For whom something is looked for.
 #[derive(Debug, Clone, Copy)]

@@ -15,7 +15,7 @@ use super::waiting::Waiting;
 use crate::domain::neighbour::QUESTIONS;
 use crate::links::{Answer, Counted, Waits};
 use crate::service::error::compute;
-use crate::service::{ServiceError, key_server};
+use crate::service::{ServiceError, documents};
 use crate::state::App;
 use crate::store::NeighbourRow;
 
@@ -122,7 +122,7 @@ pub async fn answer_group(
         .await?;
     let Some(asking) = asking.filter(|row| row.contract.allows_anything()) else { return Ok(nothing) };
     if let Some(first) = first {
-        return Ok(FoundGroup { entry: Some(key_server::stored_jws(&first)?), ..nothing });
+        return Ok(FoundGroup { entry: Some(documents::stored_jws(&first)?), ..nothing });
     }
     if !asking.contract.hop_through || find.hops == 0 {
         return Ok(nothing);

@@ -10,7 +10,7 @@ use momedo_protocol::name::is_acceptable_name;
 use super::pairing::{MAX_NEIGHBOURS, new_row};
 use crate::domain::neighbour::{Asking, Decision, MAX_NEARBY_REQUESTS, may_ask_without_code};
 use crate::service::registration::code_hash;
-use crate::service::{ServiceError, administration};
+use crate::service::{ServiceError, link_address};
 use crate::state::App;
 use crate::store::{CodeUse, NeighbourRow, StoreError, WriteTx};
 use crate::surroundings::dialling::Dialling;
@@ -39,7 +39,7 @@ pub fn request_frame(row: &NeighbourRow) -> Option<Frame> {
 /// As [`ServiceError`] says.
 pub async fn hello(app: &App) -> Result<Hello, ServiceError> {
     let config = app.config();
-    let address = administration::administration_address(app).await?;
+    let address = link_address::in_force(app).await?;
     let addresses = if config.neighbours.announce { vec![address] } else { Vec::new() };
     Ok(Hello {
         versions: vec![momedo_protocol::link::VERSION],

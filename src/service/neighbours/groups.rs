@@ -24,7 +24,7 @@ use crate::live::sessions::Principal;
 use crate::service::error::compute;
 use crate::service::groups::{self, Actor, posting};
 use crate::service::second_home::placing;
-use crate::service::{ServiceError, blobs, delivery, recipients};
+use crate::service::{ServiceError, blobs, delivery, recipients, senders};
 use crate::state::App;
 use crate::store::{Charged, Conversation, Known, NeighbourRow, NewEnvelope, ReadTx, Recipient};
 
@@ -114,7 +114,7 @@ pub async fn post(
     let sizes = app
         .store
         .write(move |tx| {
-            delivery::active_sender(tx, sender)?;
+            senders::active_sender(tx, sender)?;
             blobs::check_references(tx, sender, &ids)?;
             tx.hold_for_home(home, &ids)?;
             // Before its home has it, which brings it back for others who live here.

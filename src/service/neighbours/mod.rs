@@ -27,6 +27,7 @@
 //! [`crate::neighbours`].
 
 pub mod absent;
+pub mod answers;
 pub mod attachments;
 pub mod blocking;
 pub mod calls;

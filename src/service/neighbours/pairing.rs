@@ -16,7 +16,7 @@ use crate::links::Trouble;
 use crate::service::audit::{self, Action};
 use crate::service::permission::{Admin, RecentlyConfirmed};
 use crate::service::registration::code_hash;
-use crate::service::{AdminError, ServiceError, administration};
+use crate::service::{AdminError, ServiceError, link_address};
 use crate::state::App;
 use crate::store::NeighbourRow;
 use crate::surroundings::dialling::Dialling;
@@ -50,7 +50,7 @@ pub(super) fn unknown() -> ServiceError {
 pub async fn invite(app: &App, admin: &Admin) -> Result<NewLink, ServiceError> {
     let code = InviteCode::random();
     let (now, account) = (app.clock.now(), admin.account().to_owned());
-    let address = administration::administration_address(app).await?;
+    let address = link_address::in_force(app).await?;
     app.store
         .write(move |tx| {
             tx.insert_pairing_code(&code_hash(code), tx.tick().plus_days(LINK_DAYS))?;

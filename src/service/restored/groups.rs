@@ -23,7 +23,7 @@ use crate::live::sessions::Principal;
 use crate::service::error::compute;
 use crate::service::groups::{self, Actor, is_here, is_known, shares};
 use crate::service::neighbours::{calls, finding_groups};
-use crate::service::{ServiceError, key_server};
+use crate::service::{ServiceError, documents};
 use crate::state::App;
 use crate::store::{Author, ReadTx, WriteTx};
 
@@ -69,7 +69,7 @@ pub async fn take_from(
 /// Whether somebody here published the key that signed an entry before the one they have now.
 fn had_key(tx: &ReadTx<'_>, author: ParticipantId, entry: &GroupEntry) -> Result<bool, ServiceError> {
     for text in tx.list_bundles(author)? {
-        if key_server::fingerprint_of(&text)? == entry.key.fingerprint() {
+        if documents::fingerprint_of(&text)? == entry.key.fingerprint() {
             return Ok(true);
         }
     }

@@ -16,8 +16,8 @@ use momedo_protocol::rsa_key::RsaPublicKey;
 use momedo_protocol::time::UnixMillis;
 
 use super::log;
+use crate::service::documents::{countersign, jws_text, verified_bundle};
 use crate::service::error::compute;
-use crate::service::key_server::{countersign, jws_text, verified_bundle};
 use crate::service::neighbours::finding_mceliece;
 use crate::service::{ServiceError, devices, key_log, second_home};
 use crate::state::App;

@@ -10,7 +10,7 @@ use momedo_protocol::link::calls::Request;
 use crate::domain::neighbour::LIVES;
 use crate::links::Counted;
 use crate::service::ServiceError;
-use crate::service::key_server::stored_jws;
+use crate::service::documents::stored_jws;
 use crate::service::neighbours::calls;
 use crate::state::App;
 use crate::store::ReadTx;

@@ -6,7 +6,7 @@ use momedo_protocol::link::calls::Request;
 use momedo_protocol::link::second_home::Placement;
 
 use crate::service::ServiceError;
-use crate::service::key_server::stored_jws;
+use crate::service::documents::stored_jws;
 use crate::service::neighbours::calls;
 use crate::state::App;
 use crate::store::{OtherHome, ParticipantState, ReadTx, WriteTx};

@@ -13,8 +13,8 @@ use momedo_protocol::link::second_home::Placement;
 use momedo_protocol::time::UnixMillis;
 
 use crate::domain::neighbour::MAX_STOOD_IN_FOR;
+use crate::service::documents::{countersign, jws_text};
 use crate::service::error::compute;
-use crate::service::key_server::{countersign, jws_text};
 use crate::service::neighbours::finding::{self, Asker};
 use crate::service::neighbours::{finding_mceliece, key_logs};
 use crate::service::{ServiceError, devices, key_log, personal};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::SmokeError;
-use crate::server::listening::{self, ListenerState, Purpose};
+use crate::live::listening::{self, ListenerState, Purpose};
 use crate::service::audit::{self, Action};
 use crate::service::permission::Admin;
 use crate::service::{AdminError, ServiceError};

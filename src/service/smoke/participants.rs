@@ -8,7 +8,7 @@ use super::{SmokeError, directory};
 use crate::service::ServiceError;
 use crate::service::audit::{self, Action};
 use crate::service::error::compute;
-use crate::service::people::check_name;
+use crate::service::naming::check_name;
 use crate::service::permission::Admin;
 use crate::state::App;
 use crate::store::SmokeParticipantRow;

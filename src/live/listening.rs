@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::server::shutdown::{self, Shutdown, Trigger};
+use crate::live::shutdown::{self, Shutdown, Trigger};
 
 /// How a listener fares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
