@@ -16,6 +16,7 @@ use momedo_protocol::api::blobs::BlobRequest;
 use momedo_protocol::blob::{BlobId, MIN_BLOB_BYTES};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::random;
+use momedo_testing::client_config;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -42,45 +43,6 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// People the attackers are.
 const ATTACKERS: usize = 6;
-
-/// Takes any certificate.
-#[derive(Debug)]
-struct Anyone(rustls::crypto::WebPkiSupportedAlgorithms);
-
-impl rustls::client::danger::ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &[rustls::pki_types::CertificateDer<'_>],
-        _: &rustls::pki_types::ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.supported_schemes()
-    }
-}
 
 /// What an attack has: the server, people with sessions, and somebody to aim at.
 struct Target {
@@ -338,8 +300,7 @@ async fn presence(target: &Target, until: Instant) -> Value {
 
 /// One client hello, sent again and again.
 async fn hellos(target: &Target, until: Instant) -> Value {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = client_config(&provider, b"http/1.1");
+    let config = client_config(rustls::DEFAULT_VERSIONS, &[b"http/1.1"]).unwrap();
     let mut client =
         rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
     let mut hello = Vec::new();
@@ -430,18 +391,6 @@ async fn senders(target: &Target, until: Instant) -> Value {
     totals(futures_util::future::join_all(asking).await)
 }
 
-fn client_config(provider: &Arc<rustls::crypto::CryptoProvider>, alpn: &[u8]) -> rustls::ClientConfig {
-    let anyone = Anyone(provider.signature_verification_algorithms);
-    let mut config = rustls::ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(anyone))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![alpn.to_vec()];
-    config
-}
-
 /// Lets others write for a while; how long each message took.
 async fn others(subject: &Subject, pairs: &[(Person, Person)]) -> Vec<Duration> {
     let (_, every) = OTHERS;
@@ -479,12 +428,11 @@ async fn take(subject: &Subject, attack: &Attack) {
     let (victim, attackers) = (people.pop().unwrap(), people.split_off(OTHERS.0 * 2));
     let second = people.split_off(OTHERS.0);
     let pairs: Vec<(Person, Person)> = people.into_iter().zip(second).collect();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let target = Target {
         address: subject.address.addresses[0].parse().unwrap(),
         server: subject.address.clone(),
-        tls: TlsConnector::from(Arc::new(client_config(&provider, b"http/1.1"))),
-        h2: TlsConnector::from(Arc::new(client_config(&provider, b"h2"))),
+        tls: TlsConnector::from(Arc::new(client_config(rustls::DEFAULT_VERSIONS, &[b"http/1.1"]).unwrap())),
+        h2: TlsConnector::from(Arc::new(client_config(rustls::DEFAULT_VERSIONS, &[b"h2"]).unwrap())),
         attackers,
         victim,
         done: AtomicU64::new(0),

@@ -482,13 +482,7 @@ fn check_http(target: &str, name: &str, token: &str, expected: &str) -> Result<(
 
 /// As RFC 8737, section 3, has it.
 fn check_tls(target: &str, name: &str, expected: &str) -> Result<(), String> {
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(crate::door::Anyone))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
+    let config = momedo_testing::client_config(rustls::DEFAULT_VERSIONS, &[b"acme-tls/1"]).unwrap();
     let server = ServerName::try_from(name.to_owned()).unwrap();
     let mut connection = ClientConnection::new(Arc::new(config), server).unwrap();
     let mut tcp = TcpStream::connect(target).map_err(|error| format!("{target}: {error}"))?;

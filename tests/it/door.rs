@@ -6,51 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use momedo_client::session::server_information;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, StreamOwned};
+use momedo_testing::client_config;
+use rustls::{ClientConnection, StreamOwned};
 use tokio::task::JoinSet;
 
 use crate::harness::{PATIENCE, Server, text};
-
-/// Takes any certificate: what is looked at here is the door, not the identity.
-#[derive(Debug)]
-pub(crate) struct Anyone;
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
-    }
-}
 
 pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -65,14 +25,7 @@ pub(crate) fn tls_with(
     version: &'static rustls::SupportedProtocolVersion,
     alpn: &[&[u8]],
 ) -> Tls {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[version])
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone))
-        .with_no_client_auth();
-    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    let config = client_config(&[version], alpn).unwrap();
     let connection = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
     let mut stream = StreamOwned::new(connection, tcp(server));
     stream.flush().unwrap();
@@ -251,13 +204,7 @@ async fn tls_12_and_13_are_spoken_and_post_quantum_is_preferred() {
 #[tokio::test]
 async fn a_client_hello_that_is_sent_again_and_again_is_answered_so_often_and_no_more() {
     let server = Server::start_with("[rates]\nhandshakes = { per_minute = 1, burst = 5 }\n");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone))
-        .with_no_client_auth();
+    let config = client_config(rustls::DEFAULT_VERSIONS, &[]).unwrap();
     let mut client = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
     let mut hello = Vec::new();
     client.write_tls(&mut hello).unwrap();
@@ -302,14 +249,7 @@ async fn a_smoke_client_is_let_in_and_a_neighbour_is_let_go_politely() {
     let mut greeting = [0; 4];
     smoke.read_exact(&mut greeting).unwrap();
     assert_eq!(&greeting, b"POST");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anyone))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"momedo-neighbour/1".to_vec()];
+    let config = client_config(&[&rustls::version::TLS13], &[b"momedo-neighbour/1"]).unwrap();
     let connection = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
     let mut neighbour = StreamOwned::new(connection, tcp(&server));
     assert!(neighbour.flush().is_err() || read_to_end(&mut neighbour).is_empty());

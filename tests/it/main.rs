@@ -82,6 +82,7 @@ mod smoke_client;
 mod smoke_frames;
 mod smoke_pages;
 mod smoke_vectors;
+mod snapshots;
 mod start;
 mod stolen_device;
 mod stream;

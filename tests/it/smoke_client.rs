@@ -11,12 +11,10 @@ use momedo_smoke::key_stream::KeyStream;
 use momedo_smoke::mac::MacKey;
 use momedo_smoke::smoke_id::SmokeId;
 use momedo_smoke::{random, sha512};
-use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use crate::door::Anyone;
 use crate::harness::{PATIENCE, text};
 
 /// A connection.
@@ -93,13 +91,7 @@ impl SmokeClient {
         address: &str,
         version: &'static rustls::SupportedProtocolVersion,
     ) -> std::io::Result<Self> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone))
-            .with_no_client_auth();
+        let config = momedo_testing::client_config(&[version], &[]).unwrap();
         let tcp = TcpStream::connect(address).await?;
         let nobody = std::net::IpAddr::from([127, 0, 0, 1]).into();
         let stream = TlsConnector::from(Arc::new(config)).connect(nobody, tcp).await?;
