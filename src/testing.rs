@@ -1,4 +1,6 @@
-//! What unit tests of several rooms begin with: stored keys, signed bundles, an empty store.
+//! What unit tests of several rooms begin with: stored keys, signed bundles, an empty store, a whole server in the process.
+
+mod server;
 
 use std::path::Path;
 
@@ -13,6 +15,8 @@ use momedo_protocol::suite::Suite;
 use momedo_protocol::time::UnixMillis;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
+
+pub(crate) use server::Server;
 
 use crate::store::{Store, StoreOptions};
 use crate::surroundings::clock::Clock;

@@ -429,3 +429,6 @@ fn own_device(
     }
     if row.key_digest == header.recipient_digest { Ok(row.id) } else { Err(ServiceError::StaleBundle) }
 }
+
+#[cfg(test)]
+mod tests;

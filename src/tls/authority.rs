@@ -137,7 +137,7 @@ impl Identity {
     }
 
     /// An identity with these keys (PKCS#8): the authority's, and that of the certificate that never changes.
-    fn issue(
+    pub(crate) fn issue(
         names: &Names,
         now: UnixMillis,
         [authority_key, fixed_key]: [Vec<u8>; 2],
