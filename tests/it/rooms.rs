@@ -26,7 +26,8 @@ pub(super) fn files() -> BTreeMap<String, String> {
         let text = std::fs::read_to_string(&path).unwrap();
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-        (!name.ends_with("tests.rs")).then(|| (name, lines.collect::<Vec<_>>().join("\n")))
+        let is_for_tests = name.ends_with("tests.rs") || name.starts_with("testing");
+        (!is_for_tests).then(|| (name, lines.collect::<Vec<_>>().join("\n")))
     };
     found.into_iter().filter_map(read).collect()
 }
