@@ -11,13 +11,13 @@ use super::page::{Page, Paging, ROWS, show};
 use super::refused::error_page;
 use super::session::AdminSession;
 use crate::http::error::status_of;
-use crate::service::groups::{self, GroupSummary};
+use crate::service::groups::{self, ListedGroup};
 
 #[derive(Template)]
 #[template(path = "admin/groups.html")]
 struct GroupsPage {
     page: Page,
-    groups: Vec<GroupSummary>,
+    groups: Vec<ListedGroup>,
     paging: Paging,
 }
 

@@ -49,8 +49,8 @@ impl Role {
 }
 
 /// What an account of the admin pages may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, EnumIter)]
+#[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum AccountRole {
     /// Everything.
@@ -63,5 +63,21 @@ impl AccountRole {
     /// The word for it in tables.
     pub fn word(self) -> &'static str {
         self.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+
+    #[test]
+    fn a_role_is_the_same_word_in_tables_files_and_json() {
+        let words = Role::iter().map(|role| (role.word(), serde_json::to_value(role)));
+        let of_accounts = AccountRole::iter().map(|role| (role.word(), serde_json::to_value(role)));
+        for (word, json) in words.chain(of_accounts) {
+            assert_eq!(json.unwrap(), word);
+        }
     }
 }

@@ -275,6 +275,11 @@ fn a_class_lead_sees_their_own_classes_and_prints_there_alone() {
     run(&["participant", "add", "Ben", "--class", "8a"]);
     std::fs::write(server.folder.path().join("leads"), "Kreide und Schwamm\n").unwrap();
     run(&["account", "add", "grete", "--password-file", "leads", "--leads", "7b"]);
+    let accounts = server.json(&["admin", "account", "list", "--data-dir", "data", "--json"]);
+    assert!(
+        accounts.iter().any(|account| account["name"] == "grete" && account["role"] == "class-lead"),
+        "{accounts:?}"
+    );
     let mut grete = Visitor::logged_in(&server, "grete", "Kreide und Schwamm");
     let people = grete.get("/admin/participants").body;
     assert!(people.contains("Ada") && !people.contains("Ben"), "{people}");

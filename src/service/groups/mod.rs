@@ -397,7 +397,7 @@ fn summary(row: &GroupRow) -> api::GroupSummary {
 
 /// A group as admins see it: what the server knows, and nothing that is said.
 #[derive(Debug, Clone, Serialize)]
-pub struct GroupSummary {
+pub struct ListedGroup {
     /// The short ID.
     pub id: GroupId,
     /// What people call it.
@@ -414,7 +414,7 @@ pub struct GroupSummary {
     pub created_at: UnixMillis,
 }
 
-impl GroupSummary {
+impl ListedGroup {
     /// Whether every member may write.
     pub fn everyone_posts(&self) -> bool {
         self.posting == Posting::Everyone
@@ -426,7 +426,7 @@ impl GroupSummary {
     }
 }
 
-impl From<GroupRow> for GroupSummary {
+impl From<GroupRow> for ListedGroup {
     fn from(row: GroupRow) -> Self {
         Self {
             id: row.state.id(),
@@ -450,11 +450,11 @@ pub async fn list_all(
     search: String,
     offset: u64,
     limit: u64,
-) -> Result<(Vec<GroupSummary>, u64), ServiceError> {
+) -> Result<(Vec<ListedGroup>, u64), ServiceError> {
     app.store
         .read(move |tx| {
             let (rows, total) = tx.list_groups(&search, offset, limit)?;
-            Ok((rows.into_iter().map(GroupSummary::from).collect(), total))
+            Ok((rows.into_iter().map(ListedGroup::from).collect(), total))
         })
         .await
 }

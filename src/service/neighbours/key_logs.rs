@@ -16,8 +16,7 @@ use momedo_protocol::link::{FetchKeyLog, Frame, KeyLogPart};
 use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
 
-use crate::domain::neighbour::FRESH;
-use crate::domain::neighbour::{LOG_HEADS, LOG_QUESTIONS, MAX_LOG_ENTRIES};
+use crate::domain::neighbour::{FRESH, LOG_HEADS, LOG_QUESTIONS, MAX_LOG_ENTRIES};
 use crate::links::{Answer, Counted};
 use crate::service::audit::{self, Action};
 use crate::service::permission::RecentlyConfirmed;

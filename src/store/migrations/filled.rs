@@ -120,6 +120,9 @@ fn every_earlier_database_keeps_what_it_holds() {
         let connection = at(version);
         fill(&connection);
         let before = content(&connection);
+        let is_filled =
+            |columns: &BTreeMap<String, Vec<Value>>| columns.values().all(|values| !values.is_empty());
+        assert!(before.values().all(is_filled), "schema {version} has an empty table");
         for (number, step) in MIGRATIONS.iter().enumerate().skip(version) {
             connection
                 .execute_batch(step)
