@@ -2,8 +2,6 @@
 
 mod server;
 
-use std::path::Path;
-
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::id::ParticipantId;
@@ -13,8 +11,7 @@ use momedo_protocol::ml_kem_key::MlKemPrivateKey;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::suite::Suite;
 use momedo_protocol::time::UnixMillis;
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::pki_types::pem::PemObject;
+use momedo_testing::stored_keys::rsa_key;
 
 pub(crate) use server::Server;
 
@@ -23,10 +20,7 @@ use crate::surroundings::clock::Clock;
 
 /// The first stored RSA keys; the last of them encrypts.
 pub(crate) fn keys() -> [RsaPrivateKey; 4] {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rsa_keys.pem");
-    let keys = PrivatePkcs8KeyDer::pem_file_iter(path).unwrap().take(4);
-    let keys = keys.map(|key| RsaPrivateKey::from_pkcs8(key.unwrap().secret_pkcs8_der()).unwrap());
-    keys.collect::<Vec<_>>().try_into().unwrap()
+    std::array::from_fn(rsa_key)
 }
 
 /// Somebody's bundle of this version, signed by `key` and, if the signature key changed, by the one before.

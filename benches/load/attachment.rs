@@ -6,12 +6,13 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use momedo_protocol::random;
+use momedo_testing::serving::memory;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::figures::print;
 use crate::line::Line;
-use crate::subject::{PEAK, Subject, memory, program};
+use crate::subject::{PEAK, Subject, program};
 
 /// The file: just below the default limit.
 const BYTES: usize = 100_000_000;

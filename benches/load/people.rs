@@ -1,22 +1,19 @@
 //! Participants of the load: registered through the API, with envelopes prepared before timing.
 
 use momedo_client::connection::Connection;
-use momedo_client::registration::{self, ParticipantKeys};
+use momedo_client::registration::ParticipantKeys;
 use momedo_client::secrets::{DeviceKeys, NewKeys};
 use momedo_client::session::Session;
 use momedo_client::stream::Stream;
-use momedo_protocol::api::SubmitRequest;
-use momedo_protocol::encoding::Base64Bytes;
-use momedo_protocol::envelope::{Ciphertexts, Header, SEAL_BYTES, encode_header};
+use momedo_protocol::envelope::SEAL_BYTES;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::McEliecePrivateKey;
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::ml_kem_key::MlKemPrivateKey;
-use momedo_protocol::random;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::seal::PrivateKeys;
 use momedo_protocol::stream::ClientFrame;
-use momedo_protocol::suite::Suite;
+use momedo_testing::{envelopes, people};
 
 use crate::keys::keys;
 use crate::subject::Subject;
@@ -42,10 +39,8 @@ pub(crate) async fn register(subject: &Subject, count: usize) -> Vec<Person> {
     let mut stored = keys(count + 2);
     let (encryption_key, signature_key) = (stored.remove(0), stored.remove(0));
     let (mceliece_private, mceliece) = McEliecePrivateKey::generate();
-    let mut people = Vec::with_capacity(count);
+    let mut registered = Vec::with_capacity(count);
     for login_key in stored {
-        let mut connection = Connection::new(subject.address.clone(), "en");
-        let reservation = registration::reserve(&mut connection, subject.invite().code).await.unwrap();
         let private = |mceliece| PrivateKeys {
             rsa: copy(&encryption_key),
             ml_kem: MlKemPrivateKey::generate(),
@@ -59,12 +54,11 @@ pub(crate) async fn register(subject: &Subject, count: usize) -> Vec<Person> {
                 mceliece: mceliece.clone(),
             },
         };
-        let offered = registration::offer(&mut connection, &reservation, None, "load", &keys).await.unwrap();
-        let bundle = offered.bundle.clone();
-        let session = registration::prove(&mut connection, &reservation, offered).await.unwrap();
-        people.push(Person { bundle, session: Session::with_token(connection, session), login_key });
+        let connection = Connection::new(subject.address.clone(), "en");
+        let (session, bundle) = people::join(connection, subject.invite().code, None, &keys).await.unwrap();
+        registered.push(Person { bundle, session, login_key });
     }
-    people
+    registered
 }
 
 impl Person {
@@ -85,29 +79,13 @@ pub(crate) const ENVELOPE_BYTES: usize = 86 + 2 + 1088 + 2 + 384 + 512 + SEAL_BY
 /// A message with an opaque envelope to `to`.
 pub(crate) fn message(to: &KeyBundle) -> (MessageId, Vec<u8>) {
     let id = MessageId::new(momedo_client::now());
-    let header = Header {
-        suite: Suite::Small,
-        message_id: id,
-        recipient_version: u32::try_from(to.payload.version).unwrap(),
-        recipient_digest: to.digest,
-    };
-    let (ml_kem, rsa) = (random::bytes::<1088>(), random::bytes::<384>());
-    let mut envelope = encode_header(&header, &Ciphertexts { mceliece: None, ml_kem: &ml_kem, rsa: &rsa });
-    envelope.extend_from_slice(&random::bytes::<{ 512 + SEAL_BYTES }>());
+    let envelope = envelopes::opaque(to, id, 512);
     assert_eq!(envelope.len(), ENVELOPE_BYTES);
     (id, envelope)
 }
 
 /// The text of a `send` frame with an opaque envelope to `to`.
 pub(crate) fn send_frame(to: &KeyBundle) -> String {
-    let (id, envelope) = message(to);
-    let request = SubmitRequest {
-        id,
-        to: to.payload.id,
-        device: None,
-        envelope: Base64Bytes(envelope),
-        own_devices: None,
-        blobs: Vec::new(),
-    };
+    let request = envelopes::request(to, 512, momedo_client::now());
     serde_json::to_string(&ClientFrame::Send(request)).unwrap()
 }

@@ -1,12 +1,12 @@
 //! The server under load: started, watched from outside through `/proc`, stopped.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use momedo_client::connection::ServerAddress;
 use momedo_protocol::invite::InviteLink;
+use momedo_testing::serving::{self, Serving, memory};
 use tempfile::TempDir;
 
 /// A load is not a pupil.
@@ -31,7 +31,7 @@ max_sender_bytes = 100000000000
 
 /// A running server; killed when dropped.
 pub(crate) struct Subject {
-    process: Child,
+    process: Option<Serving>,
     folder: TempDir,
     pub(crate) address: ServerAddress,
     /// From the start of the process to its "ready" line.
@@ -61,29 +61,23 @@ impl Subject {
         let log = std::fs::File::create(folder.path().join("server.log")).unwrap();
         let start = Instant::now();
         // `--open` serves the admin pages on loopback too; the "browser" is a program that does nothing.
-        let mut process = program()
+        let mut command = program();
+        command
             .env("BROWSER", "true")
             .args(["serve", "--open", "--listen", listen, "--data-dir"])
             .arg(folder.path().join("data"))
             .env("MOMEDO_LOG", "warn,momedo::server::local_pages=info")
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            .stderr(log);
+        let process = Serving::start(&mut command).expect("the server starts");
         let ready_after = start.elapsed();
-        let address =
-            line.trim().strip_prefix("momedo ready https://").expect("the server starts").to_owned();
         let invite = invite(&folder);
-        let address = ServerAddress { addresses: vec![address], fingerprint: invite.server };
-        Self { process, folder, address, ready_after }
+        let address = ServerAddress { addresses: vec![process.address.clone()], fingerprint: invite.server };
+        Self { process: Some(process), folder, address, ready_after }
     }
 
     /// Stops the server and starts it again on the same data and address.
     pub(crate) fn restart(mut self) -> Self {
-        let _: Result<_, _> = Command::new("kill").arg(self.process.id().to_string()).status();
-        self.process.wait().unwrap();
+        self.process.take().expect("it runs").terminate();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         let address = self.address.addresses[0].clone();
         drop(self);
@@ -96,18 +90,8 @@ impl Subject {
 
     /// Runs `momedo admin` beside the server; its lines of JSON.
     pub(crate) fn admin(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
-        let data = self.folder.path().join("data");
-        let output = program()
-            .arg("admin")
-            .args(arguments)
-            .args(["--json", "--data-dir"])
-            .arg(data)
-            .current_dir(self.folder.path())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let arguments = [&["admin"], arguments, &["--json", "--data-dir", "data"]].concat();
+        serving::json(&serving::run(program(), self.folder.path(), &arguments))
     }
 
     /// Writes a file beside the data directory.
@@ -126,8 +110,12 @@ impl Subject {
         self.folder.path()
     }
 
+    fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").process_id()
+    }
+
     fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).unwrap()
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.process_id())).unwrap()
     }
 
     /// CPU time the server has used, user and system.
@@ -141,12 +129,12 @@ impl Subject {
 
     /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> u64 {
-        memory(self.process.id(), "VmRSS:").unwrap()
+        memory(self.process_id(), "VmRSS").unwrap()
     }
 
     /// The most resident memory it had since its start, in bytes.
     pub(crate) fn peak(&self) -> u64 {
-        memory(self.process.id(), PEAK).unwrap()
+        memory(self.process_id(), PEAK).unwrap()
     }
 
     /// Bytes the server caused to be written to the disk.
@@ -158,28 +146,9 @@ impl Subject {
 }
 
 /// What `/proc` calls the most resident memory a process ever had.
-pub(crate) const PEAK: &str = "VmHWM:";
-
-/// What `/proc` says of a process's memory, in bytes; `None` when it has ended.
-pub(crate) fn memory(process: u32, field: &str) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with(field))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
-}
+pub(crate) const PEAK: &str = "VmHWM";
 
 fn invite(folder: &TempDir) -> InviteLink {
-    let output = program()
-        .args(["admin", "invite", "--json", "--data-dir"])
-        .arg(folder.path().join("data"))
-        .output()
-        .unwrap();
-    let invite: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    invite["link"].as_str().unwrap().parse().unwrap()
-}
-
-impl Drop for Subject {
-    fn drop(&mut self) {
-        let _: Result<_, _> = self.process.kill();
-        let _: Result<_, _> = self.process.wait();
-    }
+    let arguments = ["admin", "invite", "--json", "--data-dir", "data"];
+    serving::invite_link(&serving::json(&serving::run(program(), folder.path(), &arguments))[0])
 }

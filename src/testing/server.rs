@@ -10,16 +10,11 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use momedo_protocol::api;
-use momedo_protocol::encoding::Base64Bytes;
-use momedo_protocol::envelope::{Ciphertexts, Header, SEAL_BYTES, encode_header};
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::key_bundle::KeyBundle;
-use momedo_protocol::message_id::MessageId;
 use momedo_protocol::random;
-use momedo_protocol::suite::Suite;
 use momedo_protocol::time::UnixMillis;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
+use momedo_testing::{envelopes, stored_keys};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower_service::Service;
@@ -58,9 +53,7 @@ impl Server {
         std::fs::write(folder.path().join("momedo.toml"), settings).unwrap();
         let config = Config::load(&folder.path().join("momedo.toml")).unwrap();
         let names = Names { dns: addresses::names(&config), ip: addresses::ip_addresses(&config) };
-        let pem = include_bytes!("../../tests/fixtures/rsa_keys.pem");
-        let mut keys = PrivateKeyDer::pem_slice_iter(pem).map(|key| key.unwrap().secret_der().to_vec());
-        let keys = [keys.next().unwrap(), keys.next().unwrap()];
+        let keys = std::array::from_fn(|index| stored_keys::pkcs8()[index].clone());
         let identity = serde_json::to_vec(&Identity::issue(&names, clock.now(), keys).unwrap()).unwrap();
         let store =
             Store::open(folder.path(), clock.clone(), &StoreOptions::default(), Box::new(|_| {})).unwrap();
@@ -157,19 +150,7 @@ impl Server {
 
     /// An envelope sealed to this person's keys, as far as the server can see.
     pub(crate) fn envelope(&self, to: &Person) -> api::SubmitRequest {
-        let id = MessageId::new(self.opened.app.clock.now());
-        let header = Header {
-            suite: Suite::Small,
-            message_id: id,
-            recipient_version: 1,
-            recipient_digest: to.bundle.digest,
-        };
-        let (ml_kem, rsa) = (random::bytes::<1088>(), random::bytes::<384>());
-        let mut envelope =
-            encode_header(&header, &Ciphertexts { mceliece: None, ml_kem: &ml_kem, rsa: &rsa });
-        envelope.extend_from_slice(&random::bytes::<{ 512 + SEAL_BYTES }>());
-        let envelope = Base64Bytes(envelope);
-        api::SubmitRequest { id, to: to.id, device: None, envelope, own_devices: None, blobs: Vec::new() }
+        envelopes::request(&to.bundle, 512, self.opened.app.clock.now())
     }
 
     /// What waits for somebody.

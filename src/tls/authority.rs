@@ -332,9 +332,6 @@ fn leaf_parameters(names: &Names) -> CertificateParams {
 
 #[cfg(test)]
 mod tests {
-    use rustls::pki_types::PrivateKeyDer;
-    use rustls::pki_types::pem::PemObject;
-
     use super::*;
 
     fn named(name: &str) -> Names {
@@ -343,9 +340,7 @@ mod tests {
 
     /// An identity with stored keys.
     fn identity() -> Identity {
-        let pem = include_bytes!("../../tests/fixtures/rsa_keys.pem");
-        let mut keys = PrivateKeyDer::pem_slice_iter(pem).map(|key| key.unwrap().secret_der().to_vec());
-        let keys = [keys.next().unwrap(), keys.next().unwrap()];
+        let keys = std::array::from_fn(|index| momedo_testing::stored_keys::pkcs8()[index].clone());
         Identity::issue(&named("chat.wald.example"), MADE_AFTER, keys).unwrap()
     }
 

@@ -9,7 +9,8 @@ use momedo_protocol::envelope;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::message_id::MessageId;
 
-use crate::harness::{Server, opaque_envelope, refused, request};
+use crate::harness::{Server, refused, request};
+use momedo_testing::envelopes::opaque;
 
 #[tokio::test]
 async fn the_same_bytes_get_the_same_answer_and_other_bytes_are_a_conflict() {
@@ -19,8 +20,7 @@ async fn the_same_bytes_get_the_same_answer_and_other_bytes_are_a_conflict() {
     for _ in 0..3 {
         assert_eq!(ada.session.submit(&first).await.unwrap().id, first.id);
     }
-    let other =
-        SubmitRequest { envelope: Base64Bytes(opaque_envelope(&ben.bundle, first.id, 512)), ..first.clone() };
+    let other = SubmitRequest { envelope: Base64Bytes(opaque(&ben.bundle, first.id, 512)), ..first.clone() };
     assert_eq!(refused(ada.session.submit(&other).await), "message-conflict");
     let page = ben.waiting().await;
     assert_eq!(page.messages.len(), 1);

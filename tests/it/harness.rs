@@ -1,9 +1,7 @@
 //! Starts the real program, and speaks to it as a participant with stored keys.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::OnceLock;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use momedo::live::shutdown;
@@ -20,19 +18,13 @@ use momedo_client::registration::{self, ParticipantKeys};
 use momedo_client::secrets::{DeviceKeys, NewKeys};
 use momedo_client::session::Session;
 use momedo_protocol::api;
-use momedo_protocol::encoding::Base64Bytes;
-use momedo_protocol::envelope::{self, Ciphertexts, Header};
 use momedo_protocol::invite::InviteLink;
 use momedo_protocol::key_bundle::KeyBundle;
-use momedo_protocol::mceliece::{McEliecePrivateKey, McEliecePublicKey};
-use momedo_protocol::message_id::MessageId;
 use momedo_protocol::ml_kem_key::MlKemPrivateKey;
-use momedo_protocol::random;
-use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::seal::PrivateKeys;
-use momedo_protocol::suite::Suite;
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::pki_types::pem::PemObject;
+use momedo_testing::serving::{self, Serving};
+pub(crate) use momedo_testing::stored_keys::{mceliece_key, rsa_key};
+use momedo_testing::{envelopes, people};
 use tempfile::TempDir;
 
 use crate::line::Line;
@@ -42,7 +34,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server with its data directory; killed when dropped.
 pub(crate) struct Server {
-    process: Option<Child>,
+    process: Option<Serving>,
     pub(crate) folder: TempDir,
     pub(crate) address: String,
     /// Error lines in the log are part of the test.
@@ -163,23 +155,16 @@ impl Server {
             .append(true)
             .open(self.folder.path().join("server.log"))
             .unwrap();
-        let mut process = program()
+        let mut command = program();
+        command
             .args(["serve", "--listen", &self.address, "--data-dir"])
             .arg(self.data())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("momedo ready https://");
-        let Some(address) = address else {
-            let _: Result<_, _> = process.wait();
-            panic!("the server did not start: {line:?}\n{}", self.log());
-        };
-        self.address = address.to_owned();
-        self.process = Some(process);
+            .stderr(log);
+        let serving = Serving::start(&mut command)
+            .unwrap_or_else(|line| panic!("the server did not start: {line:?}\n{}", self.log()));
+        self.address = serving.address.clone();
+        self.process = Some(serving);
     }
 
     pub(crate) fn log(&self) -> String {
@@ -188,46 +173,34 @@ impl Server {
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
-        let mut process = self.process.take().unwrap();
-        process.kill().unwrap();
-        process.wait().unwrap();
+        self.process.take().unwrap().kill();
     }
 
     /// SIGTERM, and how it ended.
     pub(crate) fn terminate(&mut self) -> (ExitStatus, Duration) {
         let start = Instant::now();
-        self.signal("TERM");
-        let mut process = self.process.take().unwrap();
-        (process.wait().unwrap(), start.elapsed())
+        (self.process.take().unwrap().terminate(), start.elapsed())
     }
 
     /// Sends a signal, by its short name.
     pub(crate) fn signal(&self, name: &str) {
-        let process = self.process.as_ref().unwrap().id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &process]).status().unwrap();
-        assert!(sent.success());
+        self.process.as_ref().unwrap().signal(name);
     }
 
     /// Resident memory of the program, in bytes.
     #[cfg(target_os = "linux")]
     pub(crate) fn resident(&self) -> u64 {
-        let process = self.process.as_ref().unwrap().id();
-        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        serving::memory(self.process.as_ref().unwrap().process_id(), "VmRSS").unwrap()
     }
 
     /// Runs a command to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        program().args(arguments).current_dir(self.folder.path()).output().unwrap()
+        serving::run(program(), self.folder.path(), arguments)
     }
 
     /// Runs a command that must succeed, and reads its lines of JSON.
     pub(crate) fn json(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
-        let output = self.run(arguments);
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{arguments:?} failed: {err}");
-        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        serving::json(&self.run(arguments))
     }
 
     /// Runs a command that must fail with exit code 1, and returns what it says.
@@ -238,8 +211,7 @@ impl Server {
     }
 
     pub(crate) fn invite(&self) -> InviteLink {
-        let invite = self.json(&["admin", "invite", "--data-dir", "data", "--json"]).remove(0);
-        invite["link"].as_str().unwrap().parse().unwrap()
+        serving::invite_link(&self.json(&["admin", "invite", "--data-dir", "data", "--json"])[0])
     }
 
     pub(crate) fn status(&self) -> serde_json::Value {
@@ -280,13 +252,10 @@ impl Server {
         name: Option<&str>,
     ) -> Person {
         let server = ServerAddress { addresses: vec![invite.address.clone()], fingerprint: invite.server };
-        let mut connection = Connection::new(server, "en");
-        let reservation = registration::reserve(&mut connection, invite.code).await.unwrap();
         let keys = stored_keys(number);
-        let offered = registration::offer(&mut connection, &reservation, name, "test", &keys).await.unwrap();
-        let bundle = offered.bundle.clone();
-        let session = registration::prove(&mut connection, &reservation, offered).await.unwrap();
-        Person { session: Session::with_token(connection, session), bundle, keys }
+        let connection = Connection::new(server, "en");
+        let (session, bundle) = people::join(connection, invite.code, name, &keys).await.unwrap();
+        Person { session, bundle, keys }
     }
 }
 
@@ -324,10 +293,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _: Result<_, _> = process.kill();
-            let _: Result<_, _> = process.wait();
-        }
+        self.process = None;
         let log = self.log();
         if std::thread::panicking() {
             eprintln!("--- server log\n{log}---");
@@ -418,51 +384,7 @@ impl Person {
 
 /// A submission whose envelope is sealed to nobody: right outside, random inside.
 pub(crate) fn request(to: &KeyBundle, size: usize) -> api::SubmitRequest {
-    let id = MessageId::new(momedo_client::now());
-    api::SubmitRequest {
-        id,
-        to: to.payload.id,
-        device: None,
-        envelope: Base64Bytes(opaque_envelope(to, id, size)),
-        own_devices: None,
-        blobs: Vec::new(),
-    }
-}
-
-/// An envelope with `size` random bytes where the sealed part would be; `size` is a power of two.
-pub(crate) fn opaque_envelope(to: &KeyBundle, id: MessageId, size: usize) -> Vec<u8> {
-    let header = Header {
-        suite: Suite::Small,
-        message_id: id,
-        recipient_version: u32::try_from(to.payload.version).unwrap(),
-        recipient_digest: to.digest,
-    };
-    let (ml_kem, rsa) = (random::bytes::<1088>(), random::bytes::<384>());
-    let mut bytes =
-        envelope::encode_header(&header, &Ciphertexts { mceliece: None, ml_kem: &ml_kem, rsa: &rsa });
-    let mut sealed = vec![0; size + envelope::SEAL_BYTES];
-    random::fill(&mut sealed);
-    bytes.extend_from_slice(&sealed);
-    bytes
-}
-
-/// Stored RSA-3072 keys, for tests alone: making one takes up to a second.
-pub(crate) fn rsa_key(index: usize) -> RsaPrivateKey {
-    static KEYS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    let keys = KEYS.get_or_init(|| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rsa_keys.pem");
-        PrivatePkcs8KeyDer::pem_file_iter(path)
-            .unwrap()
-            .map(|key| key.unwrap().secret_pkcs8_der().to_vec())
-            .collect()
-    });
-    RsaPrivateKey::from_pkcs8(&keys[index]).unwrap()
-}
-
-/// One McEliece key pair for everybody in this process.
-pub(crate) fn mceliece_key() -> (McEliecePrivateKey, McEliecePublicKey) {
-    static KEY: OnceLock<(McEliecePrivateKey, McEliecePublicKey)> = OnceLock::new();
-    KEY.get_or_init(McEliecePrivateKey::generate).clone()
+    envelopes::request(to, size, momedo_client::now())
 }
 
 /// A participant's keys from the stored ones: key 0 encrypts for all, 1 to 3 sign, the rest log in.

@@ -20,9 +20,10 @@ use momedo_protocol::message_id::MessageId;
 use momedo_protocol::random;
 use momedo_protocol::rsa_key::RsaPublicKey;
 
-use crate::harness::{Server, opaque_envelope, rsa_key};
+use crate::harness::{Server, rsa_key};
 pub(crate) use crate::hostile_link::{Hostile, next_frame};
 use crate::neighbours::{id, invite, neighbour, state, until};
+use momedo_testing::envelopes::opaque;
 
 impl Hostile {
     /// Dials without a word.
@@ -82,7 +83,7 @@ impl Hostile {
         to: &KeyBundle,
     ) -> (ParticipantId, ParticipantId, MessageId, Vec<u8>) {
         let id = MessageId::new(momedo_client::now());
-        (from, to.payload.id, id, opaque_envelope(to, id, 1024))
+        (from, to.payload.id, id, opaque(to, id, 1024))
     }
 
     /// A call that this neighbour signs as the home of whoever asks.

@@ -23,11 +23,12 @@ use momedo_protocol::link::documents::{BatchBlob, BatchHeader, Outcome};
 use momedo_protocol::link::{Find, Found, Frame, MAX_BATCH_ITEMS, MAX_HOPS, NoWay, PairingLink, Standing};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::rsa_key::RsaPublicKey;
+use momedo_testing::envelopes::opaque;
 use rusqlite::Connection;
 use tokio::io::AsyncWriteExt;
 
 use crate::across::count;
-use crate::harness::{PATIENCE, Person, Server, opaque_envelope, refused, request, rsa_key};
+use crate::harness::{PATIENCE, Person, Server, refused, request, rsa_key};
 use crate::hostile::{Hostile, next_frame};
 use crate::neighbours::{id, invite, neighbour, pair, state, until, until_async};
 
@@ -58,7 +59,7 @@ async fn senders_who_live_elsewhere_are_refused_and_repetitions_arrive_once() {
     assert_eq!(waiting[0].from, stranger);
     // The same ID with other bytes is another message.
     let (from, to, id, _) = (stranger, ben.id(), waiting[0].id, ());
-    let other = opaque_envelope(&ben.bundle, id, 1024);
+    let other = opaque(&ben.bundle, id, 1024);
     let batch = hostile.batch(home, vec![(from, to, id, other)]);
     assert_eq!(hostile.outcomes(batch).await, [Outcome::Conflict]);
     assert_eq!(ben.waiting().await.messages.len(), 1);

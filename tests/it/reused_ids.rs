@@ -19,9 +19,10 @@ use momedo_protocol::message_id::MessageId;
 use rusqlite::Connection;
 
 use crate::across::count;
-use crate::harness::{PATIENCE, Server, opaque_envelope};
+use crate::harness::{PATIENCE, Server};
 use crate::neighbours::until;
 use crate::second_home::{pair_with_a_neighbour, settle};
+use momedo_testing::envelopes::opaque;
 
 /// Every way in which one ID can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,8 +70,8 @@ fn submission(to: &KeyBundle, own: Option<&KeyBundle>, id: MessageId) -> SubmitR
         id,
         to: to.payload.id,
         device: None,
-        envelope: Base64Bytes(opaque_envelope(to, id, 512)),
-        own_devices: own.map(|own| Base64Bytes(opaque_envelope(own, id, 512))),
+        envelope: Base64Bytes(opaque(to, id, 512)),
+        own_devices: own.map(|own| Base64Bytes(opaque(own, id, 512))),
         blobs: Vec::new(),
     }
 }
