@@ -90,6 +90,7 @@ mod tests {
         let sections = of(Language::German).keys().filter_map(|key| Some(key.split_once('.')?.0)).collect();
         let mut keys = BTreeSet::new();
         used(&root.join("src/admin"), &sections, &mut keys);
+        used(&root.join("src/cli"), &sections, &mut keys);
         used(&root.join("web-admin/templates/admin"), &sections, &mut keys);
         keys.extend(Action::iter().map(|action| format!("action.{}", action.word())));
         let have = |language| of(language).keys().map(str::to_owned).collect::<BTreeSet<String>>();
@@ -110,6 +111,8 @@ mod tests {
             "smoke-refusal.",
             "smoke-link.",
             "smoke-kind.",
+            "column.",
+            "encoding.",
         ];
         let unused: Vec<_> =
             german.difference(&keys).filter(|key| !composed.iter().any(|p| key.starts_with(p))).collect();

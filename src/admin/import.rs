@@ -7,17 +7,16 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use std::sync::Arc;
 
+use super::import_preview::{ConfirmForm, PreviewPage};
 use super::page::{Page, show};
 use super::pages::Pages;
 use super::refused::error_page;
 use super::session::{AdminSession, Form, is_genuine, refuse};
+use crate::domain::class_list::Choices;
 use crate::http::error::status_of;
-use crate::service::import::{self, Effect, Imported, MAX_FILE_BYTES, Undone};
+use crate::service::import::{self, Imported, MAX_FILE_BYTES, Undone};
 use crate::service::{AdminError, ServiceError};
 use crate::store::{ImportId, ImportRow};
-
-/// Rows shown of a dry run; the faulty ones always.
-const SHOWN_ROWS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "admin/import.html")]
@@ -26,28 +25,6 @@ struct ImportPage {
     imports: Vec<ImportRow>,
     imported: Option<Imported>,
     undone: Option<Undone>,
-}
-
-#[derive(Template)]
-#[template(path = "admin/import_preview.html")]
-struct PreviewPage {
-    page: Page,
-    preview: String,
-    file_name: String,
-    rows: Vec<ShownRow>,
-    hidden: u64,
-    adds: u64,
-    changes: u64,
-    unchanged: u64,
-    faulty: u64,
-}
-
-struct ShownRow {
-    line: u64,
-    name: String,
-    class: String,
-    text: String,
-    is_faulty: bool,
 }
 
 async fn form(session: &AdminSession, page: Page, done: (Option<Imported>, Option<Undone>)) -> Response {
@@ -134,68 +111,54 @@ pub(super) async fn preview(State(pages): State<Arc<Pages>>, request: Request) -
     let Ok(fields) = Multipart::from_request(request, &()).await else {
         return refuse(&session.session.visitor, StatusCode::BAD_REQUEST, AdminError::ForeignForm);
     };
-    let planned = async {
-        let time = std::time::Duration::from_secs(pages.app.config().listen.body_seconds);
-        let read = tokio::time::timeout(time, read(&session, fields)).await;
-        let (file_name, file) = read.unwrap_or(Err(ServiceError::BodyTooSlow))?;
-        let rows = import::plan(&pages.app, &session.admin, &file).await?;
-        Ok::<_, ServiceError>((file_name, file, rows))
-    };
-    let (file_name, file, rows) = match planned.await {
-        Ok(planned) => planned,
+    let time = std::time::Duration::from_secs(pages.app.config().listen.body_seconds);
+    let read = tokio::time::timeout(time, read(&session, fields)).await;
+    let (file_name, file) = match read.unwrap_or(Err(ServiceError::BodyTooSlow)) {
+        Ok(read) => read,
         Err(error @ ServiceError::Admin(AdminError::ForeignForm)) => {
             return refuse(&session.session.visitor, StatusCode::FORBIDDEN, error);
         }
-        Err(error) => {
-            let page = session.page("participants").fail(&error);
-            return form(&session, page, (None, None)).await;
-        }
+        Err(error) => return failed(&session, &error).await,
     };
-    let page = session.page("participants");
-    let count = |wanted: Option<Effect>| rows.iter().filter(|row| row.result.ok() == wanted).count() as u64;
-    let (adds, changes) = (count(Some(Effect::Adds)), count(Some(Effect::Changes)));
-    let (unchanged, faulty) = (count(Some(Effect::Unchanged)), count(None));
-    let total = rows.len();
-    let shown: Vec<ShownRow> = rows
-        .into_iter()
-        .enumerate()
-        .filter(|(index, row)| *index < SHOWN_ROWS || row.result.is_err())
-        .map(|(_, row)| ShownRow {
-            line: row.line,
-            text: match row.result {
-                Ok(effect) => page.word("effect", word(&effect).as_str()),
-                Err(error) => page.word("row", word(&error).as_str()),
-            },
-            is_faulty: row.result.is_err(),
-            name: row.name,
-            class: row.class,
-        })
-        .collect();
-    let preview =
-        pages.app.previews.keep(session.admin.account(), file_name.clone(), file, pages.app.clock.elapsed());
-    let hidden = (total - shown.len()) as u64;
-    let nonce = page.nonce.clone();
-    let template =
-        PreviewPage { page, preview, file_name, rows: shown, hidden, adds, changes, unchanged, faulty };
-    show(StatusCode::OK, &nonce, &template)
+    let now = pages.app.clock.elapsed();
+    let kept = pages.app.previews.keep(session.admin.account(), file_name, file, now);
+    look(&session, kept, Choices::default()).await
 }
 
-/// The word a kind of result has in JSON and in the messages.
-fn word(value: &impl serde::Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+/// The dry run of a list that is kept, understood by these choices.
+async fn look(session: &AdminSession, kept: String, choices: Choices) -> Response {
+    let app = &session.session.visitor.pages.app;
+    let plan = async {
+        let preview = app.previews.find(&kept, session.admin.account(), app.clock.elapsed());
+        let preview = preview.ok_or(AdminError::PreviewGone)?;
+        let plan = import::plan(app, &session.admin, preview.file.clone(), choices.clone()).await?;
+        Ok::<_, ServiceError>((preview.file_name.clone(), plan))
+    };
+    match plan.await {
+        Ok((file_name, plan)) => {
+            let page = session.page("participants");
+            let nonce = page.nonce.clone();
+            show(StatusCode::OK, &nonce, &PreviewPage::new(page, kept, file_name, plan, &choices))
+        }
+        Err(error) => failed(session, &error).await,
+    }
 }
 
-#[derive(Deserialize)]
-pub(super) struct ConfirmForm {
-    preview: String,
+async fn failed(session: &AdminSession, error: &ServiceError) -> Response {
+    form(session, session.page("participants").fail(error), (None, None)).await
 }
 
 pub(super) async fn confirm(Form(session, confirmed): Form<ConfirmForm>) -> Response {
     let app = &session.session.visitor.pages.app;
+    // What was changed on the page is looked at before it is done.
+    if confirmed.wants_to_look() {
+        return look(&session, confirmed.preview.clone(), confirmed.choices()).await;
+    }
     let import = async {
         let preview = app.previews.take(&confirmed.preview, session.admin.account(), app.clock.elapsed());
         let preview = preview.ok_or(AdminError::PreviewGone)?;
-        import::import(app, &session.admin, preview.file_name.clone(), &preview.file).await
+        let (file_name, file) = (preview.file_name.clone(), preview.file.clone());
+        import::import(app, &session.admin, file_name, file, confirmed.choices()).await
     };
     match import.await {
         Ok(done) => {
@@ -203,10 +166,7 @@ pub(super) async fn confirm(Form(session, confirmed): Form<ConfirmForm>) -> Resp
             let to = format!("/admin/import?done=i.{}-{added}-{changed}-{unchanged}-{faulty}", id.0);
             Redirect::to(&to).into_response()
         }
-        Err(error) => {
-            let page = session.page("participants").fail(&error);
-            form(&session, page, (None, None)).await
-        }
+        Err(error) => failed(&session, &error).await,
     }
 }
 

@@ -12,6 +12,7 @@ mod events;
 mod files;
 mod groups;
 mod import;
+mod import_preview;
 mod language;
 mod listeners;
 mod lists;

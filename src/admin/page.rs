@@ -76,6 +76,13 @@ impl Page {
         fill(self.t(key), &[("0", value.to_string())])
     }
 
+    /// The text of a key with `{0}`, `{1}` and so on replaced.
+    pub(super) fn filled(&self, key: &str, values: &[String]) -> String {
+        let names = ["0", "1", "2"];
+        let values: Vec<_> = names.into_iter().zip(values.iter().cloned()).collect();
+        fill(self.t(key), &values)
+    }
+
     /// What the server's clock shows: one-time passwords depend on it.
     pub(super) fn clock(&self) -> String {
         self.with("log-in.clock", self.time(&self.at))

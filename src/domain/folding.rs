@@ -10,9 +10,12 @@ use icu_collator::preferences::CollationNumericOrdering;
 use icu_collator::{CollatorBorrowed, CollatorPreferences};
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
-/// Which [`folded`] and [`sort_key`] these are: raised whenever either gives something else for any name, also through
-/// newer Unicode tables. Whoever stores their results makes them anew when it has risen.
-pub const VERSION: u64 = 1;
+use super::person_name;
+
+/// Which [`folded`], [`class_key`], [`sort_key`] and [`person_sort_key`] these are: raised whenever one of them gives
+/// something else for any name, also through newer Unicode tables. Whoever stores their results makes them anew when it
+/// has risen.
+pub const VERSION: u64 = 2;
 
 /// What `text` is searched and compared by: a compatibility caseless match (The Unicode Standard, definition D146).
 pub fn folded(text: &str) -> String {
@@ -38,6 +41,83 @@ pub fn sort_key(name: &str) -> Vec<u8> {
     let mut key = Vec::new();
     let Ok(()) = collator.write_sort_key_to(name, &mut key);
     key
+}
+
+/// What a person is sorted by: the family name, which a list may have said, then the rest.
+pub fn person_sort_key(name: &str, family_name: &str) -> Vec<u8> {
+    sort_key(&person_name::listed(name, family_name))
+}
+
+/// What classes are told apart by: `07a`, `7 A` and `7a` are one. Names that do not begin with a number differ by their
+/// words alone.
+pub fn class_key(name: &str) -> String {
+    let folded = folded(name);
+    let words: Vec<&str> = folded.split_whitespace().collect();
+    if !folded.trim_start().starts_with(|c: char| c.is_ascii_digit()) {
+        return words.join(" ");
+    }
+    let joined = words.concat();
+    let digits = joined.trim_start_matches(|c: char| c.is_ascii_digit());
+    // More behind the number than a class has is a course: "7 Englisch" and "7englisch" may well be two.
+    if digits.chars().count() > MAX_CLASS_LETTERS {
+        return words.join(" ");
+    }
+    let number = joined[..joined.len() - digits.len()].trim_start_matches('0');
+    format!("{}{digits}", if number.is_empty() { "0" } else { number })
+}
+
+/// Longest part of a class behind its number, in characters: `10 c/d`.
+const MAX_CLASS_LETTERS: usize = 4;
+
+/// Whether a search for `query` finds `text`: every word of it is somewhere in the text, with umlauts as such, as two
+/// letters or without their dots, and without the marks of other languages. Who searches `celik` or `Mueller` finds
+/// `Çelik` and `Müller`.
+pub fn finds(text: &str, query: &Query) -> bool {
+    if query.0.is_empty() {
+        return true;
+    }
+    let forms = search_forms(text);
+    query.0.iter().all(|word| forms.iter().zip(word).any(|(text, word)| text.contains(word.as_str())))
+}
+
+/// The words of a search, prepared for [`finds`].
+#[derive(Debug, Clone)]
+pub struct Query(Vec<[String; 2]>);
+
+impl Query {
+    /// Prepares what somebody typed.
+    pub fn new(typed: &str) -> Self {
+        let words = typed.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
+        Self(words.map(search_forms).collect())
+    }
+}
+
+/// A text folded, without marks: once with umlauts as two letters, once without their dots.
+fn search_forms(text: &str) -> [String; 2] {
+    let folded = folded(text);
+    if folded.is_ascii() && !folded.contains('`') {
+        return [folded.clone(), folded];
+    }
+    let spelt = folded.replace('ä', "ae").replace('ö', "oe").replace('ü', "ue");
+    [plain(&spelt), plain(&folded)]
+}
+
+/// Letters without their marks, also such as Unicode does not take apart.
+fn plain(folded: &str) -> String {
+    let letters = DecomposingNormalizerBorrowed::new_nfd().normalize(folded);
+    let letters = letters.chars().filter(|c| !('\u{300}'..='\u{36f}').contains(c));
+    letters
+        .map(|c| match c {
+            'ı' => 'i',
+            'ł' => 'l',
+            'ø' => 'o',
+            'đ' | 'ð' => 'd',
+            'ħ' => 'h',
+            'ŧ' => 't',
+            '’' | '`' | '´' => '\'',
+            other => other,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -110,16 +190,76 @@ mod tests {
         for name in SORTED {
             digest.update(folded(name));
             digest.update(sort_key(name));
+            digest.update(person_sort_key(name, ""));
+            digest.update(class_key(name));
         }
         let digest: String = digest.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             (VERSION, digest.as_str()),
-            (1, "f2f83379286769f2"),
+            (2, "5ff4d836085cf4d4"),
             "raise VERSION: databases are mended by it"
         );
     }
 
+    #[test]
+    fn a_class_is_the_same_however_it_is_written() {
+        for (one, other) in [
+            ("7a", "07a"),
+            ("7a", "7A"),
+            ("7a", "7 a"),
+            ("7a", " 07  A"),
+            ("10", "010"),
+            ("Chor  Mitte", "chor mitte"),
+            ("7 Englisch", "7  englisch"),
+            ("00", "0"),
+        ] {
+            assert_eq!(class_key(one), class_key(other), "{one} {other}");
+        }
+        for (one, other) in
+            [("7a", "7b"), ("7a", "70a"), ("7 Englisch", "7Englisch"), ("Q1", "Q 1"), ("1a", "11a")]
+        {
+            assert_ne!(class_key(one), class_key(other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_search_forgives_how_names_are_written() {
+        for (text, query) in [
+            ("Leyla Çelik", "celik"),
+            ("Anna Müller", "Mueller"),
+            ("Anna Müller", "muller"),
+            ("Anna Müller", "MÜLLER"),
+            ("Anna Mueller", "müller"),
+            ("Anna Mu\u{308}ller", "mül"),
+            ("Anna Müller", "müller anna"),
+            ("Anna Müller", "Müller, Anna"),
+            ("Jörg Groß", "joerg gross"),
+            ("Işıl Yıldız", "isil yildiz"),
+            ("Łukasz Żak", "lukasz zak"),
+            ("Søren Đurić", "soren duric"),
+            ("Zoë O’Neil", "zoe o'neil"),
+            ("Ada", ""),
+            ("Ada", " , "),
+        ] {
+            assert!(finds(text, &Query::new(query)), "{text} {query}");
+        }
+        for (text, query) in [("Anna Müller", "moeller"), ("Anna Müller", "anna maier"), ("Ada", "adam")] {
+            assert!(!finds(text, &Query::new(query)), "{text} {query}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn whoever_is_typed_as_listed_is_found(text: String) {
+            prop_assert!(finds(&text, &Query::new(&text)));
+        }
+
+        #[test]
+        fn a_class_key_is_one(text: String) {
+            let once = class_key(&text);
+            prop_assert_eq!(class_key(&once), once);
+        }
+
         #[test]
         fn a_folded_name_is_folded(text: String) {
             let once = folded(&text);

@@ -14,6 +14,7 @@ pub mod neighbour;
 pub mod ozone;
 pub mod password;
 pub mod patience;
+pub mod person_name;
 pub mod proxy;
 pub mod range;
 pub mod rate;

@@ -54,6 +54,14 @@ impl Previews {
         name
     }
 
+    /// An account's list, which goes on waiting.
+    pub fn find(&self, name: &str, account: &str, now: Duration) -> Option<Arc<Preview>> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let preview = all.get(name)?;
+        (preview.account == account && now.saturating_sub(preview.made) <= PREVIEW)
+            .then(|| Arc::clone(preview))
+    }
+
     /// Takes an account's list out.
     pub fn take(&self, name: &str, account: &str, now: Duration) -> Option<Arc<Preview>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

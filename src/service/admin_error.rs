@@ -24,10 +24,26 @@ pub enum AdminError {
     NotRegistered,
     /// No such device, or one that is revoked.
     UnknownDevice,
-    /// The first line of a class list names no columns.
+    /// No column of a class list holds names.
     ListWithoutNames,
+    /// What the columns of a class list mean is guessed.
+    ListIsUncertain,
     /// A class list without rows.
     EmptyList,
+    /// A workbook that cannot be read.
+    ListIsDamagedWorkbook,
+    /// A workbook of an old kind.
+    ListIsOldWorkbook,
+    /// A workbook of LibreOffice.
+    ListIsOpenDocument,
+    /// PDF, Word and the like.
+    ListIsDocument,
+    /// HTML or XML.
+    ListIsMarkup,
+    /// Neither text nor a workbook.
+    ListIsNoText,
+    /// A workbook with too much in it.
+    ListIsTooLarge,
     /// No such import.
     UnknownImport,
     /// Undone before.

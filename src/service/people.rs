@@ -177,6 +177,7 @@ pub async fn add(
             }
             let person = NewPerson {
                 name: &name,
+                family_name: "",
                 role,
                 external_key: external_key.as_deref(),
                 created_at: now,
@@ -330,7 +331,7 @@ pub async fn rename(app: &App, admin: &Admin, who: Who, name: String) -> Result<
     let name = tidied(&name);
     check_name(&name)?;
     change(app, admin, who, Action::PersonRenamed, move |tx, person| {
-        tx.rename_person(person.id, &name)?;
+        tx.rename_person(person.id, &name, &person.family_name)?;
         Ok(format!("{} → {name}", person.name))
     })
     .await

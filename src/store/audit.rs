@@ -102,8 +102,8 @@ impl ReadTx<'_> {
         let actions = serde_json::to_string(actions).unwrap_or_else(|_| "[]".into());
         let mut statement = self.connection.prepare_cached(
             "SELECT id, at, account, action, subject FROM audit_log WHERE id < ?1
-             AND (instr(folded(account || ' ' || action || ' ' || subject), folded(?2)) > 0
-                  OR instr(replace(action, '-', ' '), folded(?2)) > 0
+             AND (finds(account || ' ' || action || ' ' || subject, ?2)
+                  OR finds(replace(action, '-', ' '), ?2)
                   OR action IN (SELECT value FROM json_each(?4)))
              ORDER BY id DESC LIMIT ?3",
         )?;

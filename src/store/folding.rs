@@ -1,4 +1,4 @@
-//! How SQLite comes to names as [`folding`] folds and sorts them: two functions of its own, `folded` and `sort_key`.
+//! How SQLite comes to names as [`folding`] folds, finds and sorts them: functions of its own, called as those there.
 //!
 //! Statements call them; the schema does not, so that every other program can still read and check the file. What is
 //! stored of them is made anew when they give something else than they did: after an older momedo, and after newer
@@ -8,12 +8,12 @@ use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 
 use super::{StoreError, settings};
-use crate::domain::folding;
+use crate::domain::folding::{self, Query};
 
 /// Every column filled by them.
 const STORED: &str = "
-    UPDATE people SET folded_name = folded(name), sort_key = sort_key(name);
-    UPDATE classes SET sort_key = sort_key(name);
+    UPDATE people SET folded_name = folded(name), sort_key = person_sort_key(name, family_name);
+    UPDATE classes SET folded_name = class_key(name), sort_key = sort_key(name);
     UPDATE groups SET sort_key = sort_key(name);
     UPDATE smoke_participants SET sort_key = sort_key(name);";
 
@@ -21,15 +21,30 @@ const STORED: &str = "
 pub(super) fn register(connection: &Connection) -> Result<(), StoreError> {
     let flags =
         FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
-    connection
-        .create_scalar_function("folded", 1, flags, |context| Ok(text(context)?.map(folding::folded)))?;
-    connection
-        .create_scalar_function("sort_key", 1, flags, |context| Ok(text(context)?.map(folding::sort_key)))?;
+    let one = |name: &str, function: fn(&str) -> String| {
+        connection.create_scalar_function(name, 1, flags, move |context| Ok(text(context, 0)?.map(function)))
+    };
+    one("folded", folding::folded)?;
+    one("class_key", folding::class_key)?;
+    connection.create_scalar_function("sort_key", 1, flags, |context| {
+        Ok(text(context, 0)?.map(folding::sort_key))
+    })?;
+    connection.create_scalar_function("person_sort_key", 2, flags, |context| {
+        let family_name = text(context, 1)?.unwrap_or_default();
+        Ok(text(context, 0)?.map(|name| folding::person_sort_key(name, family_name)))
+    })?;
+    connection.create_scalar_function("finds", 2, flags, |context| {
+        // What is searched for is the same in every row.
+        let query = context.get_or_create_aux(1, |typed| {
+            Ok::<_, rusqlite::Error>(Query::new(typed.as_str_or_null()?.unwrap_or_default()))
+        })?;
+        Ok(text(context, 0)?.is_some_and(|text| folding::finds(text, &query)))
+    })?;
     Ok(())
 }
 
-fn text<'a>(context: &'a Context<'_>) -> rusqlite::Result<Option<&'a str>> {
-    Ok(context.get_raw(0).as_str_or_null()?)
+fn text<'a>(context: &'a Context<'_>, argument: usize) -> rusqlite::Result<Option<&'a str>> {
+    Ok(context.get_raw(argument).as_str_or_null()?)
 }
 
 /// Makes anew what was stored by other functions than these.

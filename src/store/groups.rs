@@ -226,7 +226,7 @@ impl ReadTx<'_> {
         offset: u64,
         limit: u64,
     ) -> Result<(Vec<GroupRow>, u64), StoreError> {
-        let found = "FROM groups g WHERE instr(folded(g.name), folded(?1)) > 0";
+        let found = "FROM groups g WHERE finds(g.name, ?1)";
         let count = format!("SELECT count(*) {found}");
         let total = self.connection.prepare_cached(&count)?.query_row([search.trim()], |row| row.get(0))?;
         let sql = format!("SELECT {ROW} {found} ORDER BY g.sort_key, g.id LIMIT {limit} OFFSET {offset}");

@@ -37,7 +37,7 @@ pub struct KeysRow {
 }
 
 const FOUND: &str = "FROM people p JOIN participants a ON a.id = p.participant
-    WHERE a.state <> 'erased' AND instr(p.folded_name, folded(?1)) > 0";
+    WHERE a.state <> 'erased' AND finds(p.name, ?1)";
 
 impl ReadTx<'_> {
     /// One page of ozones, fullest first, and how many there are in all.
@@ -58,7 +58,7 @@ impl ReadTx<'_> {
              SELECT a.id, p.name, coalesce(w.depth, 0), coalesce(w.bytes, 0), w.oldest
              FROM people p JOIN participants a ON a.id = p.participant
              LEFT JOIN waiting w ON w.participant = a.id
-             WHERE a.state <> 'erased' AND instr(p.folded_name, folded(?1)) > 0
+             WHERE a.state <> 'erased' AND finds(p.name, ?1)
              ORDER BY 4 DESC, p.sort_key, p.id LIMIT {limit} OFFSET {offset}"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
@@ -92,7 +92,7 @@ impl ReadTx<'_> {
              FROM people p JOIN participants a ON a.id = p.participant
              LEFT JOIN key_bundles b ON b.participant = a.id AND b.version =
                  (SELECT max(version) FROM key_bundles WHERE participant = a.id)
-             WHERE a.state <> 'erased' AND instr(p.folded_name, folded(?1)) > 0
+             WHERE a.state <> 'erased' AND finds(p.name, ?1)
              ORDER BY p.sort_key, p.id LIMIT {limit} OFFSET {offset}"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;

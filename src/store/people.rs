@@ -25,6 +25,8 @@ pub struct PersonRow {
     pub id: PersonId,
     /// The name the admins know.
     pub name: String,
+    /// The part of it that a list called the family name; empty where none did.
+    pub family_name: String,
     /// What they may do.
     pub role: Role,
     /// The number other software knows them by.
@@ -44,7 +46,7 @@ pub struct PersonRow {
 /// Which people are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct PeopleFilter {
-    /// Part of a name or key, or an ID; empty: everybody.
+    /// Part of a name, key or class, or an ID; empty: everybody.
     pub search: String,
     /// Only members of this class.
     pub class: Option<i64>,
@@ -80,6 +82,8 @@ pub struct ImportRow {
 pub struct NewPerson<'a> {
     /// The name.
     pub name: &'a str,
+    /// The part of it that a list called the family name, or nothing.
+    pub family_name: &'a str,
     /// The role.
     pub role: Role,
     /// The number other software knows them by.
@@ -96,7 +100,7 @@ const PERSON: &str = "p.id, p.name, p.role, p.external_key, p.participant, a.sta
     coalesce((SELECT group_concat(name, ', ') FROM (SELECT c.name FROM class_members m JOIN classes c
         ON c.id = m.class WHERE m.person = p.id ORDER BY c.sort_key, c.id)), ''),
     (SELECT max(expires_at) FROM invites WHERE person = p.id AND spent_by IS NULL AND expires_tick > ?1),
-    (SELECT count(*) FROM devices WHERE participant = p.participant AND NOT revoked)
+    (SELECT count(*) FROM devices WHERE participant = p.participant AND NOT revoked), p.family_name
     FROM people p LEFT JOIN participants a ON a.id = p.participant";
 
 fn person(row: &rusqlite::Row<'_>) -> rusqlite::Result<PersonRow> {
@@ -113,6 +117,7 @@ fn person(row: &rusqlite::Row<'_>) -> rusqlite::Result<PersonRow> {
         classes: row.get(6)?,
         invited_until: row.get::<_, Option<u64>>(7)?.map(UnixMillis),
         devices: row.get(8)?,
+        family_name: row.get(9)?,
     })
 }
 
@@ -129,13 +134,13 @@ fn import(row: &rusqlite::Row<'_>) -> rusqlite::Result<ImportRow> {
     })
 }
 
-/// Somebody of a name without a key, in a class or in none. The plus keeps SQLite from the index of keys, in which all
+/// People of a name without a key, in a class or in none, the oldest first. The plus keeps SQLite from the index of keys, in which all
 /// without one stand together.
 pub(super) fn by_name() -> String {
     format!(
         "SELECT {PERSON} WHERE p.folded_name = folded(?2) AND +p.external_key IS NULL AND
          CASE WHEN ?3 IS NULL THEN NOT EXISTS (SELECT 1 FROM class_members WHERE person = p.id)
-         ELSE EXISTS (SELECT 1 FROM class_members WHERE person = p.id AND class = ?3) END LIMIT 1"
+         ELSE EXISTS (SELECT 1 FROM class_members WHERE person = p.id AND class = ?3) END ORDER BY p.id"
     )
 }
 
@@ -157,8 +162,9 @@ impl PeopleFilter {
             let id = search.parse::<ParticipantId>().map_or(-1, |id| id.number() as i64);
             let id = next(Value::Integer(id));
             sql += &format!(
-                " AND (instr(p.folded_name, folded(?{part})) > 0 OR instr(folded(p.external_key), folded(?{part})) > 0
-                 OR p.participant = ?{id})"
+                " AND (finds(p.name, ?{part}) OR finds(p.external_key, ?{part}) OR p.participant = ?{id}
+                 OR p.id IN (SELECT person FROM class_members WHERE class IN (SELECT id FROM classes
+                     WHERE folded_name = class_key(?{part}) OR length(?{part}) > 2 AND finds(name, ?{part}))))"
             );
         }
         if let Some(class) = self.class {
@@ -252,17 +258,14 @@ impl ReadTx<'_> {
         Ok(statement.query_row((self.tick().0, key), person).optional()?)
     }
 
-    /// Somebody of this name without a key, in this class or in none.
+    /// Everybody of this name without a key, in this class or in none, the oldest first.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn find_person_by_name(
-        &self,
-        name: &str,
-        class: Option<i64>,
-    ) -> Result<Option<PersonRow>, StoreError> {
+    pub fn people_by_name(&self, name: &str, class: Option<i64>) -> Result<Vec<PersonRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(&by_name())?;
-        Ok(statement.query_row((self.tick().0, name, class), person).optional()?)
+        let rows = statement.query_map((self.tick().0, name, class), person)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Imported lists, newest first.
@@ -313,8 +316,9 @@ impl WriteTx<'_> {
     pub fn insert_person(&self, person: &NewPerson<'_>) -> Result<PersonId, StoreError> {
         self.connection
             .prepare_cached(
-                "INSERT INTO people (name, folded_name, sort_key, role, external_key, created_at, participant, import)
-                 VALUES (?1, folded(?1), sort_key(?1), ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO people
+                     (name, family_name, folded_name, sort_key, role, external_key, created_at, participant, import)
+                 VALUES (?1, ?7, folded(?1), person_sort_key(?1, ?7), ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute((
                 person.name,
@@ -323,18 +327,22 @@ impl WriteTx<'_> {
                 person.created_at.0,
                 person.participant.map(ParticipantId::number),
                 person.import.map(|import| import.0),
+                person.family_name,
             ))?;
         Ok(PersonId(self.connection.last_insert_rowid()))
     }
 
-    /// Renames a person.
+    /// Renames a person; `family_name` is the part of it that a list called so, or nothing.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn rename_person(&self, id: PersonId, name: &str) -> Result<(), StoreError> {
+    pub fn rename_person(&self, id: PersonId, name: &str, family_name: &str) -> Result<(), StoreError> {
         self.connection
-            .prepare_cached("UPDATE people SET name = ?2, folded_name = folded(?2), sort_key = sort_key(?2) WHERE id = ?1")?
-            .execute((id.0, name))?;
+            .prepare_cached(
+                "UPDATE people SET name = ?2, family_name = ?3, folded_name = folded(?2),
+                 sort_key = person_sort_key(?2, ?3) WHERE id = ?1",
+            )?
+            .execute((id.0, name, family_name))?;
         Ok(())
     }
 
@@ -394,6 +402,7 @@ impl WriteTx<'_> {
                 let role = Role::Member;
                 self.insert_person(&NewPerson {
                     name,
+                    family_name: "",
                     role,
                     external_key: None,
                     created_at: now,

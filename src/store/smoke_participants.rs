@@ -143,7 +143,7 @@ impl ReadTx<'_> {
         offset: u64,
         limit: u64,
     ) -> Result<(Vec<SmokeParticipantRow>, u64), StoreError> {
-        let found = "instr(folded(p.name || ' ' || p.smoke_id), folded(?1)) > 0";
+        let found = "finds(p.name || ' ' || p.smoke_id, ?1)";
         let total = format!("SELECT count(*) FROM smoke_participants p WHERE {found}");
         let total = self.connection.prepare_cached(&total)?.query_row([search.trim()], |row| row.get(0))?;
         // Those who wait for a decision first.

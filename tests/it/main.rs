@@ -20,6 +20,7 @@ mod browser;
 mod certificates;
 mod charging;
 mod circles;
+mod class_lists;
 mod confirming;
 mod crash;
 mod delivery;

@@ -39,6 +39,31 @@ impl Answer {
         let rest = self.body.split(&start).nth(1).unwrap_or_else(|| panic!("no field {name}: {}", self.body));
         rest.split('"').next().unwrap().to_owned()
     }
+
+    /// What a form sends as it stands there: its inputs and what is selected in its lists.
+    pub(crate) fn form(&self, id: &str) -> Vec<(String, String)> {
+        let form = self.body.split(&format!("<form id=\"{id}\"")).nth(1).expect("a form of this name");
+        let form = form.split("</form>").next().unwrap();
+        let attribute = |tag: &str, name: &str| {
+            let rest = tag.split(&format!(" {name}=\"")).nth(1)?;
+            Some(rest.split('"').next().unwrap().to_owned())
+        };
+        let mut fields = Vec::new();
+        for (index, _) in form.match_indices('<') {
+            let rest = &form[index..];
+            let tag = rest.split('>').next().unwrap();
+            let Some(name) = attribute(tag, "name") else { continue };
+            if tag.starts_with("<select") {
+                let options = rest.split("</select>").next().unwrap();
+                let selected = options.split("<option").find(|option| option.contains(" selected"));
+                fields
+                    .push((name, selected.and_then(|option| attribute(option, "value")).unwrap_or_default()));
+            } else if tag.starts_with("<input") && (!tag.contains("checkbox") || tag.contains(" checked")) {
+                fields.push((name, attribute(tag, "value").unwrap_or_default()));
+            }
+        }
+        fields
+    }
 }
 
 pub(crate) fn encode(fields: &[(&str, &str)]) -> String {
@@ -82,6 +107,13 @@ impl<'a> Visitor<'a> {
         self.request("POST", path, "application/x-www-form-urlencoded", encode(fields))
     }
 
+    /// Posts what a form of a page holds.
+    pub(crate) fn post_form(&mut self, path: &str, fields: &[(String, String)]) -> Answer {
+        let fields: Vec<(&str, &str)> =
+            fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.post(path, &fields)
+    }
+
     /// Posts a form with the token of the page `page`.
     pub(crate) fn submit(&mut self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
         let token = self.get(page).field("csrf");
@@ -89,12 +121,13 @@ impl<'a> Visitor<'a> {
     }
 
     /// Uploads one file.
-    pub(crate) fn upload(&mut self, page: &str, path: &str, name: &str, file: &str) -> Answer {
+    pub(crate) fn upload(&mut self, page: &str, path: &str, name: &str, file: impl AsRef<[u8]>) -> Answer {
         let token = self.get(page).field("csrf");
-        let body = format!(
+        let head = format!(
             "--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{token}\r\n--b\r\n\
-             Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{file}\r\n--b--\r\n"
+             Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"
         );
+        let body = [head.as_bytes(), file.as_ref(), b"\r\n--b--\r\n"].concat();
         self.request("POST", path, "multipart/form-data; boundary=b", &body)
     }
 

@@ -4,6 +4,7 @@ mod ask;
 mod autostart;
 mod certificate;
 mod class;
+mod class_list;
 mod group;
 mod neighbour;
 mod participant;

@@ -4,14 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Subcommand;
-use momedo_protocol::encoding::Base64Bytes;
 
 use super::Common;
+use super::class_list::ClassListArgs;
 use crate::cli::output;
 use crate::domain::role::Role;
 use crate::http::export;
 use crate::service::administration::{AdminRequest, ParticipantRequest};
-use crate::service::import::MAX_FILE_BYTES;
 use crate::service::personal;
 use crate::store::ImportId;
 use crate::surroundings::data_directory::create_private_file;
@@ -131,15 +130,12 @@ pub(in crate::cli) enum Participant {
         /// The device's ID
         device: String,
     },
-    /// Import a class list (CSV); rows that cannot be used are left out
+    /// Import a class list; what each column means is said first, and rows that cannot be used are left out
     Import {
         #[command(flatten)]
         common: Common,
-        /// The file; its first line names the columns: Name;Klasse;Kennung;Rolle
-        file: PathBuf,
-        /// Only say what each row would do
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        list: Box<ClassListArgs>,
     },
     /// Undo an import
     UndoImport {
@@ -174,20 +170,7 @@ impl Participant {
                 (common, R::Devices { who }, &["id", "seen_at", "online", "waiting"])
             }
             Self::RevokeDevice { common, who, device } => (common, R::RevokeDevice { who, device }, &[]),
-            Self::Import { common, file, dry_run } => {
-                let size = std::fs::metadata(&file).map(|found| found.len());
-                let size = size.with_context(|| format!("cannot read {}", file.display()))?;
-                anyhow::ensure!(size <= MAX_FILE_BYTES as u64, "a list has at most {MAX_FILE_BYTES} bytes");
-                let bytes =
-                    std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-                let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let fields: &[&str] = if dry_run {
-                    &["line", "name", "class", "result"]
-                } else {
-                    &["id", "added", "changed", "unchanged", "faulty"]
-                };
-                (common, R::Import { file_name, file: Base64Bytes(bytes), dry_run }, fields)
-            }
+            Self::Import { common, list } => return list.run(&common),
             Self::UndoImport { common, id } => {
                 (common, R::UndoImport { id: ImportId(id) }, &["deleted", "put_back", "kept"])
             }

@@ -317,6 +317,7 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("expires_at", "gültig bis", "expires"),
     ("external_key", "Kennung", "key"),
     ("fetched_at", "abgeholt", "fetched"),
+    ("family_name", "Nachname", "family name"),
     ("file_name", "Dateiname", "file name"),
     ("folded_name", "Name zum Suchen", "name for searching"),
     ("id", "Nummer", "number"),

@@ -221,11 +221,14 @@ async fn participant(
                 device.parse().map_err(|_| ServiceError::Admin(super::AdminError::UnknownDevice))?;
             people::revoke_device(app, admin, who.parse()?, device).await.map(|()| done())
         }
-        ParticipantRequest::Import { file_name, file, dry_run } => {
+        ParticipantRequest::ImportColumns { file, choices } => {
+            lines(vec![import::read(admin, file.0, choices).await?])
+        }
+        ParticipantRequest::Import { file_name, file, dry_run, choices } => {
             if dry_run {
-                return lines(import::plan(app, admin, &file.0).await?);
+                return lines(import::plan(app, admin, file.0, choices).await?.rows);
             }
-            lines(vec![import::import(app, admin, file_name, &file.0).await?])
+            lines(vec![import::import(app, admin, file_name, file.0, choices).await?])
         }
         ParticipantRequest::UndoImport { id } => lines(vec![import::undo(app, admin, id).await?]),
     }

@@ -4,6 +4,7 @@ use momedo_protocol::encoding::Base64Bytes;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::domain::class_list::Choices;
 use crate::domain::role::{AccountRole, Role};
 use crate::service::acme::Choice;
 use crate::service::backup::BackupRequest;
@@ -110,7 +111,8 @@ pub enum ParticipantRequest {
     ResetKeys { who: String },
     Devices { who: String },
     RevokeDevice { who: String, device: String },
-    Import { file_name: String, file: Base64Bytes, dry_run: bool },
+    ImportColumns { file: Base64Bytes, choices: Choices },
+    Import { file_name: String, file: Base64Bytes, dry_run: bool, choices: Choices },
     UndoImport { id: ImportId },
 }
 

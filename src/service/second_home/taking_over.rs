@@ -29,6 +29,7 @@ pub async fn take_over(app: &App, admin: &RecentlyConfirmed, lost: Fingerprint) 
                 if tx.find_person_of(id)?.is_none() {
                     tx.insert_person(&NewPerson {
                         name: &name,
+                        family_name: "",
                         role,
                         external_key: None,
                         created_at: now,

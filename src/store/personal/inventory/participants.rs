@@ -15,6 +15,7 @@ pub(super) const TABLES: &[Table] = &[
         columns: &[
             ("id", Plain),
             ("name", Plain),
+            ("family_name", Plain),
             ("folded_name", Plain),
             ("sort_key", Plain),
             ("role", Plain),

@@ -7,7 +7,13 @@ use super::Table;
 pub(super) const TABLES: &[Table] = &[
     Table {
         name: "classes",
-        columns: &[("id", Plain), ("name", Plain), ("sort_key", Plain), ("created_at", Time)],
+        columns: &[
+            ("id", Plain),
+            ("name", Plain),
+            ("folded_name", Plain),
+            ("sort_key", Plain),
+            ("created_at", Time),
+        ],
         holds: Impersonal("names of classes; who is in them stands in class_members"),
     },
     Table {
