@@ -22,6 +22,7 @@ use crate::live::memory::{Memory, Shares};
 use crate::live::nearby::Nearby;
 use crate::live::pending_bundles::PendingBundles;
 use crate::live::previews::Previews;
+use crate::live::printed::Printed;
 use crate::live::rates::Rates;
 use crate::live::sessions::Sessions;
 use crate::live::shutdown::Trigger;
@@ -90,6 +91,8 @@ pub struct App {
     pub activity: Activity,
     /// Class lists that were looked at and not imported yet.
     pub previews: Previews,
+    /// Invite cards that were just made.
+    pub printed: Printed,
     /// The server in numbers as JSON, shared by whoever looks.
     pub recent_status: tokio::sync::Mutex<Option<(std::time::Duration, serde_json::Value)>>,
     /// One certificate is ordered, or exchanged for another, at a time.
@@ -151,6 +154,7 @@ impl App {
             listeners: Listeners::default(),
             activity: Activity::default(),
             previews: Previews::default(),
+            printed: Printed::default(),
             recent_status: tokio::sync::Mutex::default(),
             certificate_orders: tokio::sync::Mutex::default(),
             certificate_wanted: tokio::sync::Notify::new(),

@@ -1,10 +1,9 @@
 //! Certificates: what is in force, the authority's certificate for devices, one from elsewhere.
 
 use askama::Template;
-use axum::extract::{Path, Query};
-use axum::http::{StatusCode, header};
+use axum::extract::Query;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use momedo_protocol::encoding::encode_hex;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -182,63 +181,4 @@ pub(super) struct Nothing {}
 pub(super) async fn remove(ConfirmedForm(session, admin, Nothing {}): ConfirmedForm<Nothing>) -> Response {
     let result = certificates::remove(&session.session.visitor.pages.app, &admin).await;
     changed(&session, result, "").await
-}
-
-/// The authority's certificate, as each kind of device takes it.
-pub(super) async fn download(session: AdminSession, Path(kind): Path<String>) -> Response {
-    use base64::Engine;
-    let pages = &session.session.visitor.pages;
-    let der = pages.app.certificates.authority().to_vec();
-    let base64 = base64::engine::general_purpose::STANDARD.encode(&der);
-    let (content_type, name, bytes) = match kind.as_str() {
-        // Android and Windows.
-        "crt" => ("application/x-x509-ca-cert", "momedo.crt", der),
-        "pem" => {
-            let lines: Vec<&str> =
-                base64.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-            let text =
-                format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
-            ("application/x-pem-file", "momedo.pem", text.into_bytes())
-        }
-        "mobileconfig" => {
-            let id = encode_hex(&pages.app.fingerprint.0[..16]);
-            let server = pages.app.config().server.name.clone();
-            let profile = profile(&server, &id, &base64);
-            ("application/x-apple-aspen-config", "momedo.mobileconfig", profile.into_bytes())
-        }
-        _ => return StatusCode::NOT_FOUND.into_response(),
-    };
-    let disposition = format!("attachment; filename=\"{name}\"");
-    ([(header::CONTENT_TYPE, content_type.to_owned()), (header::CONTENT_DISPOSITION, disposition)], bytes)
-        .into_response()
-}
-
-/// An Apple configuration profile with one root certificate.
-fn profile(server: &str, id: &str, certificate: &str) -> String {
-    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let uuid = |last: &str| {
-        format!("{}-{}-4{}-8{}-{}{last}", &id[..8], &id[8..12], &id[13..16], &id[17..20], &id[20..31])
-    };
-    let (outer, inner, server) = (uuid("0"), uuid("1"), escape(server));
-    format!(
-        r#"<?xml version="1.0" encoding="UTF-8"?>
-<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
-<plist version="1.0"><dict>
-<key>PayloadContent</key><array><dict>
-<key>PayloadCertificateFileName</key><string>momedo.crt</string>
-<key>PayloadContent</key><data>{certificate}</data>
-<key>PayloadDisplayName</key><string>{server}</string>
-<key>PayloadIdentifier</key><string>momedo.{id}.certificate</string>
-<key>PayloadType</key><string>com.apple.security.root</string>
-<key>PayloadUUID</key><string>{inner}</string>
-<key>PayloadVersion</key><integer>1</integer>
-</dict></array>
-<key>PayloadDisplayName</key><string>{server} (momedo)</string>
-<key>PayloadIdentifier</key><string>momedo.{id}</string>
-<key>PayloadType</key><string>Configuration</string>
-<key>PayloadUUID</key><string>{outer}</string>
-<key>PayloadVersion</key><integer>1</integer>
-</dict></plist>
-"#
-    )
 }

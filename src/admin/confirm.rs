@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use askama::Template;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, Query, Request};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -20,7 +20,9 @@ use super::own_path::own_path;
 use super::page::{Page, show};
 use super::pages::Pages;
 use super::refused::error_page;
-use super::session::{AdminSession, Refused, Session, StaffForm, checked_body, cookie, fields};
+use super::session::{
+    AdminSession, Refused, Session, StaffForm, checked_body, cookie, fields, of_admin_form, of_form,
+};
 use crate::http::error::status_of;
 use crate::service::permission::{RecentlyConfirmed, Staff};
 use crate::service::{AdminError, ServiceError, accounts};
@@ -196,9 +198,8 @@ fn typed(body: &Bytes) -> Vec<(String, String)> {
 impl<T: DeserializeOwned> FromRequest<Arc<Pages>> for ConfirmedForm<T> {
     type Rejection = Refused;
     async fn from_request(request: Request, pages: &Arc<Pages>) -> Result<Self, Refused> {
-        let (mut parts, body) = request.into_parts();
-        let session = AdminSession::from_request_parts(&mut parts, pages).await?;
-        let (proof, form) = proved(&session.session, Request::from_parts(parts, body)).await?;
+        let (session, request) = of_admin_form(request, pages).await?;
+        let (proof, form) = proved(&session.session, request).await?;
         match proof.admin() {
             Some(admin) => Ok(Self(session, admin, form)),
             None => {
@@ -212,9 +213,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Pages>> for ConfirmedForm<T> {
 impl<T: DeserializeOwned> FromRequest<Arc<Pages>> for ConfirmedStaffForm<T> {
     type Rejection = Refused;
     async fn from_request(request: Request, pages: &Arc<Pages>) -> Result<Self, Refused> {
-        let (mut parts, body) = request.into_parts();
-        let session = Session::from_request_parts(&mut parts, pages).await?;
-        let (proof, form) = proved(&session, Request::from_parts(parts, body)).await?;
+        let (session, request) = of_form(request, pages).await?;
+        let (proof, form) = proved(&session, request).await?;
         Ok(Self(session, proof, form))
     }
 }

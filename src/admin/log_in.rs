@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::own_path::own_path;
 use super::page::{Page, show};
 use super::pages::Pages;
+use super::resume;
 use super::session::{MAX_SMALL_FORM_BYTES, StaffForm, Visitor, cookie, refuse};
 use crate::http::error::status_of;
 use crate::http::extract::limited_body;
@@ -28,6 +29,8 @@ struct LogInPage {
     user: String,
     next: String,
     form: String,
+    /// What was typed into a form whose session had ended.
+    typed: String,
     asks_one_time_password: bool,
 }
 
@@ -38,6 +41,8 @@ struct LogInForm {
     form: String,
     #[serde(default)]
     next: String,
+    #[serde(default)]
+    typed: String,
     user: String,
     password: Zeroizing<String>,
     #[serde(default)]
@@ -75,6 +80,17 @@ pub(super) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -
 
 /// Shows the form, with what went wrong if anything did.
 pub(super) fn form(visitor: &Visitor, user: &str, next: &str, error: Option<&ServiceError>) -> Response {
+    form_with(visitor, user, next, "", error)
+}
+
+/// The same, keeping what was typed into another form.
+pub(super) fn form_with(
+    visitor: &Visitor,
+    user: &str,
+    next: &str,
+    typed: &str,
+    error: Option<&ServiceError>,
+) -> Response {
     let (token, cookie) = form_token(visitor);
     let mut page = visitor.page("log-in");
     let mut status = StatusCode::OK;
@@ -89,6 +105,7 @@ pub(super) fn form(visitor: &Visitor, user: &str, next: &str, error: Option<&Ser
         user: user.to_owned(),
         next: own_path(next).to_owned(),
         form: token,
+        typed: typed.to_owned(),
         asks_one_time_password: asks,
     };
     with_cookie(show(status, &nonce, &template), cookie)
@@ -96,6 +113,12 @@ pub(super) fn form(visitor: &Visitor, user: &str, next: &str, error: Option<&Ser
 
 /// Begins a session with a token of its own: one that was there before is worth nothing.
 pub(super) fn begin(visitor: &Visitor, who: LoggedIn, next: &str) -> Response {
+    let (_, cookies) = begun(visitor, who);
+    cookies.into_iter().fold(Redirect::to(own_path(next)).into_response(), with_cookie)
+}
+
+/// The cookies of a session that begins, and that of the session as the browser will send it.
+pub(super) fn begun(visitor: &Visitor, who: LoggedIn) -> (String, [Option<HeaderValue>; 2]) {
     let app = &visitor.pages.app;
     let browser = visitor.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
     let client = Client { address: visitor.address, door: visitor.door, browser };
@@ -107,7 +130,7 @@ pub(super) fn begin(visitor: &Visitor, who: LoggedIn, next: &str) -> Response {
         let cookie = visitor.set_cookie(&visitor.device_cookie(), &value);
         HeaderValue::from_str(&format!("{cookie}; Max-Age=31536000")).ok()
     });
-    with_cookie(with_cookie(Redirect::to(own_path(next)).into_response(), cookie), device)
+    (format!("{}={token}", visitor.session_cookie()), [cookie, device])
 }
 
 /// Reads a form that no session protects.
@@ -125,15 +148,17 @@ pub(super) async fn log_in(State(_): State<Arc<Pages>>, visitor: Visitor, reques
         return refuse(&visitor, StatusCode::BAD_REQUEST, AdminError::ForeignForm);
     };
     if !is_own(&visitor, &typed.form) {
-        return form(&visitor, &typed.user, &typed.next, Some(&AdminError::ForeignForm.into()));
+        let error = AdminError::ForeignForm.into();
+        return form_with(&visitor, &typed.user, &typed.next, &typed.typed, Some(&error));
     }
     let account: String = typed.user.trim().chars().take(100).collect();
     let credentials =
         Credentials { account: account.clone(), password: typed.password, one_time: typed.one_time };
     let device = cookie(&visitor.headers, &visitor.device_cookie()).map(str::to_owned);
     match accounts::log_in(&visitor.pages.app, credentials, visitor.caller(device.as_deref())).await {
-        Ok(who) => begin(&visitor, who, &typed.next),
-        Err(error) => form(&visitor, &account, &typed.next, Some(&error)),
+        Ok(who) if typed.typed.is_empty() => begin(&visitor, who, &typed.next),
+        Ok(who) => resume::begin(visitor, who, own_path(&typed.next), &typed.typed).await,
+        Err(error) => form_with(&visitor, &account, &typed.next, &typed.typed, Some(&error)),
     }
 }
 

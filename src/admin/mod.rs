@@ -4,6 +4,7 @@
 //! not enter: rules, SQL.
 
 mod accounts;
+mod asking;
 mod backup;
 mod certificates;
 mod classes;
@@ -27,6 +28,7 @@ mod people;
 mod refused;
 mod reports;
 mod restore;
+mod resume;
 mod rules;
 mod session;
 mod set_up;
@@ -45,8 +47,8 @@ use self::pages::Pages;
 use self::refused::error_page;
 use self::session::Visitor;
 use crate::live::shutdown::Shutdown;
-use crate::service::ServiceError;
 use crate::service::import::MAX_FILE_BYTES;
+use crate::service::{AdminError, ServiceError};
 use crate::state::AppState;
 
 pub use session::Loopback;
@@ -87,6 +89,7 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/import/confirm", post(import::confirm))
         .route("/import/undo", post(import::undo))
         .route("/sheets", post(sheets::print))
+        .route("/cards/{name}", get(sheets::made))
         .route("/classes", get(classes::list).post(classes::add))
         .nest("/classes/{number}", class)
         .route("/groups", get(groups::list))
@@ -104,7 +107,6 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/help", get(lists::help))
         .route("/listeners", get(listeners::list).post(listeners::change))
         .route("/certificates", get(certificates::show_all).post(certificates::upload))
-        .route("/certificates/authority.{kind}", get(certificates::download))
         .route("/certificates/remove", post(certificates::remove))
         .route("/certificates/acme/on", post(certificates::acme_on))
         .route("/certificates/acme/off", post(certificates::acme_off))
@@ -139,6 +141,8 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/stop", post(overview::stop))
         .route("/static/{name}", get(files::file))
         .fallback(no_such_page)
+        .method_not_allowed_fallback(not_so)
+        .layer(axum::middleware::from_fn_with_state(pages.clone(), refused::as_page))
         .layer(axum::middleware::from_fn(confirm::with_new_cookie))
         // A refused upload must not leave the line broken.
         .layer(axum::middleware::from_fn(crate::http::drain::refused))
@@ -153,4 +157,9 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
 
 async fn no_such_page(visitor: Visitor) -> Response {
     error_page(visitor.page("error"), StatusCode::NOT_FOUND, &ServiceError::NoSuchPath)
+}
+
+/// An address that takes a form, typed into a browser or come back to.
+async fn not_so(visitor: Visitor) -> Response {
+    error_page(visitor.page("error"), StatusCode::METHOD_NOT_ALLOWED, &AdminError::NotSo.into())
 }

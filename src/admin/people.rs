@@ -167,7 +167,7 @@ pub(super) async fn add(Form(session, form): Form<NewPersonForm>) -> Response {
         people::invite(app, &session.session.staff, vec![person]).await
     };
     match add.await {
-        Ok(cards) => sheets::cards_page(&session.session, cards, false).await,
+        Ok(cards) => sheets::show_made(&session.session, cards, false),
         Err(error) => {
             let text = session.page("participants").refusal(&error);
             let notice = (Notice { text, is_error: true }, status_of(&error));

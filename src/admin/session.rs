@@ -12,10 +12,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use momedo_protocol::time::UnixMillis;
 use serde::de::DeserializeOwned;
 
+use super::asking;
 use super::confirm::NewCookie;
 use super::page::Page;
 use super::pages::Pages;
 use super::refused::error_page;
+use super::resume;
 use crate::http::Connection;
 use crate::http::extract::limited_body;
 use crate::http::language;
@@ -356,10 +358,31 @@ impl FromRequestParts<Arc<Pages>> for Session {
     }
 }
 
-impl FromRequestParts<Arc<Pages>> for AdminSession {
-    type Rejection = Refused;
-    async fn from_request_parts(parts: &mut Parts, pages: &Arc<Pages>) -> Result<Self, Refused> {
-        let session = Session::from_request_parts(parts, pages).await?;
+/// The session of a form; without one, the log-in form that keeps what was typed.
+pub(super) async fn of_form(request: Request, pages: &Arc<Pages>) -> Result<(Session, Request), Refused> {
+    let (mut parts, body) = request.into_parts();
+    let visitor = Visitor::from_request_parts(&mut parts, pages).await?;
+    match visitor.session().await {
+        Ok(session) if session.may_see_this() => Ok((session, Request::from_parts(parts, body))),
+        Ok(session) => {
+            let error = AdminError::OneTimePasswordsRequired.into();
+            Err(error_page(session.page("error"), StatusCode::FORBIDDEN, &error).into())
+        }
+        Err(visitor) => Err(resume::ask(visitor, Request::from_parts(parts, body)).await),
+    }
+}
+
+/// The same of an admin.
+pub(super) async fn of_admin_form(
+    request: Request,
+    pages: &Arc<Pages>,
+) -> Result<(AdminSession, Request), Refused> {
+    let (session, request) = of_form(request, pages).await?;
+    Ok((AdminSession::of(session)?, request))
+}
+
+impl AdminSession {
+    fn of(session: Session) -> Result<Self, Refused> {
         match session.staff.admin() {
             Some(admin) => Ok(Self { session, admin }),
             None => {
@@ -373,6 +396,13 @@ impl FromRequestParts<Arc<Pages>> for AdminSession {
     }
 }
 
+impl FromRequestParts<Arc<Pages>> for AdminSession {
+    type Rejection = Refused;
+    async fn from_request_parts(parts: &mut Parts, pages: &Arc<Pages>) -> Result<Self, Refused> {
+        Self::of(Session::from_request_parts(parts, pages).await?)
+    }
+}
+
 /// Reads a form's body and checks its token.
 pub(super) async fn checked_body(session: &Session, request: Request) -> Result<Bytes, Refused> {
     let refused = |error: ServiceError, status| Refused::from(refuse(&session.visitor, status, error));
@@ -382,7 +412,10 @@ pub(super) async fn checked_body(session: &Session, request: Request) -> Result<
     if !is_genuine(session, &token_in(&body)) {
         return Err(refused(AdminError::ForeignForm.into(), StatusCode::FORBIDDEN));
     }
-    Ok(body)
+    match asking::asked(session, &body) {
+        Some(question) => Err(question.into()),
+        None => Ok(body),
+    }
 }
 
 /// The fields of a form.
@@ -410,9 +443,8 @@ pub(super) fn is_genuine(session: &Session, token: &str) -> bool {
 impl<T: DeserializeOwned> FromRequest<Arc<Pages>> for Form<T> {
     type Rejection = Refused;
     async fn from_request(request: Request, pages: &Arc<Pages>) -> Result<Self, Refused> {
-        let (mut parts, body) = request.into_parts();
-        let session = AdminSession::from_request_parts(&mut parts, pages).await?;
-        let form = checked(&session.session, Request::from_parts(parts, body)).await?;
+        let (session, request) = of_admin_form(request, pages).await?;
+        let form = checked(&session.session, request).await?;
         Ok(Self(session, form))
     }
 }
@@ -420,9 +452,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<Pages>> for Form<T> {
 impl<T: DeserializeOwned> FromRequest<Arc<Pages>> for StaffForm<T> {
     type Rejection = Refused;
     async fn from_request(request: Request, pages: &Arc<Pages>) -> Result<Self, Refused> {
-        let (mut parts, body) = request.into_parts();
-        let session = Session::from_request_parts(&mut parts, pages).await?;
-        let form = checked(&session, Request::from_parts(parts, body)).await?;
+        let (session, request) = of_form(request, pages).await?;
+        let form = checked(&session, request).await?;
         Ok(Self(session, form))
     }
 }

@@ -235,7 +235,7 @@ pub(super) async fn add_class(Form(session, form): Form<ClassForm>) -> Response 
         people::invite(app, &session.session.staff, vec![person]).await
     };
     match add.await {
-        Ok(cards) => super::sheets::cards_page(&session.session, cards, true).await,
+        Ok(cards) => super::sheets::show_made(&session.session, cards, true),
         Err(error) => class_page(&session, form.class, form.person, Some(&error)),
     }
 }

@@ -1,8 +1,9 @@
 //! Invite sheets: one card per person with QR code, link and name, eight on A4, with lines to cut along.
 
 use askama::Template;
+use axum::extract::{Path, Query};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use serde::Deserialize;
@@ -44,13 +45,36 @@ pub(super) fn qr(text: &str) -> String {
         .unwrap_or_default()
 }
 
-pub(super) async fn cards_page(session: &Session, cards: Vec<Card>, is_first: bool) -> Response {
+/// Keeps cards that were just made, and leads to the page that shows them: however often it is loaded, they hold.
+pub(super) fn show_made(session: &Session, cards: Vec<Card>, is_first: bool) -> Response {
+    let app = &session.visitor.pages.app;
+    let name = app.printed.keep(session.staff.account(), cards, app.clock.elapsed());
+    let first = if is_first { "?first=1" } else { "" };
+    Redirect::to(&format!("/admin/cards/{name}{first}")).into_response()
+}
+
+#[derive(Deserialize)]
+pub(super) struct CardsQuery {
+    #[serde(default)]
+    first: String,
+}
+
+/// Cards that were made before.
+pub(super) async fn made(
+    session: Session,
+    Path(name): Path<String>,
+    Query(query): Query<CardsQuery>,
+) -> Response {
+    let page = session.page("participants");
+    let app = &session.visitor.pages.app;
+    let Some(cards) = app.printed.find(&name, session.staff.account(), app.clock.elapsed()) else {
+        return error_page(page, StatusCode::NOT_FOUND, &AdminError::CardsGone.into());
+    };
     // Some milliseconds each: off the async threads.
     let drawn = tokio::task::spawn_blocking(move || {
-        let draw = |card: Card| (qr(&card.link), card);
-        cards.into_iter().map(draw).collect::<Vec<_>>()
+        let draw = |card: &Card| (qr(&card.link), card.clone());
+        cards.iter().map(draw).collect::<Vec<_>>()
     });
-    let page = session.page("participants");
     let shown = |(qr, card): (String, Card)| ShownCard {
         name: card.name,
         classes: card.classes,
@@ -59,9 +83,10 @@ pub(super) async fn cards_page(session: &Session, cards: Vec<Card>, is_first: bo
         qr,
     };
     let cards = drawn.await.unwrap_or_default().into_iter().map(shown).collect();
-    let fingerprint = session.visitor.pages.app.fingerprint.grouped();
+    let fingerprint = app.fingerprint.grouped();
     let nonce = page.nonce.clone();
-    show(StatusCode::OK, &nonce, &CardsPage { page, cards, is_first, fingerprint })
+    let template = CardsPage { page, cards, is_first: query.first == "1", fingerprint };
+    show(StatusCode::OK, &nonce, &template)
 }
 
 #[derive(Deserialize)]
@@ -99,7 +124,7 @@ pub(super) async fn print_for(
         }
     }
     let cards = people::invite(app, &session.staff, people).await?;
-    Ok(cards_page(session, cards, false).await)
+    Ok(show_made(session, cards, false))
 }
 
 /// Prints cards for chosen people, or for everybody of a class who has not registered.

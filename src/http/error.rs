@@ -3,13 +3,15 @@
 use momedo_texts::{Language, Refusal};
 use std::sync::Arc;
 
+use askama::Template;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use momedo_protocol::problem::{PROBLEM_PREFIX, Problem};
 
+use super::invite_page::POLICY;
 use super::language;
 use crate::service::ServiceError;
 
@@ -53,6 +55,12 @@ pub(crate) fn status_of(error: &ServiceError) -> StatusCode {
 /// Middleware: writes the body of every refusal, in the request's language, and logs what was our fault.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
     let language = language::asked_for(request.headers());
+    // Whoever follows a link is no program, and gets a page to read.
+    let wants_page = request.method() == Method::GET
+        && request
+            .headers()
+            .get(header::ACCEPT)
+            .is_some_and(|accepted| accepted.as_bytes().starts_with(b"text/html"));
     let mut response = next.run(request).await;
     let range = response.headers_mut().remove(header::CONTENT_RANGE);
     let Some(error) = response.extensions_mut().remove::<Arc<ServiceError>>() else {
@@ -65,10 +73,35 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
         tracing::error!(%cause, "a request failed");
     }
     let mut response = refusal(&error, language);
+    if wants_page && let Some(page) = page(&error, language) {
+        *response.body_mut() = page.into();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    }
     if let Some(range) = range {
         response.headers_mut().insert(header::CONTENT_RANGE, range);
     }
     response
+}
+
+#[derive(Template)]
+#[template(path = "refused.html")]
+struct RefusedPage {
+    language: &'static str,
+    german: bool,
+    sentence: String,
+    code: u16,
+}
+
+fn page(error: &ServiceError, language: Language) -> Option<String> {
+    let page = RefusedPage {
+        language: language.tag(),
+        german: language == Language::German,
+        sentence: error.said(language),
+        code: status_of(error).as_u16(),
+    };
+    page.render().ok()
 }
 
 /// A refusal with its body.

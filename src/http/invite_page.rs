@@ -13,7 +13,7 @@ use super::language;
 use super::unread::Shared;
 
 /// The page's only style and script are its own, named by their digests.
-const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
 #[derive(Template)]

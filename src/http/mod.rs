@@ -27,6 +27,7 @@ mod security;
 mod server_information;
 mod sessions;
 mod stream;
+mod trust;
 pub(crate) mod unread;
 mod websocket;
 
@@ -138,6 +139,9 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/d", get(invite_page::device))
         .route("/", get(invite_page::home))
         .route("/security", get(security::page))
+        .route("/trust", get(trust::page))
+        .route("/vertrauen", get(trust::german_page))
+        .route("/trust/{name}", get(trust::certificate))
         .route("/.well-known/security.txt", get(security::text))
         .route("/static/public.css", get(invite_page::style))
         .fallback(|| async { error::ApiError(crate::service::ServiceError::NoSuchPath) })

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod nearby;
 pub mod pending_bundles;
 pub mod previews;
+pub mod printed;
 pub mod rates;
 pub mod sessions;
 pub mod shutdown;

@@ -52,12 +52,16 @@ pub enum AdminError {
     PreviewGone,
     /// The file is too large.
     FileTooLarge,
+    /// Cards that are no longer kept.
+    CardsGone,
     /// More cards at once than make sense.
     TooManyCards,
     /// A password that is too short or too common.
     WeakPassword,
     /// Two entries of a new password differ.
     PasswordsDiffer,
+    /// The session of a form has ended.
+    SessionEnded,
     /// Account, password or one-time password is wrong.
     WrongPassword,
     /// Password right, and a one-time password is needed.
@@ -78,6 +82,10 @@ pub enum AdminError {
     LastAdmin,
     /// Only admins may do this.
     AdminsOnly,
+    /// An address of a form, without one.
+    NotSo,
+    /// A number, a form or an upload that cannot be read.
+    UnreadableRequest,
     /// The form is too old, or comes from another site.
     ForeignForm,
     /// The request names a host that is not this server.

@@ -20,20 +20,7 @@ use crate::store::{NewPerson, ParticipantState, PeopleFilter, PersonId, PersonRo
 /// Longest number of other software, in characters.
 pub const MAX_KEY_CHARACTERS: usize = 64;
 
-/// An invite, ready to be shown or printed.
-#[derive(Debug, Clone, Serialize)]
-pub struct Card {
-    /// Whom it is for.
-    pub person: PersonId,
-    /// Their name.
-    pub name: String,
-    /// Their classes.
-    pub classes: String,
-    /// The link in the QR code.
-    pub link: String,
-    /// Until when it can be used.
-    pub expires_at: UnixMillis,
-}
+pub use crate::live::printed::Card;
 
 /// A device as the admin sees it.
 #[derive(Debug, Clone, Serialize)]

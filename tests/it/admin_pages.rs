@@ -68,6 +68,7 @@ async fn story(with_javascript: bool) {
 
     browser.open(&at("/import")).await;
     browser.click("button.undo").await;
+    browser.click("#asking button").await;
     let undone = browser.text(".notice").await;
     assert!(undone.contains("Wieder gelöscht: 28."), "{undone}");
 
@@ -77,6 +78,8 @@ async fn story(with_javascript: bool) {
     browser.click("tbody th a").await;
     assert_eq!(browser.count("tbody tr").await, 1);
     browser.click("button.danger.small").await;
+    assert!(browser.text("h1").await.contains("sperren?"));
+    browser.click("#asking button").await;
     assert!(browser.text(".notice").await.contains("gesperrt"));
     assert_eq!(browser.count("tbody tr").await, 0);
     let refused = person_is_locked_out(&server, person).await;

@@ -63,6 +63,7 @@ mod obstructed;
 mod obstructing;
 mod openapi;
 mod own_network;
+mod page_manners;
 mod people;
 mod personal;
 mod proxies;

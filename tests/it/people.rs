@@ -76,6 +76,7 @@ fn fresh_cards_end_earlier_ones_only_after_somebody_said_so() {
     assert_eq!(still["state"], "invited");
     let code = first["link"].as_str().unwrap().to_owned();
     let printed = visitor.submit(page, path, &[("person", "1"), ("person", "2"), ("again", "1")]);
+    let printed = visitor.follow(&printed);
     assert_eq!(printed.body.matches("class=\"invite\"").count(), 2, "{}", printed.body);
     assert!(!printed.body.contains(code.split('#').nth(1).unwrap()));
     // On somebody's own page, too.

@@ -46,7 +46,9 @@ impl Answer {
         let form = form.split("</form>").next().unwrap();
         let attribute = |tag: &str, name: &str| {
             let rest = tag.split(&format!(" {name}=\"")).nth(1)?;
-            Some(rest.split('"').next().unwrap().to_owned())
+            let escaped = rest.split('"').next().unwrap();
+            let signs = [("&#38;", "&"), ("&#34;", "\""), ("&#39;", "'"), ("&#60;", "<"), ("&#62;", ">")];
+            Some(signs.iter().rev().fold(escaped.to_owned(), |text, (code, sign)| text.replace(code, sign)))
         };
         let mut fields = Vec::new();
         for (index, _) in form.match_indices('<') {
@@ -103,8 +105,21 @@ impl<'a> Visitor<'a> {
         self.request("GET", path, "", "")
     }
 
+    /// Posts a form, being sure of what it does.
     pub(crate) fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.post_unsure(path, &[fields, &[("sure", "1")]].concat())
+    }
+
+    /// Posts a form as its page does, which may be asked about.
+    pub(crate) fn post_unsure(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.request("POST", path, "application/x-www-form-urlencoded", encode(fields))
+    }
+
+    /// Follows where an answer leads.
+    pub(crate) fn follow(&mut self, answer: &Answer) -> Answer {
+        assert_eq!(answer.status, 303, "{}", answer.body);
+        let to = answer.header("location").unwrap().to_owned();
+        self.get(&to)
     }
 
     /// Posts what a form of a page holds.

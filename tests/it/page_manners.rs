@@ -1,0 +1,159 @@
+//! What pages owe to whoever clicks and types: they ask before they act, can be loaded again, keep what was typed, and never
+//! answer in the words of a library.
+
+use crate::harness::Server;
+use crate::visitor::{PASSWORD, Visitor, set_up};
+
+fn admin(server: &Server, words: &[&str]) -> Vec<serde_json::Value> {
+    server.json(&[&["admin"], words, &["--data-dir", "data", "--json"]].concat())
+}
+
+#[test]
+fn cards_are_the_same_however_often_their_page_is_loaded() {
+    let server = Server::start();
+    set_up(&server);
+    let mut visitor = Visitor::admin(&server);
+    let made = visitor.submit("/admin/participants", "/admin/participants", &[("name", "Ada Lovelace")]);
+    let link =
+        |body: &str| body.split("class=\"link\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let first = visitor.follow(&made);
+    assert!(first.body.contains("Schule am Wald") && first.body.contains("Ada Lovelace"), "{}", first.body);
+    assert_eq!(link(&visitor.follow(&made).body), link(&first.body));
+    let invites = || admin(&server, &["participant", "list"])[0]["state"].clone();
+    assert_eq!(invites(), "invited");
+    // Other accounts do not see them, and a made-up set is a page, too.
+    std::fs::write(server.profile("second"), "Tafel neben der Heizung\n").unwrap();
+    admin(&server, &["account", "add", "second", "--password-file", "second"]);
+    let mut other = Visitor::logged_in(&server, "second", "Tafel neben der Heizung");
+    let refused = other.get(made.header("location").unwrap());
+    assert!(refused.status == 404 && refused.body.contains("no longer shown"), "{}", refused.body);
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_asked_about_first() {
+    let server = Server::start();
+    set_up(&server);
+    std::fs::write(server.profile("second"), "Tafel neben der Heizung\n").unwrap();
+    admin(&server, &["account", "add", "second", "--password-file", "second"]);
+    let mut visitor = Visitor::admin(&server);
+    let csrf = visitor.get("/admin/account").field("csrf");
+    let accounts = || admin(&server, &["account", "list"]).len();
+    let asked = visitor.post_unsure("/admin/accounts/delete", &[("csrf", &csrf), ("name", "second")]);
+    assert!(asked.status == 200 && asked.body.contains("Delete the account “second”?"), "{}", asked.body);
+    assert_eq!(accounts(), 2);
+    visitor.post_form("/admin/accounts/delete", &asked.form("asking"));
+    assert_eq!(accounts(), 1);
+    // A form of somebody else's is not asked about, it is refused.
+    let foreign = visitor.post_unsure("/admin/accounts/delete", &[("csrf", "x"), ("name", "admin")]);
+    assert_eq!(foreign.status, 403);
+    for (path, fields) in [
+        ("/admin/participants/1/revoke-device", vec![("device", "X")]),
+        ("/admin/account/session", vec![("session", "x")]),
+        ("/admin/account/one-time-passwords", vec![]),
+        ("/admin/import/undo", vec![("id", "1")]),
+        ("/admin/listeners", vec![("act", "remove"), ("address", "127.0.0.1:1")]),
+        ("/admin/neighbours", vec![("act", "remove"), ("server", "x")]),
+        ("/admin/certificates/remove", vec![]),
+        ("/admin/smoke/ozones", vec![("act", "remove"), ("ozone", "#1")]),
+    ] {
+        let asked = visitor.post_unsure(path, &[&[("csrf", csrf.as_str())], &fields[..]].concat());
+        assert!(asked.status == 200 && asked.body.contains("id=\"asking\""), "{path}: {}", asked.body);
+        let form = asked.form("asking");
+        for (name, value) in fields {
+            assert!(form.contains(&(name.to_owned(), value.to_owned())), "{path} keeps {name}");
+        }
+    }
+}
+
+#[test]
+fn what_was_typed_survives_a_session_that_ended() {
+    let server = Server::start();
+    set_up(&server);
+    let mut visitor = Visitor::new(&server);
+    let typed = [("csrf", "old"), ("name", "Ada & Söhne"), ("class", "0"), ("password", "geheim")];
+    let form = visitor.post_unsure("/admin/participants", &typed);
+    assert!(form.status == 422 && form.body.contains("session has ended"), "{}", form.body);
+    assert!(!form.body.contains("geheim"));
+    let mut fields = form.form("login");
+    for (name, value) in &mut fields {
+        match name.as_str() {
+            "user" => *value = "admin".into(),
+            "password" => *value = "falsch und lang".into(),
+            _ => {}
+        }
+    }
+    // A wrong password loses nothing either.
+    let again = visitor.post_form("/admin", &fields);
+    assert_eq!(again.status, 422);
+    let mut fields = again.form("login");
+    let password = fields.iter_mut().find(|(name, _)| name == "password").unwrap();
+    password.1 = PASSWORD.into();
+    let kept = visitor.post_form("/admin", &fields);
+    assert!(kept.status == 200 && kept.body.contains("Ada &#38; Söhne"), "{}", kept.body);
+    let made = visitor.post_form("/admin/participants", &kept.form("resume"));
+    assert!(visitor.follow(&made).body.contains("Ada &#38; Söhne"));
+    // Nobody else's page puts words into this one's mouth, and not into an address elsewhere.
+    let mut stranger = Visitor::new(&server);
+    stranger.headers.push("Origin: https://elsewhere.example".into());
+    let refused = stranger.post_unsure("/admin/participants", &typed);
+    assert!(refused.status == 403 && !refused.body.contains("Söhne"), "{}", refused.body);
+    let mut visitor = Visitor::new(&server);
+    let large = "x".repeat(20_000);
+    assert_eq!(visitor.post_unsure("/admin/participants", &[("name", &large)]).status, 403);
+}
+
+#[test]
+fn whoever_follows_a_link_reads_a_page_and_a_program_reads_json() {
+    let server = Server::start();
+    set_up(&server);
+    let mut visitor = Visitor::admin(&server);
+    for (path, status) in [
+        ("/admin/participants/abc", 400),
+        ("/admin/classes/x", 400),
+        ("/admin/sheets", 405),
+        ("/admin/import/undo", 405),
+        ("/admin/nothing", 404),
+        ("/admin/participants?page=x&class=y", 200),
+    ] {
+        let answer = visitor.get(path);
+        assert_eq!(answer.status, status, "{path}");
+        assert!(answer.body.starts_with("<!doctype html>"), "{path}: {}", answer.body);
+        assert!(!answer.body.contains("Cannot parse") && !answer.body.contains("i64"), "{path}");
+    }
+    let csrf = visitor.get("/admin/account").field("csrf");
+    let wrong = visitor.post("/admin/import/undo", &[("csrf", &csrf), ("id", "many")]);
+    assert!(wrong.status == 400 && wrong.body.starts_with("<!doctype html>"), "{}", wrong.body);
+    for (path, status) in [("/nothing", 404), ("/api/v1/ozone", 401), ("/api/v1/messages", 405)] {
+        let mut reader = Visitor::new(&server);
+        let program = reader.get(path);
+        assert!(program.status == status && program.body.starts_with('{'), "{path}: {}", program.body);
+        reader.headers.push("Accept: text/html,application/xhtml+xml,*/*;q=0.8".into());
+        reader.headers.push("Accept-Language: de".into());
+        let page = reader.get(path);
+        assert_eq!(page.status, status, "{path}");
+        assert!(page.body.starts_with("<!doctype html>") && page.body.contains("Das ging nicht"), "{path}");
+        assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
+    }
+}
+
+#[test]
+fn everybody_learns_how_to_trust_the_server_without_an_account() {
+    let server = Server::start();
+    set_up(&server);
+    let mut reader = Visitor::new(&server);
+    let german = reader.get("/vertrauen");
+    assert!(german.status == 200 && german.body.contains("Zertifikatsvertrauenseinstellungen"));
+    let english = reader.get("/trust");
+    assert!(english.body.contains("Certificate Trust Settings"));
+    let fingerprint =
+        english.body.split("<pre class=\"fingerprint\">").nth(1).unwrap().split('<').next().unwrap();
+    let pem = reader.get("/trust/momedo.pem").body;
+    let der = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1.contents;
+    let digest = momedo_protocol::digest::sha256(&der);
+    let shown: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    assert_eq!(fingerprint, shown.join(":"));
+    let profile = reader.get("/trust/momedo.mobileconfig");
+    assert!(profile.body.contains("com.apple.security.root") && profile.body.contains("Schule am Wald"));
+    assert_eq!(reader.get("/trust/momedo.crt").header("content-type"), Some("application/x-x509-ca-cert"));
+    assert_eq!(reader.get("/trust/other.crt").status, 404);
+}
