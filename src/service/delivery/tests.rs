@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::testing::Server;
+use crate::testing::{Server, word};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-
-fn word(answer: &(StatusCode, Value)) -> &str {
-    answer.1["type"].as_str().and_then(|kind| kind.rsplit(':').next()).unwrap_or_default()
-}
 
 #[tokio::test]
 async fn what_is_sent_waits_until_it_is_acknowledged() {
