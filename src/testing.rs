@@ -1,6 +1,7 @@
 //! What unit tests of several rooms begin with: stored keys, signed bundles, an empty store, a whole server in the process.
 
 pub(crate) mod group;
+pub(crate) mod joining;
 mod server;
 
 use momedo_protocol::digest::Fingerprint;
