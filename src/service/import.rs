@@ -420,3 +420,6 @@ pub async fn undo(app: &App, admin: &Admin, id: ImportId) -> Result<Undone, Serv
 pub async fn recent(app: &App, _: &Admin) -> Result<Vec<crate::store::ImportRow>, ServiceError> {
     app.store.read(|tx| Ok(tx.list_imports(10)?)).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,8 +36,8 @@ async fn what_weighs_much_is_shown_to_every_other_admin_until_they_read_it() {
     let begun = server.app().clock.now();
     // Whoever is new need not read what was before them; so one line comes first.
     note(server.app(), "grete", Action::ClassAdded, "7b").await.unwrap();
-    grave(&server, "grete", "Ada").await;
     note(server.app(), "grete", Action::ClassAdded, "7c").await.unwrap();
+    grave(&server, "grete", "Ada").await;
     assert_eq!(shown(&server, &paul, begun).await, ["Ada"]);
     assert!(shown(&server, &grete, begun).await.is_empty(), "she knows");
     note_read(server.app(), &paul, last_line(&server).await).await.unwrap();

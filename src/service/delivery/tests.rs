@@ -153,8 +153,13 @@ async fn to_one_device_somebody_writes_of_their_own_alone_and_to_its_own_keys() 
     };
     assert_eq!(word(&send(&ben, ben.device).await), "not-yours");
     assert_eq!(word(&send(&ada, ben.device).await), "not-yours");
-    // A test's device has the digest of the bundle for its own.
+    // A device of [`Server::register`] has the digest of the bundle for its own, one that joined keys of its own.
     assert!(send(&ada, ada.device).await.0.is_success());
+    let carl = server.join("Carl", 1).await.person;
+    let mut request = server.envelope(&carl);
+    request.device = Some(carl.device);
+    let request = serde_json::to_value(request).unwrap();
+    assert_eq!(word(&server.call(&carl, Method::POST, "/messages", request).await), "stale-bundle");
     let other = Person { bundle: ben.bundle.clone(), token: String::new(), ..ada };
     assert_eq!(word(&send(&other, ada.device).await), "not-yours", "it is named for somebody else");
 }
