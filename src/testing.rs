@@ -1,5 +1,7 @@
 //! What unit tests of several rooms begin with: stored keys, signed bundles, an empty store, a whole server in the process.
 
+pub(crate) mod group;
+pub(crate) mod joining;
 mod server;
 
 use momedo_protocol::digest::Fingerprint;
@@ -13,7 +15,7 @@ use momedo_protocol::suite::Suite;
 use momedo_protocol::time::UnixMillis;
 use momedo_testing::stored_keys::rsa_key;
 
-pub(crate) use server::Server;
+pub(crate) use server::{Answer, Person, Server, refused, word};
 
 use crate::store::{Store, StoreOptions};
 use crate::surroundings::clock::Clock;

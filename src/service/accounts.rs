@@ -435,7 +435,8 @@ pub enum Second {
 /// Sets an account's password from the machine itself, adding an admin's account if need be.
 ///
 /// # Errors
-/// [`AdminError::WeakPassword`] or [`AdminError::UnacceptableName`].
+/// [`AdminError::WeakPassword`], [`AdminError::UnacceptableName`], or [`AdminError::AccountExists`] for what the log calls
+/// whoever is at the machine.
 pub async fn reset_password(
     app: &App,
     admin: &RecentlyConfirmed,
@@ -445,6 +446,7 @@ pub async fn reset_password(
 ) -> Result<(), ServiceError> {
     let account = &tidied(account);
     check_name(account)?;
+    require_own_name(account)?;
     let hash = hash(app, account, password).await?;
     let (now, by, name) = (app.clock.now(), admin.account().to_owned(), account.to_owned());
     app.store
@@ -504,10 +506,7 @@ pub async fn add(
 ) -> Result<(), ServiceError> {
     let name = tidied(&name);
     check_name(&name)?;
-    // The log calls whoever is at the machine that.
-    if name == Admin::at_the_machine().account() {
-        return Err(AdminError::AccountExists.into());
-    }
+    require_own_name(&name)?;
     let hash = hash(app, &name, password).await?;
     let (now, by) = (app.clock.now(), admin.account().to_owned());
     app.store
@@ -519,6 +518,12 @@ pub async fn add(
             audit::log(tx, now, &by, Action::AccountAdded, &name)
         })
         .await
+}
+
+/// Refuses what the log calls whoever is at the machine: an account of that name would not be shown what is done there.
+fn require_own_name(name: &str) -> Result<(), ServiceError> {
+    let is_taken = name == Admin::at_the_machine().account();
+    if is_taken { Err(AdminError::AccountExists.into()) } else { Ok(()) }
 }
 
 fn set_classes(tx: &crate::store::WriteTx<'_>, name: &str, classes: &[i64]) -> Result<(), ServiceError> {
@@ -551,19 +556,4 @@ pub async fn delete(app: &App, admin: &RecentlyConfirmed, name: String) -> Resul
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_time_passwords_are_those_of_the_standard() {
-        // RFC 6238, appendix B, SHA-1, last six of eight digits.
-        let secret = b"12345678901234567890";
-        for (seconds, digits) in
-            [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (20_000_000_000, "353130")]
-        {
-            assert_eq!(one_time_password(secret, seconds / TOTP_PERIOD), digits);
-            assert_eq!(matching_step(secret, digits, seconds + 29), matching_step(secret, digits, seconds));
-            assert_eq!(matching_step(secret, digits, seconds + 120), None);
-        }
-    }
-}
+mod tests;

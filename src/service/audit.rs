@@ -233,3 +233,6 @@ pub async fn note_read(app: &App, admin: &Admin, last: i64) -> Result<(), Servic
     let account = admin.account().to_owned();
     app.store.write_freeing(move |tx| Ok::<_, ServiceError>(tx.note_read_lines(&account, last)?)).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -380,3 +380,6 @@ pub(super) fn failed(row: &BlobRow, error: &std::io::Error) -> ServiceError {
         _ => ServiceError::Internal(format!("the file of an attachment: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,3 +53,6 @@ pub async fn remove(app: &App, principal: Principal, blocked: ParticipantId) -> 
         })
         .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,3 +178,6 @@ pub async fn set_membership(
         })
         .await
 }
+
+#[cfg(test)]
+mod tests;

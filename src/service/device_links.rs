@@ -99,3 +99,6 @@ pub async fn read(
 pub fn close(app: &App, link: LinkId, owner: Principal) {
     app.device_links.close(link, owner);
 }
+
+#[cfg(test)]
+mod tests;

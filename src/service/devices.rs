@@ -226,3 +226,6 @@ pub(super) fn end(app: &App, id: ParticipantId, revoked: &[DeviceId]) {
         app.hub.disconnect(id, *device);
     }
 }
+
+#[cfg(test)]
+mod tests;

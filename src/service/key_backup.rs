@@ -169,3 +169,6 @@ fn look(tx: &ReadTx<'_>, id: ParticipantId) -> Result<Looked, ServiceError> {
     let was_reset = participant.as_ref().is_some_and(|row| row.key_reset_allowed);
     Ok((tx.find_key_backup(id)?, participant.map(|row| row.state), was_reset))
 }
+
+#[cfg(test)]
+mod tests;

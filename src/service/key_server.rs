@@ -409,3 +409,6 @@ pub async fn prove(
     };
     Ok(api::Published { id, version, countersignature, session })
 }
+
+#[cfg(test)]
+mod tests;

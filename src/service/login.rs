@@ -108,3 +108,6 @@ pub async fn require_not_revoked(app: &App, device: DeviceId) -> Result<(), Serv
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,3 +11,6 @@ use super::{AdminError, ServiceError};
 pub(crate) fn check_name(name: &str) -> Result<(), ServiceError> {
     if is_acceptable_name(name) { Ok(()) } else { Err(AdminError::UnacceptableName.into()) }
 }
+
+#[cfg(test)]
+mod tests;

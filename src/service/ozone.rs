@@ -167,3 +167,6 @@ pub fn check_acknowledgement(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -480,3 +480,6 @@ async fn disconnect(app: &App, person: PersonRow) -> Result<(), ServiceError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,3 +131,6 @@ pub fn subject_in(line: &serde_json::Value) -> Result<Subject, ServiceError> {
     let person = line["number"].as_i64().map(crate::store::PersonId);
     Ok(Subject { participant, person, name: line["name"].as_str().unwrap_or_default().to_owned() })
 }
+
+#[cfg(test)]
+mod tests;

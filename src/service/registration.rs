@@ -89,3 +89,6 @@ pub async fn reservation(app: &App, token: &str) -> Result<ReservationRow, Servi
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

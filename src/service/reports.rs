@@ -256,3 +256,6 @@ pub async fn set_closed(app: &App, staff: &Staff, id: ReportId, closed: bool) ->
         })
         .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,3 +94,6 @@ pub async fn at_the_machine(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,3 +90,6 @@ async fn forget_messages(app: &App, before: Tick) -> Result<(), ServiceError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use momedo_protocol::api;
@@ -15,6 +15,7 @@ use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
 use momedo_testing::{envelopes, stored_keys};
+use momedo_texts::Refusal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tower_service::Service;
@@ -23,7 +24,9 @@ use crate::http::{self, Connection};
 use crate::live::sessions::Principal;
 use crate::live::shutdown::{self, Trigger};
 use crate::server::running::{self, Opened};
+use crate::service::ServiceError;
 use crate::settings::config::Config;
+use crate::state::AppState;
 use crate::store::{BundleRow, Store, StoreOptions};
 use crate::surroundings::addresses;
 use crate::surroundings::clock::Clock;
@@ -37,12 +40,25 @@ pub(crate) struct Server {
     _stop: Trigger,
 }
 
+/// Status and JSON of an answer.
+pub(crate) type Answer = (StatusCode, Value);
+
 /// Somebody registered, with one device that is logged in.
 pub(crate) struct Person {
     pub(crate) id: ParticipantId,
     pub(crate) device: DeviceId,
     pub(crate) bundle: KeyBundle,
-    token: String,
+    pub(crate) token: String,
+}
+
+/// What a refused request is told in one word; empty if it was not refused.
+pub(crate) fn word(answer: &Answer) -> &str {
+    answer.1["type"].as_str().and_then(|kind| kind.rsplit(':').next()).unwrap_or_default()
+}
+
+/// The same of a use case that the pages or the machine itself ask for.
+pub(crate) fn refused<T>(result: Result<T, ServiceError>) -> &'static str {
+    result.err().map_or("", |error| error.word())
 }
 
 impl Server {
@@ -63,6 +79,11 @@ impl Server {
         let (stop, stopped) = shutdown::channel();
         let router = http::router(opened.app.clone(), stopped);
         Self { _folder: folder, opened, router, _stop: stop }
+    }
+
+    /// What use cases take that no call of the API leads to.
+    pub(crate) fn app(&self) -> &AppState {
+        &self.opened.app
     }
 
     /// Lets time pass.
@@ -117,33 +138,47 @@ impl Server {
     }
 
     /// One request of the API, and its answer.
-    pub(crate) async fn call(
+    pub(crate) async fn call(&self, by: &Person, method: Method, path: &str, body: Value) -> Answer {
+        self.call_with(Some(&by.token), method, path, body).await
+    }
+
+    /// The same with any token, or without one.
+    pub(crate) async fn call_with(
         &self,
-        by: &Person,
+        token: Option<&str>,
         method: Method,
         path: &str,
         body: Value,
-    ) -> (StatusCode, Value) {
-        let address = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let serving = self.opened.app.memory.line(address).serve();
-        let connection = Connection { address, exporter: None, occupied: Arc::new(()), serving };
-        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("/api/v1{path}"))
-            .header("authorization", format!("Bearer {}", by.token))
-            .header("content-type", "application/json")
-            .body(body)
-            .unwrap();
-        request.extensions_mut().insert(connection);
-        let answer = self.router.clone().call(request).await.unwrap();
-        let status = answer.status();
-        let bytes = axum::body::to_bytes(answer.into_body(), 16 * 1024 * 1024).await.unwrap();
+    ) -> Answer {
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let (status, bytes) = self.bytes(token, method, path, body).await;
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
+    /// The same, whatever the bytes are that come and go.
+    pub(crate) async fn bytes(
+        &self,
+        token: Option<&str>,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> (StatusCode, Bytes) {
+        let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let serving = self.opened.app.memory.line(address).serve();
+        let connection = Connection { address, exporter: None, occupied: Arc::new(()), serving };
+        let mut request = Request::builder().method(method).uri(format!("/api/v1{path}"));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut request = request.body(Body::from(body)).unwrap();
+        request.extensions_mut().insert(connection);
+        let answer = self.router.clone().call(request).await.unwrap();
+        let status = answer.status();
+        (status, axum::body::to_bytes(answer.into_body(), 16 * 1024 * 1024).await.unwrap())
+    }
+
     /// Sends an envelope that nobody could open; the server cannot tell.
-    pub(crate) async fn send(&self, by: &Person, to: &Person) -> (StatusCode, Value) {
+    pub(crate) async fn send(&self, by: &Person, to: &Person) -> Answer {
         let request = self.envelope(to);
         self.call(by, Method::POST, "/messages", serde_json::to_value(request).unwrap()).await
     }

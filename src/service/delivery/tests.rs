@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
+use momedo_protocol::id::ParticipantId;
 use serde_json::{Value, json};
 
-use crate::testing::Server;
+use crate::testing::{Person, Server, word};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-
-fn word(answer: &(StatusCode, Value)) -> &str {
-    answer.1["type"].as_str().and_then(|kind| kind.rsplit(':').next()).unwrap_or_default()
-}
 
 #[tokio::test]
 async fn what_is_sent_waits_until_it_is_acknowledged() {
@@ -114,4 +111,73 @@ async fn a_session_without_use_ends() {
     assert_eq!(word(&server.send(&ada, &ben).await), "not-logged-in");
     let ada = server.log_in_again(&ada);
     assert!(server.send(&ada, &ben).await.0.is_success());
+}
+
+#[tokio::test]
+async fn an_envelope_is_one_and_no_larger_than_the_server_takes() {
+    let server = Server::open("[mail]\nmax_envelope_bytes = 4096\n").await;
+    let (ada, ben) = (server.register("Ada").await, server.register("Ben").await);
+    let send = async |bytes: Vec<u8>| {
+        let mut request = server.envelope(&ben);
+        request.envelope.0 = bytes;
+        server.call(&ada, Method::POST, "/messages", serde_json::to_value(request).unwrap()).await
+    };
+    let right = server.envelope(&ben).envelope.0;
+    let mut other_suite = right.clone();
+    other_suite[1] = 77;
+    assert_eq!(word(&send(vec![1; 4097]).await), "envelope-too-large");
+    assert_eq!(word(&send(right[..right.len() - 1].to_vec()).await), "envelope-malformed");
+    assert_eq!(word(&send(Vec::new()).await), "envelope-malformed");
+    assert_eq!(word(&send(other_suite).await), "unknown-suite");
+    assert!(server.waiting(&ben).await.messages.is_empty());
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_has_gets_no_mail() {
+    let server = Server::open("").await;
+    let (ada, ben) = (server.register("Ada").await, server.register("Ben").await);
+    let mut request = server.envelope(&ben);
+    request.to = ParticipantId::random();
+    let request = serde_json::to_value(request).unwrap();
+    assert_eq!(word(&server.call(&ada, Method::POST, "/messages", request).await), "unknown-participant");
+}
+
+#[tokio::test]
+async fn to_one_device_somebody_writes_of_their_own_alone_and_to_its_own_keys() {
+    let server = Server::open("").await;
+    let (ada, ben) = (server.register("Ada").await, server.register("Ben").await);
+    let send = async |to: &Person, device| {
+        let mut request = server.envelope(to);
+        request.device = Some(device);
+        server.call(&ada, Method::POST, "/messages", serde_json::to_value(request).unwrap()).await
+    };
+    assert_eq!(word(&send(&ben, ben.device).await), "not-yours");
+    assert_eq!(word(&send(&ada, ben.device).await), "not-yours");
+    // A device of [`Server::register`] has the digest of the bundle for its own, one that joined keys of its own.
+    assert!(send(&ada, ada.device).await.0.is_success());
+    let carl = server.join("Carl", 1).await.person;
+    let mut request = server.envelope(&carl);
+    request.device = Some(carl.device);
+    let request = serde_json::to_value(request).unwrap();
+    assert_eq!(word(&server.call(&carl, Method::POST, "/messages", request).await), "stale-bundle");
+    let other = Person { bundle: ben.bundle.clone(), token: String::new(), ..ada };
+    assert_eq!(word(&send(&other, ada.device).await), "not-yours", "it is named for somebody else");
+}
+
+#[tokio::test]
+async fn what_waits_of_one_sender_for_everybody_together_has_a_limit() {
+    let server = Server::open("[mail]\nmax_sender_bytes = 8192\n").await;
+    let [ada, ben, carl] =
+        [server.register("Ada").await, server.register("Ben").await, server.register("Carl").await];
+    let mut words = Vec::new();
+    for to in [&ben, &carl, &ben, &carl, &ben] {
+        words.push(word(&server.send(&ada, to).await).to_owned());
+    }
+    let taken = words.iter().take_while(|word| word.is_empty()).count();
+    assert!((2..5).contains(&taken), "{words:?}");
+    assert!(words[taken..].iter().all(|word| word == "sender-full"), "{words:?}");
+    assert!(server.send(&ben, &carl).await.0.is_success(), "others have a share of their own");
+    let page = server.waiting(&ben).await;
+    server.call(&ben, Method::POST, "/ozone/ack", json!({ "cursor": page.cursor })).await;
+    assert!(server.send(&ada, &carl).await.0.is_success());
 }

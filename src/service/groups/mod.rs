@@ -480,3 +480,6 @@ pub async fn delete(app: &App, admin: &RecentlyConfirmed, id: &str) -> Result<()
         })
         .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -239,3 +239,6 @@ fn check(entry: &Entry) -> Result<(), RowError> {
 pub async fn recent(app: &App, _: &Admin) -> Result<Vec<crate::store::ImportRow>, ServiceError> {
     app.store.read(|tx| Ok(tx.list_imports(10)?)).await
 }
+
+#[cfg(test)]
+mod tests;

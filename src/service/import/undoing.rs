@@ -43,12 +43,14 @@ pub async fn undo(app: &App, admin: &Admin, id: ImportId) -> Result<Undone, Serv
                 if changed.takes_key {
                     tx.set_external_key(person.id, None)?;
                 }
-                if let Some(class) = changed.joined {
-                    tx.remove_from_class(class, person.id)?;
-                }
+                // Whom admins have moved since stays where they are.
+                let is_as_it_became = match changed.joined {
+                    Some(class) => tx.remove_from_class(class, person.id)?,
+                    None => true,
+                };
                 for class in changed.left {
                     // It may have been deleted since.
-                    if tx.find_class(class)?.is_some() {
+                    if is_as_it_became && tx.find_class(class)?.is_some() {
                         tx.add_to_class_by_list(class, person.id)?;
                     }
                 }
