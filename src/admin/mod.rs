@@ -7,6 +7,7 @@ mod accounts;
 mod asking;
 mod backup;
 mod certificates;
+mod chosen;
 mod classes;
 mod confirm;
 mod events;
@@ -84,11 +85,13 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/setup/class", get(set_up::class).post(set_up::add_class))
         .route("/events", get(events::numbers))
         .route("/participants", get(people::list).post(people::add))
+        .route("/participants/chosen", post(chosen::act))
+        .route("/participants/chosen/delete", post(chosen::delete))
         .nest("/participants/{number}", person)
         .route("/import", get(import::show_form).post(import::preview))
         .route("/import/confirm", post(import::confirm))
         .route("/import/undo", post(import::undo))
-        .route("/sheets", post(sheets::print))
+        .route("/sheets", post(chosen::act))
         .route("/cards/{name}", get(sheets::made))
         .route("/classes", get(classes::list).post(classes::add))
         .nest("/classes/{number}", class)

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use strum::IntoEnumIterator;
 
+use super::chosen;
 use super::confirm::ConfirmedForm;
 use super::page::{Notice, Page, Paging, ROWS, show};
 use super::refused::error_page;
@@ -86,10 +87,22 @@ pub(super) struct ListQuery {
     unregistered: String,
     #[serde(default)]
     page: String,
+    /// What was just done to several people.
+    #[serde(default)]
+    done: String,
 }
 
 pub(super) async fn list(session: Session, Query(query): Query<ListQuery>) -> Response {
-    list_with(session, query, None, String::new(), Typed::default()).await
+    let done = chosen::notice(&session.page("participants"), &query.done);
+    let notice = done.map(|text| (Notice { text, is_error: false }, StatusCode::OK));
+    list_with(session, query, notice, String::new(), Typed::default()).await
+}
+
+/// The list again, after something about those chosen was refused.
+pub(super) async fn list_after(session: Session, error: &ServiceError) -> Response {
+    let text = session.page("participants").refusal(error);
+    let notice = (Notice { text, is_error: true }, status_of(error));
+    list_with(session, ListQuery::default(), Some(notice), String::new(), Typed::default()).await
 }
 
 /// The list again, after something about Smoke was refused.
@@ -323,16 +336,26 @@ pub(super) async fn revoke_device(
 #[derive(Deserialize)]
 pub(super) struct ClassForm {
     class: String,
-    is_member: String,
+    act: String,
 }
 
+/// Moves somebody into a class, adds one, or takes one away; and says where they are now.
 pub(super) async fn set_class(Path(number): Path<i64>, Form(session, form): Form<ClassForm>) -> Response {
     let app = &session.session.visitor.pages.app;
     let class = format!("#{}", form.class);
-    let is_member = form.is_member == "1";
-    let result = classes::set_membership(app, &session.admin, class, who(number), is_member).await;
-    let key = "person.classes-set";
-    after(&session, number, result, key).await
+    let changed = async {
+        match form.act.as_str() {
+            "move" => classes::move_people(app, &session.admin, class, vec![PersonId(number)]).await?,
+            act => classes::set_membership(app, &session.admin, class, who(number), act == "join").await?,
+        }
+        people::details(app, &session.session.staff, who(number)).await
+    };
+    let page = session.page("participants");
+    let notice = changed.await.map(|details| match details.person.classes.as_str() {
+        "" => page.t("person.in-no-class").to_owned(),
+        classes => page.with("person.now-in", classes),
+    });
+    one(&session.session, number, Some(notice)).await
 }
 
 /// Everything about a person as a file; that it was asked for stands in the log.

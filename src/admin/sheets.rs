@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::page::{Page, show};
 use super::refused::error_page;
-use super::session::{Session, StaffForm};
+use super::session::Session;
 use crate::http::error::status_of;
 use crate::service::people::{self, Card};
 use crate::service::{AdminError, ServiceError};
@@ -89,17 +89,6 @@ pub(super) async fn made(
     show(StatusCode::OK, &nonce, &template)
 }
 
-#[derive(Deserialize)]
-pub(super) struct SheetForm {
-    #[serde(default)]
-    class: String,
-    #[serde(default)]
-    person: Vec<i64>,
-    /// Whether it was said that earlier cards end.
-    #[serde(default)]
-    again: Option<String>,
-}
-
 #[derive(Template)]
 #[template(path = "admin/cards_again.html")]
 struct CardsAgainPage {
@@ -128,12 +117,15 @@ pub(super) async fn print_for(
 }
 
 /// Prints cards for chosen people, or for everybody of a class who has not registered.
-pub(super) async fn print(StaffForm(session, form): StaffForm<SheetForm>) -> Response {
+pub(super) async fn print_chosen(
+    session: &Session,
+    mut chosen: Vec<i64>,
+    class: &str,
+    again: bool,
+) -> Response {
     let app = &session.visitor.pages.app;
-    let again = form.again.is_some();
     let people = async {
-        if !form.person.is_empty() {
-            let mut chosen = form.person;
+        if !chosen.is_empty() {
             chosen.sort_unstable();
             chosen.dedup();
             if chosen.len() as u64 > MAX_CARDS {
@@ -142,7 +134,7 @@ pub(super) async fn print(StaffForm(session, form): StaffForm<SheetForm>) -> Res
             return Ok::<_, ServiceError>(chosen.into_iter().map(PersonId).collect());
         }
         let filter = PeopleFilter {
-            class: form.class.parse().ok().filter(|class| *class != 0),
+            class: class.parse().ok().filter(|class| *class != 0),
             unregistered: true,
             ..PeopleFilter::default()
         };
@@ -152,7 +144,7 @@ pub(super) async fn print(StaffForm(session, form): StaffForm<SheetForm>) -> Res
         }
         Ok(rows.into_iter().map(|row| row.id).collect::<Vec<_>>())
     };
-    let printed = async { print_for(&session, people.await?, again).await };
+    let printed = async { print_for(session, people.await?, again).await };
     match printed.await {
         Ok(page) => page,
         Err(error) => error_page(session.page("participants"), status_of(&error), &error),

@@ -52,6 +52,10 @@ pub enum AdminError {
     PreviewGone,
     /// The file is too large.
     FileTooLarge,
+    /// Nobody was chosen in the list.
+    NobodyChosen,
+    /// More people at once than make sense.
+    TooManyChosen,
     /// Cards that are no longer kept.
     CardsGone,
     /// More cards at once than make sense.

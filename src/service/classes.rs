@@ -12,7 +12,7 @@ use super::people::{self, Who};
 use super::permission::{Admin, Staff};
 use crate::domain::folding::sort_key;
 use crate::state::App;
-use crate::store::{ClassRow, ReadTx};
+use crate::store::{ClassRow, PersonId, ReadTx};
 
 /// A class as shown.
 #[derive(Debug, Clone, Serialize)]
@@ -175,6 +175,41 @@ pub async fn set_membership(
             }
             let subject = format!("{}: {}", row.name, person.name);
             audit::log_about(tx, now, &account, action, &subject, person.id)
+        })
+        .await
+}
+
+/// Moves people into a class: they leave the one they are in, or those that a class list put them into; others, such as a
+/// choir, stay. Who they are now in is a matter of the list no more.
+///
+/// # Errors
+/// [`AdminError::UnknownClass`] or [`AdminError::UnknownPerson`]; then nobody was moved.
+pub async fn move_people(
+    app: &App,
+    admin: &Admin,
+    class: String,
+    people: Vec<PersonId>,
+) -> Result<(), ServiceError> {
+    let (now, account) = (app.clock.now(), admin.account().to_owned());
+    app.store
+        .write(move |tx| {
+            let row = find_class(tx, &class)?;
+            for person in &people {
+                let person = people::find(tx, Who::Person(*person))?;
+                let own = tx.classes_of(person.id)?;
+                let left = if own.len() == 1 { own } else { tx.classes_by_list(person.id)? };
+                for other in left.into_iter().filter(|other| *other != row.id) {
+                    let name = tx.find_class(other)?.map(|class| class.name).unwrap_or_default();
+                    tx.remove_from_class(other, person.id)?;
+                    let subject = format!("{name}: {}", person.name);
+                    audit::log_about(tx, now, &account, Action::ClassLeft, &subject, person.id)?;
+                }
+                if tx.add_to_class(row.id, person.id)? {
+                    let subject = format!("{}: {}", row.name, person.name);
+                    audit::log_about(tx, now, &account, Action::ClassJoined, &subject, person.id)?;
+                }
+            }
+            Ok(())
         })
         .await
 }

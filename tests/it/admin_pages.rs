@@ -47,6 +47,7 @@ async fn story(with_javascript: bool) {
     set_up_in(&browser, &server).await;
 
     browser.open(&at("/participants")).await;
+    browser.find("details.adding summary").await.click().await.unwrap();
     browser.type_into("#add #name", "Ben Turing").await;
     browser.click("#add button").await;
     assert_eq!(browser.text("section.invite h2").await, "Ben Turing");
@@ -251,12 +252,29 @@ async fn no_page_violates_wcag_in_light_or_dark_on_a_phone_or_a_desk() {
     look(&browser, "reports-closed", folder.as_deref(), &mut found).await;
     browser.open(&format!("{base}/confirm?next=/admin/backup%23restore-file")).await;
     look(&browser, "confirm", folder.as_deref(), &mut found).await;
-    browser.open(&format!("https://{}/d", server.address)).await;
-    look(&browser, "device", folder.as_deref(), &mut found).await;
+    for (path, name) in [("d", "device"), ("vertrauen", "trust"), ("nothing", "refused")] {
+        browser.open(&format!("https://{}/{path}", server.address)).await;
+        look(&browser, name, folder.as_deref(), &mut found).await;
+    }
+    browser.open(&format!("{base}/participants")).await;
+    browser.find("input[name=person]").await.click().await.unwrap();
+    browser.click("button[value=delete]").await;
+    look(&browser, "chosen-delete", folder.as_deref(), &mut found).await;
+    browser.open(&format!("{base}/import")).await;
+    let list = server.folder.path().join("liste.csv");
+    std::fs::write(&list, "Wald-Schule\nNachname;Vorname;Klasse;Klasse;Religion\nKaya;Cem;8a;7a;x\nKaya;Cem;8a;7a\n\"Çelik;Deniz;8a;7a\n")
+        .unwrap();
+    browser.find("#file").await.send_keys(list.to_str().unwrap()).await.unwrap();
+    browser.click("#import button").await;
+    look(&browser, "import-preview", folder.as_deref(), &mut found).await;
+    browser.click("#confirm button").await;
+    browser.click("button.undo").await;
+    look(&browser, "asking", folder.as_deref(), &mut found).await;
     for (page, button, name) in [
         ("/setup/server", None, "set-up-server"),
         ("/setup/class", None, "set-up-class"),
-        ("/participants", Some("#sheets button"), "cards-again"),
+        ("/participants", Some("#chosen button"), "cards-again"),
+        ("/participants/x", None, "unreadable-address"),
         ("/backup", Some("#restore button"), "restore"),
     ] {
         browser.open(&format!("{base}{page}")).await;

@@ -23,6 +23,8 @@ const POSTS: &[(&str, Asks)] = &[
     ("/admin/setup/server", Asks::Password),
     ("/admin/setup/class", Asks::Nothing),
     ("/admin/participants", Asks::Nothing),
+    ("/admin/participants/chosen", Asks::Nothing),
+    ("/admin/participants/chosen/delete", Asks::Password),
     ("/admin/participants/1/rename", Asks::Nothing),
     ("/admin/participants/1/role", Asks::Nothing),
     ("/admin/participants/1/enabled", Asks::Nothing),

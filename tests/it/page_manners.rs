@@ -157,3 +157,70 @@ fn everybody_learns_how_to_trust_the_server_without_an_account() {
     assert_eq!(reader.get("/trust/momedo.crt").header("content-type"), Some("application/x-x509-ca-cert"));
     assert_eq!(reader.get("/trust/other.crt").status, 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_people_are_moved_locked_out_and_deleted_at_once() {
+    let server = Server::start();
+    set_up(&server);
+    server.register(0).await;
+    let test = admin(&server, &["participant", "list"])[0]["number"].to_string();
+    for name in ["Ada", "Ben", "Cem"] {
+        admin(&server, &["participant", "add", name]);
+    }
+    for class in ["7a", "8a", "Chor"] {
+        admin(&server, &["class", "create", class]);
+    }
+    let state = |name: &str| {
+        let rows = admin(&server, &["participant", "list", "--search", name]);
+        rows.first()
+            .map(|row| format!("{} {}", row["state"].as_str().unwrap(), row["classes"].as_str().unwrap()))
+    };
+    let number =
+        |name: &str| admin(&server, &["participant", "list", "--search", name])[0]["number"].to_string();
+    let [ada, ben, cem] = ["Ada", "Ben", "Cem"].map(number);
+    let mut visitor = Visitor::admin(&server);
+    let page = "/admin/participants";
+    let act = |visitor: &mut Visitor<'_>, act: &str, people: &[&str], to: &str| {
+        let people = people.iter().map(|person| ("person", *person));
+        let fields: Vec<(&str, &str)> = [("act", act), ("to", to)].into_iter().chain(people).collect();
+        visitor.submit(page, "/admin/participants/chosen", &fields)
+    };
+    let none = act(&mut visitor, "move", &[], "1");
+    assert!(none.status == 422 && none.body.contains("Nobody is chosen"), "{}", none.body);
+    let moved = act(&mut visitor, "move", &[&ada, &ben], "1");
+    assert!(visitor.follow(&moved).body.contains("Moved: 2."));
+    admin(&server, &["class", "add", "Chor", &format!("#{ada}")]);
+    // Whoever is in one class leaves it; a choir beside it stays.
+    act(&mut visitor, "move", &[&ben], "2");
+    assert_eq!(state("Ben").unwrap(), "invited 8a");
+    assert_eq!(state("Ada").unwrap(), "invited 7a, Chor");
+    let disabled = act(&mut visitor, "disable", &[&test, &ben], "");
+    let body = visitor.follow(&disabled).body;
+    assert!(body.contains("Disabled: 1.") && body.contains("passed over: 1."), "{body}");
+    assert_eq!(state("Test").unwrap(), "disabled ");
+    // Deleting names everybody first.
+    let asked = act(&mut visitor, "delete", &[&ada, &ben], "");
+    assert!(asked.body.contains("<li>Ada</li><li>Ben</li>") && state("Ada").is_some(), "{}", asked.body);
+    let deleted = visitor.post_form("/admin/participants/chosen/delete", &asked.form("delete"));
+    assert!(visitor.follow(&deleted).body.contains("Deleted: 2."));
+    assert!(state("Ada").is_none() && state("Ben").is_none());
+    // On the command line; one that is not there stops everything before it begins.
+    let (one, other) = (format!("#{cem}"), format!("#{test}"));
+    let failed = ["admin", "participant", "delete", &one, "#999", "--data-dir", "data"];
+    server.failure(&failed);
+    assert!(state("Cem").is_some());
+    admin(&server, &["participant", "enable", &other]);
+    admin(&server, &["participant", "move", &one, &other, "--to", "7a"]);
+    assert_eq!((state("Cem").unwrap(), state("Test").unwrap()), ("invited 7a".into(), "active 7a".into()));
+    admin(&server, &["participant", "delete", &one, &other]);
+    assert!(state("Cem").is_none() && state("Test").is_none());
+    // On one person's own page.
+    admin(&server, &["participant", "add", "Dora"]);
+    let dora = format!("/admin/participants/{}", number("Dora"));
+    let moved = visitor.submit(&dora, &format!("{dora}/class"), &[("class", "2"), ("act", "move")]);
+    assert!(moved.body.contains("Now in: 8a."), "{}", moved.body);
+    let joined = visitor.submit(&dora, &format!("{dora}/class"), &[("class", "3"), ("act", "join")]);
+    assert!(joined.body.contains("Now in: 8a, Chor."), "{}", joined.body);
+    let left = visitor.submit(&dora, &format!("{dora}/class"), &[("class", "2"), ("act", "leave")]);
+    assert!(left.body.contains("Now in: Chor."), "{}", left.body);
+}

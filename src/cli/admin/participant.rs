@@ -73,26 +73,40 @@ pub(in crate::cli) enum Participant {
         /// member, employee, admin or bot
         role: Role,
     },
-    /// Lock a participant out; mail goes on waiting
+    /// Lock participants out; mail goes on waiting
     Disable {
         #[command(flatten)]
         common: Common,
         /// Whom
-        who: String,
+        #[arg(required = true)]
+        who: Vec<String>,
     },
-    /// Let a disabled participant in again
+    /// Let disabled participants in again
     Enable {
         #[command(flatten)]
         common: Common,
         /// Whom
-        who: String,
+        #[arg(required = true)]
+        who: Vec<String>,
     },
-    /// Delete a person, with devices, keys and waiting mail
+    /// Move people into another class: they leave the one they are in
+    Move {
+        #[command(flatten)]
+        common: Common,
+        /// Whom
+        #[arg(required = true)]
+        who: Vec<String>,
+        /// The class
+        #[arg(long)]
+        to: String,
+    },
+    /// Delete people, with devices, keys and waiting mail
     Delete {
         #[command(flatten)]
         common: Common,
         /// Whom
-        who: String,
+        #[arg(required = true)]
+        who: Vec<String>,
         /// Only say what would go
         #[arg(long)]
         preview: bool,
@@ -160,8 +174,9 @@ impl Participant {
             Self::Role { common, who, role } => (common, R::Role { who, role }, &[]),
             Self::Disable { common, who } => (common, R::Enable { who, enabled: false }, &[]),
             Self::Enable { common, who } => (common, R::Enable { who, enabled: true }, &[]),
+            Self::Move { common, who, to } => (common, R::Move { who, class: to }, &[]),
             Self::Delete { common, who, preview } => {
-                let fields: &[&str] = if preview { &["devices", "waiting", "held"] } else { &[] };
+                let fields: &[&str] = if preview { &["who", "devices", "waiting", "held"] } else { &[] };
                 (common, R::Delete { who, preview }, fields)
             }
             Self::Export { common, who, to } => return export(&common, who, to),

@@ -22,7 +22,8 @@ use super::audit::Action;
 use super::backup::{self, Backup};
 use super::certificates::Upload;
 use super::neighbours::{self, blocking, contracts, key_logs, nearby, pairing};
-use super::permission::RecentlyConfirmed;
+use super::people::Who;
+use super::permission::{RecentlyConfirmed, Staff};
 use super::registration::code_hash;
 use super::second_home::taking_over;
 use super::status::{self, Status};
@@ -177,10 +178,7 @@ async fn participant(
             lines(people::invite(app, &staff, vec![id]).await?)
         }
         ParticipantRequest::Invite { who, class } => {
-            let mut ids = Vec::new();
-            for who in who {
-                ids.push(people::details(app, &staff, who.parse()?).await?.person.id);
-            }
+            let mut ids = people_named(app, &staff, who).await?;
             if let Some(class) = class {
                 ids.extend(unregistered(app, admin, class).await?);
             }
@@ -193,14 +191,34 @@ async fn participant(
             people::set_role(app, admin, who.parse()?, role).await.map(|()| done())
         }
         ParticipantRequest::Enable { who, enabled } => {
-            people::set_enabled(app, admin, who.parse()?, enabled).await.map(|()| done())
+            for person in people_named(app, &staff, who).await? {
+                people::set_enabled(app, admin, Who::Person(person), enabled).await?;
+            }
+            Ok(done())
+        }
+        ParticipantRequest::Move { who, class } => {
+            let people = people_named(app, &staff, who).await?;
+            classes::move_people(app, admin, class, people).await.map(|()| done())
         }
         ParticipantRequest::Delete { who, preview } => {
-            let who = who.parse()?;
+            let named = people_named(app, &staff, who.clone()).await?;
             if preview {
-                return lines(vec![people::preview_deletion(app, admin, who).await?]);
+                let mut previews = Vec::new();
+                for (who, person) in who.into_iter().zip(named) {
+                    let preview = people::preview_deletion(app, admin, Who::Person(person)).await?;
+                    previews.push(json!({
+                        "who": who,
+                        "devices": preview.devices,
+                        "waiting": preview.waiting,
+                        "held": preview.held,
+                    }));
+                }
+                return lines(previews);
             }
-            people::delete(app, admin, who).await.map(|()| done())
+            for person in named {
+                people::delete(app, admin, Who::Person(person)).await?;
+            }
+            Ok(done())
         }
         ParticipantRequest::Export { who } => {
             let mut line = Value::from(personal::of(app, admin, who.parse()?).await?);
@@ -232,6 +250,18 @@ async fn participant(
         }
         ParticipantRequest::UndoImport { id } => lines(vec![import::undo(app, admin, id).await?]),
     }
+}
+
+/// All of these people, or nobody: one that is not there stops everything before it begins.
+async fn people_named(app: &App, staff: &Staff, who: Vec<String>) -> Result<Vec<PersonId>, ServiceError> {
+    let mut found = Vec::new();
+    for who in who {
+        let person = people::details(app, staff, who.parse()?).await?.person.id;
+        if !found.contains(&person) {
+            found.push(person);
+        }
+    }
+    Ok(found)
 }
 
 async fn unregistered(
