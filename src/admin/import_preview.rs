@@ -86,9 +86,12 @@ impl PreviewPage {
             })
             .collect();
         let doubt = |doubt: &Doubt| {
-            let name = |index: usize| match list.columns.get(index) {
-                Some(column) if !column.title.is_empty() => column.title.clone(),
-                _ => (index + 1).to_string(),
+            let name = |index: usize| {
+                let number = page.with("import.column-number", index + 1);
+                match list.columns.get(index) {
+                    Some(column) if !column.title.is_empty() => format!("{number}: {}", column.title),
+                    _ => number,
+                }
             };
             let meaning = page.word("column", &word(&doubt.meaning));
             page.filled("import.doubt", &[meaning, name(doubt.taken), name(doubt.other)])

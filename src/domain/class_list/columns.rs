@@ -1,6 +1,6 @@
 //! What the columns of a list mean: by their titles, in the words of school software, else by what stands in them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumIter, EnumString, IntoEnumIterator, IntoStaticStr};
@@ -246,7 +246,7 @@ pub(super) fn by_titles(titles: &[String], rows: &[&[String]]) -> Guess {
         let values = || rows.iter().map(|row| cell(row, index)).filter(|value| !value.is_empty());
         match claim {
             // A number in the class's list begins anew in each class: it tells nobody apart.
-            Some((Column::Key, _)) if repeats(values()) => *claim = None,
+            Some((Column::Key, _)) if is_numbering(rows, index) => *claim = None,
             Some((Column::Role, sureness))
                 if *sureness > 1 && values().any(|value| role_in(value).is_none()) =>
             {
@@ -258,15 +258,16 @@ pub(super) fn by_titles(titles: &[String], rows: &[&[String]]) -> Guess {
     choose(&claims, rows)
 }
 
-fn repeats<'a>(values: impl Iterator<Item = &'a str>) -> bool {
-    let mut seen = HashSet::new();
-    let (mut all, mut repeated) = (0_usize, 0_usize);
-    for value in values {
+/// Whether many rows share their value with a row of somebody else. The same row twice is the same person twice.
+fn is_numbering(rows: &[&[String]], index: usize) -> bool {
+    let mut seen = HashMap::new();
+    let filled = rows.iter().filter(|row| !cell(row, index).is_empty());
+    let (mut all, mut shared) = (0_usize, 0_usize);
+    for row in filled {
         all += 1;
-        repeated += usize::from(!seen.insert(value));
+        shared += usize::from(seen.insert(cell(row, index), row).is_some_and(|other| other != row));
     }
-    // One pupil who stands there twice makes no numbering of classes.
-    repeated * 10 > all
+    shared * 10 > all
 }
 
 /// For each meaning the surest column.
@@ -306,7 +307,8 @@ pub(super) fn by_content(rows: &[&[String]]) -> Guess {
     let is_class_column = |index: &usize| {
         let values: Vec<&str> =
             rows.iter().map(|row| cell(row, *index)).filter(|value| !value.is_empty()).collect();
-        values.iter().any(|value| value.contains(char::is_alphabetic)) || repeats(values.iter().copied())
+        let distinct: HashSet<&&str> = values.iter().collect();
+        values.iter().any(|value| value.contains(char::is_alphabetic)) || distinct.len() < values.len()
     };
     let candidates = (0..width).filter(is_class_column);
     let class = candidates.map(|index| (share(index, &is_class), std::cmp::Reverse(index))).max();
