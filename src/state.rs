@@ -15,6 +15,7 @@ use crate::links::Links;
 use crate::live::activity::Activity;
 use crate::live::device_links::DeviceLinks;
 use crate::live::exports::Exports;
+use crate::live::half_log_ins::HalfLogIns;
 use crate::live::hub::Hub;
 use crate::live::key_log::KeyLog;
 use crate::live::listening::Listeners;
@@ -91,6 +92,8 @@ pub struct App {
     pub activity: Activity,
     /// Class lists that were looked at and not imported yet.
     pub previews: Previews,
+    /// Passwords that wait for their one-time password.
+    pub half_log_ins: HalfLogIns,
     /// Invite cards that were just made.
     pub printed: Printed,
     /// The server in numbers as JSON, shared by whoever looks.
@@ -154,6 +157,7 @@ impl App {
             listeners: Listeners::default(),
             activity: Activity::default(),
             previews: Previews::default(),
+            half_log_ins: HalfLogIns::default(),
             printed: Printed::default(),
             recent_status: tokio::sync::Mutex::default(),
             certificate_orders: tokio::sync::Mutex::default(),

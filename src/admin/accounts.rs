@@ -54,6 +54,17 @@ impl AccountPage {
 }
 
 async fn own_with(session: &Session, page: Page, recovery: Vec<String>, status: StatusCode) -> Response {
+    own_with_secret(session, page, recovery, status, None).await
+}
+
+/// The page with the secret that was offered before, which the app on the phone has by now.
+async fn own_with_secret(
+    session: &Session,
+    page: Page,
+    recovery: Vec<String>,
+    status: StatusCode,
+    offered: Option<[u8; TOTP_SECRET_BYTES]>,
+) -> Response {
     let app = &session.visitor.pages.app;
     let read = async {
         let (classes, _) = classes::list(app, &session.staff, String::new(), 0, EVERYTHING).await?;
@@ -79,7 +90,8 @@ async fn own_with(session: &Session, page: Page, recovery: Vec<String>, status: 
             has_one_time_passwords: row.totp_secret.is_some(),
         })
         .collect();
-    let secret: [u8; TOTP_SECRET_BYTES] = random::bytes();
+    let is_enrolling = session.must_enrol || offered.is_some();
+    let secret = offered.unwrap_or_else(random::bytes);
     let text = BASE32_NOPAD.encode(&secret);
     let label: String = form_urlencoded::byte_serialize(page.server.as_bytes()).collect();
     let label = label.replace('+', "%20");
@@ -92,7 +104,7 @@ async fn own_with(session: &Session, page: Page, recovery: Vec<String>, status: 
     let template = AccountPage {
         page,
         has_one_time_passwords,
-        must_enrol: session.must_enrol,
+        must_enrol: is_enrolling,
         secret: encode_hex(&secret),
         secret_text: text,
         qr: if has_one_time_passwords { String::new() } else { sheets::qr(&uri) },
@@ -161,8 +173,9 @@ pub(super) async fn one_time_passwords(
         let result = accounts::disable_one_time_passwords(app, &staff, &session.handle).await;
         return after(&session, result, "account.one-time-off").await;
     }
+    let secret: Option<[u8; TOTP_SECRET_BYTES]> = decode_hex(&form.secret);
     let enabled = async {
-        let secret = decode_hex(&form.secret).ok_or(AdminError::ForeignForm)?;
+        let secret = secret.ok_or(AdminError::ForeignForm)?;
         accounts::enable_one_time_passwords(app, &staff, secret, &form.one_time, &session.handle).await
     };
     let page = session.page("account");
@@ -171,7 +184,10 @@ pub(super) async fn one_time_passwords(
             let text = page.t("account.one-time-on").to_owned();
             own_with(&session, page.done(text), codes, StatusCode::OK).await
         }
-        Err(error) => own_with(&session, page.fail(&error), Vec::new(), status_of(&error)).await,
+        Err(error) => {
+            let status = status_of(&error);
+            own_with_secret(&session, page.fail(&error), Vec::new(), status, secret).await
+        }
     }
 }
 

@@ -31,7 +31,8 @@ struct LogInPage {
     form: String,
     /// What was typed into a form whose session had ended.
     typed: String,
-    asks_one_time_password: bool,
+    /// Names a password that was right; then the one-time password alone is asked for.
+    half: String,
 }
 
 /// What a log-in form sends.
@@ -43,7 +44,11 @@ struct LogInForm {
     next: String,
     #[serde(default)]
     typed: String,
+    #[serde(default)]
+    half: String,
+    #[serde(default)]
     user: String,
+    #[serde(default)]
     password: Zeroizing<String>,
     #[serde(default)]
     one_time: String,
@@ -80,7 +85,16 @@ pub(super) fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -
 
 /// Shows the form, with what went wrong if anything did.
 pub(super) fn form(visitor: &Visitor, user: &str, next: &str, error: Option<&ServiceError>) -> Response {
-    form_with(visitor, user, next, "", error)
+    form_with(visitor, user, next, Kept::default(), error)
+}
+
+/// What goes along with a log-in form.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Kept<'a> {
+    /// What was typed into a form whose session had ended.
+    pub(super) typed: &'a str,
+    /// Names a password that was right.
+    pub(super) half: &'a str,
 }
 
 /// The same, keeping what was typed into another form.
@@ -88,13 +102,12 @@ pub(super) fn form_with(
     visitor: &Visitor,
     user: &str,
     next: &str,
-    typed: &str,
+    kept: Kept<'_>,
     error: Option<&ServiceError>,
 ) -> Response {
     let (token, cookie) = form_token(visitor);
     let mut page = visitor.page("log-in");
     let mut status = StatusCode::OK;
-    let asks = matches!(error, Some(ServiceError::Admin(AdminError::NeedsOneTimePassword)));
     if let Some(error) = error {
         status = status_of(error);
         page = page.fail(error);
@@ -105,8 +118,8 @@ pub(super) fn form_with(
         user: user.to_owned(),
         next: own_path(next).to_owned(),
         form: token,
-        typed: typed.to_owned(),
-        asks_one_time_password: asks,
+        typed: kept.typed.to_owned(),
+        half: kept.half.to_owned(),
     };
     with_cookie(show(status, &nonce, &template), cookie)
 }
@@ -147,18 +160,51 @@ pub(super) async fn log_in(State(_): State<Arc<Pages>>, visitor: Visitor, reques
     let Ok(typed) = serde_html_form::from_bytes::<LogInForm>(&body) else {
         return refuse(&visitor, StatusCode::BAD_REQUEST, AdminError::ForeignForm);
     };
+    let kept = Kept { typed: &typed.typed, half: "" };
     if !is_own(&visitor, &typed.form) {
         let error = AdminError::ForeignForm.into();
-        return form_with(&visitor, &typed.user, &typed.next, &typed.typed, Some(&error));
+        return form_with(&visitor, &typed.user, &typed.next, kept, Some(&error));
     }
-    let account: String = typed.user.trim().chars().take(100).collect();
+    let app = &visitor.pages.app;
+    let now = app.clock.elapsed();
+    let half = app.half_log_ins.find(&typed.half, &typed.form, now);
+    let (account, password) = match half.clone() {
+        Some(half) => half,
+        // Whoever waited too long begins again.
+        None => (typed.user.trim().chars().take(100).collect(), typed.password),
+    };
     let credentials =
-        Credentials { account: account.clone(), password: typed.password, one_time: typed.one_time };
+        Credentials { account: account.clone(), password: password.clone(), one_time: typed.one_time };
     let device = cookie(&visitor.headers, &visitor.device_cookie()).map(str::to_owned);
-    match accounts::log_in(&visitor.pages.app, credentials, visitor.caller(device.as_deref())).await {
-        Ok(who) if typed.typed.is_empty() => begin(&visitor, who, &typed.next),
-        Ok(who) => resume::begin(visitor, who, own_path(&typed.next), &typed.typed).await,
-        Err(error) => form_with(&visitor, &account, &typed.next, &typed.typed, Some(&error)),
+    let who = match accounts::log_in(app, credentials, visitor.caller(device.as_deref())).await {
+        Ok(who) => who,
+        Err(ServiceError::Admin(AdminError::NeedsOneTimePassword)) => {
+            let half = match half {
+                Some(_) => typed.half,
+                None => app.half_log_ins.keep(&account, password, &typed.form, now),
+            };
+            let error = AdminError::NeedsOneTimePassword.into();
+            return form_with(&visitor, &account, &typed.next, Kept { half: &half, ..kept }, Some(&error));
+        }
+        Err(ServiceError::Admin(AdminError::WrongPassword)) if half.is_some() => {
+            let error = AdminError::WrongOneTimePassword.into();
+            return form_with(
+                &visitor,
+                &account,
+                &typed.next,
+                Kept { half: &typed.half, ..kept },
+                Some(&error),
+            );
+        }
+        Err(error) => {
+            let half = if half.is_some() { &*typed.half } else { "" };
+            return form_with(&visitor, &account, &typed.next, Kept { half, ..kept }, Some(&error));
+        }
+    };
+    app.half_log_ins.forget(&typed.half);
+    match typed.typed.as_str() {
+        "" => begin(&visitor, who, &typed.next),
+        kept => resume::begin(visitor, who, own_path(&typed.next), kept).await,
     }
 }
 

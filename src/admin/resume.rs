@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::log_in::{self, with_cookie};
+use super::log_in::{self, Kept, with_cookie};
 use super::page::{Page, show};
 use super::session::{Refused, Session, Visitor, refuse};
 use crate::http::extract::limited_body;
@@ -43,7 +43,14 @@ pub(super) async fn ask(visitor: Visitor, request: Request) -> Refused {
     match limited_body(request, &visitor.pages.app, MAX_KEPT_BYTES).await {
         Ok(body) => {
             let (typed, next) = (kept(&body), visitor.path.clone());
-            log_in::form_with(&visitor, "", &next, &typed, Some(&AdminError::SessionEnded.into())).into()
+            log_in::form_with(
+                &visitor,
+                "",
+                &next,
+                Kept { typed: &typed, half: "" },
+                Some(&AdminError::SessionEnded.into()),
+            )
+            .into()
         }
         Err(ServiceError::BodyTooLarge { .. }) => {
             refuse(&visitor, StatusCode::FORBIDDEN, AdminError::ForeignForm).into()

@@ -4,6 +4,7 @@
 pub mod activity;
 pub mod device_links;
 pub mod exports;
+pub mod half_log_ins;
 pub mod hub;
 pub mod key_log;
 pub mod listening;

@@ -350,7 +350,7 @@ pub async fn enable_one_time_passwords(
 ) -> Result<Vec<String>, ServiceError> {
     let typed: String = typed.chars().filter(char::is_ascii_digit).collect();
     let now = app.clock.now();
-    let step = matching_step(&secret, &typed, now.0 / 1000).ok_or(AdminError::WrongPassword)?;
+    let step = matching_step(&secret, &typed, now.0 / 1000).ok_or(AdminError::WrongOneTimePassword)?;
     let codes: Vec<String> =
         (0..RECOVERY_CODES).map(|_| BASE32_NOPAD.encode(&random::bytes::<RECOVERY_CODE_BYTES>())).collect();
     let hashes: Vec<[u8; 32]> = codes.iter().map(|code| sha256(code.as_bytes())).collect();

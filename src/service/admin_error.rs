@@ -68,6 +68,8 @@ pub enum AdminError {
     SessionEnded,
     /// Account, password or one-time password is wrong.
     WrongPassword,
+    /// The password was right, and the one-time password is not.
+    WrongOneTimePassword,
     /// Password right, and a one-time password is needed.
     NeedsOneTimePassword,
     /// The rule asks for one-time passwords, and this account has none.

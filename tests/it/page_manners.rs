@@ -224,3 +224,44 @@ async fn several_people_are_moved_locked_out_and_deleted_at_once() {
     let left = visitor.submit(&dora, &format!("{dora}/class"), &[("class", "2"), ("act", "leave")]);
     assert!(left.body.contains("Now in: Chor."), "{}", left.body);
 }
+
+#[test]
+fn a_wrong_one_time_password_costs_neither_the_secret_nor_the_password() {
+    let server = Server::start();
+    set_up(&server);
+    let mut admin = Visitor::admin(&server);
+    let page = admin.get("/admin/account");
+    let (csrf, secret) = (page.field("csrf"), page.field("secret"));
+    let fields = |one_time: &str| {
+        let fields = [("csrf", csrf.as_str()), ("secret", secret.as_str()), ("one_time", one_time)];
+        fields.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let wrong = admin.post_form("/admin/account/one-time-passwords", &fields("000"));
+    assert!(wrong.status == 422 && wrong.body.contains("does not fit"), "{}", wrong.body);
+    assert_eq!(wrong.field("secret"), secret, "the app on the phone has this one by now");
+    let bytes = momedo_protocol::encoding::decode_hex::<20>(&secret).unwrap();
+    let code =
+        |ahead| momedo::service::accounts::one_time_password(&bytes, momedo_client::now().0 / 30_000 + ahead);
+    assert_eq!(admin.post_form("/admin/account/one-time-passwords", &fields(&code(0))).status, 200);
+    // Logging in: the password once, then the one-time password alone.
+    let mut visitor = Visitor::new(&server);
+    let form = visitor.get("/admin").field("form");
+    let log_in = [("form", form.as_str()), ("user", "admin"), ("password", PASSWORD)];
+    let asked = visitor.post("/admin", &log_in);
+    assert!(asked.status == 422 && !asked.body.contains("name=\"password\""), "{}", asked.body);
+    assert!(!asked.body.contains(PASSWORD));
+    let half = asked.field("half");
+    let second = |visitor: &mut Visitor<'_>, one_time: &str| {
+        visitor.post("/admin", &[("form", &form), ("half", &half), ("one_time", one_time)])
+    };
+    let wrong = second(&mut visitor, "000000");
+    assert!(wrong.status == 422 && wrong.body.contains("does not fit"), "{}", wrong.body);
+    assert_eq!(wrong.field("half"), half);
+    // It is worth nothing in another browser.
+    let mut other = Visitor::new(&server);
+    let others = other.get("/admin").field("form");
+    let stolen = other.post("/admin", &[("form", &others), ("half", &half), ("one_time", &code(1))]);
+    assert_eq!(stolen.status, 422);
+    assert_eq!(second(&mut visitor, &code(1)).status, 303);
+    assert_eq!(second(&mut Visitor::new(&server), &code(1)).status, 422, "it is gone once it was used");
+}
