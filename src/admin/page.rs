@@ -8,7 +8,7 @@ use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
 use momedo_texts::{Language, fill};
 
-use crate::domain::calendar::date_time;
+use crate::domain::calendar::{date_time, rfc3339};
 use crate::service::ServiceError;
 use crate::texts;
 
@@ -108,6 +108,15 @@ impl Page {
     pub(super) fn time(&self, at: &UnixMillis) -> String {
         let Some(at) = date_time(*at) else { return "–".into() };
         format!("{}, {:02}:{:02} UTC", self.day_of(at), at.hour(), at.minute())
+    }
+
+    /// The same as HTML, so that a browser with a script shows it in its reader's own time zone.
+    pub(super) fn when(&self, at: &UnixMillis) -> String {
+        match rfc3339(*at) {
+            // Digits and signs alone: nothing in it needs escaping.
+            Some(exact) => format!("<time datetime=\"{exact}\">{}</time>", self.time(at)),
+            None => "–".into(),
+        }
     }
 
     /// The day as this language writes it.

@@ -68,3 +68,12 @@ const own = document.getElementById("own_address");
 own?.addEventListener("input", () => {
   document.querySelector('input[name="address"][value="own"]').checked = own.value !== "";
 });
+
+// Times in the time zone of whoever reads them; without this they stand there in UTC.
+const localTime = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "short", timeStyle: "short" });
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const exact = new Date(time.dateTime);
+  if (Number.isNaN(exact.valueOf())) continue;
+  time.title = time.textContent;
+  time.textContent = localTime.format(exact);
+}

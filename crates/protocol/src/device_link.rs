@@ -13,6 +13,7 @@ use sha2::{Digest, Sha512};
 use strum::{Display, EnumString, IntoStaticStr};
 use zeroize::Zeroizing;
 
+use crate::copied::mended;
 use crate::committing::{CommittingKey, NONCE_BYTES};
 use crate::device_list::DeviceEntry;
 use crate::digest::{Fingerprint, Sha512Digest};
@@ -125,7 +126,8 @@ impl fmt::Debug for DeviceLink {
 impl FromStr for DeviceLink {
     type Err = DeviceLinkError;
     fn from_str(text: &str) -> Result<Self, DeviceLinkError> {
-        let rest = text.trim().strip_prefix("https://").ok_or(DeviceLinkError)?;
+        let text = mended(text);
+        let rest = text.strip_prefix("https://").ok_or(DeviceLinkError)?;
         let (address, fragment) = rest.split_once("/d#").ok_or(DeviceLinkError)?;
         let mut parts = fragment.split('.');
         let mut next = || parts.next().ok_or(DeviceLinkError);

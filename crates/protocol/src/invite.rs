@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::copied::mended;
 use crate::digest::Fingerprint;
 use crate::encoding::serde_as_text;
 use crate::id::{read_symbols, write_symbols};
@@ -69,7 +70,8 @@ impl fmt::Display for InviteLink {
 impl FromStr for InviteLink {
     type Err = InviteLinkError;
     fn from_str(text: &str) -> Result<Self, InviteLinkError> {
-        let rest = text.trim().strip_prefix("https://").ok_or(InviteLinkError)?;
+        let text = mended(text);
+        let rest = text.strip_prefix("https://").ok_or(InviteLinkError)?;
         let (address, fragment) = rest.split_once("/i#").ok_or(InviteLinkError)?;
         let (code, server) = fragment.split_once('.').ok_or(InviteLinkError)?;
         let address = with_port(address).ok_or(InviteLinkError)?;
@@ -105,7 +107,8 @@ impl FromStr for ServerLink {
         if let Ok(InviteLink { address, server, .. }) = text.parse() {
             return Ok(Self { address, server });
         }
-        let rest = text.trim().strip_prefix("https://").ok_or(ServerLinkError)?;
+        let text = mended(text);
+        let rest = text.strip_prefix("https://").ok_or(ServerLinkError)?;
         let (address, server) = rest.split_once("/#").ok_or(ServerLinkError)?;
         let address = with_port(address).ok_or(ServerLinkError)?;
         Ok(Self { address, server: server.parse().map_err(|_| ServerLinkError)? })

@@ -30,6 +30,7 @@
 pub mod api;
 pub mod blob;
 mod committing;
+mod copied;
 pub mod countersignature;
 pub mod cursor;
 pub mod device_link;

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
+use crate::copied::mended;
 use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::{decode_base64, encode_base64};
 use crate::id::ParticipantId;
@@ -125,7 +126,8 @@ impl Clone for GroupLink {
 impl FromStr for GroupLink {
     type Err = GroupLinkError;
     fn from_str(text: &str) -> Result<Self, GroupLinkError> {
-        let rest = text.trim().strip_prefix("momedo:group#").ok_or(GroupLinkError)?;
+        let text = mended(text);
+        let rest = text.strip_prefix("momedo:group#").ok_or(GroupLinkError)?;
         let (group, seed) = rest.split_once('.').ok_or(GroupLinkError)?;
         let seed = decode_base64(seed).map(Zeroizing::new).ok_or(GroupLinkError)?;
         let seed = seed[..].try_into().map_err(|_| GroupLinkError)?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::copied::mended;
 use crate::digest::Fingerprint;
 use crate::invite::{InviteCode, with_port};
 
@@ -31,7 +32,8 @@ impl fmt::Display for PairingLink {
 impl FromStr for PairingLink {
     type Err = PairingLinkError;
     fn from_str(text: &str) -> Result<Self, PairingLinkError> {
-        let rest = text.trim().strip_prefix("https://").ok_or(PairingLinkError)?;
+        let text = mended(text);
+        let rest = text.strip_prefix("https://").ok_or(PairingLinkError)?;
         let (address, fragment) = rest.split_once("/n#").ok_or(PairingLinkError)?;
         let (code, server) = fragment.split_once('.').ok_or(PairingLinkError)?;
         Ok(Self {
