@@ -11,7 +11,7 @@ use super::refused::error_page;
 use super::session::{Session, StaffForm};
 use crate::http::error::status_of;
 use crate::service::reports::{self, Report};
-use crate::store::ReportId;
+use crate::store::{ParticipantState, PersonRow, ReportId};
 
 #[derive(Template)]
 #[template(path = "admin/reports.html")]
@@ -19,6 +19,13 @@ struct ReportsPage {
     page: Page,
     reports: Vec<Report>,
     paging: Paging,
+}
+
+impl ReportsPage {
+    /// Whether somebody is not locked out yet.
+    fn may_act(&self, person: &PersonRow) -> bool {
+        person.state == Some(ParticipantState::Active)
+    }
 }
 
 #[derive(Deserialize, Default)]

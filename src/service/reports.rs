@@ -20,7 +20,7 @@ use super::permission::Staff;
 use super::{AdminError, ServiceError};
 use crate::live::sessions::Principal;
 use crate::state::App;
-use crate::store::{NewReport, ReadTx, ReportId, ReportRow};
+use crate::store::{NewReport, PersonRow, ReadTx, ReportId, ReportRow};
 
 /// Who "did" what the server notes by itself.
 const SERVER: &str = "momedo";
@@ -34,8 +34,12 @@ pub struct Report {
     pub reporter: ParticipantId,
     /// The reporter's name.
     pub reporter_name: String,
+    /// The reporter's row, if this account may see it.
+    pub reporter_row: Option<PersonRow>,
     /// Who wrote it.
     pub sender: ParticipantId,
+    /// The sender's row, if they live here and this account may see it.
+    pub sender_row: Option<PersonRow>,
     /// The sender's name.
     pub sender_name: String,
     /// What is wrong with it.
@@ -214,12 +218,27 @@ pub async fn list(
     offset: u64,
     limit: u64,
 ) -> Result<(Vec<Report>, u64), ServiceError> {
-    let classes = staff.classes().map(<[i64]>::to_vec);
-    let (rows, total) = app.store.read(move |tx| tx.list_reports(classes.as_deref(), offset, limit)).await?;
-    Ok((rows.into_iter().map(shown).collect::<Result<_, _>>()?, total))
+    let staff = staff.clone();
+    app.store
+        .read(move |tx| {
+            let (rows, total) = tx.list_reports(staff.classes(), offset, limit)?;
+            let shown = rows.into_iter().map(|row| shown(tx, &staff, row)).collect::<Result<_, _>>()?;
+            Ok::<_, ServiceError>((shown, total))
+        })
+        .await
 }
 
-fn shown(row: ReportRow) -> Result<Report, ServiceError> {
+/// Somebody as far as this account may see them.
+fn visible(tx: &ReadTx<'_>, staff: &Staff, id: ParticipantId) -> Result<Option<PersonRow>, ServiceError> {
+    let Some(person) = tx.find_person_of(id)? else { return Ok(None) };
+    let own = match staff.classes() {
+        None => true,
+        Some(classes) => tx.classes_of(person.id)?.iter().any(|class| classes.contains(class)),
+    };
+    Ok(own.then_some(person))
+}
+
+fn shown(tx: &ReadTx<'_>, staff: &Staff, row: ReportRow) -> Result<Report, ServiceError> {
     let message = Message::unverified(row.report.message.as_bytes())
         .map_err(|_| ServiceError::Internal("a stored report is damaged".into()))?;
     let text = match message.body {
@@ -228,6 +247,8 @@ fn shown(row: ReportRow) -> Result<Report, ServiceError> {
     };
     Ok(Report {
         id: row.id,
+        reporter_row: visible(tx, staff, row.report.reporter)?,
+        sender_row: visible(tx, staff, row.report.sender)?,
         reporter: row.report.reporter,
         reporter_name: row.reporter_name,
         sender: row.report.sender,

@@ -265,3 +265,40 @@ fn a_wrong_one_time_password_costs_neither_the_secret_nor_the_password() {
     assert_eq!(second(&mut visitor, &code(1)).status, 303);
     assert_eq!(second(&mut Visitor::new(&server), &code(1)).status, 422, "it is gone once it was used");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_leads_to_both_people_as_far_as_one_may_see_them() {
+    let server = Server::start();
+    set_up(&server);
+    let (reporter, writer) = (server.register(0).await, server.register(1).await);
+    crate::personal::report(&server, &writer, &reporter).await;
+    for class in ["7a", "8a"] {
+        admin(&server, &["class", "create", class]);
+    }
+    let [reporter, writer] = [reporter.id(), writer.id()].map(|id| id.to_string());
+    admin(&server, &["participant", "move", &reporter, "--to", "7a"]);
+    admin(&server, &["participant", "move", &writer, "--to", "8a"]);
+    let number = |id: &str| admin(&server, &["participant", "list", "--search", id])[0]["number"].to_string();
+    let link = |id: &str| format!("href=\"/admin/participants/{}\"", number(id));
+    let mut visitor = Visitor::admin(&server);
+    let page = visitor.get("/admin/reports").body;
+    assert!(
+        page.contains(&link(&reporter)) && page.contains(&link(&writer)) && page.contains("(8a)"),
+        "{page}"
+    );
+    let disabled = visitor.submit(
+        "/admin/reports",
+        "/admin/participants/chosen",
+        &[("act", "disable"), ("person", &number(&writer))],
+    );
+    assert_eq!(disabled.status, 303);
+    assert_eq!(admin(&server, &["participant", "list", "--search", &writer])[0]["state"], "disabled");
+    assert!(!visitor.get("/admin/reports").body.contains("value=\"disable\""), "it is done");
+    // The lead of the reporter's class sees that one alone, and hears what a lead may do.
+    std::fs::write(server.profile("lead"), "Tafel neben der Heizung\n").unwrap();
+    admin(&server, &["account", "add", "grete", "--leads", "7a", "--password-file", "lead"]);
+    let mut lead = Visitor::logged_in(&server, "grete", "Tafel neben der Heizung");
+    let page = lead.get("/admin/reports").body;
+    assert!(page.contains(&link(&reporter)) && !page.contains(&link(&writer)), "{page}");
+    assert!(page.contains("ask the admins") && !page.contains("value=\"disable\""), "{page}");
+}

@@ -13,8 +13,8 @@ use sha2::{Digest, Sha512};
 use strum::{Display, EnumString, IntoStaticStr};
 use zeroize::Zeroizing;
 
-use crate::copied::mended;
 use crate::committing::{CommittingKey, NONCE_BYTES};
+use crate::copied::mended;
 use crate::device_list::DeviceEntry;
 use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::{Base64Bytes, decode_base64, encode_base64, serde_as_text};
