@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use momedo_texts::fill;
 use momedo_protocol::time::{MADE_AFTER, OUTDATED_AFTER, UnixMillis};
 
 use super::{DataDir, SettingsArgs, output};
@@ -12,6 +13,7 @@ use crate::service::administration::{AdminRequest, AdminResponse};
 use crate::settings::config::Config;
 use crate::surroundings::clock::Clock;
 use crate::surroundings::data_directory::{DataDirectory, DataDirectoryError};
+use crate::texts;
 use crate::tls;
 
 /// Space a server should have before it starts, in bytes.
@@ -98,6 +100,9 @@ async fn examine(path: &std::path::Path, settings: &SettingsArgs) -> Vec<Finding
             true
         }
     };
+    if running {
+        findings.extend(overview(path).await);
+    }
     if !running {
         findings.push(well("server", "does not run"));
         findings.push(disk(path));
@@ -107,6 +112,35 @@ async fn examine(path: &std::path::Path, settings: &SettingsArgs) -> Vec<Finding
         }
     }
     findings.push(certificate(&config));
+    findings
+}
+
+/// What stands on the list of a running server's overview and keeps it from working as it should: neighbours, listeners,
+/// certificates, the clock. What only waits for somebody, such as people without a card, is no fault.
+async fn overview(path: &std::path::Path) -> Vec<Finding> {
+    const WAITS: [&str; 5] = ["nobody-there", "unregistered", "reports-open", "smoke-keys", "neighbour-asks"];
+    // Said before, in this command's own words.
+    const SAID: [&str; 2] = ["disk-full", "backups-fail"];
+    let asked = control::ask(path, super::spoken(), &AdminRequest::Overview).await;
+    let Ok(AdminResponse::Lines(lines)) = asked else { return Vec::new() };
+    let tasks = lines.first().and_then(|line| line["tasks"].as_array()).cloned().unwrap_or_default();
+    let mut findings: Vec<Finding> = tasks
+        .iter()
+        .filter(|task| {
+            let what = task["what"].as_str().unwrap_or_default();
+            !WAITS.contains(&what) && !SAID.contains(&what)
+        })
+        .map(|task| {
+            let about = task.as_object().into_iter().flatten().find(|(name, _)| *name != "what");
+            let about = about.map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            let key = format!("task.{}", task["what"].as_str().unwrap_or_default());
+            let text = texts::of(super::spoken()).get(&key);
+            ill("overview", fill(text, &[("0", about.unwrap_or_default())]))
+        })
+        .collect();
+    if findings.is_empty() {
+        findings.push(well("overview", "neighbours, listeners, certificates and clock need nothing"));
+    }
     findings
 }
 
@@ -158,6 +192,18 @@ fn disk(path: &std::path::Path) -> Finding {
 fn port(address: SocketAddr) -> Finding {
     match std::net::TcpListener::bind(address) {
         Ok(_) => well("port", format!("{address} is free")),
+        // The server does without it, too.
+        Err(error)
+            if address.is_ipv6()
+                && address.ip().is_unspecified()
+                && error.kind() != std::io::ErrorKind::AddrInUse =>
+        {
+            let v4 = SocketAddr::from(([0, 0, 0, 0], address.port()));
+            match std::net::TcpListener::bind(v4) {
+                Ok(_) => well("port", format!("{v4} is free; this machine has no IPv6")),
+                Err(error) => ill("port", format!("{v4} cannot be listened on: {error}")),
+            }
+        }
         Err(error) => ill("port", format!("{address} cannot be listened on: {error}")),
     }
 }

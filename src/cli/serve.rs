@@ -212,16 +212,33 @@ impl Signals {
 #[cfg(target_os = "linux")]
 fn notify_ready() {
     // Outside systemd there is nobody to tell.
-    let _: Result<_, _> = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    tell_systemd(sd_notify::NotifyState::Ready);
     if let Some(period) = sd_notify::watchdog_enabled() {
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(period / 2);
             loop {
                 ticks.tick().await;
-                let _: Result<_, _> = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+                tell_systemd(sd_notify::NotifyState::Watchdog);
             }
         });
     }
+}
+
+/// Sends a state; the library knows no abstract socket, which containers use (`NOTIFY_SOCKET=@name`).
+#[cfg(target_os = "linux")]
+fn tell_systemd(state: sd_notify::NotifyState<'_>) {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+    let socket = std::env::var_os("NOTIFY_SOCKET").unwrap_or_default();
+    let _: std::io::Result<()> = match socket.as_bytes().strip_prefix(b"@") {
+        None => sd_notify::notify(&[state]),
+        Some(name) => SocketAddr::from_abstract_name(name).and_then(|address| {
+            let text = format!("{state}\n");
+            UnixDatagram::unbound()?.send_to_addr(text.as_bytes(), &address).map(drop)
+        }),
+    };
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -42,6 +42,9 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// Pause after an accept failed, for example for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often it is said that accepting fails, while it does.
+const ACCEPT_FAILURE_LINES: Duration = Duration::from_secs(60);
+
 /// Largest header of a request, in bytes.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
@@ -122,6 +125,7 @@ pub async fn run(app: AppState, mut started: mpsc::UnboundedReceiver<Started>, s
 async fn accept(door: Arc<Door>, started: Started, alive: mpsc::Sender<std::convert::Infallible>) {
     let Started { purpose, listener, stop: mut stopped, closed } = started;
     let mut stop = door.stop.clone();
+    let (mut failed, mut said_at) = (0_u64, None);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -131,7 +135,12 @@ async fn accept(door: Arc<Door>, started: Started, alive: mpsc::Sender<std::conv
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                // It comes back ten times a second for as long as it lasts, a line of it once a minute.
+                failed += 1;
+                if said_at.is_none_or(|at: Instant| at.elapsed() >= ACCEPT_FAILURE_LINES) {
+                    tracing::warn!(%error, times = failed, "cannot accept connections");
+                    (said_at, failed) = (Some(Instant::now()), 0);
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
