@@ -113,6 +113,7 @@ mod tests {
             "smoke-kind.",
             "column.",
             "encoding.",
+            "separator.",
         ];
         let unused: Vec<_> =
             german.difference(&keys).filter(|key| !composed.iter().any(|p| key.starts_with(p))).collect();

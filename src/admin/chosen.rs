@@ -103,7 +103,8 @@ async fn set_enabled(
             use_cases::set_enabled(&session.visitor.pages.app, admin, Who::Person(person), enabled).await;
         match set {
             Ok(()) => {}
-            Err(ServiceError::Admin(AdminError::NotRegistered)) => passed += 1,
+            // Not registered yet, or gone meanwhile.
+            Err(ServiceError::Admin(AdminError::NotRegistered | AdminError::UnknownPerson)) => passed += 1,
             Err(error) => return Err(error),
         }
     }
@@ -131,10 +132,13 @@ pub(super) struct DeleteForm {
 pub(super) async fn delete(ConfirmedForm(session, admin, form): ConfirmedForm<DeleteForm>) -> Response {
     let app = &session.session.visitor.pages.app;
     let done = async {
-        let people = chosen(form.person)?;
-        let many = people.len();
-        for person in people {
-            use_cases::delete(app, &admin, Who::Person(person)).await?;
+        let mut many = 0;
+        for person in chosen(form.person)? {
+            match use_cases::delete(app, &admin, Who::Person(person)).await {
+                Ok(()) => many += 1,
+                Err(ServiceError::Admin(AdminError::UnknownPerson)) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok::<_, ServiceError>(many)
     };

@@ -155,8 +155,8 @@ pub(super) async fn confirm(Form(session, confirmed): Form<ConfirmForm>) -> Resp
         return look(&session, confirmed.preview.clone(), confirmed.choices()).await;
     }
     let import = async {
-        let preview = app.previews.take(&confirmed.preview, session.admin.account(), app.clock.elapsed());
-        let preview = preview.ok_or(AdminError::PreviewGone)?;
+        let taken = app.previews.take(&confirmed.preview, session.admin.account(), app.clock.elapsed());
+        let preview = taken.ok_or(AdminError::PreviewGone)?;
         let (file_name, file) = (preview.file_name.clone(), preview.file.clone());
         import::import(app, &session.admin, file_name, file, confirmed.choices()).await
     };

@@ -27,6 +27,7 @@ pub(super) struct PreviewPage {
     titles: u64,
     above: String,
     encodings: Vec<Choice>,
+    separators: Vec<Choice>,
     sheets: Vec<Choice>,
     has_namesakes: bool,
     namesakes: bool,
@@ -96,12 +97,13 @@ impl PreviewPage {
             let meaning = page.word("column", &word(&doubt.meaning));
             page.filled("import.doubt", &[meaning, name(doubt.taken), name(doubt.other)])
         };
-        let (encodings, sheets) = forms(&page, &list.form);
+        let (encodings, separators, sheets) = forms(&page, &list.form);
         let understood = ConfirmForm {
             preview: preview.clone(),
             shown_form: String::new(),
             shown_columns: String::new(),
             encoding: chosen(&encodings),
+            separator: chosen(&separators),
             sheet: chosen(&sheets),
             titles: list.titles.unwrap_or(0),
             column: list
@@ -128,6 +130,7 @@ impl PreviewPage {
             titles: understood.titles,
             above: above.join(", "),
             encodings,
+            separators,
             sheets,
             has_namesakes,
             namesakes: choices.namesakes,
@@ -168,21 +171,39 @@ fn shown_column(page: &Page, index: usize, column: &FoundColumn) -> ShownColumn 
     }
 }
 
-/// The encodings of a text, the sheets of a workbook.
-fn forms(page: &Page, form: &Form) -> (Vec<Choice>, Vec<Choice>) {
+/// Separators by the words that forms send: a tab in a field is lost on the way.
+const SEPARATORS: [(&str, char); 4] = [("semicolon", ';'), ("comma", ','), ("tab", '\t'), ("bar", '|')];
+
+fn separator_of(word: &str) -> Option<char> {
+    SEPARATORS.iter().find(|(known, _)| *known == word).map(|(_, separator)| *separator)
+}
+
+/// The encodings and separators of a text, the sheets of a workbook.
+fn forms(page: &Page, form: &Form) -> (Vec<Choice>, Vec<Choice>, Vec<Choice>) {
     match form {
-        Form::Text { encoding, .. } => {
+        Form::Text { encoding, separator } => {
             let choice = |other: Encoding| Choice {
                 value: other.to_string(),
                 text: page.word("encoding", &other.to_string()),
                 is_chosen: other == *encoding,
             };
-            (Encoding::iter().map(choice).collect(), Vec::new())
+            let part = |(word, other): &(&str, char)| Choice {
+                value: (*word).to_owned(),
+                text: page.word("separator", word),
+                is_chosen: other == separator,
+            };
+            let mut separators: Vec<Choice> = SEPARATORS.iter().map(part).collect();
+            if !separators.iter().any(|choice| choice.is_chosen) {
+                // The file itself says another one.
+                let own = Choice { value: String::new(), text: separator.to_string(), is_chosen: true };
+                separators.insert(0, own);
+            }
+            (Encoding::iter().map(choice).collect(), separators, Vec::new())
         }
         Form::Workbook { sheet, sheets } => {
             let choice =
                 |name: &String| Choice { value: name.clone(), text: name.clone(), is_chosen: name == sheet };
-            (Vec::new(), sheets.iter().map(choice).collect())
+            (Vec::new(), Vec::new(), sheets.iter().map(choice).collect())
         }
     }
 }
@@ -204,6 +225,8 @@ pub(super) struct ConfirmForm {
     #[serde(default)]
     encoding: String,
     #[serde(default)]
+    separator: String,
+    #[serde(default)]
     sheet: String,
     #[serde(default)]
     titles: u64,
@@ -219,7 +242,7 @@ pub(super) struct ConfirmForm {
 impl ConfirmForm {
     /// How the file is read, to be compared.
     fn form(&self) -> String {
-        format!("{} {} {}", self.titles, self.encoding, self.sheet)
+        format!("{} {} {:?} {}", self.titles, self.encoding, self.separator, self.sheet)
     }
 
     /// Who is read from it, to be compared.
@@ -239,6 +262,7 @@ impl ConfirmForm {
         let columns = self.column.iter().map(|meaning| meaning.parse().ok()).collect();
         Choices {
             encoding: self.encoding.parse().ok(),
+            separator: separator_of(&self.separator),
             sheet: Some(self.sheet.clone()).filter(|sheet| !sheet.is_empty()),
             titles: Some(self.titles),
             columns: Some(columns).filter(|_| !is_new),

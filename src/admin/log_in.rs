@@ -168,6 +168,11 @@ pub(super) async fn log_in(State(_): State<Arc<Pages>>, visitor: Visitor, reques
     let app = &visitor.pages.app;
     let now = app.clock.elapsed();
     let half = app.half_log_ins.find(&typed.half, &typed.form, now);
+    if half.is_none() && !typed.half.is_empty() {
+        // Nothing was tried, so nothing is counted.
+        let error = AdminError::LogInTooSlow.into();
+        return form_with(&visitor, &typed.user, &typed.next, kept, Some(&error));
+    }
     let (account, password) = match half.clone() {
         Some(half) => half,
         // Whoever waited too long begins again.

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use momedo_texts::fill;
 use momedo_protocol::time::{MADE_AFTER, OUTDATED_AFTER, UnixMillis};
+use momedo_texts::fill;
 
 use super::{DataDir, SettingsArgs, output};
 use crate::control::{self, ControlError};
@@ -132,7 +132,8 @@ async fn overview(path: &std::path::Path) -> Vec<Finding> {
         })
         .map(|task| {
             let about = task.as_object().into_iter().flatten().find(|(name, _)| *name != "what");
-            let about = about.map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            let about =
+                about.map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
             let key = format!("task.{}", task["what"].as_str().unwrap_or_default());
             let text = texts::of(super::spoken()).get(&key);
             ill("overview", fill(text, &[("0", about.unwrap_or_default())]))

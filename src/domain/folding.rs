@@ -56,6 +56,14 @@ pub fn class_key(name: &str) -> String {
     if !folded.trim_start().starts_with(|c: char| c.is_ascii_digit()) {
         return words.join(" ");
     }
+    // Only a number and its letters belong together: "1 1a" is not "11a".
+    let meets = |pair: &[&str]| {
+        let ends = |word: &str| word.chars().next_back().is_some_and(|c| c.is_ascii_digit());
+        ends(pair[0]) && pair[1].starts_with(|c: char| c.is_ascii_digit())
+    };
+    if words.windows(2).any(meets) {
+        return words.join(" ");
+    }
     let joined = words.concat();
     let digits = joined.trim_start_matches(|c: char| c.is_ascii_digit());
     // More behind the number than a class has is a course: "7 Englisch" and "7englisch" may well be two.
@@ -215,9 +223,15 @@ mod tests {
         ] {
             assert_eq!(class_key(one), class_key(other), "{one} {other}");
         }
-        for (one, other) in
-            [("7a", "7b"), ("7a", "70a"), ("7 Englisch", "7Englisch"), ("Q1", "Q 1"), ("1a", "11a")]
-        {
+        for (one, other) in [
+            ("7a", "7b"),
+            ("7a", "70a"),
+            ("7 Englisch", "7Englisch"),
+            ("Q1", "Q 1"),
+            ("1a", "11a"),
+            ("1 1a", "11a"),
+            ("10 1", "101"),
+        ] {
             assert_ne!(class_key(one), class_key(other), "{one} {other}");
         }
     }

@@ -113,7 +113,7 @@ pub(crate) fn refusal(error: &ServiceError, language: Language) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
-    headers.insert(header::VARY, HeaderValue::from_static("accept-language"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-language"));
     if let Some(after) = problem.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(after));
     }

@@ -49,6 +49,12 @@ impl HalfLogIns {
         (now.saturating_sub(half.made) <= KEPT).then(|| (half.account.clone(), half.password.clone()))
     }
 
+    /// Forgets those that waited too long.
+    pub fn sweep(&self, now: Duration) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, half| now.saturating_sub(half.made) <= KEPT);
+    }
+
     /// Forgets one that was used.
     pub fn forget(&self, name: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);

@@ -59,6 +59,12 @@ impl Printed {
         name
     }
 
+    /// Forgets those that were kept long enough.
+    pub fn sweep(&self, now: Duration) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, set| now.saturating_sub(set.made) <= KEPT);
+    }
+
     /// A set of an account, if it is still kept.
     pub fn find(&self, name: &str, account: &str, now: Duration) -> Option<Arc<Vec<Card>>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

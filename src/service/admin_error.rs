@@ -68,6 +68,8 @@ pub enum AdminError {
     SessionEnded,
     /// Account, password or one-time password is wrong.
     WrongPassword,
+    /// The one-time password came too long after the password.
+    LogInTooSlow,
     /// The password was right, and the one-time password is not.
     WrongOneTimePassword,
     /// Password right, and a one-time password is needed.

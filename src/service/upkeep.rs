@@ -57,6 +57,8 @@ pub async fn expire(app: &App) -> Result<u64, ServiceError> {
         })
         .await?;
     app.sessions.sweep(app.clock.elapsed());
+    app.half_log_ins.sweep(app.clock.elapsed());
+    app.printed.sweep(app.clock.elapsed());
     app.device_links.sweep(app.clock.elapsed());
     Ok(expired)
 }

@@ -224,8 +224,8 @@ mod tests {
     /// Steps of SQLite's machine for what an import asks of each row.
     fn steps(tx: &WriteTx<'_>) -> Result<i32, StoreError> {
         let class = tx.class_number("Stufe")?.unwrap();
-        assert!(tx.people_by_name("Kind 3", Some(class))?.len() == 1);
-        assert!(tx.people_by_name("Niemand", Some(class))?.is_empty());
+        assert!(tx.people_by_name("Kind 3", Some(class), false)?.len() == 1);
+        assert!(tx.people_by_name("Niemand", Some(class), true)?.is_empty());
         let [number, person] = [super::NUMBER.to_owned(), crate::store::people::by_name()];
         let mut steps = 0;
         for sql in [number, person] {

@@ -134,11 +134,11 @@ fn import(row: &rusqlite::Row<'_>) -> rusqlite::Result<ImportRow> {
     })
 }
 
-/// People of a name without a key, in a class or in none, the oldest first. The plus keeps SQLite from the index of keys, in which all
+/// People of a name, without a key unless `?4`, in a class or in none, the oldest first. The plus keeps SQLite from the index of keys, in which all
 /// without one stand together.
 pub(super) fn by_name() -> String {
     format!(
-        "SELECT {PERSON} WHERE p.folded_name = folded(?2) AND +p.external_key IS NULL AND
+        "SELECT {PERSON} WHERE p.folded_name = folded(?2) AND (?4 OR +p.external_key IS NULL) AND
          CASE WHEN ?3 IS NULL THEN NOT EXISTS (SELECT 1 FROM class_members WHERE person = p.id)
          ELSE EXISTS (SELECT 1 FROM class_members WHERE person = p.id AND class = ?3) END ORDER BY p.id"
     )
@@ -258,13 +258,18 @@ impl ReadTx<'_> {
         Ok(statement.query_row((self.tick().0, key), person).optional()?)
     }
 
-    /// Everybody of this name without a key, in this class or in none, the oldest first.
+    /// Everybody of this name, in this class or in none, the oldest first; also who has a key, or not.
     ///
     /// # Errors
     /// As [`StoreError`] says.
-    pub fn people_by_name(&self, name: &str, class: Option<i64>) -> Result<Vec<PersonRow>, StoreError> {
+    pub fn people_by_name(
+        &self,
+        name: &str,
+        class: Option<i64>,
+        with_keys: bool,
+    ) -> Result<Vec<PersonRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(&by_name())?;
-        let rows = statement.query_map((self.tick().0, name, class), person)?;
+        let rows = statement.query_map((self.tick().0, name, class, with_keys), person)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

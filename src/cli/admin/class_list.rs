@@ -30,6 +30,9 @@ pub(in crate::cli) struct ClassListArgs {
     /// How the file writes its characters: utf-8, windows-1252, windows-1250, windows-1254, cp850, mac-roman, utf-16le, utf-16be
     #[arg(long, value_parser = |text: &str| text.parse::<Encoding>().map_err(|_| format!("{text:?} is none of these")))]
     encoding: Option<Encoding>,
+    /// What parts the cells of a text; without it, it is guessed
+    #[arg(long)]
+    separator: Option<char>,
     /// The sheet of a workbook; without it the first that holds something
     #[arg(long)]
     sheet: Option<String>,
@@ -73,6 +76,7 @@ impl ClassListArgs {
         let file = Base64Bytes(std::fs::read(&self.file).with_context(cannot_read)?);
         let mut choices = Choices {
             encoding: self.encoding,
+            separator: self.separator,
             sheet: self.sheet,
             titles: self.titles,
             columns: None,

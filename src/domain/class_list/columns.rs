@@ -207,6 +207,28 @@ pub(super) struct Guess {
 }
 
 impl Guess {
+    /// Whether both parts of names have columns.
+    pub(super) fn has_both_names(&self) -> bool {
+        let has = |wanted| self.columns.contains(&Some(wanted));
+        has(Column::FamilyName) && has(Column::GivenName)
+    }
+
+    /// Takes a column that no title calls a class for one, where its values look so; whether it did.
+    pub(super) fn find_class(&mut self, rows: &[&[String]]) -> bool {
+        if self.columns.contains(&Some(Column::Class)) {
+            return false;
+        }
+        let content = by_content(rows);
+        let found = content.columns.iter().position(|column| *column == Some(Column::Class));
+        match found.filter(|index| self.columns.get(*index) == Some(&None)) {
+            Some(index) => {
+                self.columns[index] = Some(Column::Class);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Whether people have names.
     pub(super) fn has_names(&self) -> bool {
         names(&self.columns)
@@ -246,7 +268,11 @@ pub(super) fn by_titles(titles: &[String], rows: &[&[String]]) -> Guess {
         let values = || rows.iter().map(|row| cell(row, index)).filter(|value| !value.is_empty());
         match claim {
             // A number in the class's list begins anew in each class: it tells nobody apart.
-            Some((Column::Key, _)) if is_numbering(rows, index) => *claim = None,
+            Some((Column::Key, sureness))
+                if is_numbering(rows, index) || is_weak_key(*sureness) && counts_up(values()) =>
+            {
+                *claim = None;
+            }
             Some((Column::Role, sureness))
                 if *sureness > 1 && values().any(|value| role_in(value).is_none()) =>
             {
@@ -256,6 +282,21 @@ pub(super) fn by_titles(titles: &[String], rows: &[&[String]]) -> Guess {
         }
     }
     choose(&claims, rows)
+}
+
+/// Whether the title of a key says no more than that it is a number.
+fn is_weak_key(sureness: usize) -> bool {
+    let titles = TITLES.iter().find(|(column, _)| *column == Column::Key).map(|(_, titles)| *titles);
+    titles
+        .and_then(|titles| titles.get(sureness))
+        .is_some_and(|title| ["id", "nummer", "number"].contains(title))
+}
+
+/// Whether values are the numbers of their rows, which another list begins anew.
+fn counts_up<'a>(values: impl Iterator<Item = &'a str>) -> bool {
+    let mut numbers: Vec<Option<usize>> = values.map(|value| value.parse().ok()).collect();
+    numbers.sort_unstable();
+    !numbers.is_empty() && numbers.iter().enumerate().all(|(index, number)| *number == Some(index + 1))
 }
 
 /// Whether many rows share their value with a row of somebody else. The same row twice is the same person twice.

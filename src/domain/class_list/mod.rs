@@ -56,7 +56,7 @@ pub enum ClassListError {
     #[error("the file is neither text nor a workbook")]
     NoText,
     /// More rows, columns or bytes than a list of a school has.
-    #[error("the workbook is too large")]
+    #[error("the list is too large: at most 50,000 rows and 256 columns")]
     TooLarge,
 }
 
@@ -66,6 +66,9 @@ pub struct Choices {
     /// What the text is written in.
     #[serde(default)]
     pub encoding: Option<Encoding>,
+    /// What parts the cells of a text.
+    #[serde(default)]
+    pub separator: Option<char>,
     /// The sheet of a workbook.
     #[serde(default)]
     pub sheet: Option<String>,
@@ -124,6 +127,14 @@ pub enum RowFault {
     /// More cells than titles.
     #[error("the row has more cells than there are columns")]
     ExtraCells,
+    /// The titles once more, or a note below the list.
+    #[error("the row is no person: it repeats the titles, or is a note")]
+    NoPerson,
+    /// A value that a spreadsheet has made a date of, or could not compute.
+    #[error(
+        "a spreadsheet has made a date or an error of a value; format its column as text and export again"
+    )]
+    SpoiltValue,
     /// A long number that a spreadsheet shortened to `1,23457E+11`.
     #[error("a spreadsheet has shortened the key; format its column as text and export again")]
     ShortenedKey,
@@ -168,28 +179,40 @@ pub fn read(file: &[u8], choices: &Choices) -> Result<ClassList, ClassListError>
             if text.contains('\0') {
                 return Err(ClassListError::NoText);
             }
-            let (rows, separator) = table::rows(&text);
+            let (rows, separator) = table::rows(&text, choices.separator).ok_or(ClassListError::TooLarge)?;
             (rows, Form::Text { encoding, separator })
         }
     };
     if rows.is_empty() {
         return Err(ClassListError::Empty);
     }
-    let (titles, guess) = understand(&rows, choices.titles);
+    let Understood { titles, guess, is_titled } = understand(&rows, choices.titles);
     let people = &rows[titles.map_or(0, |index| index + 1)..];
     if people.is_empty() {
         return Err(ClassListError::Empty);
     }
     let title_cells = titles.map_or(&[][..], |index| cells(&rows[index]));
     let is_chosen = choices.columns.is_some();
-    let is_certain = is_chosen || titles.is_some() && guess.doubts.is_empty();
+    let is_certain = is_chosen || is_titled && guess.doubts.is_empty();
     let meanings = choices.columns.clone().unwrap_or(guess.columns);
     let columns = found_columns(title_cells, &meanings, people);
     let meanings: Vec<Option<Column>> = columns.iter().map(|column| column.meaning).collect();
     let order = name_order(&columns, people);
     let width = if titles.is_some() { columns_with_titles(title_cells, &meanings) } else { usize::MAX };
     let above = rows.iter().take(titles.unwrap_or(0)).map(|row| row.line).collect();
-    let read = |row: &Row| (row.line, person(row, &meanings, order, width));
+    let class = default_class(&form, &rows[..titles.unwrap_or(0)], &meanings);
+    let read = |row: &Row| {
+        if !title_cells.is_empty() && cells(row) == title_cells {
+            return (row.line, Err(RowFault::NoPerson));
+        }
+        let mut read = person(row, &meanings, order, width);
+        if let (Ok(entry), Some(class)) = (&mut read, &class) {
+            entry.class.clone_from(class);
+        }
+        (row.line, read)
+    };
+    let read: Vec<_> = people.iter().map(read).collect();
+    let is_certain = is_certain && (is_chosen || !lacks_classes(&form, &meanings, &read));
     Ok(ClassList {
         form,
         titles: titles.map(|index| rows[index].line),
@@ -197,7 +220,7 @@ pub fn read(file: &[u8], choices: &Choices) -> Result<ClassList, ClassListError>
         doubts: if is_chosen { Vec::new() } else { guess.doubts },
         is_certain,
         above,
-        rows: people.iter().map(read).collect(),
+        rows: read,
     })
 }
 
@@ -210,19 +233,62 @@ fn cells(row: &Row) -> &[String] {
     row.cells.as_deref().unwrap_or_default()
 }
 
-/// The row of the titles, if there is one, and what the columns mean.
-fn understand(rows: &[Row], chosen: Option<u64>) -> (Option<usize>, Guess) {
+/// The class of everybody in a list without a column for it: what its sheet is called, or what stands above.
+fn default_class(form: &Form, above: &[Row], meanings: &[Option<Column>]) -> Option<String> {
+    if meanings.contains(&Some(Column::Class)) {
+        return None;
+    }
+    if let Form::Workbook { sheet, .. } = form
+        && columns::is_class(sheet)
+    {
+        return Some(sheet.trim().to_owned());
+    }
+    let mut named = above.iter().flat_map(cells).filter_map(|cell| {
+        let (word, class) = cell.split_once([' ', ':'])?;
+        let class = class.trim_start_matches([' ', ':']).split([',', ';']).next()?.trim();
+        (word.to_lowercase().starts_with("klasse") && columns::is_class(class)).then(|| class.to_owned())
+    });
+    // Two of them are a list of several classes.
+    named.next().filter(|_| named.next().is_none())
+}
+
+/// Whether many rows of a workbook have no class, as where one cell stands for a whole class.
+fn lacks_classes(form: &Form, meanings: &[Option<Column>], rows: &[(u64, Result<Entry, RowFault>)]) -> bool {
+    let without =
+        rows.iter().filter(|(_, row)| row.as_ref().is_ok_and(|entry| entry.class.is_empty())).count();
+    matches!(form, Form::Workbook { .. })
+        && meanings.contains(&Some(Column::Class))
+        && without > 1
+        && without * 10 > rows.len()
+}
+
+/// What is understood of a list.
+struct Understood {
+    /// The row of the titles, if there is one.
+    titles: Option<usize>,
+    /// What the columns mean.
+    guess: Guess,
+    /// Whether titles say it.
+    is_titled: bool,
+}
+
+fn understand(rows: &[Row], chosen: Option<u64>) -> Understood {
+    let by_content = |titles: Option<usize>| {
+        let people = &rows[titles.map_or(0, |index| index + 1)..];
+        let guess = columns::by_content(&people.iter().map(cells).collect::<Vec<_>>());
+        Understood { titles, guess, is_titled: false }
+    };
     let below = |index: usize| rows[index + 1..].iter().map(cells).collect::<Vec<_>>();
     let by_titles = |index: usize| columns::by_titles(cells(&rows[index]), &below(index));
     match chosen {
-        Some(0) => return (None, columns::by_content(&rows.iter().map(cells).collect::<Vec<_>>())),
+        Some(0) => return by_content(None),
         Some(line) => {
             if let Some(index) = rows.iter().position(|row| row.line == line) {
-                let mut guess = by_titles(index);
+                let guess = by_titles(index);
                 if !guess.has_names() {
-                    guess = columns::by_content(&below(index));
+                    return by_content(Some(index));
                 }
-                return (Some(index), guess);
+                return Understood { titles: Some(index), guess, is_titled: true };
             }
         }
         None => {}
@@ -230,19 +296,28 @@ fn understand(rows: &[Row], chosen: Option<u64>) -> (Option<usize>, Guess) {
     let candidates = 0..rows.len().min(MAX_ROWS_ABOVE);
     // A line above a table may hold one of the words, too: the titles are the line that says most.
     let known = |guess: &Guess| guess.columns.iter().flatten().count();
+    // One word alone may be somebody's name: Schüler, Person, Gruppe.
+    let is_enough = |index: usize, guess: &Guess| {
+        let filled = cells(&rows[index]).iter().filter(|cell| !cell.is_empty()).count();
+        known(guess) > 1 || filled == 1 || index == 0
+    };
     let best = candidates
         .map(|index| (index, by_titles(index)))
-        .filter(|(_, guess)| guess.has_names())
-        .max_by_key(|(index, guess)| (known(guess), std::cmp::Reverse(*index)));
-    if let Some((index, guess)) = best {
-        return (Some(index), guess);
+        .filter(|(index, guess)| guess.has_names() && is_enough(*index, guess))
+        .max_by_key(|(index, guess)| (known(guess), guess.has_both_names(), std::cmp::Reverse(*index)));
+    if let Some((index, mut guess)) = best {
+        let is_titled = !cells(&rows[index]).iter().any(|cell| columns::is_class(cell))
+            && !guess.find_class(&below(index));
+        return Understood { titles: Some(index), guess, is_titled };
     }
     let guess = columns::by_content(&below(0));
     // Titles nobody knows are told from a person by the class that they do not have.
     let class = guess.columns.iter().position(|column| *column == Some(Column::Class));
     match class {
-        Some(class) if rows.len() > 2 && !columns::is_class(cell(cells(&rows[0]), class)) => (Some(0), guess),
-        _ => (None, columns::by_content(&rows.iter().map(cells).collect::<Vec<_>>())),
+        Some(class) if rows.len() > 2 && !columns::is_class(cell(cells(&rows[0]), class)) => {
+            Understood { titles: Some(0), guess, is_titled: false }
+        }
+        _ => by_content(None),
     }
 }
 
@@ -288,6 +363,15 @@ fn person(row: &Row, meanings: &[Option<Column>], order: NameOrder, width: usize
     }
     let entry = entry::entry(meanings, cells, order);
     let texts = [&entry.name, &entry.class, &entry.key, &entry.role];
+    if texts.iter().any(|text| text.contains(workbook::SPOILT)) {
+        return Err(RowFault::SpoiltValue);
+    }
+    // "Anzahl: 25" or "Stand: 1.9." in the first cell of a table, and nothing beside it.
+    let filled = cells.iter().filter(|cell| !cell.is_empty()).count();
+    let used = meanings.iter().flatten().count();
+    if filled == 1 && used > 1 && entry.name.contains(':') {
+        return Err(RowFault::NoPerson);
+    }
     if texts.iter().any(|text| text.contains(encoding::UNREADABLE)) {
         return Err(RowFault::Unreadable);
     }

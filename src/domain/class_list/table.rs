@@ -22,14 +22,18 @@ const SEPARATORS: [char; 4] = [';', '\t', ',', '|'];
 /// Most lines of one row: cells hold an address, never half a list.
 const MAX_ROW_LINES: usize = 8;
 
+/// Most cells of a row, and most rows; more is no list of people, and costs too much to look at.
+const MAX_CELLS: usize = 256;
+const MAX_ROWS: usize = 50_000;
+
 /// How many rows are looked at for guessing the separator.
 const SAMPLE_LINES: usize = 30;
 
-/// The rows of a text that are not blank, and what separates their cells.
-pub(super) fn rows(text: &str) -> (Vec<Row>, char) {
+/// The rows of a text that are not blank, and what separates their cells; `None` when there are too many.
+pub(super) fn rows(text: &str, chosen: Option<char>) -> Option<(Vec<Row>, char)> {
     let lines: Vec<&str> = text.split('\n').collect();
     let declared = lines.first().and_then(|line| declared_separator(line));
-    let separator = declared.unwrap_or_else(|| guessed_separator(&lines));
+    let separator = chosen.or(declared).unwrap_or_else(|| guessed_separator(&lines));
     let mut rows = Vec::new();
     let mut next = usize::from(declared.is_some());
     // Rows go on over several lines only where they then have as many cells as the first one.
@@ -43,10 +47,13 @@ pub(super) fn rows(text: &str) -> (Vec<Row>, char) {
         if let (Ok(cells), None) = (&cells, width) {
             width = Some(cells.len()).filter(|width| *width > 1);
         }
+        if rows.len() >= MAX_ROWS || cells.as_ref().is_ok_and(|cells| cells.len() > MAX_CELLS) {
+            return None;
+        }
         rows.push(Row { line: next as u64 + 1, cells });
         next += used;
     }
-    (rows, separator)
+    Some((rows, separator))
 }
 
 /// Excel's own first line, which says the separator and nothing else: `sep=;`, also in capitals or quotes.
@@ -70,8 +77,9 @@ fn guessed_separator(lines: &[&str]) -> char {
         counts.sort_unstable();
         let usual = counts.get(counts.len() / 2).copied().unwrap_or(0);
         let alike = counts.iter().filter(|count| **count == usual).count();
-        // A comma also stands within names: what parts every line parts the table.
-        (counts.len() * 2 > sample.len(), alike, usual)
+        // A comma also stands within names and addresses: another separator that parts every line parts the table.
+        let parts_all = alike == sample.len() && usual > 0;
+        (counts.len() * 2 > sample.len(), parts_all && separator != ',', alike, usual)
     };
     let best = |best: (char, _), separator: char| match score(separator) {
         score if score > best.1 => (separator, score),
@@ -169,7 +177,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<(u64, Option<Vec<String>>)> {
-        rows(text).0.into_iter().map(|row| (row.line, row.cells.ok())).collect()
+        rows(text, None).unwrap().0.into_iter().map(|row| (row.line, row.cells.ok())).collect()
     }
 
     fn row(line: u64, cells: &[&str]) -> (u64, Option<Vec<String>>) {
@@ -181,10 +189,16 @@ mod tests {
         for separator in SEPARATORS {
             let text = "Name;Klasse;Ort\nAda;7b;\"Ulm; Donau\"\nBen, jun.;7b;Bonn\n"
                 .replace(';', &separator.to_string());
-            assert_eq!(rows(&text).1, separator, "{text}");
+            assert_eq!(rows(&text, None).unwrap().1, separator, "{text}");
         }
-        assert_eq!(rows("Name;Klasse\nWaldmann, Ada;7b\nÖzer, Ben;7b\n").1, ';');
-        assert_eq!(rows("Name\nAda\n").1, ';');
+        assert_eq!(rows("Name;Klasse\nWaldmann, Ada;7b\nÖzer, Ben;7b\n", None).unwrap().1, ';');
+        assert_eq!(rows("Name\nAda\n", None).unwrap().1, ';');
+        let addresses = "Name, Vorname;Straße, Ort\nLovelace, Ada;Weg 1, Ulm\n";
+        assert_eq!(rows(addresses, None).unwrap().1, ';');
+        assert_eq!(rows("Name\nLovelace, Ada\n", Some(';')).unwrap().0[1].cells.as_ref().unwrap().len(), 1);
+        assert!(rows(&";".repeat(300), None).unwrap().0.is_empty());
+        assert!(rows(&format!("a{}b\n", ";".repeat(300)), None).is_none());
+        assert!(rows(&"x\n".repeat(50_001), None).is_none());
         for first in ["sep=,", "SEP=,", "\"sep=,\"", "\"Sep=,\",", " sep=, "] {
             let text = format!("{first}\nName,Klasse\nAda,7b");
             assert_eq!(read(&text), [row(2, &["Name", "Klasse"]), row(3, &["Ada", "7b"])], "{first}");
@@ -235,7 +249,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_line_that_holds_something_belongs_to_a_row(text in "[a;\"\n ]{0,60}") {
-            let (found, _) = rows(&text);
+            let (found, _) = rows(&text, None).unwrap();
             let lines: Vec<&str> = text.split('\n').collect();
             for pair in found.windows(2) {
                 prop_assert!(pair[0].line < pair[1].line);
@@ -255,7 +269,7 @@ mod tests {
                 writer.write_record(row).unwrap();
             }
             let text = format!("sep=;\n{}", String::from_utf8(writer.into_inner().unwrap()).unwrap());
-            let found: Vec<Vec<String>> = rows(&text).0.into_iter().map(|row| row.cells.unwrap()).collect();
+            let found: Vec<Vec<String>> = rows(&text, None).unwrap().0.into_iter().map(|row| row.cells.unwrap()).collect();
             let expected: Vec<Vec<String>> = cells.iter().map(|row| row.iter().map(|cell| cell.trim().to_owned()).collect()).collect();
             // A row of blanks alone is nobody.
             let expected: Vec<_> = expected.into_iter().filter(|row| found.contains(row)).collect();

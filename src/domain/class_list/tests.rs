@@ -69,7 +69,7 @@ fn a_list_without_titles_is_guessed_and_has_to_be_looked_at() {
     assert_eq!(people(&chosen)[0], "1 Lovelace Ada//");
     // Titles that nobody knows are not a person.
     let list = list("Bezeichner;Rufzeichen;Zug\nLovelace;Ada;7b\nWaldmann;Ben;7b\n");
-    assert_eq!((list.titles, list.is_certain, list.rows.len()), (Some(1), true, 2));
+    assert_eq!((list.titles, list.is_certain, list.rows.len()), (Some(1), false, 2));
 }
 
 #[test]
@@ -127,6 +127,68 @@ fn a_workbook_is_a_list() {
     let list = list(workbook::write(&[("7b", &rows)]));
     assert_eq!(people(&list), ["3 Ada Lovelace/7b/"]);
     assert_eq!(list.form, Form::Workbook { sheet: "7b".into(), sheets: vec!["7b".into()] });
+}
+
+#[test]
+fn a_name_that_is_also_a_title_is_a_person() {
+    let list = list("Lovelace;Ada;7b\nSchüler;Anna;7b\nWaldmann;Ben;7c\n");
+    assert_eq!(people(&list), ["1 Ada Lovelace/7b/", "2 Anna Schüler/7b/", "3 Ben Waldmann/7c/"]);
+    assert!(!list.is_certain);
+}
+
+#[test]
+fn of_two_lines_of_titles_the_one_with_names_counts() {
+    let list =
+        list("Schüler;;;Klasse\nNachname;Vorname;Geb.;\nLovelace;Ada;1.1.14;7b\nTuring;Ben;2.1.14;7b\n");
+    assert_eq!(people(&list), ["3 Ada Lovelace/7b/", "4 Ben Turing/7b/"]);
+    assert!(!list.is_certain);
+}
+
+#[test]
+fn a_class_that_no_title_names_is_found_and_has_to_be_looked_at() {
+    let found = list("Name;Vorname;Klasse 2025/26\nLovelace;Ada;7b\nTuring;Ben;7c\n");
+    assert_eq!(people(&found), ["2 Ada Lovelace/7b/", "3 Ben Turing/7c/"]);
+    assert!(!found.is_certain);
+    let above = list("Klasse: 7a, Schuljahr 2026/27\nName;Vorname\nLovelace;Ada\n");
+    assert_eq!(people(&above), ["3 Ada Lovelace/7a/"]);
+    assert!(!list("Lovelace;Ada;Willkommensklasse\nWaldmann;Ben;7b\nÖz;Can;7c\n").is_certain);
+}
+
+#[test]
+fn titles_in_between_and_notes_below_are_no_people() {
+    let list =
+        list("Name;Vorname;Klasse\nLovelace;Ada;7b\nName;Vorname;Klasse\nTuring;Ben;7c\nAnzahl: 25;;\n");
+    assert_eq!(people(&list), ["2 Ada Lovelace/7b/", "3 NoPerson", "4 Ben Turing/7c/", "5 NoPerson"]);
+}
+
+#[test]
+fn numbers_of_rows_are_no_keys() {
+    let keys = |title: &str| people(&list(format!("{title};Name;Klasse\n1;Ada;7a\n2;Ben;7a\n")));
+    assert_eq!(keys("Nummer"), ["2 Ada/7a/", "3 Ben/7a/"]);
+    assert_eq!(keys("Kennung"), ["2 Ada/7a/1", "3 Ben/7a/2"]);
+}
+
+#[test]
+fn what_a_spreadsheet_spoilt_and_what_it_left_out_are_seen() {
+    let cell = |cell: &str, text: &str| format!("<c r=\"{cell}\" t=\"str\"><v>{text}</v></c>");
+    let file = |class: &str, sheet: &str| {
+        let row = |number: usize, name: &str, class: &str| {
+            format!("<row r=\"{number}\">{}{class}</row>", cell(&format!("A{number}"), name))
+        };
+        let rows = [
+            row(1, "Name", &cell("B1", class)),
+            row(2, "Ada", &cell("B2", "7b")),
+            row(3, "Ben", ""),
+            row(4, "Can", ""),
+        ];
+        let spoilt = row(5, "Dora", "<c r=\"B5\" t=\"e\"><v>#REF!</v></c>");
+        workbook::write(&[(sheet, &(rows.concat() + &spoilt))])
+    };
+    let merged = list(file("Klasse", "Liste"));
+    assert_eq!(people(&merged), ["2 Ada/7b/", "3 Ben//", "4 Can//", "5 SpoiltValue"]);
+    assert!(!merged.is_certain, "one cell may stand for a whole class");
+    let named = list(file("Ort", "9c"));
+    assert_eq!(people(&named)[..3], ["2 Ada/9c/", "3 Ben/9c/", "4 Can/9c/"]);
 }
 
 #[test]

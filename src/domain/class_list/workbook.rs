@@ -19,6 +19,12 @@ const MAX_COLUMNS: u32 = 256;
 /// Most cells, with the empty ones before them: some 24 MiB.
 const MAX_CELLS: usize = 1_000_000;
 
+/// Most digits of the number of strings that a workbook says it has: 24 bytes are kept ready for each.
+const MAX_STRINGS_DIGITS: usize = 6;
+
+/// Most sheets that are looked into.
+const MAX_SHEETS: usize = 100;
+
 /// A sheet of a workbook.
 pub(super) struct Sheet {
     /// Its name.
@@ -80,11 +86,39 @@ fn measure(file: &[u8]) -> Result<(), ClassListError> {
     for index in 0..archive.len() {
         let entry = archive.by_index(index).map_err(damaged)?;
         // What the file says of its sizes need not be true.
-        let unpacked = std::io::copy(&mut entry.take(left + 1), &mut std::io::sink());
-        let unpacked = unpacked.map_err(|_| ClassListError::DamagedWorkbook)?;
-        left = left.checked_sub(unpacked).ok_or(ClassListError::TooLarge)?;
+        let mut unpacked = Vec::new();
+        entry.take(left + 1).read_to_end(&mut unpacked).map_err(|_| ClassListError::DamagedWorkbook)?;
+        left = left.checked_sub(unpacked.len() as u64).ok_or(ClassListError::TooLarge)?;
+        if boasts(&unpacked) {
+            return Err(ClassListError::TooLarge);
+        }
     }
     Ok(())
+}
+
+/// Whether a part says that it holds more strings than a list can: the library makes room for as many as are said. What is
+/// not written in UTF-8 is not looked into, and not believed either.
+fn boasts(part: &[u8]) -> bool {
+    const COUNT: &[u8] = b"uniqueCount";
+    let wide = |first: usize| -> Vec<u8> {
+        COUNT.iter().flat_map(|byte| if first == 0 { [*byte, 0] } else { [0, *byte] }).collect()
+    };
+    let is_wide = part.contains(&0) && [wide(0), wide(1)].iter().any(|count| find(part, count).is_some());
+    let mut rest = part;
+    while let Some(at) = find(rest, COUNT) {
+        rest = &rest[at + COUNT.len()..];
+        let value = rest.trim_ascii_start().strip_prefix(b"=").map(<[u8]>::trim_ascii_start);
+        let digits = value.and_then(|value| value.split_first()).map(|(_, value)| value).unwrap_or_default();
+        let digits = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits > MAX_STRINGS_DIGITS {
+            return true;
+        }
+    }
+    is_wide
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
 fn sheet(file: &[u8], chosen: Option<&str>) -> Result<Sheet, ClassListError> {
@@ -96,14 +130,19 @@ fn sheet(file: &[u8], chosen: Option<&str>) -> Result<Sheet, ClassListError> {
         .filter(|sheet| sheet.typ == SheetType::WorkSheet && sheet.visible == SheetVisible::Visible)
         .map(|sheet| sheet.name.clone())
         .collect();
+    if names.len() > MAX_SHEETS {
+        return Err(ClassListError::TooLarge);
+    }
     let mut filled = Vec::new();
     let mut wanted = None;
     for name in names {
-        let rows = rows(&mut workbook, &name)?;
+        let is_wanted = wanted.is_none() && chosen.is_none_or(|chosen| chosen == name);
+        // Of the others it is enough to know that there is something.
+        let rows = rows(&mut workbook, &name, if is_wanted { usize::MAX } else { 1 })?;
         if rows.is_empty() {
             continue;
         }
-        if wanted.is_none() && chosen.is_none_or(|chosen| chosen == name) {
+        if is_wanted {
             wanted = Some((name.clone(), rows));
         }
         filled.push(name);
@@ -112,7 +151,7 @@ fn sheet(file: &[u8], chosen: Option<&str>) -> Result<Sheet, ClassListError> {
     Ok(Sheet { name, all: filled, rows })
 }
 
-fn rows(workbook: &mut Xlsx<Cursor<&[u8]>>, name: &str) -> Result<Vec<Row>, ClassListError> {
+fn rows(workbook: &mut Xlsx<Cursor<&[u8]>>, name: &str, most: usize) -> Result<Vec<Row>, ClassListError> {
     let damaged = |_| ClassListError::DamagedWorkbook;
     let mut reader = workbook.worksheet_cells_reader(name).map_err(damaged)?;
     let mut rows: Vec<Row> = Vec::new();
@@ -127,6 +166,9 @@ fn rows(workbook: &mut Xlsx<Cursor<&[u8]>>, name: &str) -> Result<Vec<Row>, Clas
             return Err(ClassListError::TooLarge);
         }
         let line = u64::from(row) + 1;
+        if rows.len() >= most && rows.last().is_some_and(|last| last.line != line) {
+            break;
+        }
         match rows.last_mut() {
             Some(last) if last.line == line => {}
             // Rows that are not in their order would be other people than the screen shows.
@@ -145,6 +187,9 @@ fn rows(workbook: &mut Xlsx<Cursor<&[u8]>>, name: &str) -> Result<Vec<Row>, Clas
     Ok(rows)
 }
 
+/// What stands for a cell whose value a spreadsheet has changed or lost.
+pub(super) const SPOILT: &str = "\u{fffc}";
+
 /// What a cell shows, as far as it is a name, a class or a number.
 fn text(cell: &Cell<DataRef<'_>>) -> String {
     match cell.get_value() {
@@ -154,9 +199,11 @@ fn text(cell: &Cell<DataRef<'_>>) -> String {
         // Numbers are kept as floating point, which holds every whole one of a key exactly.
         DataRef::Float(number) => number.to_string(),
         DataRef::Bool(value) => value.to_string(),
-        DataRef::DateTime(date) => date.as_f64().to_string(),
-        DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
-        DataRef::Error(_) | DataRef::Empty => String::new(),
+        // A class such as 7.1 that became a date, and what could not be computed: it is told where it matters.
+        DataRef::DateTime(_) | DataRef::DateTimeIso(_) | DataRef::DurationIso(_) | DataRef::Error(_) => {
+            SPOILT.to_owned()
+        }
+        DataRef::Empty => String::new(),
     }
 }
 
@@ -262,6 +309,18 @@ mod tests {
         let file = write(&[("7a", &blanks)]);
         assert!(file.len() < 200_000, "{}", file.len());
         assert_eq!(read(&file, None).err(), Some(ClassListError::TooLarge));
+        let shared = |text: &str| {
+            let file = write(&[("7a", &list("Ada"))]);
+            let mut archive = zip::ZipWriter::new_append(Cursor::new(file)).unwrap();
+            archive.start_file("xl/sharedStrings.xml", zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut archive, text.as_bytes()).unwrap();
+            read(&archive.finish().unwrap().into_inner(), None).err()
+        };
+        assert_eq!(shared("<sst uniqueCount = \"100000000000\"></sst>"), Some(ClassListError::TooLarge));
+        assert_eq!(shared("<sst uniqueCount=\"12\"></sst>"), None);
+        let many: Vec<String> = (0..=MAX_SHEETS).map(|sheet| sheet.to_string()).collect();
+        let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "")).collect();
+        assert_eq!(read(&write(&many), None).err(), Some(ClassListError::TooLarge));
         let far = format!("<row r=\"1\">{}</row>", word("XFD1", "x"));
         assert_eq!(read(&write(&[("7a", &far)]), None).err(), Some(ClassListError::TooLarge));
         let far = format!("<row r=\"1048576\">{}</row>", word("A1048576", "x"));

@@ -63,8 +63,11 @@ impl Matching {
                 None => return Ok(None),
             },
         };
-        let same_name = tx.people_by_name(&entry.name, class)?;
-        Ok(same_name.into_iter().find(|person| !self.taken.contains(&person.id)))
+        // A list without keys means those who have one, too.
+        let mut same_name = tx.people_by_name(&entry.name, class, entry.key.is_empty())?;
+        same_name.retain(|person| !self.taken.contains(&person.id));
+        same_name.sort_by_key(|person| person.external_key.is_some());
+        Ok(same_name.into_iter().next())
     }
 }
 
