@@ -28,9 +28,11 @@ pub(super) struct ChosenForm {
     /// The class they go into.
     #[serde(default)]
     to: String,
-    /// The class that the list showed, for cards of everybody in it.
+    /// What the list showed, for cards of everybody in it.
     #[serde(default)]
     class: String,
+    #[serde(default)]
+    search: String,
     #[serde(default)]
     again: Option<String>,
 }
@@ -55,7 +57,8 @@ fn chosen(mut people: Vec<i64>) -> Result<Vec<PersonId>, ServiceError> {
 
 pub(super) async fn act(StaffForm(session, form): StaffForm<ChosenForm>) -> Response {
     if form.act.is_empty() || form.act == "print" {
-        return sheets::print_chosen(&session, form.person, &form.class, form.again.is_some()).await;
+        return sheets::print_chosen(&session, form.person, (form.search, &form.class), form.again.is_some())
+            .await;
     }
     let done = async {
         let admin = session.staff.admin().ok_or(AdminError::AdminsOnly)?;

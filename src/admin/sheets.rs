@@ -116,11 +116,11 @@ pub(super) async fn print_for(
     Ok(show_made(session, cards, false))
 }
 
-/// Prints cards for chosen people, or for everybody of a class who has not registered.
+/// Prints cards for chosen people, or for everybody who has not registered of those that a search and a class show.
 pub(super) async fn print_chosen(
     session: &Session,
     mut chosen: Vec<i64>,
-    class: &str,
+    (search, class): (String, &str),
     again: bool,
 ) -> Response {
     let app = &session.visitor.pages.app;
@@ -134,6 +134,7 @@ pub(super) async fn print_chosen(
             return Ok::<_, ServiceError>(chosen.into_iter().map(PersonId).collect());
         }
         let filter = PeopleFilter {
+            search,
             class: class.parse().ok().filter(|class| *class != 0),
             unregistered: true,
             ..PeopleFilter::default()

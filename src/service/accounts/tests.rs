@@ -213,7 +213,7 @@ async fn a_one_time_password_and_a_recovery_code_let_in_once() {
     add_admin(&server, "Grete").await;
     let (app, staff, key) = (server.app(), confirmed("Grete"), [7; TOTP_SECRET_BYTES]);
     let enable = async |typed: &str| enable_one_time_passwords(app, &staff, key, typed, "").await;
-    assert_eq!(refused(enable("000000").await), "wrong-password");
+    assert_eq!(refused(enable("000000").await), "wrong-one-time-password");
     let codes = enable(&shown(&server, &key)).await.unwrap();
     assert_eq!(codes.len(), RECOVERY_CODES);
     assert_eq!(refused(enter(&server, "Grete", PASSWORD, "").await), "needs-one-time-password");
