@@ -200,6 +200,10 @@ struct PersonPage {
 }
 
 impl PersonPage {
+    fn has_other_classes(&self) -> bool {
+        self.classes.iter().any(|class| !self.is_member(&class.id))
+    }
+
     fn is_member(&self, class: &i64) -> bool {
         self.details.classes.contains(class)
     }

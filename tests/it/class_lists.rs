@@ -163,12 +163,12 @@ fn the_page_shows_what_it_understood_and_lets_it_be_corrected() {
         "/admin/import",
         "/admin/import",
         "list.csv",
-        "Name;Klasse\nVorname;Nachname\nAda;Lovelace\n",
+        "Vorname;Nachname\nName;Klasse\nAda;Lovelace\n",
     );
     let mut form = preview.form("confirm");
     form.iter_mut().find(|(name, _)| name == "titles").unwrap().1 = "2".into();
     let again = admin.post_form("/admin/import/confirm", &form);
-    assert_eq!(columns(&again.form("confirm")), ["given-name", "family-name"]);
+    assert_eq!(columns(&again.form("confirm")), ["name", "class"]);
     // A list in which nobody has a name cannot be imported.
     let nameless = admin.upload("/admin/import", "/admin/import", "list.csv", "1;2\n3;4\n");
     assert!(

@@ -99,7 +99,13 @@ fn what_was_typed_survives_a_session_that_ended() {
     assert!(refused.status == 403 && !refused.body.contains("Söhne"), "{}", refused.body);
     let mut visitor = Visitor::new(&server);
     let large = "x".repeat(20_000);
-    assert_eq!(visitor.post_unsure("/admin/participants", &[("name", &large)]).status, 403);
+    let without = visitor.post_unsure("/admin/participants", &[("name", &large)]);
+    assert!(without.status == 401 && without.body.contains("id=\"login\""), "{}", without.body);
+    assert!(!without.body.contains("xxxx"));
+    // Forms with secrets are not kept, whatever their fields are called.
+    let secret =
+        visitor.post_unsure("/admin/account/password", &[("old", "geheim1"), ("repeated", "geheim2")]);
+    assert!(secret.status == 401 && !secret.body.contains("geheim"), "{}", secret.body);
 }
 
 #[test]

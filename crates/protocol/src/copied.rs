@@ -5,8 +5,10 @@ use crate::name::is_visible;
 
 /// A link without what was put around, between and into it. What is no link stays none.
 pub(crate) fn mended(text: &str) -> String {
-    // Blanks, line ends and hidden marks stand in no link.
-    let text: String = text.chars().filter(|c| !c.is_whitespace() && is_visible(*c)).collect();
+    // Where a line was wrapped it goes on; a blank within a line parts two words, and stays.
+    let lines: String = text.lines().map(str::trim).collect();
+    let text: String = lines.chars().filter(|c| is_visible(*c)).collect();
+    let text = text.trim();
     let text = text.trim_start_matches(|c: char| "<[({\"'„“”‚‘’«»`".contains(c));
     let text = text.trim_end_matches(|c: char| ">])}\"'„“”‚‘’«»`.,;:!?".contains(c));
     let text = text.replace("%23", "#").replace("%2E", ".").replace("%2e", ".");
@@ -50,7 +52,7 @@ mod tests {
             assert_eq!(text.parse::<InviteLink>().unwrap().to_string(), link, "{text}");
             assert!(text.parse::<ServerLink>().is_ok(), "{text}");
         }
-        assert_eq!(mended("Ada Lovelace"), "AdaLovelace");
+        assert_eq!(mended(" Ada Lovelace"), "Ada Lovelace");
         for no_link in ["", "https://", "<>", "[http", "http://a/i#b"] {
             assert!(no_link.parse::<InviteLink>().is_err(), "{no_link}");
         }
