@@ -13,6 +13,7 @@ use super::refused::error_page;
 use super::session::{AdminSession, Form};
 use crate::acme::Challenge;
 use crate::http::error::status_of;
+use crate::http::trust;
 use crate::service::acme::{self, Choice, is_public_name};
 use crate::service::certificates::{self, CertificateStatus, MAX_PEM_BYTES, Upload};
 use crate::service::{AdminError, ServiceError};
@@ -24,6 +25,8 @@ use crate::tls::Origin;
 struct CertificatesPage {
     page: Page,
     status: CertificateStatus,
+    /// What a device shows when it is to trust this server.
+    authority: String,
     origin: String,
     is_kept: bool,
     is_from_files: bool,
@@ -60,6 +63,7 @@ async fn show_with(
     }
     let nonce = page.nonce.clone();
     let template = CertificatesPage {
+        authority: trust::fingerprint(app),
         origin: page.t(word).to_owned(),
         is_kept: matches!(stands.origin, Origin::Uploaded | Origin::Acme),
         is_from_files: stands.origin == Origin::Files,

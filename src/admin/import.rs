@@ -155,6 +155,7 @@ pub(super) async fn confirm(Form(session, confirmed): Form<ConfirmForm>) -> Resp
         return look(&session, confirmed.preview.clone(), confirmed.choices()).await;
     }
     let import = async {
+        // Taken before it is done: pressed twice, it is done once.
         let taken = app.previews.take(&confirmed.preview, session.admin.account(), app.clock.elapsed());
         let preview = taken.ok_or(AdminError::PreviewGone)?;
         let (file_name, file) = (preview.file_name.clone(), preview.file.clone());

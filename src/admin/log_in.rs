@@ -175,7 +175,6 @@ pub(super) async fn log_in(State(_): State<Arc<Pages>>, visitor: Visitor, reques
     }
     let (account, password) = match half.clone() {
         Some(half) => half,
-        // Whoever waited too long begins again.
         None => (typed.user.trim().chars().take(100).collect(), typed.password),
     };
     let credentials =

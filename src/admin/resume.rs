@@ -32,6 +32,8 @@ struct ResumePage {
     page: Page,
     action: String,
     typed: Vec<(String, String)>,
+    /// What of it are words: numbers and marks mean nothing to whoever typed them.
+    shown: Vec<String>,
 }
 
 /// The log-in form for somebody who sent a form without a session, with what they typed.
@@ -125,9 +127,12 @@ fn show_kept(session: &Session, action: &str, typed: &str) -> Response {
     let mut page = session.page("resume");
     page.path = form_urlencoded::byte_serialize(b"/admin").collect();
     let typed = form_urlencoded::parse(typed.as_bytes()).filter(|(name, _)| name != MARK.0);
-    let typed = typed.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    let typed: Vec<(String, String)> =
+        typed.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    let is_words = |value: &&String| value.contains(char::is_alphabetic);
+    let shown = typed.iter().map(|(_, value)| value).filter(is_words).cloned().collect();
     let nonce = page.nonce.clone();
-    show(StatusCode::OK, &nonce, &ResumePage { page, action: action.to_owned(), typed })
+    show(StatusCode::OK, &nonce, &ResumePage { page, action: action.to_owned(), typed, shown })
 }
 
 #[cfg(test)]

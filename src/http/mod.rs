@@ -27,7 +27,7 @@ mod security;
 mod server_information;
 mod sessions;
 mod stream;
-mod trust;
+pub(crate) mod trust;
 pub(crate) mod unread;
 mod websocket;
 

@@ -15,6 +15,7 @@ use super::extract::Unauthenticated;
 use super::invite_page::shown;
 use super::language;
 use crate::service::ServiceError;
+use crate::state::App;
 
 #[derive(Template)]
 #[template(path = "trust.html")]
@@ -36,15 +37,20 @@ pub(crate) async fn german_page(State(state): State<HttpState>, _: Unauthenticat
     in_language(&state, Language::German)
 }
 
-fn in_language(state: &HttpState, language: Language) -> Response {
-    let hex = encode_hex(&sha256(&state.certificates.authority())).to_uppercase();
+/// SHA-256 of the authority's certificate, as devices show it while they are set up.
+pub(crate) fn fingerprint(app: &App) -> String {
+    let hex = encode_hex(&sha256(&app.certificates.authority())).to_uppercase();
     let pairs: Vec<&str> =
         hex.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok()).collect();
+    pairs.join(":")
+}
+
+fn in_language(state: &HttpState, language: Language) -> Response {
     let page = TrustPage {
         language: language.tag(),
         german: language == Language::German,
         server: &state.config().server.name,
-        fingerprint: pairs.join(":"),
+        fingerprint: fingerprint(state),
     };
     shown(&page, language)
 }

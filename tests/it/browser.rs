@@ -85,6 +85,11 @@ impl Browser {
         self.client.goto(url).await.unwrap();
     }
 
+    /// Ends every session of this browser.
+    pub(crate) async fn forget_cookies(&self) {
+        self.client.delete_all_cookies().await.unwrap();
+    }
+
     /// Waits for an element.
     pub(crate) async fn find(&self, css: &str) -> Element {
         let waited = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;

@@ -153,6 +153,9 @@ fn everybody_learns_how_to_trust_the_server_without_an_account() {
     assert!(english.body.contains("Certificate Trust Settings"));
     let fingerprint =
         english.body.split("<pre class=\"fingerprint\">").nth(1).unwrap().split('<').next().unwrap();
+    // The admins can say what it has to be.
+    let mut visitor = Visitor::admin(&server);
+    assert!(visitor.get("/admin/certificates").body.contains(fingerprint));
     let pem = reader.get("/trust/momedo.pem").body;
     let der = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1.contents;
     let digest = momedo_protocol::digest::sha256(&der);

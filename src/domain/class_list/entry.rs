@@ -41,8 +41,7 @@ pub(super) fn role_in(word: &str) -> Option<Role> {
     }
 }
 
-/// Reads a row by what its columns mean; `commas` says that whole names are written `Lovelace, Ada`, `turned` that the
-/// family name stands first without a comma.
+/// Reads a row by what its columns mean, and by the order in which whole names are written.
 pub(super) fn entry(columns: &[Option<Column>], row: &[String], order: NameOrder) -> Entry {
     let value = |wanted| {
         let column = columns.iter().position(|column| *column == Some(wanted));

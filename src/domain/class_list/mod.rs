@@ -328,7 +328,8 @@ fn found_columns(titles: &[String], meanings: &[Option<Column>], people: &[Row])
         let mut samples: Vec<String> = Vec::new();
         for row in people {
             let value = cell(cells(row), index);
-            if samples.len() < SAMPLES && !value.is_empty() && !samples.iter().any(|sample| sample == value) {
+            let is_shown = !value.is_empty() && value != workbook::SPOILT;
+            if samples.len() < SAMPLES && is_shown && !samples.iter().any(|sample| sample == value) {
                 samples.push(shown(value, 40));
             }
         }
