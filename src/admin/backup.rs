@@ -13,8 +13,9 @@ use super::page::{Page, show};
 use super::refused::error_page;
 use super::session::{AdminSession, Form};
 use crate::http::error::status_of;
-use crate::service::ServiceError;
+use crate::live::staff_sessions;
 use crate::service::backup::{self, Backup, BackupStatus};
+use crate::service::{AdminError, ServiceError};
 
 #[derive(Template)]
 #[template(path = "admin/backup.html")]
@@ -126,10 +127,18 @@ pub(super) struct DownloadForm {
     name: String,
     #[serde(default)]
     passphrase: Zeroizing<String>,
+    #[serde(default)]
+    repeated: Zeroizing<String>,
 }
 
 pub(super) async fn download(ConfirmedForm(session, admin, form): ConfirmedForm<DownloadForm>) -> Response {
     let app = &session.session.visitor.pages.app;
+    // A slip would only be found on the day the file is needed.
+    if !staff_sessions::equally_typed(&form.passphrase, &form.repeated) {
+        let error = AdminError::PasswordsDiffer.into();
+        let page = session.page("backup").fail(&error);
+        return list_with(&session, page, status_of(&error)).await;
+    }
     let passphrase = Some(SecretText::typed(&*form.passphrase)).filter(|passphrase| !passphrase.is_empty());
     let started = backup::download(app, &admin, &form.name, passphrase);
     match started.await {

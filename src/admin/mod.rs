@@ -4,9 +4,11 @@
 //! not enter: rules, SQL.
 
 mod accounts;
+mod accounts_of_others;
 mod asking;
 mod backup;
 mod certificates;
+mod chart;
 mod chosen;
 mod classes;
 mod confirm;
@@ -20,6 +22,7 @@ mod listeners;
 mod lists;
 mod log;
 mod log_in;
+mod menu;
 mod neighbours;
 mod overview;
 mod own_path;
@@ -33,6 +36,7 @@ mod resume;
 mod rules;
 mod session;
 mod set_up;
+mod set_up_restore;
 mod sheets;
 mod smoke;
 
@@ -81,6 +85,9 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/confirm", get(confirm::show_before).post(confirm::before))
         .route("/notices", post(overview::note_read))
         .route("/setup", get(set_up::again).post(set_up::account))
+        .route("/setup/restore", get(set_up_restore::choose))
+        .route("/setup/restore/upload", post(set_up_restore::upload).layer(DefaultBodyLimit::disable()))
+        .route("/setup/restore/confirm", post(set_up_restore::confirm))
         .route("/setup/server", get(set_up::server).post(set_up::name_server))
         .route("/setup/class", get(set_up::class).post(set_up::add_class))
         .route("/events", get(events::numbers))
@@ -98,6 +105,7 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/groups", get(groups::list))
         .route("/groups/{id}/delete", post(groups::delete))
         .route("/reports", get(reports::list).post(reports::set_state))
+        .route("/reports/note", post(reports::set_note))
         .route("/ozones", get(lists::ozones))
         .route("/keys", get(lists::keys))
         .route("/neighbours", get(neighbours::list).post(neighbours::change))
@@ -131,6 +139,9 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/account/one-time-passwords", post(accounts::one_time_passwords))
         .route("/account/session", post(accounts::end_session))
         .route("/accounts", post(accounts::add))
+        .route("/accounts/change", get(accounts_of_others::show_one))
+        .route("/accounts/classes", post(accounts_of_others::change_classes))
+        .route("/accounts/password", post(accounts_of_others::set_password))
         .route("/accounts/delete", post(accounts::delete))
         .route("/smoke/participants", get(smoke::all_participants).post(smoke::add_participant))
         .route("/smoke/participants/sharing", post(smoke::change_sharing))

@@ -7,12 +7,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use momedo_protocol::time::UnixMillis;
 use serde::Deserialize;
 
+use super::chart::{self, Chart};
 use super::page::{Page, show};
 use super::refused::error_page;
 use super::session::{AdminSession, Form, Visitor, refuse};
 use super::{log_in, set_up};
 use crate::http::error::status_of;
-use crate::live::activity::HOURS;
 use crate::service::audit::{self, Action};
 use crate::service::overview::{self, Overview, Task};
 use crate::service::{AdminError, ServiceError, set_up as setting_up};
@@ -25,7 +25,7 @@ struct OverviewPage {
     page: Page,
     overview: Overview,
     tasks: Vec<Shown>,
-    bars: Vec<Bar>,
+    chart: Chart,
     most: u64,
     messages: u64,
     now: UnixMillis,
@@ -46,6 +46,7 @@ struct Unread {
     who: String,
     /// Whether it was done in this admin's name, in another session.
     is_own: bool,
+    /// When, as HTML.
     when: String,
 }
 
@@ -58,13 +59,6 @@ struct Shown {
     link: &'static str,
     link_text: String,
     is_urgent: bool,
-}
-
-/// One hour of the graph, in a picture 240 wide and 60 high.
-struct Bar {
-    x: usize,
-    y: u64,
-    height: u64,
 }
 
 #[derive(Deserialize)]
@@ -117,16 +111,16 @@ async fn show_overview(session: AdminSession) -> Response {
             is_own: row.account == session.admin.account(),
             subject: row.subject,
             who: row.account,
-            when: page.time(&row.at),
+            when: page.when(&row.at),
         })
         .collect();
     let mut tasks: Vec<Shown> = overview.tasks.iter().map(|task| shown(&page, task)).collect();
     tasks.extend(certificate_task(&session, &page));
     let most = overview.messages_per_hour.iter().copied().max().unwrap_or(0);
-    let bars = bars(&overview.messages_per_hour, most);
     let messages = overview.messages_per_hour.iter().sum();
     let nonce = page.nonce.clone();
     let now = app.clock.now();
+    let chart = chart::of(&overview.messages_per_hour, now);
     let directory = app.store.directory().to_owned();
     let autostart = tokio::task::spawn_blocking(move || autostart::status(&directory)).await;
     let autostart = autostart.ok().and_then(Result::ok).unwrap_or(Autostart::Unavailable);
@@ -140,7 +134,7 @@ async fn show_overview(session: AdminSession) -> Response {
     let template = OverviewPage {
         overview,
         tasks,
-        bars,
+        chart,
         most,
         messages,
         now,
@@ -204,17 +198,6 @@ fn certificate_task(session: &AdminSession, page: &Page) -> Option<Shown> {
         link_text: page.t("task.certificate-ends-link").to_owned(),
         is_urgent: true,
     })
-}
-
-fn bars(counts: &[u64; HOURS], most: u64) -> Vec<Bar> {
-    counts
-        .iter()
-        .enumerate()
-        .map(|(hour, count)| {
-            let height = if most == 0 { 0 } else { (count * 56).div_ceil(most) };
-            Bar { x: hour * 10 + 1, y: 58 - height, height: height + 2 }
-        })
-        .collect()
 }
 
 fn shown(page: &Page, task: &Task) -> Shown {

@@ -8,6 +8,7 @@ use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
 use momedo_texts::{Language, fill};
 
+use super::menu::{Entry, MENU};
 use crate::domain::calendar::{date_time, rfc3339};
 use crate::service::ServiceError;
 use crate::texts;
@@ -98,6 +99,18 @@ impl Page {
             Language::German => "en",
             Language::English => "de",
         }
+    }
+
+    /// The menu as far as whoever is logged in has a use for it; nothing while nobody is, or the server is being set up.
+    pub(super) fn menu(&self) -> Vec<(&'static str, Vec<&'static Entry>)> {
+        if self.account.is_empty() || self.is("set-up") {
+            return Vec::new();
+        }
+        let of_use = |entry: &&Entry| self.is_admin || !entry.is_for_admins;
+        let sections = MENU
+            .iter()
+            .map(|section| (section.title, section.entries.iter().filter(of_use).collect::<Vec<_>>()));
+        sections.filter(|(_, entries)| !entries.is_empty()).collect()
     }
 
     pub(super) fn is(&self, name: &str) -> bool {

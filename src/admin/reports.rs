@@ -49,6 +49,20 @@ pub(super) async fn list(session: Session, Query(query): Query<ListQuery>) -> Re
 }
 
 #[derive(Deserialize)]
+pub(super) struct NoteForm {
+    report: i64,
+    note: String,
+}
+
+pub(super) async fn set_note(StaffForm(session, form): StaffForm<NoteForm>) -> Response {
+    let app = &session.visitor.pages.app;
+    match reports::set_note(app, &session.staff, ReportId(form.report), &form.note).await {
+        Ok(()) => Redirect::to(&format!("/admin/reports#report-{}", form.report)).into_response(),
+        Err(error) => error_page(session.page("reports"), status_of(&error), &error),
+    }
+}
+
+#[derive(Deserialize)]
 pub(super) struct StateForm {
     report: i64,
     closed: String,

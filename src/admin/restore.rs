@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
+use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, FromRequestParts, Multipart, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -20,6 +21,7 @@ use crate::http::error::status_of;
 use crate::service::backup::{self, Staged};
 use crate::service::permission::RecentlyConfirmed;
 use crate::service::{AdminError, ServiceError};
+use crate::state::App;
 
 /// Where a file is chosen.
 pub(super) const CHOOSE_FILE: &str = "/admin/backup#restore-file";
@@ -35,8 +37,8 @@ struct RestorePage {
 
 #[derive(Template)]
 #[template(path = "admin/restoring.html")]
-struct RestoringPage {
-    page: Page,
+pub(super) struct RestoringPage {
+    pub(super) page: Page,
 }
 
 fn confirmation(session: &AdminSession, staged: Staged) -> Response {
@@ -81,51 +83,98 @@ pub(super) async fn upload(State(pages): State<Arc<Pages>>, request: Request) ->
     let Ok(fields) = Multipart::from_request(Request::from_parts(parts, body), &()).await else {
         return refuse(&session.session.visitor, StatusCode::BAD_REQUEST, AdminError::ForeignForm);
     };
-    match read(&session, &admin, fields).await {
+    let app = &session.session.visitor.pages.app;
+    match read(app, fields, LoggedIn { session: &session, admin }).await {
         Ok(staged) => confirmation(&session, staged),
-        Err(error @ ServiceError::Admin(AdminError::ForeignForm)) => {
-            refuse(&session.session.visitor, StatusCode::FORBIDDEN, error)
+        Err(UploadError::Foreign) => {
+            refuse(&session.session.visitor, StatusCode::FORBIDDEN, AdminError::ForeignForm)
         }
-        Err(error) => refused(&session, error).await,
+        Err(UploadError::Refused(error)) => refused(&session, error).await,
     }
 }
 
-async fn read(
-    session: &AdminSession,
-    admin: &RecentlyConfirmed,
+/// Why an uploaded file was not prepared.
+pub(super) enum UploadError {
+    /// It came from another page, or its fields in another order.
+    Foreign,
+    /// The file, the passphrase or who sent it was refused.
+    Refused(ServiceError),
+}
+
+impl<E: Into<ServiceError>> From<E> for UploadError {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// Most bytes of a field that is no file.
+const MAX_FIELD_BYTES: usize = 1024;
+
+async fn small(mut field: Field<'_>, patience: Duration) -> Result<Zeroizing<String>, ServiceError> {
+    let mut typed = Zeroizing::new(Vec::new());
+    while let Some(part) =
+        tokio::time::timeout(patience, field.chunk()).await.map_err(late)?.map_err(malformed)?
+    {
+        if typed.len() + part.len() > MAX_FIELD_BYTES {
+            return Err(ServiceError::Malformed("a field is too long".into()));
+        }
+        typed.extend_from_slice(&part);
+    }
+    Ok(Zeroizing::new(String::from_utf8_lossy(&typed).into_owned()))
+}
+
+fn late(_: tokio::time::error::Elapsed) -> ServiceError {
+    ServiceError::BodyTooSlow
+}
+
+fn malformed(error: MultipartError) -> ServiceError {
+    ServiceError::Malformed(error.body_text())
+}
+
+/// Who uploads, to be proved by fields before the file.
+pub(super) trait Uploader {
+    /// What a field proves, if it is the one that completes the proof.
+    fn proof(
+        &mut self,
+        name: &str,
+        text: &str,
+    ) -> impl Future<Output = Result<Option<RecentlyConfirmed>, ServiceError>> + Send;
+}
+
+/// An admin, whose forms carry the token of the session.
+struct LoggedIn<'a> {
+    session: &'a AdminSession,
+    admin: RecentlyConfirmed,
+}
+
+impl Uploader for LoggedIn<'_> {
+    async fn proof(&mut self, name: &str, text: &str) -> Result<Option<RecentlyConfirmed>, ServiceError> {
+        let is_own = name == "csrf" && is_genuine(&self.session.session, text);
+        Ok(is_own.then(|| self.admin.clone()))
+    }
+}
+
+/// Reads fields up to the file and prepares that; neither passphrase nor file are read before it is proved who sends
+/// them.
+pub(super) async fn read(
+    app: &App,
     mut fields: Multipart,
-) -> Result<Staged, ServiceError> {
-    let app = &session.session.visitor.pages.app;
-    let malformed =
-        |error: axum::extract::multipart::MultipartError| ServiceError::Malformed(error.body_text());
+    mut uploader: impl Uploader,
+) -> Result<Staged, UploadError> {
     // A backup may be large and the line slow; but something has to come.
     let patience = Duration::from_secs(app.config().listen.body_seconds);
-    let late = |_| ServiceError::BodyTooSlow;
-    let (mut is_own, mut passphrase) = (false, None);
+    let (mut proof, mut passphrase) = (None, None);
     loop {
         let next = tokio::time::timeout(patience, fields.next_field()).await.map_err(late)?;
         let Some(mut field) = next.map_err(malformed)? else { break };
-        match field.name() {
-            Some("csrf") => {
-                let token = tokio::time::timeout(patience, field.text()).await.map_err(late)?;
-                is_own = is_genuine(&session.session, &token.map_err(malformed)?);
+        let name = field.name().unwrap_or_default().to_owned();
+        match (name.as_str(), &proof) {
+            ("passphrase" | "file", None) => return Err(UploadError::Foreign),
+            ("passphrase", Some(_)) => {
+                let typed = SecretText::typed(&**small(field, patience).await?);
+                passphrase = Some(typed).filter(|text| !text.is_empty());
             }
-            // Nothing is read for anybody else.
-            _ if !is_own => return Err(AdminError::ForeignForm.into()),
-            Some("passphrase") => {
-                let mut typed = Zeroizing::new(Vec::new());
-                while let Some(part) =
-                    tokio::time::timeout(patience, field.chunk()).await.map_err(late)?.map_err(malformed)?
-                {
-                    if typed.len() + part.len() > 1024 {
-                        return Err(ServiceError::Malformed("the passphrase is too long".into()));
-                    }
-                    typed.extend_from_slice(&part);
-                }
-                let text = String::from_utf8_lossy(&typed);
-                passphrase = Some(SecretText::typed(text)).filter(|text| !text.is_empty());
-            }
-            Some("file") => {
+            ("file", Some(admin)) => {
                 let mut upload = backup::Upload::begin(app, admin);
                 while let Some(part) =
                     tokio::time::timeout(patience, field.chunk()).await.map_err(late)?.map_err(malformed)?
@@ -134,12 +183,20 @@ async fn read(
                         break;
                     }
                 }
-                return upload.stage(app, passphrase).await;
+                return Ok(upload.stage(app, passphrase).await?);
             }
-            _ => {}
+            (name, _) => {
+                let text = small(field, patience).await?;
+                if let Some(found) = uploader.proof(name, &text).await? {
+                    proof = Some(found);
+                }
+            }
         }
     }
-    Err(AdminError::NoFileChosen.into())
+    match proof {
+        Some(_) => Err(AdminError::NoFileChosen.into()),
+        None => Err(UploadError::Foreign),
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,10 +1,13 @@
 //! The first three steps: password, name and address, first class with its first person.
 
+use std::net::{IpAddr, SocketAddr};
+
 use askama::Template;
 use axum::extract::{Query, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use momedo_protocol::name::tidied;
+use momedo_texts::Language;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -12,13 +15,16 @@ use super::confirm::ConfirmedForm;
 use super::log_in;
 use super::page::{Page, show};
 use super::session::{AdminSession, Form, Visitor, refuse};
+use super::sheets;
 use crate::domain::role::Role;
 use crate::http::error::status_of;
 use crate::live::staff_sessions;
 use crate::service::rules::{self, Rules};
 use crate::service::{AdminError, ServiceError, classes, listeners, naming, people, set_up};
 use crate::settings::names;
+use crate::state::App;
 use crate::surroundings::addresses;
+use crate::surroundings::interfaces::{self, Kind};
 
 #[derive(Template)]
 #[template(path = "admin/set_up_account.html")]
@@ -42,6 +48,11 @@ struct ServerPage {
 struct Address {
     value: String,
     is_chosen: bool,
+    /// What it belongs to and who reaches it.
+    reach: String,
+    /// A page that a phone can open to try it, and the same as a QR code; empty where no phone can.
+    trial: String,
+    qr: String,
 }
 
 #[derive(Template)]
@@ -55,7 +66,7 @@ struct ClassPage {
 #[derive(Deserialize)]
 pub(super) struct CodeInLink {
     #[serde(default)]
-    code: String,
+    pub(super) code: String,
 }
 
 /// The first step's form; the opened link may carry the code.
@@ -68,7 +79,7 @@ pub(super) fn account_form(visitor: &Visitor, code: &str, error: Option<&Service
         page = page.fail(error);
     }
     let nonce = page.nonce.clone();
-    let code = code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(20).collect();
+    let code = code_of_link(code);
     log_in::with_cookie(show(status, &nonce, &AccountPage { page, form, code }), cookie)
 }
 
@@ -114,33 +125,78 @@ pub(super) async fn account(visitor: Visitor, request: Request) -> Response {
     }
 }
 
+/// The code as it may stand in a link or a form.
+pub(super) fn code_of_link(code: &str) -> String {
+    code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(20).collect()
+}
+
+/// Most addresses that are offered; whoever has more knows what they are doing.
+const MAX_ADDRESSES: usize = 12;
+
+/// The addresses and names this server may be reached at, with the likeliest first.
+fn addresses(page: &Page, app: &App) -> Vec<Address> {
+    let (config, running) = (app.config(), app.listeners.running());
+    let port = running.first().map_or(4710, SocketAddr::port);
+    let found = addresses::for_links(&config, &running);
+    let preferred =
+        found.rsplit_once(':').map_or(&*found, |(host, _)| host).trim_matches(['[', ']']).to_owned();
+    let mut offered: Vec<(String, String, bool)> = Vec::new();
+    let reach = |kind: Kind, name: &str| {
+        let key = match kind {
+            Kind::Network => "set-up.reach-network",
+            Kind::Vpn => "set-up.reach-vpn",
+            Kind::Virtual => "set-up.reach-virtual",
+            Kind::Loopback => "set-up.reach-loopback",
+        };
+        page.with(key, name)
+    };
+    let listens_everywhere = running.iter().any(|address| address.ip().is_unspecified());
+    let is_served = |ip: IpAddr| listens_everywhere || running.iter().any(|address| address.ip() == ip);
+    for at in interfaces::all().into_iter().filter(|at| is_served(at.ip)) {
+        let is_public_v6 = at.ip.is_ipv6() && !crate::tls::is_private(at.ip);
+        let is_of_link = matches!(at.ip, IpAddr::V4(ip) if ip.is_link_local());
+        // Those change every day, or lead nowhere.
+        if is_public_v6 || is_of_link || (at.kind == Kind::Loopback && listens_everywhere) {
+            continue;
+        }
+        offered.push((at.ip.to_string(), reach(at.kind, &at.name), at.kind <= Kind::Vpn));
+    }
+    if listens_everywhere {
+        for name in addresses::names(&config).into_iter().filter(|name| name != "localhost") {
+            let key = if name.ends_with(".local") { "set-up.reach-local" } else { "set-up.reach-name" };
+            offered.push((name, page.t(key).to_owned(), true));
+        }
+    }
+    if !offered.iter().any(|(value, _, _)| *value == preferred) {
+        offered.insert(0, (preferred.clone(), String::new(), true));
+    }
+    let place = offered.iter().position(|(value, _, _)| *value == preferred).unwrap_or(0);
+    offered[..=place].rotate_right(1);
+    offered
+        .into_iter()
+        .take(MAX_ADDRESSES)
+        .enumerate()
+        .map(|(index, (value, reach, may_be_tried))| {
+            let host = if value.contains(':') { format!("[{value}]") } else { value.clone() };
+            let path = if page.language == Language::German { "vertrauen" } else { "trust" };
+            let trial = if may_be_tried { format!("https://{host}:{port}/{path}") } else { String::new() };
+            let qr = if trial.is_empty() { String::new() } else { sheets::qr(&trial) };
+            Address { value, is_chosen: index == 0, reach, trial, qr }
+        })
+        .collect()
+}
+
 fn server_page(session: &AdminSession, name: String, own: String, error: Option<&ServiceError>) -> Response {
     let app = &session.session.visitor.pages.app;
-    let config = app.config();
-    let running = app.listeners.running();
-    let found = addresses::for_links(&config, &running);
-    let host = |address: &str| {
-        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-        host.trim_matches(['[', ']']).to_owned()
-    };
-    let mut values = vec![host(&found)];
-    let everywhere = running.iter().any(|address| address.ip().is_unspecified());
-    if everywhere {
-        values.extend(addresses::names(&config).into_iter().filter(|name| name != "localhost"));
-    }
-    values.dedup();
-    let addresses = values
-        .into_iter()
-        .enumerate()
-        .map(|(index, value)| Address { value, is_chosen: index == 0 && own.is_empty() })
-        .collect();
     let mut page = session.page("set-up");
     let status = error.map_or(StatusCode::OK, status_of);
     if let Some(error) = error {
         page = page.fail(error);
     }
+    let mut addresses = addresses(&page, app);
+    addresses.iter_mut().for_each(|address| address.is_chosen &= own.is_empty());
     let nonce = page.nonce.clone();
-    let port = running.first().map_or(4710, std::net::SocketAddr::port);
+    let port = app.listeners.running().first().map_or(4710, SocketAddr::port);
     show(status, &nonce, &ServerPage { page, name, addresses, own, port })
 }
 
@@ -168,8 +224,8 @@ pub(super) async fn name_server(ConfirmedForm(session, admin, form): ConfirmedFo
         let port: u16 = form.port.trim().parse().map_err(|_| AdminError::NotAnAddress)?;
         let running = app.listeners.running();
         if port != 0 && running.iter().all(|address| address.port() != port) {
-            let ip = running.first().map_or(std::net::IpAddr::from([0; 8]), std::net::SocketAddr::ip);
-            listeners::add(app, &session.admin, &std::net::SocketAddr::new(ip, port).to_string()).await?;
+            let ip = running.first().map_or(IpAddr::from([0; 8]), SocketAddr::ip);
+            listeners::add(app, &session.admin, &SocketAddr::new(ip, port).to_string()).await?;
         }
         let name = Some(tidied(&form.name));
         let addresses = Some(vec![chosen]).filter(|addresses| !addresses[0].is_empty());

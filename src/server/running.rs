@@ -13,7 +13,7 @@ use crate::live::shutdown::Shutdown;
 use crate::server::tasks;
 use crate::service::certificates::{self, RenewalError};
 use crate::service::error::unless_full;
-use crate::service::{ServiceError, backup, key_log, rules};
+use crate::service::{ServiceError, activity, backup, key_log, rules};
 use crate::settings::config::{Config, ConfigError};
 use crate::state::{App, AppState};
 use crate::store::{Store, StoreError, StoreOptions};
@@ -91,6 +91,7 @@ pub async fn open(path: &Path, config: Config, clock: Clock) -> Result<Opened, S
     let in_force = rules.over(&config);
     let (certificates, identity) = certificates::open(&store, &in_force, &clock).await?;
     let app = App::new(config, in_force, store, hub, clock, certificates, identity);
+    activity::begin(&app).await?;
     // Before anybody is served keys that do not stand in it.
     let begun = key_log::begin(&app).await;
     unless_full(begun, "current keys are entered into the log of key changes once there is room")?;
@@ -151,6 +152,7 @@ impl Opened {
         server::run(self.app.clone(), started, stop).await;
         let _: Result<_, _> = control.await;
         while tasks.join_next().await.is_some() {}
+        activity::end(&self.app).await;
         self.app.store.close().await;
         Ok(if self.app.restarts() { Ended::ToRestart(bound) } else { Ended::Stopped })
     }

@@ -15,14 +15,17 @@ use zeroize::Zeroizing;
 
 use super::audit::{self, Action};
 use super::error::compute;
-use super::naming::check_name;
-use super::permission::{Admin, RecentlyConfirmed, Staff};
+use super::permission::{RecentlyConfirmed, Staff};
 use super::{AdminError, ServiceError, device_cookie};
 use crate::domain::password::{MAX_PASSWORD_CHARACTERS, is_acceptable};
 use crate::domain::role::AccountRole;
 use crate::live::staff_sessions::Stamp;
 use crate::state::App;
 use crate::store::AccountRow;
+
+mod of_others;
+
+pub use of_others::{Second, add, change_classes, delete, list, reset_password, set_password};
 
 /// Seconds one one-time password holds.
 const TOTP_PERIOD: u64 = 30;
@@ -423,49 +426,6 @@ pub async fn change_password(
     Ok(())
 }
 
-/// What a reset at the machine does to an account's one-time passwords.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Second {
-    /// They are asked for as before: only the password was lost.
-    Keep,
-    /// They are switched off: what makes them was lost, too.
-    SwitchOff,
-}
-
-/// Sets an account's password from the machine itself, adding an admin's account if need be.
-///
-/// # Errors
-/// [`AdminError::WeakPassword`], [`AdminError::UnacceptableName`], or [`AdminError::AccountExists`] for what the log calls
-/// whoever is at the machine.
-pub async fn reset_password(
-    app: &App,
-    admin: &RecentlyConfirmed,
-    account: &str,
-    password: Zeroizing<String>,
-    second: Second,
-) -> Result<(), ServiceError> {
-    let account = &tidied(account);
-    check_name(account)?;
-    require_own_name(account)?;
-    let hash = hash(app, account, password).await?;
-    let (now, by, name) = (app.clock.now(), admin.account().to_owned(), account.to_owned());
-    app.store
-        .write_freeing(move |tx| {
-            tx.set_admin_password(&name, &hash)?;
-            if second == Second::SwitchOff
-                && tx.find_account(&name)?.is_some_and(|row| row.totp_secret.is_some())
-            {
-                tx.set_totp(&name, None, &[])?;
-                audit::log(tx, now, &by, Action::OneTimePasswordsOff, &name)?;
-            }
-            audit::log(tx, now, &by, Action::PasswordChanged, &name)
-        })
-        .await?;
-    app.staff_sessions.end_account(account, None);
-    app.rates.forget_log_ins(account);
-    Ok(())
-}
-
 /// Whether one's own account asks for one-time passwords.
 ///
 /// # Errors
@@ -473,86 +433,6 @@ pub async fn reset_password(
 pub async fn has_one_time_passwords(app: &App, staff: &Staff) -> Result<bool, ServiceError> {
     let name = staff.account().to_owned();
     app.store.read(move |tx| Ok(tx.find_account(&name)?.is_some_and(|row| row.totp_secret.is_some()))).await
-}
-
-/// Every account.
-///
-/// # Errors
-/// As [`ServiceError`] says.
-pub async fn list(app: &App, _: &Admin) -> Result<Vec<(AccountRow, Vec<i64>)>, ServiceError> {
-    app.store
-        .read(|tx| {
-            let mut all = Vec::new();
-            for row in tx.list_accounts()? {
-                let classes = tx.classes_of_account(&row.name)?;
-                all.push((row, classes));
-            }
-            Ok(all)
-        })
-        .await
-}
-
-/// Adds an account; a class lead's looks after `classes`.
-///
-/// # Errors
-/// [`AdminError::AccountExists`], [`AdminError::WeakPassword`] or [`AdminError::UnacceptableName`].
-pub async fn add(
-    app: &App,
-    admin: &RecentlyConfirmed,
-    name: String,
-    password: Zeroizing<String>,
-    role: AccountRole,
-    classes: Vec<i64>,
-) -> Result<(), ServiceError> {
-    let name = tidied(&name);
-    check_name(&name)?;
-    require_own_name(&name)?;
-    let hash = hash(app, &name, password).await?;
-    let (now, by) = (app.clock.now(), admin.account().to_owned());
-    app.store
-        .write(move |tx| {
-            if !tx.insert_account(&name, &hash, role, now)? {
-                return Err(AdminError::AccountExists.into());
-            }
-            set_classes(tx, &name, &classes)?;
-            audit::log(tx, now, &by, Action::AccountAdded, &name)
-        })
-        .await
-}
-
-/// Refuses what the log calls whoever is at the machine: an account of that name would not be shown what is done there.
-fn require_own_name(name: &str) -> Result<(), ServiceError> {
-    let is_taken = name == Admin::at_the_machine().account();
-    if is_taken { Err(AdminError::AccountExists.into()) } else { Ok(()) }
-}
-
-fn set_classes(tx: &crate::store::WriteTx<'_>, name: &str, classes: &[i64]) -> Result<(), ServiceError> {
-    for class in classes {
-        tx.find_class(*class)?.ok_or(AdminError::UnknownClass)?;
-    }
-    Ok(tx.set_classes_of_account(name, classes)?)
-}
-
-/// Deletes an account and ends its sessions.
-///
-/// # Errors
-/// [`AdminError::UnknownAccount`] or [`AdminError::LastAdmin`].
-pub async fn delete(app: &App, admin: &RecentlyConfirmed, name: String) -> Result<(), ServiceError> {
-    let name = tidied(&name);
-    let (now, by, account) = (app.clock.now(), admin.account().to_owned(), name.clone());
-    app.store
-        .write(move |tx| {
-            let row = tx.find_account(&name)?.ok_or(AdminError::UnknownAccount)?;
-            let admins = tx.list_accounts()?.iter().filter(|row| row.role == AccountRole::Admin).count();
-            if row.role == AccountRole::Admin && admins == 1 {
-                return Err(AdminError::LastAdmin.into());
-            }
-            tx.delete_account(&name)?;
-            audit::log(tx, now, &by, Action::AccountDeleted, &name)
-        })
-        .await?;
-    app.staff_sessions.end_account(&account, None);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -82,12 +82,16 @@ pub enum AdminError {
     AlreadySetUp,
     /// No such report, or not one of the own classes.
     UnknownReport,
+    /// A note on a report is too long.
+    NoteTooLong,
     /// No such account.
     UnknownAccount,
     /// There is such an account.
     AccountExists,
     /// The last admin cannot go.
     LastAdmin,
+    /// An admin looks after all classes.
+    LooksAfterAll,
     /// Only admins may do this.
     AdminsOnly,
     /// An address of a form, without one.

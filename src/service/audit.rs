@@ -60,6 +60,7 @@ pub enum Action {
     AutostartOn,
     AutostartOff,
     ReportMade,
+    ReportNoted,
     ReportClosed,
     ReportReopened,
     ServerStopped,

@@ -40,7 +40,7 @@ pub async fn submit(
     app.rates.message(sender.participant, app.clock.elapsed())?;
     let id = request.id;
     store(app, Submission::read(app, sender, request)?).await?;
-    app.activity.count(app.clock.elapsed());
+    app.activity.count(app.clock.now());
     Ok(api::Receipt { id, status: api::ReceiptStatus::Accepted })
 }
 

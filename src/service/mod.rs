@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod acme;
+pub mod activity;
 pub mod admin_error;
 pub mod administration;
 pub mod audit;

@@ -261,7 +261,7 @@ pub async fn overview(app: &App, admin: &Admin) -> Result<Overview, ServiceError
     } else if unregistered > 0 {
         tasks.push(Task::Unregistered { count: unregistered });
     }
-    let messages_per_hour = app.activity.by_hour(app.clock.elapsed());
+    let messages_per_hour = app.activity.by_hour(app.clock.now());
     Ok(Overview { status, people, tasks, messages_per_hour })
 }
 

@@ -35,6 +35,11 @@ impl RecentlyConfirmed {
     pub(crate) fn at_the_machine() -> Self {
         Self(Admin::at_the_machine())
     }
+
+    /// For the set-up alone, once the code was right and there is no account.
+    pub(super) fn with_set_up_code(account: &str) -> Self {
+        Self(Admin { account: account.into() })
+    }
 }
 
 impl RecentlyConfirmed<Staff> {

@@ -20,7 +20,7 @@ use super::permission::Staff;
 use super::{AdminError, ServiceError};
 use crate::live::sessions::Principal;
 use crate::state::App;
-use crate::store::{NewReport, PersonRow, ReadTx, ReportId, ReportRow};
+use crate::store::{AuditRow, NewReport, PersonRow, ReadTx, ReportId, ReportRow};
 
 /// Who "did" what the server notes by itself.
 const SERVER: &str = "momedo";
@@ -54,6 +54,12 @@ pub struct Report {
     pub reported_at: UnixMillis,
     /// When and by which account it was closed.
     pub closed: Option<(UnixMillis, String)>,
+    /// What the staff wrote down about it.
+    pub note: String,
+    /// Every report about this sender, this one included; only admins see reports of all classes.
+    pub of_sender: u64,
+    /// What was done about it, oldest first.
+    pub history: Vec<AuditRow>,
 }
 
 /// Takes a report; the same message again is the same report. What somebody of another server wrote is reported to
@@ -259,6 +265,9 @@ fn shown(tx: &ReadTx<'_>, staff: &Staff, row: ReportRow) -> Result<Report, Servi
         sent_at: message.sent_at,
         reported_at: row.reported_at,
         closed: row.closed,
+        note: row.note,
+        of_sender: row.of_sender,
+        history: tx.log_of_report(row.id.0)?,
     })
 }
 
@@ -274,6 +283,29 @@ pub async fn set_closed(app: &App, staff: &Staff, id: ReportId, closed: bool) ->
             tx.set_report_closed(id, closed.then_some((now, staff.account())))?;
             let action = if closed { Action::ReportClosed } else { Action::ReportReopened };
             audit::log(tx, now, staff.account(), action, &format!("#{}", id.0))
+        })
+        .await
+}
+
+/// Most characters of a note.
+pub const MAX_NOTE_CHARACTERS: usize = 2_000;
+
+/// Writes down what the staff want to remember of a report, in place of what was there; the log says that it was done, not
+/// what it says.
+///
+/// # Errors
+/// [`AdminError::UnknownReport`], also for one that is not of the lead's classes; [`AdminError::NoteTooLong`].
+pub async fn set_note(app: &App, staff: &Staff, id: ReportId, note: &str) -> Result<(), ServiceError> {
+    let note = note.trim().to_owned();
+    if note.chars().count() > MAX_NOTE_CHARACTERS {
+        return Err(AdminError::NoteTooLong.into());
+    }
+    let (now, staff) = (app.clock.now(), staff.clone());
+    app.store
+        .write(move |tx| {
+            tx.find_report(id, staff.classes())?.ok_or(AdminError::UnknownReport)?;
+            tx.set_report_note(id, &note)?;
+            audit::log(tx, now, staff.account(), Action::ReportNoted, &format!("#{}", id.0))
         })
         .await
 }

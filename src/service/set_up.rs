@@ -44,6 +44,21 @@ pub fn check_code(app: &App, code: &str, address: IpAddr) -> Result<(), ServiceE
     Err(AdminError::WrongSetUpCode.into())
 }
 
+/// What the log calls somebody who has the code, while there is no account.
+const WITH_CODE: &str = "set-up";
+
+/// Proof for whoever has the code while nobody set the server up: they could make the first account, too.
+///
+/// # Errors
+/// [`AdminError::AlreadySetUp`], [`AdminError::WrongSetUpCode`] or [`ServiceError::TooOften`].
+pub async fn proof(app: &App, code: &str, address: IpAddr) -> Result<RecentlyConfirmed, ServiceError> {
+    if !is_needed(app).await? {
+        return Err(AdminError::AlreadySetUp.into());
+    }
+    check_code(app, code, address)?;
+    Ok(RecentlyConfirmed::with_set_up_code(WITH_CODE))
+}
+
 /// Makes the first account, if it still is the first.
 ///
 /// # Errors

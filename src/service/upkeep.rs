@@ -47,12 +47,14 @@ pub async fn expire(app: &App) -> Result<u64, ServiceError> {
     let (hour_ago, superseded) =
         (Tick(now.0.saturating_sub(3_600_000)), now.minus_days(SUPERSEDED_BUNDLE_DAYS));
     let reported = now.minus_days(REPORT_DAYS);
+    let activity = app.activity.kept();
     app.store
         .write_freeing(move |tx| {
             tx.delete_ended_reservations()?;
             tx.trim_audit_log()?;
             tx.delete_reports_before(reported)?;
             tx.delete_unused_mceliece_keys(hour_ago, superseded)?;
+            super::activity::keep(tx, &activity)?;
             Ok::<_, ServiceError>(tx.store_served_time()?)
         })
         .await?;

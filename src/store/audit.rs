@@ -61,6 +61,20 @@ fn audit_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<AuditRow> {
 }
 
 impl ReadTx<'_> {
+    /// What was done about a report, oldest first. Lines of reports name them by their number.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn log_of_report(&self, number: i64) -> Result<Vec<AuditRow>, StoreError> {
+        // Numbers of reports are never given twice, and few are made: the newest lines have it.
+        let sql = "SELECT id, at, account, action, subject FROM audit_log
+                   WHERE action IN ('report-made', 'report-noted', 'report-closed', 'report-reopened')
+                     AND subject = ?1 ORDER BY id";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([format!("#{number}")], audit_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// How many grave lines an account has not read, but for its own since `begun`.
     ///
     /// # Errors

@@ -34,6 +34,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0021_homes_of_told.sql"),
     include_str!("migrations/0022_one_word_each.sql"),
     include_str!("migrations/0023_class_lists.sql"),
+    include_str!("migrations/0024_report_notes.sql"),
 ];
 
 /// The schema this program writes.

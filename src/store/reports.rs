@@ -43,12 +43,17 @@ pub struct ReportRow {
     pub reported_at: UnixMillis,
     /// When and by which account it was closed.
     pub closed: Option<(UnixMillis, String)>,
+    /// What the staff wrote down.
+    pub note: String,
+    /// Every report about this sender, this one included.
+    pub of_sender: u64,
 }
 
 const COLUMNS: &str = "r.id, r.reporter, r.sender, r.message_id, r.reason, r.message,
     coalesce((SELECT name FROM people WHERE participant = r.reporter), ''),
     coalesce((SELECT name FROM people WHERE participant = r.sender), ''),
-    r.reported_at, r.closed_at, r.closed_by FROM reports r";
+    r.reported_at, r.closed_at, r.closed_by, r.note,
+    (SELECT count(*) FROM reports o WHERE o.sender = r.sender) FROM reports r";
 
 fn report(row: &rusqlite::Row<'_>) -> rusqlite::Result<ReportRow> {
     let closed_at: Option<u64> = row.get(9)?;
@@ -66,6 +71,8 @@ fn report(row: &rusqlite::Row<'_>) -> rusqlite::Result<ReportRow> {
         sender_name: row.get(7)?,
         reported_at: UnixMillis(row.get(8)?),
         closed: closed_at.map(|at| (UnixMillis(at), closed_by.unwrap_or_default())),
+        note: row.get(11)?,
+        of_sender: row.get(12)?,
     })
 }
 
@@ -175,6 +182,17 @@ impl WriteTx<'_> {
         self.connection
             .prepare_cached("UPDATE reports SET closed_at = ?2, closed_by = ?3 WHERE id = ?1")?
             .execute((id.0, at, by))?;
+        Ok(())
+    }
+
+    /// Keeps what the staff write down about a report, in place of what was there.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn set_report_note(&self, id: ReportId, note: &str) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("UPDATE reports SET note = ?2 WHERE id = ?1")?
+            .execute((id.0, note))?;
         Ok(())
     }
 

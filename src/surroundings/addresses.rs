@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use if_addrs::IfAddr;
 
+use super::interfaces;
 use crate::settings::config::Config;
 
 /// The machine's host name, if it is one that certificates can carry.
@@ -108,9 +109,9 @@ pub fn reachable(config: &Config, listeners: &[SocketAddr]) -> Vec<String> {
     all
 }
 
+/// Those that others are likely to reach first.
 fn interface_addresses() -> Vec<IpAddr> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    interfaces.into_iter().map(|interface| interface.ip()).collect()
+    interfaces::all().into_iter().map(|interface| interface.ip).collect()
 }
 
 /// `host:port` for invite links: a listener's specific address, else what is configured, else the address

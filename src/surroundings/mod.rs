@@ -5,4 +5,5 @@ pub mod autostart;
 pub mod clock;
 pub mod data_directory;
 pub mod dialling;
+pub mod interfaces;
 pub mod logging;

@@ -226,8 +226,19 @@ async fn no_page_violates_wcag_in_light_or_dark_on_a_phone_or_a_desk() {
     }
     crate::smoke_pages::furnish(&server);
     // Something that weighs much, done at the machine.
-    let account =
-        ["admin", "account", "add", "grete", "--password-file", "password", "--data-dir", "data", "--json"];
+    let account = [
+        "admin",
+        "account",
+        "add",
+        "grete",
+        "--role",
+        "class-lead",
+        "--password-file",
+        "password",
+        "--data-dir",
+        "data",
+        "--json",
+    ];
     server.json(&account);
     browser.open(&format!("https://{}/security", server.address)).await;
     look(&browser, "security-nobody", folder.as_deref(), &mut found).await;
@@ -281,6 +292,7 @@ async fn no_page_violates_wcag_in_light_or_dark_on_a_phone_or_a_desk() {
     for (page, button, name) in [
         ("/setup/server", None, "set-up-server"),
         ("/setup/class", None, "set-up-class"),
+        ("/accounts/change?name=grete", None, "account-of-lead"),
         ("/participants", Some("#chosen button"), "cards-again"),
         ("/participants/x", None, "unreadable-address"),
         ("/backup", Some("#restore button"), "restore"),

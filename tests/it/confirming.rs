@@ -17,6 +17,8 @@ const STALE: Duration = Duration::from_secs(301);
 const POSTS: &[(&str, Asks)] = &[
     ("/admin", Asks::NoSession),
     ("/admin/setup", Asks::NoSession),
+    ("/admin/setup/restore/upload", Asks::NoSession),
+    ("/admin/setup/restore/confirm", Asks::NoSession),
     ("/admin/log-out", Asks::Nothing),
     ("/admin/confirm", Asks::Nothing),
     ("/admin/notices", Asks::Nothing),
@@ -45,6 +47,7 @@ const POSTS: &[(&str, Asks)] = &[
     ("/admin/classes/1/delete", Asks::Nothing),
     ("/admin/groups/1/delete", Asks::Password),
     ("/admin/reports", Asks::Nothing),
+    ("/admin/reports/note", Asks::Nothing),
     ("/admin/neighbours", Asks::Nothing),
     ("/admin/neighbours/rules", Asks::Password),
     ("/admin/neighbours/take-over", Asks::Password),
@@ -69,6 +72,8 @@ const POSTS: &[(&str, Asks)] = &[
     ("/admin/account/one-time-passwords", Asks::Password),
     ("/admin/account/session", Asks::Password),
     ("/admin/accounts", Asks::Password),
+    ("/admin/accounts/classes", Asks::Password),
+    ("/admin/accounts/password", Asks::Password),
     ("/admin/accounts/delete", Asks::Password),
     ("/admin/smoke/participants", Asks::Nothing),
     ("/admin/smoke/participants/sharing", Asks::Password),
@@ -409,8 +414,14 @@ fn no_typed_path_leads_away_and_no_bad_backup_name_breaks_anything() {
             assert!(said.iter().any(|said| answer.body.contains(said)), "{path} {name:?}: {}", answer.body);
         }
     }
-    let short = [("name", "20260101-000000Z"), ("passphrase", "short")];
-    assert_eq!(admin.submit("/admin/backup", "/admin/backup/download", &short).status, 422);
+    let mut with = |passphrase, repeated| {
+        let fields = [("name", "20260101-000000Z"), ("passphrase", passphrase), ("repeated", repeated)];
+        admin.submit("/admin/backup", "/admin/backup/download", &fields)
+    };
+    assert_eq!(with("short", "short").status, 422);
+    // A slip would be found on the day the file is needed.
+    let slip = with("eine lange Passphrase", "eine lange Passphrass");
+    assert!(slip.status == 422 && slip.body.contains("passwords differ"), "{}", slip.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

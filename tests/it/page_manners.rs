@@ -311,3 +311,44 @@ async fn a_report_leads_to_both_people_as_far_as_one_may_see_them() {
     assert!(page.contains(&link(&reporter)) && !page.contains(&link(&writer)), "{page}");
     assert!(page.contains("ask the admins") && !page.contains("value=\"disable\""), "{page}");
 }
+
+#[test]
+fn a_lead_who_changes_classes_and_forgets_the_password_is_helped_on_the_page() {
+    let server = Server::start();
+    set_up(&server);
+    for class in ["7a", "7b"] {
+        admin(&server, &["class", "create", class]);
+    }
+    std::fs::write(server.profile("lead"), "Tafel neben der Heizung\n").unwrap();
+    let add = ["account", "add", "Grete Süß & Co", "--role", "class-lead", "--class", "7a"];
+    admin(&server, &[&add[..], &["--password-file", "lead"]].concat());
+    let mut visitor = Visitor::admin(&server);
+    let accounts = visitor.get("/admin/account").body;
+    let link = accounts.split("/admin/accounts/change?name=").nth(1).unwrap().split('"').next().unwrap();
+    let path = format!("/admin/accounts/change?name={link}");
+    let page = visitor.get(&path).body;
+    assert!(page.contains("Account Grete Süß &#38; Co"), "{page}");
+    let checked = |page: &str| {
+        let boxes = page.split("name=\"class\"").skip(1).map(|one| one.split("</label>").next().unwrap());
+        let on = boxes.filter(|one| one.contains(" checked"));
+        on.map(|one| one.rsplit('>').next().unwrap().trim().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(checked(&page), ["7a"]);
+    let second = page.split("name=\"class\" value=\"").nth(2).unwrap().split('"').next().unwrap().to_owned();
+    let name = ("name", "Grete Süß & Co");
+    let saved = visitor.submit(&path, "/admin/accounts/classes", &[name, ("class", &second)]);
+    assert_eq!(saved.status, 200, "{}", saved.body);
+    assert_eq!(checked(&saved.body), ["7b"]);
+    let new = "Kreide und ein Schwamm";
+    let slip = [name, ("password", new), ("repeated", "Kreide und ein Schwamn")];
+    assert_eq!(visitor.submit(&path, "/admin/accounts/password", &slip).status, 422);
+    let own = [("name", "admin"), ("password", new), ("repeated", new)];
+    assert_eq!(visitor.submit(&path, "/admin/accounts/password", &own).status, 422);
+    let set =
+        visitor.submit(&path, "/admin/accounts/password", &[name, ("password", new), ("repeated", new)]);
+    assert_eq!(set.status, 200, "{}", set.body);
+    let mut lead = Visitor::logged_in(&server, "Grete Süß & Co", new);
+    assert_eq!(lead.get("/admin/participants").status, 200);
+    // Who looks after one class changes nobody's account.
+    assert_eq!(lead.get(&path).status, 403);
+}

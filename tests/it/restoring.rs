@@ -129,6 +129,58 @@ fn a_downloaded_file_is_checked_before_anything_else() {
 }
 
 #[test]
+fn a_server_that_moves_is_restored_where_a_new_one_would_be_set_up() {
+    let (old, name) = prepared();
+    std::fs::write(old.profile("passphrase"), "eine lange Passphrase\n").unwrap();
+    let export = ["admin", "backup", "export", &name, "--to", "sealed", "--passphrase-file", "passphrase"];
+    old.json(&[&export[..], &["--data-dir", "data", "--json"]].concat());
+    let sealed = std::fs::read(old.profile("sealed")).unwrap();
+    drop(old);
+    let server = Server::start();
+    let log = server.log();
+    let code = log.split("enter the code ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let mut person = Visitor::new(&server);
+    let first = person.get(&format!("/admin/setup?code={code}"));
+    assert!(first.body.contains(&format!("href=\"/admin/setup/restore?code={code}\"")), "{}", first.body);
+    let chosen = person.get(&format!("/admin/setup/restore?code={code}"));
+    let (form, carried) = (chosen.field("form"), chosen.field("code"));
+    assert_eq!(carried, code);
+    let passphrase = ("passphrase", "eine lange Passphrase");
+    let upload = "/admin/setup/restore/upload";
+    // Neither another page, nor somebody without the code, nor fields in an order that would read the file first.
+    for (fields, status) in [
+        (vec![("form", "another"), ("code", &*code), passphrase], 403),
+        (vec![("code", &*code), passphrase], 403),
+        (vec![passphrase, ("form", &*form), ("code", &*code)], 403),
+        (vec![("form", &*form), ("code", "0000-0000-0000"), passphrase], 422),
+        (vec![("form", &*form), ("code", &*code), ("passphrase", "eine andere Passphrase")], 422),
+        (vec![("form", &*form), ("code", &*code)], 422),
+    ] {
+        let refused = person.upload_after(&fields, upload, &sealed);
+        assert_eq!(refused.status, status, "{fields:?}: {}", refused.body);
+    }
+    assert_eq!(waiting(&server.data()), Vec::<String>::new());
+    let shown = person.upload_after(&[("form", &*form), ("code", &*code), passphrase], upload, &sealed);
+    assert_eq!(shown.status, 200, "{}", shown.body);
+    let (form, id) = (shown.field("form"), shown.field("id"));
+    let confirm = |person: &mut Visitor<'_>, code: &str, id: &str| {
+        person.post("/admin/setup/restore/confirm", &[("form", &*form), ("code", code), ("id", id)])
+    };
+    assert_eq!(confirm(&mut person, "0000-0000-0000", &id).status, 422);
+    assert_eq!(confirm(&mut person, &code, "00").status, 422);
+    let done = confirm(&mut person, &code, &id);
+    assert_eq!(done.status, 200, "{}", done.body);
+    wait_until_back(&server, 2);
+    assert_eq!(people(&server), ["Ada"]);
+    let mut admin = Visitor::admin(&server);
+    assert!(admin.get("/admin/log").body.contains("backup restored"));
+    // From then on the code opens nothing.
+    assert_eq!(person.get("/admin/setup/restore").header("location"), Some("/admin/backup"));
+    let late = person.upload_after(&[("form", &*form), ("code", &*code), passphrase], upload, &sealed);
+    assert!(matches!(late.status, 403 | 409), "{}: {}", late.status, late.body);
+}
+
+#[test]
 fn killed_before_the_confirmation_it_stays_and_after_it_the_backup_comes() {
     let (mut server, name) = prepared();
     let mut admin = Visitor::admin(&server);

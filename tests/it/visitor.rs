@@ -149,15 +149,21 @@ impl<'a> Visitor<'a> {
     /// Uploads a backup with its passphrase.
     pub(crate) fn upload_backup(&mut self, passphrase: &str, file: &[u8]) -> Answer {
         let token = self.get("/admin/backup").field("csrf");
-        let mut body = format!(
-            "--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{token}\r\n\
-             --b\r\nContent-Disposition: form-data; name=\"passphrase\"\r\n\r\n{passphrase}\r\n\
-             --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n"
-        )
-        .into_bytes();
-        body.extend_from_slice(file);
-        body.extend_from_slice(b"\r\n--b--\r\n");
-        self.request("POST", "/admin/backup/restore/upload", "multipart/form-data; boundary=b", body)
+        let fields = [("csrf", token.as_str()), ("passphrase", passphrase)];
+        self.upload_after(&fields, "/admin/backup/restore/upload", file)
+    }
+
+    /// Uploads one file after some fields.
+    pub(crate) fn upload_after(&mut self, fields: &[(&str, &str)], path: &str, file: &[u8]) -> Answer {
+        let head: String = fields
+            .iter()
+            .map(|(name, value)| {
+                format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+            })
+            .collect();
+        let head = head + "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
+        let body = [head.as_bytes(), file, b"\r\n--b--\r\n"].concat();
+        self.request("POST", path, "multipart/form-data; boundary=b", &body)
     }
 
     pub(crate) fn request(&mut self, method: &str, path: &str, kind: &str, body: impl AsRef<[u8]>) -> Answer {

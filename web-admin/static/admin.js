@@ -27,17 +27,6 @@ for (const input of document.querySelectorAll("[data-strength]")) {
   });
 }
 
-// On a phone the pages stand in a strip: show where we are, also after the phone was turned.
-const strip = document.querySelector("nav");
-const here = strip?.querySelector("[aria-current]");
-if (here) {
-  const show = () => {
-    strip.scrollLeft = here.offsetLeft - strip.offsetLeft - (strip.clientWidth - here.offsetWidth) / 2;
-  };
-  show();
-  window.addEventListener("resize", show);
-}
-
 // Neighbours come and go: that part of the page follows, unless somebody is busy in it.
 const live = document.getElementById("live");
 if (live) {
@@ -77,3 +66,10 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   time.title = time.textContent;
   time.textContent = localTime.format(exact);
 }
+for (const text of document.querySelectorAll("[data-hour]")) {
+  const at = new Date(text.dataset.hour);
+  if (Number.isNaN(at.valueOf())) continue;
+  const hour = at.toLocaleTimeString(document.documentElement.lang, { hour: "numeric", minute: "2-digit" });
+  text.textContent = text.dataset.count === undefined ? hour : `${hour}: ${text.dataset.count}`;
+}
+for (const note of document.querySelectorAll(".without-script")) note.hidden = true;

@@ -322,3 +322,33 @@ async fn nobody_takes_the_name_that_the_log_has_for_whoever_is_at_the_machine() 
     assert_eq!(refused(made), "account-exists");
     assert!(names(&server).await.is_empty());
 }
+
+#[tokio::test]
+async fn an_admin_gives_a_lead_other_classes_and_somebody_else_a_new_password() {
+    let server = Server::open("").await;
+    let app = server.app();
+    let class = crate::service::classes::add(app, &machine(), "7a".into()).await.unwrap();
+    add_with(&server, "Paul", AccountRole::ClassLead, PASSWORD).await.unwrap();
+    add_admin(&server, "Grete").await;
+    let who = enter(&server, "Paul", PASSWORD, "").await.unwrap();
+    let led = async || {
+        let rights = rights(app, "Paul", &who.stamp, app.clock.now()).await.unwrap();
+        rights.map(|rights| rights.staff.classes().unwrap().to_vec())
+    };
+    change_classes(app, &machine(), "Paul", vec![class]).await.unwrap();
+    assert_eq!(led().await, Some(vec![class]), "at once, in the session that goes on");
+    // All or nothing.
+    assert_eq!(refused(change_classes(app, &machine(), "Paul", vec![99]).await), "unknown-class");
+    assert_eq!(led().await, Some(vec![class]));
+    assert_eq!(refused(change_classes(app, &machine(), "Grete", vec![class]).await), "looks-after-all");
+    assert_eq!(refused(change_classes(app, &machine(), "Nobody", Vec::new()).await), "unknown-account");
+    let set =
+        async |name, password| set_password(app, &machine(), name, secret(password), Second::Keep).await;
+    assert_eq!(refused(set("Nobody", OTHER).await), "unknown-account");
+    assert_eq!(names(&server).await.len(), 2, "nobody is added by it");
+    assert_eq!(refused(set("Paul", "short").await), "weak-password");
+    set("Paul", OTHER).await.unwrap();
+    assert_eq!(led().await, None, "what the old password let in is let in no more");
+    assert_eq!(refused(enter(&server, "Paul", PASSWORD, "").await), "wrong-password");
+    assert!(enter(&server, "Paul", OTHER, "").await.is_ok());
+}

@@ -121,7 +121,7 @@ pub async fn post_here(
     if brings_blobs {
         app.links.fetching.notify_one();
     }
-    app.activity.count(app.clock.elapsed());
+    app.activity.count(app.clock.now());
     let members = stored.members.saturating_sub(stored.left_out.len()) as u64;
     let left_out = stored.left_out;
     Ok(api::GroupReceipt { id: request.id, status: ReceiptStatus::Accepted, members, left_out })

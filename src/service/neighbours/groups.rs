@@ -129,7 +129,7 @@ pub async fn post(
         return Err(calls::unexpected());
     };
     keep_for_own_devices(app, sender, group, own).await?;
-    app.activity.count(app.clock.elapsed());
+    app.activity.count(app.clock.now());
     Ok(receipt)
 }
 

@@ -132,7 +132,7 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
     copying::arrived(app, copies).await?;
     let delivered = outcomes.iter().filter(|outcome| outcome.outcome == Outcome::Delivered).count();
     for _ in 0..delivered {
-        app.activity.count(app.clock.elapsed());
+        app.activity.count(app.clock.now());
     }
     if brings_blobs {
         app.links.fetching.notify_one();

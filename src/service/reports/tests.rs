@@ -164,3 +164,31 @@ async fn a_report_is_kept_for_ninety_days_closed_or_not() {
     server.upkeep().await;
     assert_eq!(count().await, 0);
 }
+
+#[tokio::test]
+async fn the_staff_note_what_they_did_and_see_what_was_done_before() {
+    let server = Server::open("").await;
+    let (ada, ben) = (server.register("Ada").await, server.register("Ben").await);
+    report(&server, &ben, &message(&ada, &ben)).await;
+    let mut second = message(&ada, &ben);
+    second.id = MessageId([9; 16]);
+    report(&server, &ben, &second).await;
+    let admin = RecentlyConfirmed::at_the_machine().staff();
+    let (shown, _) = super::list(server.app(), &admin, 0, 10).await.unwrap();
+    assert_eq!(shown.iter().map(|one| one.of_sender).collect::<Vec<_>>(), [2, 2]);
+    let id = shown[0].id;
+    super::set_note(server.app(), &admin, id, "  talked to both  ").await.unwrap();
+    super::set_closed(server.app(), &admin, id, true).await.unwrap();
+    let too_long = "x".repeat(super::MAX_NOTE_CHARACTERS + 1);
+    assert_eq!(refused(super::set_note(server.app(), &admin, id, &too_long).await), "note-too-long");
+    // Who looks after other classes neither reads nor writes it.
+    let stranger = Staff::authenticated("lead".into(), AccountRole::ClassLead, vec![99]);
+    assert_eq!(refused(super::set_note(server.app(), &stranger, id, "x").await), "unknown-report");
+    let (shown, _) = super::list(server.app(), &admin, 0, 10).await.unwrap();
+    let one = shown.iter().find(|one| one.id == id).unwrap();
+    assert_eq!(one.note, "talked to both");
+    let done: Vec<&str> = one.history.iter().map(|line| line.action.as_str()).collect();
+    assert_eq!(done, ["report-made", "report-noted", "report-closed"]);
+    let other = shown.iter().find(|one| one.id != id).unwrap();
+    assert_eq!((other.note.as_str(), other.history.len()), ("", 1));
+}

@@ -96,6 +96,8 @@ pub(super) const TABLES: &[Table] = &[
             ("message", Plain),
             ("closed_at", Time),
             ("closed_by", Plain),
+            // Written about the sender, not the reporter.
+            ("note", Expression("NULL")),
         ],
         holds: Personal {
             // Whoever reported somebody is not given away.
