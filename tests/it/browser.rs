@@ -120,6 +120,12 @@ impl Browser {
             tokio::task::yield_now().await;
         }
         self.find("main").await;
+        // A page that is still arriving has its first rows and not its last.
+        let state = async || self.client.execute("return document.readyState", Vec::new()).await.unwrap();
+        while state().await != "complete" {
+            assert!(std::time::Instant::now() < deadline, "the page after {css} never ends");
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(crate) async fn text(&self, css: &str) -> String {
@@ -160,8 +166,38 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
-    async fn devtools(&self, command: &str, parameters: Value) {
-        self.client.issue_cmd(DevTools { command: command.into(), parameters }).await.unwrap();
+    async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        self.client.issue_cmd(DevTools { command: command.into(), parameters }).await.unwrap()
+    }
+
+    /// Saves what is downloaded in this folder.
+    pub(crate) async fn download_to(&self, folder: &Path) {
+        let parameters = json!({ "behavior": "allow", "downloadPath": folder });
+        self.devtools("Browser.setDownloadBehavior", parameters).await;
+    }
+
+    /// The page as it is printed, in one picture, twice as fine as on a screen; and where a folder is given, as
+    /// PDF, too.
+    pub(crate) async fn printed(&self, folder: Option<&Path>) -> Vec<u8> {
+        if let Some(folder) = folder {
+            let pdf = self.devtools("Page.printToPDF", json!({ "preferCSSPageSize": true })).await;
+            let pdf = pdf["data"].as_str().unwrap().to_owned();
+            let pdf = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, pdf).unwrap();
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join("printed.pdf"), pdf).unwrap();
+        }
+        self.devtools("Emulation.setEmulatedMedia", json!({ "media": "print" })).await;
+        // 190 mm between the margins.
+        let metrics =
+            |height: u64| json!({ "width": 718, "height": height, "deviceScaleFactor": 2, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics(1000)).await;
+        let whole = "return document.documentElement.scrollHeight";
+        let height = self.client.execute(whole, Vec::new()).await.unwrap().as_u64().unwrap();
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics(height)).await;
+        let picture = self.client.screenshot().await.unwrap();
+        self.devtools("Emulation.setEmulatedMedia", json!({ "media": "" })).await;
+        self.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
+        picture
     }
 
     pub(crate) async fn screenshot(&self, path: &Path) {

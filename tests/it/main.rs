@@ -31,6 +31,7 @@ mod examples;
 mod expiry;
 mod faults;
 #[cfg(unix)]
+mod first_day;
 mod first_run;
 mod forgotten;
 #[cfg(target_os = "linux")]
@@ -67,6 +68,7 @@ mod page_manners;
 mod people;
 mod personal;
 mod proxies;
+mod qr;
 mod raw;
 mod receiving;
 mod refusals;

@@ -320,7 +320,7 @@ fn a_lead_who_changes_classes_and_forgets_the_password_is_helped_on_the_page() {
         admin(&server, &["class", "create", class]);
     }
     std::fs::write(server.profile("lead"), "Tafel neben der Heizung\n").unwrap();
-    let add = ["account", "add", "Grete Süß & Co", "--role", "class-lead", "--class", "7a"];
+    let add = ["account", "add", "Grete Süß & Co", "--leads", "7a"];
     admin(&server, &[&add[..], &["--password-file", "lead"]].concat());
     let mut visitor = Visitor::admin(&server);
     let accounts = visitor.get("/admin/account").body;

@@ -208,6 +208,7 @@ const WITHOUT: &[(&str, &[&str])] = &[
     ("restored::neighbours", &["hear"]),
     ("second_home::standing_in", &["end", "place"]),
     // Another use case that has the proof; what is noted is nobody's but the server's.
+    ("activity", &["end"]),
     ("audit", &["note", "note_later"]),
     ("key_server", &["own_keys"]),
     ("neighbours::finding", &["find", "find_again", "keys_of"]),
