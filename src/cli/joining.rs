@@ -12,10 +12,9 @@ use momedo_protocol::device_link::{DeviceLink, LinkCode};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::invite::ServerLink;
 use momedo_protocol::key_backup::{RECOVERY_WORDS, RecoveryCode};
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
 use zeroize::Zeroizing;
 
+use super::qr_code::{self, Look};
 use super::{ProfileArgs, language, output};
 
 /// New devices of yours.
@@ -234,10 +233,7 @@ async fn recover(
 }
 
 fn print_qr_code(text: &str) -> anyhow::Result<()> {
-    let code = QrCode::with_error_correction_level(text, qrcode::EcLevel::L)?;
-    // Light on dark, as terminals mostly are; scanners read either.
-    let picture = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
-    say!("{picture}");
+    say!("{}", qr_code::draw(text, Look::of_standard_output())?);
     Ok(())
 }
 

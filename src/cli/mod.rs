@@ -25,6 +25,7 @@ mod keys;
 mod manners;
 mod message;
 mod output;
+mod qr_code;
 mod receive;
 mod secret_file;
 mod send;
