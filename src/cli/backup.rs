@@ -89,6 +89,9 @@ impl Backup {
                 let directory = common.directory()?;
                 let exported = backup::export_from(&directory, &name, &to, passphrase.as_ref(), overwrite)?;
                 note(&common, &directory, exported.name.clone());
+                if !exported.private && !exported.sealed {
+                    note!("{READABLE}");
+                }
                 if common.json {
                     return output::json(&exported);
                 }
@@ -99,6 +102,10 @@ impl Backup {
         }
     }
 }
+
+/// What whoever exports to most sticks has to know.
+const READABLE: &str = "the disk it was written to knows no permissions, as with FAT and exFAT: whoever gets hold of the file \
+    has this server's keys; lock it away, or export it sealed, with --passphrase-file";
 
 /// What whoever restores has to know, and to do.
 const WHAT_FOLLOWS: &str = "

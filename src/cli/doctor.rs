@@ -13,6 +13,7 @@ use crate::service::administration::{AdminRequest, AdminResponse};
 use crate::settings::config::Config;
 use crate::surroundings::clock::Clock;
 use crate::surroundings::data_directory::{DataDirectory, DataDirectoryError};
+use crate::surroundings::privacy;
 use crate::texts;
 use crate::tls;
 
@@ -111,8 +112,23 @@ async fn examine(path: &std::path::Path, settings: &SettingsArgs) -> Vec<Finding
             findings.push(port(*address));
         }
     }
+    findings.extend(privacy(path));
     findings.push(certificate(&config));
     findings
+}
+
+/// What to do about a data folder that others can read.
+const READABLE: &str = "whoever uses this machine can read the data folder, and with it the server's keys; the next start sets \
+    permissions anew, but if its disk knows none (FAT, exFAT), move the folder, or mount that disk for the server's user alone \
+    (umask=077)";
+
+/// Whether others can read the keys. Looked at last: the server, or the look at the disk, has made private what can be.
+fn privacy(path: &std::path::Path) -> Option<Finding> {
+    let privacy = privacy::of_path(path).ok()?;
+    Some(match privacy.is_private() {
+        true => well("permissions", "nobody else can read the data folder"),
+        false => ill("permissions", READABLE),
+    })
 }
 
 /// What stands on the list of a running server's overview and keeps it from working as it should: neighbours, listeners,

@@ -69,6 +69,9 @@ pub enum Ended {
 /// As [`StartError`] says.
 pub async fn open(path: &Path, config: Config, clock: Clock) -> Result<Opened, StartError> {
     let directory = DataDirectory::lock(path)?;
+    if !directory.privacy().is_private() {
+        tracing::warn!("{}", data_directory::OPEN_TO_OTHERS);
+    }
     let taken = backup::take(&directory, clock.now());
     let hub = Arc::new(Hub::new(config.listen.max_streams_per_device));
     let listening = hub.clone();

@@ -4,14 +4,23 @@
 //! `backups/`; while a restore is prepared, `restore-ID.db`, and once it is wanted, `restore.json`.
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use super::privacy::{Privacy, make_folder_private};
 
 /// A private, locked data directory; the lock ends with this value or with the process.
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
+    privacy: Privacy,
     _lock: File,
 }
+
+/// What is wrong with a data directory that others can read.
+pub const OPEN_TO_OTHERS: &str = "the disk that the data directory is on knows no permissions, as with FAT and exFAT: whoever \
+    uses this machine can read the server's keys; move it to another disk, or mount that one for the server's user alone \
+    (umask=077)";
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,14 +42,14 @@ pub enum DataDirectoryError {
 }
 
 impl DataDirectory {
-    /// Makes the directory if need be, makes it private to its owner, and locks it.
+    /// Makes the directory if need be, makes it private to its owner as far as its disk knows permissions, and locks it.
     ///
     /// # Errors
     /// As [`DataDirectoryError`] says.
     pub fn lock(path: &Path) -> Result<Self, DataDirectoryError> {
         let unusable = |source| DataDirectoryError::Unusable { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(unusable)?;
-        make_private(path).map_err(unusable)?;
+        let privacy = make_folder_private(path).map_err(unusable)?;
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -48,7 +57,7 @@ impl DataDirectory {
             .open(path.join("momedo.lock"))
             .map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), privacy, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataDirectoryError::Locked(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }
@@ -57,6 +66,11 @@ impl DataDirectory {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether others can read what is in it.
+    pub fn privacy(&self) -> Privacy {
+        self.privacy
     }
 
     /// The database file.
@@ -114,7 +128,7 @@ pub fn blobs(directory: &Path) -> PathBuf {
     directory.join("blobs")
 }
 
-/// Makes a file that only its owner can read; there must be none yet.
+/// Makes a file that only its owner can read, as far as its disk knows permissions; there must be none yet.
 ///
 /// # Errors
 /// What the operating system says.
@@ -126,13 +140,13 @@ pub fn create_private_file(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-/// Makes a folder that only its owner can enter, or makes an existing one so.
+/// Makes a folder that only its owner can enter, or makes an existing one so, as far as its disk knows permissions.
 ///
 /// # Errors
 /// What the operating system says.
 pub fn create_private_folder(path: &Path) -> std::io::Result<()> {
     fs::create_dir_all(path)?;
-    make_private(path)
+    make_folder_private(path).map(drop)
 }
 
 /// Makes names given or taken in a folder last through a power cut.
@@ -141,17 +155,12 @@ pub fn create_private_folder(path: &Path) -> std::io::Result<()> {
 /// What the operating system says.
 pub fn sync_folder(path: &Path) -> std::io::Result<()> {
     // Windows cannot open folders as files; its file system keeps a log of names.
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
-}
-
-#[cfg(unix)]
-fn make_private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-}
-
-#[cfg(not(unix))]
-fn make_private(_: &Path) -> std::io::Result<()> {
-    // On Windows the platform's place is private to its owner already.
-    Ok(())
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    match File::open(path)?.sync_all() {
+        // Some network folders know no such thing: there is nothing more to be done there.
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
 }

@@ -7,3 +7,4 @@ pub mod data_directory;
 pub mod dialling;
 pub mod interfaces;
 pub mod logging;
+pub mod privacy;

@@ -88,6 +88,7 @@ fn the_drill_brings_the_same_server_back_on_another_machine() {
     let sealed = [&export[..], &["--passphrase-file", "pass"]].concat();
     let exported = old.json(&sealed).remove(0);
     assert_eq!(exported["sealed"], true);
+    assert_eq!(exported["private"], true, "this disk knows permissions");
     assert_eq!(exported["bytes"], std::fs::metadata(old.profile("out.sealed")).unwrap().len());
     assert!(old.failure(&sealed).contains("--overwrite"));
     old.json(&[&sealed[..], &["--overwrite"]].concat());

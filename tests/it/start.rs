@@ -113,6 +113,19 @@ fn a_server_whose_log_nobody_reads_any_more_goes_on() {
 }
 
 #[test]
+fn the_doctor_finds_data_that_others_can_read_and_a_start_mends_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut server = Server::start();
+    let doctor = |server: &Server| text(&server.run(&["doctor", "--data-dir", "data"]).stdout);
+    assert!(doctor(&server).contains("ok  permissions"), "{}", doctor(&server));
+    std::fs::set_permissions(server.data(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(doctor(&server).contains("!!  permissions  whoever uses this machine"), "{}", doctor(&server));
+    assert_eq!(server.terminate().0.code(), Some(0));
+    server.launch();
+    assert!(doctor(&server).contains("ok  permissions"), "{}", doctor(&server));
+}
+
+#[test]
 fn the_data_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let server = Server::start();

@@ -23,6 +23,7 @@ use crate::service::permission::RecentlyConfirmed;
 use crate::state::App;
 use crate::store::backup as copies;
 use crate::surroundings::data_directory::create_private_file;
+use crate::surroundings::privacy;
 
 /// Read at once for a download, in bytes.
 const READ_BYTES: usize = 64 * 1024 - 64;
@@ -47,9 +48,11 @@ pub struct Exported {
     pub bytes: u64,
     /// Whether it is sealed with a passphrase.
     pub sealed: bool,
+    /// Whether its disk keeps others from reading it.
+    pub private: bool,
 }
 
-/// Writes a backup as one complete file, which is private to its owner: beside a running server or without one, for the
+/// Writes a backup as one complete file, which is private to its owner if its disk knows permissions: beside a running server or without one, for the
 /// folder with the backups is all it needs, and whoever reads that needs no permission of this program. Blocks.
 ///
 /// # Errors
@@ -74,12 +77,13 @@ pub fn export_from(
     let out = write(complete.path(), passphrase, out).map_err(&failed)?;
     out.sync_all().map_err(&failed)?;
     let bytes = out.metadata().map_err(&failed)?.len();
+    let private = privacy::of_file(&out).map_err(&failed)?.is_private();
     drop(out);
     if refuse() {
         return Err(BackupError::Exists(to.to_owned()));
     }
     unfinished.rename(to)?;
-    Ok(Exported { name, file: to.to_owned(), bytes, sealed: passphrase.is_some() })
+    Ok(Exported { name, file: to.to_owned(), bytes, sealed: passphrase.is_some(), private })
 }
 
 /// A backup on its way to a browser.
