@@ -16,7 +16,7 @@ use crate::service::certificates;
 use crate::settings::config::Config;
 use crate::surroundings::clock::Clock;
 use crate::surroundings::data_directory::DataDirectoryError;
-use crate::surroundings::logging::{self, LogFormat};
+use crate::surroundings::logging::{self, LogFormat, LogPlace};
 use crate::tls::Reload;
 
 /// How long a restart waits for the data folder.
@@ -46,7 +46,23 @@ struct Before {
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        logging::start(self.log_format);
+        let path = self.data.path()?;
+        // Settings that cannot be read are told when they are needed.
+        let always_file = self.settings.load(&path).is_ok_and(|config| config.log.file);
+        let place = LogPlace::choose(&path, always_file);
+        logging::start(self.log_format, &place);
+        let result = self.live();
+        if let Err(error) = &result
+            && place.is_file()
+        {
+            // Who reads the log in a file sees nothing of what a command says as it fails.
+            tracing::error!("the server cannot go on: {error:#}");
+        }
+        result
+    }
+
+    /// Serves until somebody stops it, over every restart.
+    fn live(&self) -> anyhow::Result<()> {
         let mut before = None;
         loop {
             // One for each life: nothing of the one before goes on.

@@ -10,8 +10,9 @@ use crate::domain::host::{HostError, TypedHost};
 use crate::domain::ozone::Quota;
 use crate::domain::proxy::NOT_A_PROXY;
 pub use crate::settings::{
-    AcmeConfig, BackupConfig, BlobsConfig, Config, ListenConfig, MailConfig, NeighboursConfig, ProxySetting,
-    RatesConfig, RulesConfig, SecurityConfig, ServerConfig, SmokeConfig, StorageConfig, TlsConfig,
+    AcmeConfig, BackupConfig, BlobsConfig, Config, ListenConfig, LogConfig, MailConfig,
+    NeighboursConfig, ProxySetting, RatesConfig, RulesConfig, SecurityConfig, ServerConfig, SmokeConfig,
+    StorageConfig, TlsConfig,
 };
 use crate::settings::{Fault, Kind, Origin, SETTINGS, Value, Written, names};
 

@@ -235,6 +235,12 @@ settings! {
             "So viele Smoke-IDs höchstens: Jede kostet Arbeit bei jeder Nachricht, die nicht gleich erkannt wird.";
     }
 
+    log: LogConfig "Where log lines go: to standard error, or where nobody can read that, as after a double-click, to momedo.log in the data directory." {
+        file: bool = false, Kind::YesOrNo,
+            "Whether they go to momedo.log in any case.",
+            "Ob sie in jedem Fall nach momedo.log gehen.";
+    }
+
     neighbours: NeighboursConfig "The links to other servers." {
         heartbeat_seconds: u16 = 30, Kind::number(Unit::Seconds, 1, 600),
             "How often something is sent over an idle link to another server; after three times it is broken.",

@@ -6,5 +6,6 @@ pub mod clock;
 pub mod data_directory;
 pub mod dialling;
 pub mod interfaces;
+pub mod log_file;
 pub mod logging;
 pub mod privacy;

@@ -51,6 +51,8 @@ mod large_classes;
 mod left_out;
 mod line;
 mod linking;
+#[cfg(unix)]
+mod log_file;
 mod login;
 mod manners;
 mod member_keys;
