@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use crate::domain::limits::MAX_LARGE_BODIES;
 use crate::links::Links;
 use crate::live::activity::Activity;
+use crate::live::counts::Counts;
 use crate::live::device_links::DeviceLinks;
 use crate::live::exports::Exports;
 use crate::live::half_log_ins::HalfLogIns;
@@ -90,6 +91,10 @@ pub struct App {
     pub listeners: Listeners,
     /// Messages by hour.
     pub activity: Activity,
+    /// What failed, in numbers.
+    pub counts: Counts,
+    /// When all of this began; what is counted is counted from then on.
+    pub started_at: UnixMillis,
     /// Class lists that were looked at and not imported yet.
     pub previews: Previews,
     /// Passwords that wait for their one-time password.
@@ -128,6 +133,7 @@ impl App {
     ) -> AppState {
         let fingerprint = identity.public().fingerprint();
         let memory = Memory::new(Shares::of(config.listen.max_unread_bytes));
+        let started_at = clock.now();
         Arc::new(Self {
             rates: Rates::new(&config.rates),
             config: RwLock::new(Arc::new(config)),
@@ -156,6 +162,8 @@ impl App {
             key_log: KeyLog::default(),
             listeners: Listeners::default(),
             activity: Activity::default(),
+            counts: Counts::default(),
+            started_at,
             previews: Previews::default(),
             half_log_ins: HalfLogIns::default(),
             printed: Printed::default(),

@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::{Connection, HttpState};
 use crate::live::memory::Serving;
 use crate::live::sessions::Principal;
+use crate::service::delivery;
 use crate::service::groups::posting;
 use crate::service::key_server::Publisher;
 use crate::service::{ServiceError, registration};
@@ -70,14 +71,14 @@ fn connection(parts: &Parts) -> Result<Connection, ServiceError> {
     found.ok_or_else(|| ServiceError::Internal("a request without a connection".into()))
 }
 
-fn bearer(parts: &Parts) -> Option<&str> {
+pub(super) fn bearer(parts: &Parts) -> Option<&str> {
     let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     value.strip_prefix("Bearer ").filter(|token| token.len() <= 128)
 }
 
 /// Refuses a token. It counts as unauthenticated work only: 256 bits cannot be guessed, and after a restart
 /// every client of a school comes with a token that ended.
-fn failed(state: &HttpState, parts: &Parts, error: ServiceError) -> ApiError {
+pub(super) fn failed(state: &HttpState, parts: &Parts, error: ServiceError) -> ApiError {
     let counted = connection(parts)
         .and_then(|connection| Ok(state.rates.unauthenticated(connection.address, state.clock.elapsed())?));
     ApiError(counted.err().unwrap_or(error))
@@ -161,7 +162,8 @@ impl FromRequestParts<HttpState> for Submitting {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, ApiError> {
         let Authenticated(principal) = Authenticated::from_request_parts(parts, state).await?;
-        state.rates.may_message(principal.participant, state.clock.elapsed())?;
+        let may = state.rates.may_message(principal.participant, state.clock.elapsed());
+        delivery::counted(state, may.map_err(ServiceError::from))?;
         Ok(Self(principal))
     }
 }

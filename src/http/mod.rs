@@ -19,6 +19,7 @@ mod keys;
 pub(crate) mod language;
 pub(crate) mod me;
 mod messages;
+mod metrics;
 mod ozone;
 pub mod plain;
 mod registration;
@@ -37,7 +38,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderValue, Response, header};
-use axum::routing::get;
+use axum::routing::{any, get};
 use momedo_protocol::limits::MAX_SIGNED_DOCUMENT_BYTES;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -135,6 +136,7 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
             }),
         )
         .route("/healthz", get(health::health))
+        .route("/metrics", any(metrics::figures))
         .route("/i", get(invite_page::invite))
         .route("/d", get(invite_page::device))
         .route("/", get(invite_page::home))

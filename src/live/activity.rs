@@ -24,6 +24,9 @@ pub struct Kept {
     hour: u64,
     /// Oldest hour first.
     counts: [u64; HOURS],
+    /// Since the start; not kept, since a total that is a little less after a kill -9 reads as a new beginning.
+    #[serde(skip)]
+    total: u64,
 }
 
 impl Kept {
@@ -45,6 +48,12 @@ impl Activity {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.advance(now);
         state.counts[HOURS - 1] = state.counts[HOURS - 1].saturating_add(1);
+        state.total += 1;
+    }
+
+    /// All that were counted since the start of the server.
+    pub fn total(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).total
     }
 
     /// The counts, oldest hour first; the last is the hour that is passing.
@@ -82,6 +91,7 @@ mod tests {
         let counts = activity.by_hour(hours(1003));
         assert_eq!(counts[HOURS - 4..], [2, 0, 1, 0]);
         assert_eq!(activity.by_hour(hours(1100)), [0; HOURS]);
+        assert_eq!(activity.total(), 3, "a total never falls");
     }
 
     #[test]

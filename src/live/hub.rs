@@ -99,6 +99,11 @@ impl Hub {
         lock(&self.listeners).len() as u64
     }
 
+    /// How many streams and long polls are open.
+    pub fn streams(&self) -> u64 {
+        lock(&self.listeners).values().map(|inboxes| inboxes.len() as u64).sum()
+    }
+
     /// Ends every stream and long poll of a device.
     pub fn disconnect(&self, participant: ParticipantId, device: DeviceId) {
         if let Some(inboxes) = lock(&self.listeners).get(&participant.number()) {

@@ -2,6 +2,7 @@
 //! way: listeners, uploads, the stop. Nothing here survives a restart, and nothing here reads the store.
 
 pub mod activity;
+pub mod counts;
 pub mod device_links;
 pub mod exports;
 pub mod half_log_ins;

@@ -89,6 +89,7 @@ pub enum Action {
     ContractChanged,
     DisputeSettled,
     LogAccepted,
+    MetricsTokenMade,
 }
 
 impl Action {
@@ -128,6 +129,7 @@ impl Action {
                 | Self::ContractChanged
                 | Self::DisputeSettled
                 | Self::LogAccepted
+                | Self::MetricsTokenMade
         )
     }
 }

@@ -9,6 +9,7 @@ use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::envelope::{self, Header};
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::message_id::MessageId;
+use momedo_texts::Refusal as _;
 
 use super::neighbours::absent;
 use super::neighbours::finding::{self, Asker};
@@ -37,11 +38,21 @@ pub async fn submit(
     sender: Principal,
     request: api::SubmitRequest,
 ) -> Result<api::Receipt, ServiceError> {
-    app.rates.message(sender.participant, app.clock.elapsed())?;
     let id = request.id;
-    store(app, Submission::read(app, sender, request)?).await?;
+    let taken = take(app, sender, request).await;
+    counted(app, taken)?;
     app.activity.count(app.clock.now());
     Ok(api::Receipt { id, status: api::ReceiptStatus::Accepted })
+}
+
+async fn take(app: &App, sender: Principal, request: api::SubmitRequest) -> Result<(), ServiceError> {
+    app.rates.message(sender.participant, app.clock.elapsed())?;
+    store(app, Submission::read(app, sender, request)?).await
+}
+
+/// Counts a refused message, for whoever watches the server.
+pub(crate) fn counted<T>(app: &App, result: Result<T, ServiceError>) -> Result<T, ServiceError> {
+    result.inspect_err(|error| app.counts.refuse(error.word()))
 }
 
 /// Accepts an envelope that counts as a part of something else, such as a group's key for one of its members.

@@ -27,6 +27,7 @@ pub mod key_server;
 pub mod link_address;
 pub mod listeners;
 pub mod login;
+pub mod metrics;
 pub mod naming;
 pub mod neighbours;
 pub mod overview;

@@ -10,7 +10,7 @@ use crate::domain::host::{HostError, TypedHost};
 use crate::domain::ozone::Quota;
 use crate::domain::proxy::NOT_A_PROXY;
 pub use crate::settings::{
-    AcmeConfig, BackupConfig, BlobsConfig, Config, ListenConfig, LogConfig, MailConfig,
+    AcmeConfig, BackupConfig, BlobsConfig, Config, ListenConfig, LogConfig, MailConfig, MetricsConfig,
     NeighboursConfig, ProxySetting, RatesConfig, RulesConfig, SecurityConfig, ServerConfig, SmokeConfig,
     StorageConfig, TlsConfig,
 };

@@ -235,6 +235,15 @@ settings! {
             "So viele Smoke-IDs höchstens: Jede kostet Arbeit bei jeder Nachricht, die nicht gleich erkannt wird.";
     }
 
+    metrics: MetricsConfig "Figures for a program that watches the server, such as Prometheus: GET /metrics." {
+        enabled: bool = false, Kind::YesOrNo,
+            "Whether figures about the server can be fetched, with the token that momedo admin metrics makes; without a \
+             token nobody gets them.",
+            "Ob Zahlen über den Server abgerufen werden können, mit dem Token, das momedo admin metrics erstellt; ohne Token \
+             bekommt sie niemand.",
+            on Rules as metrics ("Figures for Prometheus", "Zahlen für Prometheus");
+    }
+
     log: LogConfig "Where log lines go: to standard error, or where nobody can read that, as after a double-click, to momedo.log in the data directory." {
         file: bool = false, Kind::YesOrNo,
             "Whether they go to momedo.log in any case.",

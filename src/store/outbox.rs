@@ -268,6 +268,15 @@ impl ReadTx<'_> {
             count("SELECT count(*), coalesce(sum(size), 0) FROM relayed WHERE via = ?1 AND answered = 0")?;
         Ok(Queued { envelopes, batches, bytes: own + others })
     }
+
+    /// How many envelopes of this server's are on their way, to all others together.
+    ///
+    /// # Errors
+    /// As [`StoreError`] says.
+    pub fn count_outgoing(&self) -> Result<u64, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT count(*) FROM outbox")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
 }
 
 impl WriteTx<'_> {

@@ -56,6 +56,7 @@ mod log_file;
 mod login;
 mod manners;
 mod member_keys;
+mod metrics;
 mod missing_keys;
 mod moved;
 mod names;

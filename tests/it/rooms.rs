@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("axum::", &["admin", "http", "server"]),
     ("askama", &["admin", "http"]),
+    ("prometheus_client", &["http"]),
     // An enum that the command line takes says so where it stands.
     ("clap::", &["cli", "main", "service", "surroundings"]),
     (".store.read(", &["service"]),

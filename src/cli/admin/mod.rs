@@ -6,6 +6,7 @@ mod certificate;
 mod class;
 mod class_list;
 mod group;
+mod metrics;
 mod neighbour;
 mod participant;
 mod rules;
@@ -84,6 +85,8 @@ pub(super) enum Admin {
     Smoke(smoke::Smoke),
     /// Show the rules, or change some
     Rules(Box<rules::ChangeRules>),
+    /// Say whether figures can be fetched from /metrics, or make the token for it
+    Metrics(metrics::Metrics),
     /// Show what admins did, newest first
     Log {
         #[command(flatten)]
@@ -220,6 +223,7 @@ impl Admin {
             Self::Account(command) => command.run(),
             Self::Smoke(command) => command.run(),
             Self::Rules(command) => command.run(),
+            Self::Metrics(command) => command.run(),
             Self::Log { common, search, limit } => {
                 common.print(AdminRequest::Log { search, limit }, &["at", "account", "action", "subject"])
             }

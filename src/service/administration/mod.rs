@@ -29,7 +29,7 @@ use super::second_home::taking_over;
 use super::status::{self, Status};
 use super::{
     ServiceError, accounts, acme, audit, certificates, classes, groups, import, link_address, listeners,
-    overview, people, personal, rules, set_up,
+    metrics, overview, people, personal, rules, set_up,
 };
 use crate::settings;
 use crate::state::App;
@@ -97,6 +97,11 @@ pub async fn execute(app: &App, request: AdminRequest) -> Result<AdminResponse, 
                 rules::change(app, admin, change).await?;
             }
             line(rules::in_force(&app.config()))
+        }
+        AdminRequest::Metrics { new_token } => {
+            let token = if new_token { Some(metrics::make_token(app, admin).await?) } else { None };
+            let metrics::MetricsStatus { enabled, has_token } = metrics::status(app, admin).await?;
+            line(json!({ "enabled": enabled, "has_token": has_token, "token": token }))
         }
         AdminRequest::Settings => Ok(AdminResponse::Lines(settings::lines(&app.config()))),
         AdminRequest::Participant(request) => participant(app, admin, request).await,

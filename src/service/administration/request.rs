@@ -68,6 +68,11 @@ pub enum AdminRequest {
     },
     /// Every setting in force, and where it came from.
     Settings,
+    /// Whether figures can be fetched, after making a new token.
+    Metrics {
+        /// Whether to make one.
+        new_token: bool,
+    },
     /// People and their devices.
     Participant(ParticipantRequest),
     /// Classes.

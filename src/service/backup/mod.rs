@@ -147,7 +147,10 @@ async fn make_and_tell(app: &App, admin: Option<&Admin>) -> Result<Backup, Backu
     let mut trouble = trouble(app).await;
     match &result {
         Ok(_) => (trouble.at, trouble.words) = (None, None),
-        Err(error) => (trouble.at, trouble.words) = (Some(made.at), Some(error.to_string())),
+        Err(error) => {
+            app.counts.fail_backup();
+            (trouble.at, trouble.words) = (Some(made.at), Some(error.to_string()));
+        }
     }
     let done = result.as_ref().ok().zip(admin);
     let line = done.map(|(backup, admin)| Line::of(admin, Action::BackupMade, &backup.name));

@@ -53,6 +53,16 @@ pub async fn post(
     id: GroupId,
     request: api::GroupMessageRequest,
 ) -> Result<api::GroupReceipt, ServiceError> {
+    let posted = post_anywhere(app, sender, id, request).await;
+    delivery::counted(app, posted)
+}
+
+async fn post_anywhere(
+    app: &App,
+    sender: Principal,
+    id: GroupId,
+    request: api::GroupMessageRequest,
+) -> Result<api::GroupReceipt, ServiceError> {
     if !super::is_here(app, id).await? {
         app.rates.message(sender.participant, app.clock.elapsed())?;
         check(app, &request)?;

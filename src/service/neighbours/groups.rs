@@ -378,5 +378,5 @@ pub(super) async fn post_for(
         return Err(ServiceError::Malformed("each attachment has one size".into()));
     }
     let coming = message.blobs.iter().zip(sizes).map(|(id, size)| BatchBlob { id: *id, size }).collect();
-    posting::post_here(app, actor, group, message, coming).await
+    delivery::counted(app, posting::post_here(app, actor, group, message, coming).await)
 }

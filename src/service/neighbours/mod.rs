@@ -54,7 +54,7 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::link::Standing;
 use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
-use strum::IntoStaticStr;
+use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 use super::permission::Admin;
 use super::{AdminError, ServiceError};
@@ -64,7 +64,7 @@ use crate::state::App;
 use crate::store::{NeighbourLogRow, NeighbourRow, Queued, ReadTx, Shared, StoreError};
 
 /// How a neighbour stands, as people expect it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, EnumIter, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum NeighbourState {
@@ -271,4 +271,15 @@ pub async fn list(app: &App, _: &Admin) -> Result<Vec<Neighbour>, ServiceError> 
         })
         .await?;
     Ok(rows.into_iter().map(|known| neighbour(app, known)).collect())
+}
+
+/// How many neighbours stand each way; all ways are named, also those that none stands.
+///
+/// # Errors
+/// As [`ServiceError`] says.
+pub(super) async fn count(app: &App) -> Result<Vec<(NeighbourState, u64)>, ServiceError> {
+    let rows = app.store.read(|tx| tx.list_neighbours()).await?;
+    let states: Vec<_> = rows.iter().map(|row| state_of(row, &app.links.line(row.id))).collect();
+    let how_many = |state| states.iter().filter(|one| **one == state).count() as u64;
+    Ok(NeighbourState::iter().map(|state| (state, how_many(state))).collect())
 }

@@ -130,9 +130,11 @@ async fn deliver(app: &AppState, neighbour: NeighbourRow, checked: Checked) -> R
     let (outcomes, copies) = app.store.write(move |tx| incoming.deliver(tx, header.items)).await?;
     // The sender's home forgets what this server signs for.
     copying::arrived(app, copies).await?;
-    let delivered = outcomes.iter().filter(|outcome| outcome.outcome == Outcome::Delivered).count();
-    for _ in 0..delivered {
-        app.activity.count(app.clock.now());
+    for outcome in &outcomes {
+        match outcome.outcome {
+            Outcome::Delivered => app.activity.count(app.clock.now()),
+            refused => app.counts.refuse(refused.word()),
+        }
     }
     if brings_blobs {
         app.links.fetching.notify_one();
