@@ -97,7 +97,7 @@ pub(crate) fn key(word: &str) -> String {
 }
 
 /// Cuts a text into its parts; true: the name of a placeholder.
-fn parts(text: &str) -> Vec<(bool, &str)> {
+pub(crate) fn parts(text: &str) -> Vec<(bool, &str)> {
     let (mut parts, mut rest) = (Vec::new(), text);
     while let Some(at) = rest.find('{') {
         let after = &rest[at + 1..];

@@ -6,7 +6,9 @@
 mod catalogue;
 mod language;
 mod refusal;
+mod sentences;
 
 pub use catalogue::{Catalogue, Texts, fill, placeholders};
 pub use language::Language;
 pub use refusal::Refusal;
+pub use sentences::Sentences;
