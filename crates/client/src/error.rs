@@ -12,8 +12,10 @@ use momedo_protocol::problem::Problem;
 use momedo_texts::{Catalogue, Language, Refusal};
 use strum::{IntoStaticStr, VariantNames};
 
+use crate::sentences;
+
 /// Built in and never changed.
-static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
+pub(crate) static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
     Catalogue::read(include_str!("../messages/de.toml"), include_str!("../messages/en.toml"))
 });
 
@@ -139,10 +141,11 @@ impl Refusal for ClientError {
         }
     }
 
-    fn values(&self, _: Language) -> Vec<(&'static str, String)> {
+    fn values(&self, language: Language) -> Vec<(&'static str, String)> {
+        let told = |reason: &str| sentences::told(reason, language);
         match self {
             Self::Unreachable { addresses, reason } => {
-                vec![("addresses", addresses.clone()), ("reason", reason.clone())]
+                vec![("addresses", told(addresses)), ("reason", told(reason))]
             }
             Self::WrongServer { address } => vec![("address", address.clone())],
             Self::ClockNotSet { shows } => vec![("shows", shows.clone())],
@@ -153,17 +156,17 @@ impl Refusal for ClientError {
             | Self::KeyBackup(reason)
             | Self::Linking(reason)
             | Self::Unfit(reason)
-            | Self::NotAsked(reason) => vec![("reason", reason.clone())],
+            | Self::NotAsked(reason) => vec![("reason", told(reason))],
             Self::Profile { path, reason } | Self::File { path, reason } => {
-                vec![("path", path.display().to_string()), ("reason", reason.clone())]
+                vec![("path", path.display().to_string()), ("reason", told(reason))]
             }
             Self::KeysReset { id, fingerprint } | Self::FingerprintDiffers { id, actual: fingerprint } => {
                 vec![("id", id.to_string()), ("fingerprint", fingerprint.grouped())]
             }
             Self::UntrustedKeys { id, reason, .. } => {
-                vec![("id", id.to_string()), ("reason", reason.clone())]
+                vec![("id", id.to_string()), ("reason", told(reason))]
             }
-            Self::BrokenGroup { id, reason } => vec![("id", id.to_string()), ("reason", reason.clone())],
+            Self::BrokenGroup { id, reason } => vec![("id", id.to_string()), ("reason", told(reason))],
             Self::UnknownMessage(id) => vec![("id", id.clone())],
             Self::JoinedThrough(devices) => {
                 let devices: Vec<_> = devices.iter().map(|(id, name)| format!("{name} ({id})")).collect();

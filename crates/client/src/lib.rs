@@ -51,6 +51,7 @@ pub mod reporting;
 pub mod rotation;
 pub mod secrets;
 pub mod sending;
+pub mod sentences;
 pub mod session;
 pub mod stream;
 mod unconfirmed;

@@ -4,10 +4,10 @@ use momedo_protocol::blob::FileReference;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::{
-    Announcement, Content, Edit, MessageReference, Poll, PollEnd, ReceiptKind, Reply, Task, TaskChange,
+    self, Announcement, Content, Edit, MessageReference, Poll, PollEnd, ReceiptKind, Reply, Task, TaskChange,
     TaskState, Vote, Withdrawal,
 };
-use momedo_protocol::message::Message;
+use momedo_protocol::message::{KIND_GROUP_KEY, KIND_GROUP_KEY_REQUEST, KIND_KEY_BACKUP, KIND_KEYS, Message};
 use momedo_protocol::message_id::MessageId;
 use serde::Serialize;
 
@@ -15,6 +15,20 @@ use crate::profile::Profile;
 use crate::profile::living::{KeptMessage, Mark};
 use crate::sending::{Destination, Draft};
 use crate::{ClientError, receiving};
+
+/// Kinds that are no messages of their own.
+const ABOUT_OTHERS: [&str; 10] = [
+    kind::TASK_STATE,
+    kind::VOTE,
+    kind::POLL_END,
+    kind::EDIT,
+    kind::WITHDRAW,
+    kind::RECEIPT,
+    KIND_GROUP_KEY,
+    KIND_GROUP_KEY_REQUEST,
+    KIND_KEYS,
+    KIND_KEY_BACKUP,
+];
 
 const MARK_READ: &str = "receipt";
 const MARK_ARRIVED: &str = "arrived";
@@ -249,7 +263,30 @@ pub(crate) fn note_sent(
 /// # Errors
 /// [`ClientError::UnknownMessage`].
 pub fn find(profile: &Profile, name: &str) -> Result<LivingMessage, ClientError> {
-    let kept = find_kept(profile, name)?;
+    described(profile, find_kept(profile, name)?)
+}
+
+/// The messages kept last, the newest last: at most `limit`, and with `with` those exchanged with it alone. What only
+/// says something about another message, or hands out keys, is not among them.
+///
+/// # Errors
+/// [`ClientError::Profile`].
+pub fn newest(
+    profile: &Profile,
+    with: Option<Destination>,
+    limit: usize,
+) -> Result<Vec<LivingMessage>, ClientError> {
+    let with = with.map(|with| match with {
+        Destination::Participant(id) => id.to_string(),
+        Destination::Group(id) => id.to_string(),
+    });
+    let is_listed = |kind: &str| !ABOUT_OTHERS.contains(&kind);
+    let mut kept = profile.newest_messages(with.as_deref(), limit, is_listed)?;
+    kept.reverse();
+    kept.into_iter().map(|kept| described(profile, kept)).collect()
+}
+
+fn described(profile: &Profile, kept: KeptMessage) -> Result<LivingMessage, ClientError> {
     let marks = profile.marks(&kept.reference)?;
     let content = content_of(&kept);
     let mut living = LivingMessage {

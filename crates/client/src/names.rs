@@ -3,6 +3,7 @@
 //! A person writes a name into their own key bundle, and could write anybody's. The home signs the one that its admins
 //! know; where the two differ, both are shown, and a change of either is told.
 
+use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,25 @@ fn setting(id: ParticipantId) -> String {
 /// [`ClientError::Profile`].
 pub fn of(profile: &Profile, id: ParticipantId) -> Result<Option<Called>, ClientError> {
     profile.get(&setting(id))
+}
+
+/// The name to show somebody by: the one their home vouches for, or the own one; `None` where nobody vouches for any.
+///
+/// # Errors
+/// [`ClientError::Profile`].
+pub fn name(profile: &Profile, id: ParticipantId) -> Result<Option<String>, ClientError> {
+    if id == profile.id()? {
+        return Ok(profile.own_bundle().ok().map(|bundle| bundle.payload.name));
+    }
+    Ok(of(profile, id)?.map(|called| called.by_home))
+}
+
+/// What a group is called, as its members signed it.
+///
+/// # Errors
+/// [`ClientError::Profile`].
+pub fn group(profile: &Profile, id: GroupId) -> Result<Option<String>, ClientError> {
+    Ok(profile.group(id)?.map(|state| state.settings.name))
 }
 
 /// Remembers what a contact is called, and tells of a change.

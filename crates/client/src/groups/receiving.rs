@@ -276,8 +276,11 @@ pub(super) fn note(
     let received = Received {
         id,
         from: profile.id()?,
+        from_name: None,
         to: None,
+        to_name: None,
         group: Some(state.id()),
+        group_name: None,
         kind: "group-changed".into(),
         text: Some(text.to_owned()),
         about: None,

@@ -86,6 +86,47 @@ impl Profile {
             .collect()
     }
 
+    /// The kept messages that came or went last, newest first: of these kinds, and of one conversation if one is named.
+    pub(crate) fn newest_messages(
+        &self,
+        conversation: Option<&str>,
+        limit: usize,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<KeptMessage>, ClientError> {
+        type Row = (String, String, String, String, Option<String>, Option<String>, bool);
+        let rows: Vec<Row> = self.sql(|database| {
+            // Rows come in the order in which they were kept; senders choose their times.
+            let sql = "SELECT sender, id, conversation, kind, body, audience, withdrawn FROM messages
+                       WHERE ?1 IS NULL OR conversation = ?1 ORDER BY rowid DESC";
+            let mut statement = database.prepare(sql)?;
+            let mut rows = statement.query([conversation])?;
+            let mut found = Vec::new();
+            while let (true, Some(row)) = (found.len() < limit, rows.next()?) {
+                let kind: String = row.get(3)?;
+                if is_wanted(&kind) {
+                    found.push((
+                        row.get(0)?,
+                        row.get(1)?,
+                        row.get(2)?,
+                        kind,
+                        row.get(4)?,
+                        row.get(5)?,
+                        row.get(6)?,
+                    ));
+                }
+            }
+            Ok(found)
+        })?;
+        rows.into_iter()
+            .map(|(sender, id, conversation, kind, body, audience, withdrawn)| {
+                let from = sender.parse().map_err(|error| self.failed(error))?;
+                let id = id.parse().map_err(|error| self.failed(error))?;
+                let reference = MessageReference { from, id };
+                Ok(KeptMessage { reference, conversation, kind, body, audience, withdrawn })
+            })
+            .collect()
+    }
+
     /// A kept message.
     pub(crate) fn kept_message(
         &self,

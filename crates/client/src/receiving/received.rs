@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::contacts::Trust;
 use crate::profile::Profile;
-use crate::{ClientError, now};
+use crate::{ClientError, names, now};
 
 /// A received message as it is shown; one line of JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,12 +23,21 @@ pub struct Received {
     pub id: MessageId,
     /// Who sent it.
     pub from: ParticipantId,
+    /// What the sender is called, where their home vouches for a name and the message is theirs without doubt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_name: Option<String>,
     /// On a copy of what another own device sent: to whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<ParticipantId>,
+    /// What that person is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_name: Option<String>,
     /// The group it was posted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupId>,
+    /// What the group is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_name: Option<String>,
     /// `text`, `unreadable`, an unknown kind as it came, an event, or `waiting` for mail that cannot be judged yet.
     pub kind: String,
     /// The text, where the kind has one.
@@ -78,13 +87,26 @@ pub struct ReceivedFile {
     pub problem: Option<String>,
 }
 
+impl Received {
+    /// Says what those are called whom it names, as it is known now. Of what nobody vouches for no sender is named.
+    pub(super) fn name(&mut self, profile: &Profile) -> Result<(), ClientError> {
+        self.from_name = if self.verified { names::name(profile, self.from)? } else { None };
+        self.to_name = self.to.map(|to| names::name(profile, to)).transpose()?.flatten();
+        self.group_name = self.group.map(|group| names::group(profile, group)).transpose()?.flatten();
+        Ok(())
+    }
+}
+
 /// Something that this program says itself.
 pub(super) fn said(profile: &Profile, words: &str) -> Result<Received, ClientError> {
     Ok(Received {
         id: MessageId::new(now()),
         from: profile.id()?,
+        from_name: None,
         to: None,
+        to_name: None,
         group: None,
+        group_name: None,
         kind: "alarm".into(),
         text: Some(words.to_owned()),
         about: None,
@@ -136,8 +158,11 @@ pub(crate) fn described(message: &Message, verified: bool, trust: Trust, suite: 
     Received {
         id: message.id,
         from: message.from,
+        from_name: None,
         to: None,
+        to_name: None,
         group: message.group.map(|group| GroupId::of(&group.id)),
+        group_name: None,
         kind: shown_kind(&message.kind),
         text: content.text().map(str::to_owned),
         about: None,
@@ -156,8 +181,11 @@ pub(crate) fn unreadable(delivery: &Delivery) -> Received {
     Received {
         id: delivery.id,
         from: delivery.from,
+        from_name: None,
         to: None,
+        to_name: None,
         group: None,
+        group_name: None,
         kind: "unreadable".into(),
         text: None,
         about: None,

@@ -126,6 +126,7 @@ impl<'a> Showing<'a> {
                     file.problem.get_or_insert_with(|| words.clone());
                 }
             }
+            received.name(profile)?;
             if let Err(error) = (self.show)(&received) {
                 // Nobody has read it, but it is here.
                 receipts::send_due(profile, session).await?;
