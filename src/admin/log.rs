@@ -103,7 +103,9 @@ pub(super) async fn export(session: AdminSession, Query(query): Query<LogQuery>)
     let mut written = write(heading);
     for row in &rows {
         let action = page.word("action", &row.action);
-        written = written.and_then(|()| write([&page.time(&row.at), &row.account, &action, &row.subject]));
+        written = written.and_then(|()| {
+            write([&page.time(&row.at), &row.account, &action, &page.subject(&row.action, &row.subject)])
+        });
     }
     match written.ok().and_then(|()| writer.into_inner().ok()) {
         Some(bytes) => (

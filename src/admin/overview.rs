@@ -109,7 +109,7 @@ async fn show_overview(session: AdminSession) -> Response {
         .map(|row| Unread {
             what: page.word("action", &row.action),
             is_own: row.account == session.admin.account(),
-            subject: row.subject,
+            subject: page.subject(&row.action, &row.subject),
             who: row.account,
             when: page.when(&row.at),
         })

@@ -11,6 +11,7 @@ use momedo_texts::{Language, fill};
 use super::menu::{Entry, MENU};
 use crate::domain::calendar::{date_time, rfc3339};
 use crate::service::ServiceError;
+use crate::service::audit;
 use crate::texts;
 
 /// Something the page says about what was just done.
@@ -82,6 +83,11 @@ impl Page {
         let names = ["0", "1", "2"];
         let values: Vec<_> = names.into_iter().zip(values.iter().cloned()).collect();
         fill(self.t(key), &values)
+    }
+
+    /// What an action of the log was about.
+    pub(super) fn subject(&self, action: &str, kept: &str) -> String {
+        audit::subject(action, kept, self.language)
     }
 
     /// What the server's clock shows: one-time passwords depend on it.

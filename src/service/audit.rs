@@ -1,10 +1,12 @@
 //! The log of what admins did. A line is written in the transaction that does it, so neither comes alone.
 
 use momedo_protocol::time::UnixMillis;
+use momedo_texts::Language;
 use strum::{EnumIter, IntoStaticStr};
 
 use super::ServiceError;
 use super::permission::Admin;
+use crate::settings;
 use crate::state::App;
 use crate::store::{AuditRow, NewAuditRow, PersonId, WriteTx};
 
@@ -131,6 +133,14 @@ impl Action {
                 | Self::LogAccepted
                 | Self::MetricsTokenMade
         )
+    }
+}
+
+/// What an action was about, as people read it.
+pub fn subject(action: &str, kept: &str, language: Language) -> String {
+    match action == Action::RulesChanged.word() {
+        true => settings::changes(kept, language),
+        false => kept.to_owned(),
     }
 }
 

@@ -39,9 +39,17 @@ impl Unit {
 
     /// Its word on the pages, in German.
     fn rule_word_in_german(self) -> &'static str {
+        if self == Self::Bytes { "MiB" } else { self.word_in(Language::German) }
+    }
+
+    /// Its word where momedo.toml is explained.
+    pub fn word_in(self, language: Language) -> &'static str {
+        if language == Language::English {
+            return self.word();
+        }
         match self {
             Self::Number => "",
-            Self::Bytes => "MiB",
+            Self::Bytes => "Bytes",
             Self::Seconds => "Sekunden",
             Self::Hours => "Stunden",
             Self::Days => "Tage",
@@ -85,6 +93,13 @@ impl Range {
     /// The least number it takes, 0 among them.
     pub fn first(self) -> u64 {
         if self.or_zero { 0 } else { self.least }
+    }
+}
+
+impl Range {
+    fn in_german(self) -> String {
+        let zero = if self.or_zero { "0, oder " } else { "" };
+        format!("{zero}{} bis {}", self.least, self.most)
     }
 }
 
@@ -179,6 +194,19 @@ impl Kind {
         }
     }
 
+    /// The same in the reader's language.
+    pub fn allowed_in(self, language: Language) -> String {
+        match (language, self) {
+            (Language::English, _) => self.allowed(),
+            (Language::German, Self::Number { unit, range }) => {
+                format!("{} {}", range.in_german(), unit.word_in(language)).trim_end().to_owned()
+            }
+            (Language::German, Self::Rate(range)) => format!("jeweils {}", range.in_german()),
+            (Language::German, Self::Hosts { most }) => format!("höchstens {most}"),
+            (Language::German, Self::YesOrNo | Self::Text { .. } | Self::Other) => String::new(),
+        }
+    }
+
     /// What an admin may set it to; empty where its help says it.
     pub fn allowed_as_rule(self) -> String {
         match (self, self.rule_range()) {
@@ -192,11 +220,8 @@ impl Kind {
     pub fn allowed_as_rule_in(self, language: Language) -> String {
         match (language, self, self.rule_range()) {
             (Language::English, ..) => self.allowed_as_rule(),
-            (Language::German, _, Some(Range { least, most, or_zero })) => {
-                let zero = if or_zero { "0, oder " } else { "" };
-                format!("{zero}{least} bis {most} {}", self.unit().rule_word_in_german())
-                    .trim_end()
-                    .to_owned()
+            (Language::German, _, Some(range)) => {
+                format!("{} {}", range.in_german(), self.unit().rule_word_in_german()).trim_end().to_owned()
             }
             (Language::German, Self::Hosts { most }, None) => format!("höchstens {most}"),
             (Language::German, ..) => String::new(),

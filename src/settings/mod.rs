@@ -15,6 +15,7 @@ mod reading;
 mod rules;
 mod shown;
 mod table;
+mod told;
 mod value;
 mod written;
 
@@ -24,6 +25,7 @@ pub use proxy::ProxySetting;
 pub use reading::{Fault, Written};
 pub use shown::lines;
 pub use table::*;
+pub use told::changes;
 pub use value::{Changeable, Plain, Stored, Value};
 pub use written::sample;
 

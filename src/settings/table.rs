@@ -92,7 +92,7 @@ settings! {
         directory: String = "https://acme-v02.api.letsencrypt.org/directory".into(),
             Kind::text(is_https, NOT_AN_ADDRESS),
             "The authority asked (RFC 8555), https://…",
-            "Die Stelle, die gefragt wird (RFC 8555), https://…",
+            "Der Anbieter, der gefragt wird (RFC 8555), https://…",
             on Certificates;
     }
 
