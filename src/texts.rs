@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use momedo_texts::{Catalogue, Language, Refusal, Texts};
+use momedo_texts::{Catalogue, Language, Refusal, Sentences, Texts};
 
 /// Built in and never changed, so two servers in one process may share it.
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
@@ -13,6 +13,18 @@ static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
         include_str!("../web-admin/messages/en.toml"),
     )
 });
+
+/// The German of what is said in English where it arises: errors of the surroundings, settings, database, certificates.
+static SENTENCES: LazyLock<Sentences> =
+    LazyLock::new(|| Sentences::read(include_str!("../web-admin/messages/sentences.de.toml")));
+
+/// What was said in English, in the reader's language; as it is where no other is known, as of the operating system.
+pub(crate) fn told(english: &str, language: Language) -> String {
+    match language {
+        Language::German => SENTENCES.german(english),
+        Language::English => english.to_owned(),
+    }
+}
 
 /// The texts of a language.
 pub(crate) fn of(language: Language) -> &'static Texts {
@@ -82,6 +94,38 @@ mod tests {
             };
             keys.extend(literals.filter(is_key).map(str::to_owned));
         }
+    }
+
+    #[test]
+    fn every_sentence_is_still_said() {
+        let folders = [Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        // Ranges are put together, and libraries say the rest.
+        let elsewhere = [
+            "{least} to",
+            "{value} is not in",
+            "integer",
+            "invalid digit",
+            "number too large",
+            "socket address",
+            "char",
+        ];
+        let faults = SENTENCES.faults(&folders, &elsewhere);
+        assert!(faults.is_empty(), "{faults:#?}");
+    }
+
+    #[test]
+    fn what_the_surroundings_say_is_told_in_german() {
+        let told = |english: &str| told(english, Language::German);
+        assert_eq!(
+            told(
+                "cannot listen on [::]:1: Address already in use (os error 98); is another server running there?"
+            ),
+            "[::]:1 nimmt keine Verbindungen an: Address already in use (os error 98); läuft dort schon ein Server?"
+        );
+        assert_eq!(
+            told("/x/momedo.toml: line 3: mail.retention_days = 0 is out of its range, 1 to 3650 days"),
+            "/x/momedo.toml: Zeile 3: mail.retention_days = 0 geht nicht, möglich ist 1 bis 3650 Tage"
+        );
     }
 
     #[test]

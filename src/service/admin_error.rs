@@ -212,7 +212,7 @@ impl Refusal for AdminError {
             | Self::UnusableCertificate(reason)
             | Self::NoAutostart(reason)
             | Self::NoCertificate(reason)
-            | Self::NeighbourSilent(reason) => ("reason", reason.clone()),
+            | Self::NeighbourSilent(reason) => ("reason", crate::texts::told(reason, language)),
             Self::Smoke(error) => return error.values(language),
             _ => return Vec::new(),
         };

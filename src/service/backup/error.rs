@@ -112,8 +112,10 @@ impl Refusal for BackupError {
             | Self::Exists(file)
             | Self::ServerRuns(file)
             | Self::DatabaseExists(file) => vec![path(file)],
-            Self::File { path: file, reason, .. } => vec![path(file), ("reason", reason.clone())],
-            Self::Internal(reason) => vec![("reason", reason.clone())],
+            Self::File { path: file, reason, .. } => {
+                vec![path(file), ("reason", texts::told(reason, language))]
+            }
+            Self::Internal(reason) => vec![("reason", texts::told(reason, language))],
             Self::Name => Vec::new(),
         }
     }
