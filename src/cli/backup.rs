@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::admin::Common;
-use super::{output, secret_file};
+use super::output;
+use super::secret_file::{self, Secret};
 use crate::domain::backup::BackupName;
 use crate::service::administration::{AdminRequest, AdminResponse};
 use crate::service::backup::{self, BackupRequest, Overwrite, Passphrase, Replace};
@@ -72,7 +73,7 @@ pub(super) struct PassphraseFile {
 
 impl PassphraseFile {
     fn read(&self) -> anyhow::Result<Option<Passphrase>> {
-        self.passphrase_file.as_deref().map(|file| secret_file::read(file, "passphrase")).transpose()
+        self.passphrase_file.as_deref().map(|file| secret_file::read(file, Secret::Passphrase)).transpose()
     }
 }
 
@@ -90,29 +91,22 @@ impl Backup {
                 let exported = backup::export_from(&directory, &name, &to, passphrase.as_ref(), overwrite)?;
                 note(&common, &directory, exported.name.clone());
                 if !exported.private && !exported.sealed {
-                    note!("{READABLE}");
+                    note!("{}", words!("backups.readable"));
                 }
                 if common.json {
                     return output::json(&exported);
                 }
-                let how = if exported.sealed { ", sealed with the passphrase" } else { ", NOT SEALED" };
-                say!("{} ({} bytes{how})", exported.file.display(), exported.bytes);
+                let (file, bytes) = (exported.file.display(), exported.bytes);
+                if exported.sealed {
+                    say!("{}", words!("backups.exported-sealed", file = file, bytes = bytes));
+                } else {
+                    say!("{}", words!("backups.exported-open", file = file, bytes = bytes));
+                }
                 Ok(())
             }
         }
     }
 }
-
-/// What whoever exports to most sticks has to know.
-const READABLE: &str = "the disk it was written to knows no permissions, as with FAT and exFAT: whoever gets hold of the file \
-    has this server's keys; lock it away, or export it sealed, with --passphrase-file";
-
-/// What whoever restores has to know, and to do.
-const WHAT_FOLLOWS: &str = "
-people's programs bring back by themselves what they have: newer keys, devices and which were revoked, groups
-only an admin can do again what was done since the backup was made: invite whoever registered since; disable, delete
-and lock out again, first of all, whoever was; change people, classes, roles, rules and neighbours
-mail that nobody had fetched is lost";
 
 impl Restore {
     pub(super) fn run(self) -> anyhow::Result<()> {
@@ -124,13 +118,14 @@ impl Restore {
         if self.common.json {
             return output::json(&restored);
         }
-        say!("restored to {}", directory.display());
-        say!("made            {}", output::time(restored.made_at));
-        say!("fingerprint     {}", restored.fingerprint);
+        say!("{}", words!("backups.restored", folder = directory.display()));
+        say!("{}", words!("backups.made", at = output::time(restored.made_at)));
+        say!("{}", words!("backups.fingerprint", fingerprint = restored.fingerprint));
         if let Some(folder) = &restored.replaced {
-            say!("the database that was there is in {}", folder.display());
+            say!("{}", words!("backups.replaced", folder = folder.display()));
         }
-        say!("{WHAT_FOLLOWS}");
+        // What whoever restores has to know, and to do.
+        say!("\n{}", words!("backups.what-follows"));
         Ok(())
     }
 }
@@ -141,20 +136,21 @@ fn note(common: &Common, directory: &Path, name: BackupName) {
         return;
     }
     if let Err(error) = common.ask(AdminRequest::Backup(BackupRequest::Exported { name })) {
-        note!("the server's log does not tell of this export: {error:#}");
+        note!("{}", words!("backups.not-logged", reason = super::said(&error, super::spoken())));
     }
 }
 
 fn ask(common: &Common, request: BackupRequest) -> anyhow::Result<()> {
     let response = common.ask(AdminRequest::Backup(request))?;
-    let AdminResponse::Backups { backups } = response else { anyhow::bail!("an unexpected answer") };
+    let AdminResponse::Backups { backups } = response else { anyhow::bail!(words!("answer.unexpected")) };
     for backup in &backups {
         if common.json {
             output::json(backup)?;
             continue;
         }
-        let state = if backup.verified { "verified" } else { "DAMAGED" };
-        say!("{}  {}  {} bytes  {state}", backup.name, output::time(backup.made_at), backup.bytes);
+        let state = if backup.verified { words!("backups.verified") } else { words!("backups.damaged") };
+        let bytes = words!("backups.bytes", number = backup.bytes);
+        say!("{}  {}  {bytes}  {state}", backup.name, output::time(backup.made_at));
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! `momedo config`: the settings in force, and a momedo.toml to begin with.
 
 use clap::{Args, Subcommand};
+use momedo_texts::Language;
 use serde_json::Value;
 
 use super::admin::Common;
-use super::{SettingsArgs, output};
+use super::{SettingsArgs, output, spoken};
 use crate::service::administration::{AdminRequest, AdminResponse};
 use crate::settings;
 use crate::surroundings::data_directory;
@@ -66,23 +67,35 @@ impl Show {
         }
         match self.common.ask_with(AdminRequest::Settings, &self.settings)? {
             AdminResponse::Lines(lines) => Ok(lines),
-            _ => anyhow::bail!("an unexpected answer"),
+            _ => anyhow::bail!(words!("answer.unexpected")),
         }
     }
 
     fn print(&self, line: &Value) -> anyhow::Result<()> {
         let word = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
         let name = word("setting");
-        let mut text = format!("{name:<38}{} {}", line["value"], word("unit")).trim_end().to_owned();
+        let setting = settings::find(&name);
+        let unit =
+            setting.map_or_else(|| word("unit"), |setting| setting.kind.unit().word_in(spoken()).into());
+        let mut text = format!("{name:<38}{} {unit}", line["value"]).trim_end().to_owned();
         if self.origin {
-            text = format!("{text:<64}  {}", word("origin"));
+            let origin = match word("origin").as_str() {
+                "default" => words!("origin.default").to_owned(),
+                "page" => words!("origin.page").to_owned(),
+                "command line" => words!("origin.command-line").to_owned(),
+                _ => word("origin"),
+            };
+            text = format!("{text:<64}  {origin}");
         }
         say!("{text}");
         if self.explain
-            && let Some(setting) = settings::find(&name)
+            && let Some(setting) = setting
         {
-            let help = if super::language() == "de" { setting.help.german } else { setting.help.english };
-            let allowed = setting.kind.allowed();
+            let help = match spoken() {
+                Language::German => setting.help.german,
+                Language::English => setting.help.english,
+            };
+            let allowed = setting.kind.allowed_in(spoken());
             say!("    {help}{}", if allowed.is_empty() { allowed } else { format!(" ({allowed})") });
         }
         Ok(())

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use clap::Args;
 use momedo_protocol::time::{MADE_AFTER, OUTDATED_AFTER, UnixMillis};
-use momedo_texts::fill;
 
-use super::{DataDir, SettingsArgs, output};
+use super::admin::sentence;
+use super::{DataDir, SettingsArgs, output, words};
 use crate::control::{self, ControlError};
 use crate::server::running;
 use crate::service::administration::{AdminRequest, AdminResponse};
@@ -14,7 +14,6 @@ use crate::settings::config::Config;
 use crate::surroundings::clock::Clock;
 use crate::surroundings::data_directory::{DataDirectory, DataDirectoryError};
 use crate::surroundings::privacy;
-use crate::texts;
 use crate::tls;
 
 /// Space a server should have before it starts, in bytes.
@@ -51,6 +50,10 @@ impl Doctor {
         let path = self.data.path()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let findings = runtime.block_on(examine(&path, &self.settings));
+        // The names stay as they are for programs.
+        let name = |finding: &Finding| words::of_owned(&format!("check.{}", finding.check));
+        let width =
+            findings.iter().map(|finding| name(finding).chars().count()).max().unwrap_or_default().max(12);
         let mut troubles = 0;
         for finding in &findings {
             troubles += usize::from(finding.trouble.is_some());
@@ -60,10 +63,10 @@ impl Doctor {
                 output::json(&serde_json::json!({ "check": finding.check, "ok": ok, "text": text }))?;
             } else {
                 let mark = if finding.trouble.is_some() { "!!" } else { "ok" };
-                say!("{mark}  {:<12} {text}", finding.check);
+                say!("{mark}  {:<width$} {text}", name(finding));
             }
         }
-        anyhow::ensure!(troubles == 0, "{troubles} of {} checks found trouble", findings.len());
+        anyhow::ensure!(troubles == 0, counted!("doctor.troubles", troubles, all = findings.len()));
         Ok(())
     }
 }
@@ -72,32 +75,32 @@ async fn examine(path: &std::path::Path, settings: &SettingsArgs) -> Vec<Finding
     let mut findings = Vec::new();
     let config = match settings.load(path) {
         Ok(config) => {
-            findings.push(well("settings", "fine"));
+            findings.push(well("settings", words!("doctor.settings-fine")));
             config
         }
         Err(error) => {
-            findings.push(ill("settings", format!("{error:#}")));
+            findings.push(ill("settings", super::said(&error, super::spoken())));
             Config::default()
         }
     };
     findings.push(clock());
     let running = match control::ask(path, super::spoken(), &AdminRequest::Status).await {
         Ok(AdminResponse::Status(status)) => {
-            findings.push(well("server", format!("runs, version {}", status.version)));
+            findings.push(well("server", words!("doctor.runs", version = status.version)));
             findings.push(if status.storage_full {
-                ill("disk", "full: new mail is refused; make room")
+                ill("disk", words!("doctor.disk-full"))
             } else {
-                well("disk", "the server can write")
+                well("disk", words!("doctor.can-write"))
             });
             findings.push(match status.backups.trouble {
-                Some(trouble) => ill("backups", trouble),
-                None => well("backups", format!("{} are kept", status.backups.count)),
+                Some(trouble) => ill("backups", words::told(&trouble)),
+                None => well("backups", counted!("doctor.backups", status.backups.count)),
             });
             true
         }
         Err(ControlError::NotRunning(_)) => false,
         Ok(_) | Err(_) => {
-            findings.push(ill("server", "a server of another version runs here; restart it"));
+            findings.push(ill("server", words!("doctor.other-version")));
             true
         }
     };
@@ -105,7 +108,7 @@ async fn examine(path: &std::path::Path, settings: &SettingsArgs) -> Vec<Finding
         findings.extend(overview(path).await);
     }
     if !running {
-        findings.push(well("server", "does not run"));
+        findings.push(well("server", words!("doctor.does-not-run")));
         findings.push(disk(path));
         findings.push(database(path));
         for address in &config.listen.addresses {
@@ -117,17 +120,12 @@ async fn examine(path: &std::path::Path, settings: &SettingsArgs) -> Vec<Finding
     findings
 }
 
-/// What to do about a data folder that others can read.
-const READABLE: &str = "whoever uses this machine can read the data folder, and with it the server's keys; the next start sets \
-    permissions anew, but if its disk knows none (FAT, exFAT), move the folder, or mount that disk for the server's user alone \
-    (umask=077)";
-
 /// Whether others can read the keys. Looked at last: the server, or the look at the disk, has made private what can be.
 fn privacy(path: &std::path::Path) -> Option<Finding> {
     let privacy = privacy::of_path(path).ok()?;
     Some(match privacy.is_private() {
-        true => well("permissions", "nobody else can read the data folder"),
-        false => ill("permissions", READABLE),
+        true => well("permissions", words!("doctor.private")),
+        false => ill("permissions", words!("doctor.readable")),
     })
 }
 
@@ -146,17 +144,10 @@ async fn overview(path: &std::path::Path) -> Vec<Finding> {
             let what = task["what"].as_str().unwrap_or_default();
             !WAITS.contains(&what) && !SAID.contains(&what)
         })
-        .map(|task| {
-            let about = task.as_object().into_iter().flatten().find(|(name, _)| *name != "what");
-            let about =
-                about.map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-            let key = format!("task.{}", task["what"].as_str().unwrap_or_default());
-            let text = texts::of(super::spoken()).get(&key);
-            ill("overview", fill(text, &[("0", about.unwrap_or_default())]))
-        })
+        .map(|task| ill("overview", sentence(task)))
         .collect();
     if findings.is_empty() {
-        findings.push(well("overview", "neighbours, listeners, certificates and clock need nothing"));
+        findings.push(well("overview", words!("doctor.nothing-to-do")));
     }
     findings
 }
@@ -168,33 +159,29 @@ fn clock() -> Finding {
 fn clock_at(now: UnixMillis) -> Finding {
     let shown = output::time(Some(now));
     if now < MADE_AFTER {
-        let what = "a time before this version was made; set it, or wait for network time";
-        return ill("clock", format!("shows {shown}, {what}"));
+        return ill("clock", words!("doctor.clock-early", at = shown));
     }
     if now > OUTDATED_AFTER {
-        let what = "more than ten years after this version was made; set it, or update momedo";
-        return ill("clock", format!("shows {shown}, {what}"));
+        return ill("clock", words!("doctor.clock-late", at = shown));
     }
-    well("clock", format!("shows {shown}: compare it with a watch"))
+    well("clock", words!("doctor.clock", at = shown))
 }
 
 fn disk(path: &std::path::Path) -> Finding {
     let existed = path.exists();
     let finding = match DataDirectory::lock(path) {
         Err(DataDirectoryError::Locked(_)) => {
-            return ill("disk", "another process has the data folder, and its socket does not answer");
+            return ill("disk", words!("doctor.locked"));
         }
-        Err(error) => return ill("disk", error.to_string()),
+        Err(error) => return ill("disk", super::told(&error, super::spoken())),
         Ok(directory) => {
             let probe = directory.path().join("momedo.probe");
             // Written in full: that the space is there is the question.
             let written = std::fs::write(&probe, vec![0x5a; WANTED_SPACE]);
             let _: Result<_, _> = std::fs::remove_file(&probe);
             match written {
-                Ok(()) => well("disk", format!("{} can be written", path.display())),
-                Err(error) => {
-                    ill("disk", format!("less than 64 MiB can be written to {}: {error}", path.display()))
-                }
+                Ok(()) => well("disk", words!("doctor.writable", path = path.display())),
+                Err(error) => ill("disk", words!("doctor.no-room", path = path.display(), reason = error)),
             }
         }
     };
@@ -208,7 +195,7 @@ fn disk(path: &std::path::Path) -> Finding {
 
 fn port(address: SocketAddr) -> Finding {
     match std::net::TcpListener::bind(address) {
-        Ok(_) => well("port", format!("{address} is free")),
+        Ok(_) => well("port", words!("doctor.free", address = address)),
         // The server does without it, too.
         Err(error)
             if address.is_ipv6()
@@ -217,34 +204,38 @@ fn port(address: SocketAddr) -> Finding {
         {
             let v4 = SocketAddr::from(([0, 0, 0, 0], address.port()));
             match std::net::TcpListener::bind(v4) {
-                Ok(_) => well("port", format!("{v4} is free; this machine has no IPv6")),
-                Err(error) => ill("port", format!("{v4} cannot be listened on: {error}")),
+                Ok(_) => well("port", words!("doctor.free-v4", address = v4)),
+                Err(error) => ill("port", words!("doctor.port", address = v4, reason = error)),
             }
         }
-        Err(error) => ill("port", format!("{address} cannot be listened on: {error}")),
+        Err(error) => ill("port", words!("doctor.port", address = address, reason = error)),
     }
 }
 
 /// What the server would refuse to start with.
 fn database(path: &std::path::Path) -> Finding {
     match running::examine(path) {
-        Ok(None) => well("database", "there is none yet; the first start makes it"),
-        Ok(Some(schema)) => well("database", format!("undamaged, schema {schema}")),
-        Err(error) => ill("database", error.to_string()),
+        Ok(None) => well("database", words!("doctor.no-database")),
+        Ok(Some(schema)) => well("database", words!("doctor.database", schema = schema)),
+        Err(error) => ill("database", super::told(&error, super::spoken())),
     }
 }
 
 fn certificate(config: &Config) -> Finding {
     match tls::examine(&config.tls) {
-        Ok(None) => well("certificate", "no files are named; see momedo admin certificate status"),
+        Ok(None) => well("certificate", words!("doctor.no-certificate")),
         Ok(Some(found)) if found.ends_at <= Clock::system().now() => {
-            ill("certificate", format!("expired at {}", output::time(Some(found.ends_at))))
+            ill("certificate", words!("doctor.expired", at = output::time(Some(found.ends_at))))
         }
         Ok(Some(found)) => well(
             "certificate",
-            format!("for {}, until {}", found.names.join(" "), output::time(Some(found.ends_at))),
+            words!(
+                "doctor.certificate",
+                names = found.names.join(" "),
+                at = output::time(Some(found.ends_at))
+            ),
         ),
-        Err(error) => ill("certificate", error.to_string()),
+        Err(error) => ill("certificate", super::told(&error, super::spoken())),
     }
 }
 

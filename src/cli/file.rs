@@ -10,8 +10,8 @@ use momedo_client::profile::Profile;
 use momedo_client::sending;
 use momedo_protocol::blob::{BlobId, FileReference};
 
-use super::receive::printable;
-use super::{ProfileArgs, client_runtime, language, output};
+use super::naming::printable;
+use super::{ProfileArgs, client_runtime, language, naming, output};
 
 /// List files that came along with messages, and save them.
 #[derive(Debug, Subcommand)]
@@ -59,9 +59,17 @@ fn list(profile: &Profile, json: bool) -> anyhow::Result<()> {
             output::json(&file)?;
             continue;
         }
-        let saved =
-            file.saved.as_ref().map(|path| format!(", saved as {}", path.display())).unwrap_or_default();
-        say!("{}  {} ({} bytes) from {}{saved}", file.id, printable(&file.name), file.size, file.from);
+        let saved = file
+            .saved
+            .as_ref()
+            .map(|path| words!("file.saved-as", path = path.display()))
+            .unwrap_or_default();
+        let from = naming::person(profile, file.from)?;
+        say!(
+            "{}  {}{saved}",
+            file.id,
+            words!("file.listed", name = printable(&file.name), bytes = file.size, from = from)
+        );
     }
     Ok(())
 }
@@ -106,7 +114,7 @@ impl FileArgs {
             return Ok(Vec::new());
         }
         let most = momedo_protocol::blob::MAX_MESSAGE_BLOBS;
-        anyhow::ensure!(self.files.len() <= most, "a message takes at most {most} files");
+        anyhow::ensure!(self.files.len() <= most, words!("file.too-many", most = most));
         let metadata = if self.keep_metadata { Metadata::Keep } else { Metadata::Strip };
         let language = language();
         let attached = client_runtime()?.block_on(blobs::attach(
@@ -118,6 +126,6 @@ impl FileArgs {
             &output::progress,
         ));
         output::end_progress();
-        attached.context("the message was not sent")
+        attached.context(words!("send.not-sent"))
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct LocalNetwork;
 impl Finder for LocalNetwork {
     fn find(&self, server: Fingerprint) -> BoxFuture<'_, Vec<String>> {
         async move {
-            note!("the server does not answer where it was; looking for it nearby …");
+            note!("{}", words!("finding.looking"));
             nearby::look_for(server, TIME).await
         }
         .boxed()

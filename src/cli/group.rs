@@ -8,7 +8,8 @@ use momedo_protocol::group::link::GroupLink;
 use momedo_protocol::group::state::GroupState;
 use momedo_protocol::id::ParticipantId;
 
-use super::{ProfileArgs, client_runtime, language, output};
+use super::naming::{self, printable_name};
+use super::{ProfileArgs, client_runtime, language, output, words};
 
 /// Make groups, and change who belongs to them.
 #[derive(Debug, Subcommand)]
@@ -172,7 +173,7 @@ impl Group {
         match self {
             Self::Create { name, posting, access, encryption, .. } => {
                 let state = groups.create(Settings { name, posting, access }, encryption).await?;
-                done(&state, json, "made the group")
+                done(&state, json, "group.made")
             }
             Self::List { .. } => {
                 let listed = groups.list().await?;
@@ -186,15 +187,16 @@ impl Group {
                         }))?;
                     } else {
                         let note = match (member, archived) {
-                            (_, true) => "  (archived)",
-                            (true, false) => "",
-                            (false, false) => "  (open, not joined)",
+                            (_, true) => format!("  ({})", words!("group.is-archived")),
+                            (true, false) => String::new(),
+                            (false, false) => format!("  ({})", words!("group.is-open")),
                         };
-                        say!("{}  {}  {} members{note}", group.id, group.name, group.members);
+                        let members = counted!("group.members", group.members);
+                        say!("{}  {}  {members}{note}", group.id, printable_name(&group.name));
                     }
                 }
                 if listed.more_open {
-                    note!("there are more open groups than the server lists: join others by their ID");
+                    note!("{}", words!("group.more"));
                 }
                 Ok(())
             }
@@ -203,11 +205,11 @@ impl Group {
                 if json {
                     return output::json(&description(&state));
                 }
-                say!("{}  {}", state.id(), state.settings.name);
-                say!("writing: {}, joining: {}", state.settings.posting, state.settings.access);
-                say!("encryption: {}, epoch {}", state.encryption, state.epoch);
-                say!("members: {}, changes: {}", state.members.len(), state.number);
-                say!("digest {}", state.group);
+                say!("{}  {}", state.id(), printable_name(&state.settings.name));
+                say!("{}", rules(&state));
+                say!("{}", words!("group.sealing", encryption = encryption(&state), epoch = state.epoch));
+                say!("{}", words!("group.counts", members = state.members.len(), changes = state.number));
+                say!("{}", words!("group.digest", digest = state.group));
                 Ok(())
             }
             Self::Members { which } => {
@@ -219,23 +221,30 @@ impl Group {
                             "suspended": member.suspended,
                         }))?;
                     } else {
-                        let note = if member.suspended { "  (keys reset, add again)" } else { "" };
-                        say!("{id}  {}{note}", member.role);
+                        let note = match member.suspended {
+                            true => format!("  ({})", words!("group.suspended")),
+                            false => String::new(),
+                        };
+                        let role = match member.role {
+                            GroupRole::Member => words!("group-role.member"),
+                            GroupRole::Moderator => words!("group-role.moderator"),
+                        };
+                        say!("{}  {role}{note}", naming::person(groups.profile(), *id)?);
                     }
                 }
                 Ok(())
             }
             Self::Add { which, ids, role } => {
                 let state = groups.add(which.group, &ids, role).await?;
-                done(&state, json, "added to")
+                done(&state, json, "group.added")
             }
             Self::Remove { which, ids } => {
                 let state = groups.remove(which.group, &ids).await?;
-                done(&state, json, "removed from")
+                done(&state, json, "group.removed")
             }
             Self::Role { which, id, role } => {
                 let state = groups.change(which.group, |_| Action::Role { member: id, role }).await?;
-                done(&state, json, "changed a role in")
+                done(&state, json, "group.role-changed")
             }
             Self::Set { which, name, posting, access } => {
                 let state = groups
@@ -247,11 +256,11 @@ impl Group {
                         Action::Settings { settings }
                     })
                     .await?;
-                done(&state, json, "changed")
+                done(&state, json, "group.changed")
             }
             Self::Link { which, end: true, .. } => {
                 let state = groups.change(which.group, |_| Action::Link { key: None, uses: 0 }).await?;
-                done(&state, json, "ended the link into")
+                done(&state, json, "group.link-ended")
             }
             Self::Link { which, uses, .. } => {
                 let link = groups.open_link(which.group, uses).await?.to_string();
@@ -263,28 +272,28 @@ impl Group {
             }
             Self::Join { group: Some(id), .. } => {
                 let state = groups.join(id).await?;
-                done(&state, json, "joined")
+                done(&state, json, "group.joined")
             }
             Self::Join { link, .. } => {
-                let link = link.ok_or_else(|| anyhow::anyhow!("give --group or --link"))?;
+                let link = link.ok_or_else(|| anyhow::anyhow!(words!("group.either")))?;
                 let state = groups.join_by_link(&link).await?;
-                done(&state, json, "joined")
+                done(&state, json, "group.joined")
             }
             Self::Leave { which } => {
                 groups.leave(which.group).await?;
                 if json {
                     return output::json(&serde_json::json!({ "id": which.group, "status": "left" }));
                 }
-                say!("left {}", which.group);
+                say!("{}", words!("group.left", group = which.group));
                 Ok(())
             }
             Self::NewKey { which } => {
                 let state = groups.new_key(which.group).await?;
-                done(&state, json, "made a new key for")
+                done(&state, json, "group.new-key")
             }
             Self::Archive { which } => {
                 let state = groups.change(which.group, |_| Action::Archive {}).await?;
-                done(&state, json, "archived")
+                done(&state, json, "group.archived")
             }
         }
     }
@@ -304,10 +313,34 @@ fn description(state: &GroupState) -> serde_json::Value {
     })
 }
 
-fn done(state: &GroupState, json: bool, what: &str) -> anyhow::Result<()> {
+/// Who may write, and who may join.
+fn rules(state: &GroupState) -> String {
+    let posting = match state.settings.posting {
+        Posting::Everyone => words!("posting.everyone"),
+        Posting::Moderators => words!("posting.moderators"),
+    };
+    let access = match state.settings.access {
+        Access::Open => words!("access.open"),
+        Access::Closed => words!("access.closed"),
+    };
+    words!("group.rules", posting = posting, access = access)
+}
+
+fn encryption(state: &GroupState) -> &'static str {
+    match state.encryption {
+        Encryption::Symmetric => words!("encryption.symmetric"),
+        Encryption::Asymmetric => words!("encryption.asymmetric"),
+    }
+}
+
+/// Says what was done to a group; `what` is the key of the words for it.
+fn done(state: &GroupState, json: bool, what: &'static str) -> anyhow::Result<()> {
     if json {
         return output::json(&description(state));
     }
-    say!("{what} {} ({}), {} members", state.settings.name, state.id(), state.members.len());
+    let members = counted!("group.members", state.members.len());
+    let name = printable_name(&state.settings.name);
+    let values = [("name", name), ("id", state.id().to_string()), ("members", members)];
+    say!("{}", words::with(what, &values));
     Ok(())
 }

@@ -14,8 +14,9 @@ use momedo_protocol::invite::ServerLink;
 use momedo_protocol::key_backup::{RECOVERY_WORDS, RecoveryCode};
 use zeroize::Zeroizing;
 
+use super::naming::printable_name;
 use super::qr_code::{self, Look};
-use super::{ProfileArgs, language, output};
+use super::{ProfileArgs, language, output, spoken, words};
 
 /// New devices of yours.
 #[derive(Debug, Subcommand)]
@@ -82,7 +83,7 @@ impl Joining {
                 if json {
                     return output::json(&serde_json::json!({ "key_backup": "deleted" }));
                 }
-                say!("the key backup is removed");
+                say!("{}", words!("key-backup.removed"));
                 Ok(())
             }
             Self::BackupKeys { profile, json, .. } => back_up(&profile, json).await,
@@ -104,8 +105,9 @@ async fn back_up(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
         server: address.fingerprint,
     };
     // A reader who is gone has not seen enough here: the earlier words open nothing any more.
-    show_words(session.id, &code, &server, json)
-        .map_err(|error| anyhow::anyhow!("the new words were not shown ({error:#}): make others once more"))
+    show_words(session.id, &code, &server, json).map_err(|error| {
+        anyhow::anyhow!(words!("key-backup.not-shown", reason = super::said(&error, spoken())))
+    })
 }
 
 fn show_words(id: ParticipantId, code: &RecoveryCode, server: &ServerLink, json: bool) -> anyhow::Result<()> {
@@ -113,12 +115,12 @@ fn show_words(id: ParticipantId, code: &RecoveryCode, server: &ServerLink, json:
     if json {
         return output::json(&serde_json::json!({ "id": id, "words": *words, "server": server.to_string() }));
     }
-    say!("Write this down. It is shown only now.\n");
+    say!("{}\n", words!("key-backup.write-down"));
     for (index, word) in words.split(' ').enumerate() {
         say!("{:>4}. {word}", index + 1);
     }
-    say!("\nID      {id}");
-    say!("Server  {server}");
+    say!("\n{}", words!("key-backup.id", id = id));
+    say!("{}", words!("key-backup.server", server = server));
     Ok(())
 }
 
@@ -142,20 +144,23 @@ async fn show_state(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
         });
     }
     match state {
-        None => say!("there is no key backup: make one with momedo user backup-keys"),
+        None => say!("{}", words!("key-backup.none")),
         Some((api::KeyBackupState { version, slot: Some(slot), .. }, renewable)) => {
-            say!("there is a key backup, version {version}");
+            say!("{}", words!("key-backup.is-there", version = version));
             if let Some(device) = slot.made_by {
-                say!("its recovery code was made on {}", watching::named(&opened, device)?);
+                say!(
+                    "{}",
+                    words!("key-backup.made-on", device = words::told(&watching::named(&opened, device)?))
+                );
             }
             if slot.fetched_at.is_some() {
-                say!("somebody has fetched it with the recovery code");
+                say!("{}", words!("key-backup.fetched"));
             }
             if !renewable {
-                say!("this device cannot renew it: receive messages first, or make a new one");
+                say!("{}", words!("key-backup.not-renewable"));
             }
         }
-        Some((state, _)) => say!("{}", watching::ended(&opened, &state)?.unwrap_or_default()),
+        Some((state, _)) => say!("{}", words::told(&watching::ended(&opened, &state)?.unwrap_or_default())),
     }
     Ok(())
 }
@@ -163,11 +168,11 @@ async fn show_state(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
 /// Reads lines until there are as many words as a code has.
 fn read_code() -> anyhow::Result<RecoveryCode> {
     if std::io::stdin().is_terminal() {
-        note!("The {RECOVERY_WORDS} words of the recovery code, in one line or several:");
+        note!("{}", words!("key-backup.ask", number = RECOVERY_WORDS));
     }
     let mut text = Zeroizing::new(String::new());
     for line in std::io::stdin().lock().lines() {
-        let line = Zeroizing::new(line.context("cannot read the words from standard input")?);
+        let line = Zeroizing::new(line.context(words!("key-backup.unreadable"))?);
         text.push_str(&line);
         text.push('\n');
         let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()).count();
@@ -200,11 +205,9 @@ async fn recover(
         key_backup::recover(&profile.profile, recovering, &output::progress).await?;
     let revokes = revoke_others && !recovered.others.is_empty();
     if revokes {
-        devices::revoke_others(&opened, &mut session, &output::progress).await.with_context(|| {
-            format!(
-                "you are back as {id}, but the other devices were not revoked; try momedo user revoke-device"
-            )
-        })?;
+        devices::revoke_others(&opened, &mut session, &output::progress)
+            .await
+            .with_context(|| words!("recover.not-revoked", id = id))?;
     }
     let name = &recovered.name;
     if json {
@@ -216,16 +219,17 @@ async fn recover(
             "id": id, "name": name, "device": recovered.device, "others": listed.collect::<Vec<_>>(),
         }));
     }
-    say!("You are {name} with the ID {id} again, on the device {}", recovered.device);
+    say!("{}", words!("recover.done", name = printable_name(name), id = id, device = recovered.device));
     if revokes {
-        say!("your other devices are revoked; your keys are new");
-        say!("The words you typed open nothing any more. {}", watching::NEW_CODE);
+        say!("{}", words!("recover.revoked"));
+        say!("{}", words!("recover.words-ended", advice = words::told(watching::NEW_CODE)));
     } else if !recovered.others.is_empty() {
-        say!("If one of these is lost, revoke it:");
+        say!("{}", words!("recover.others"));
         for (device, name) in &recovered.others {
             say!(
-                "    momedo user revoke-device --profile {} {device}    # {name}",
-                profile.profile.display()
+                "    momedo user revoke-device --profile {} {device}    # {}",
+                profile.profile.display(),
+                printable_name(name)
             );
         }
     }
@@ -247,8 +251,8 @@ async fn show_link(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
     } else {
         print_qr_code(&text)?;
         say!("{}", *text);
-        say!("\nOn the new device: momedo user add-device --profile NEW --link LINK");
-        say!("The link holds for two minutes. Show it to nobody else.");
+        say!("\n{}", words!("linking.how"));
+        say!("{}", words!("linking.two-minutes"));
     }
     let candidate = linking::await_candidate(&mut session, &link).await?;
     if json {
@@ -256,23 +260,21 @@ async fn show_link(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
             "code": candidate.code.to_string(), "device": candidate.device(), "name": candidate.name,
         }))?;
     } else {
-        let name = candidate.name.as_str();
-        say!("\n{name} wants to become a device of yours. Code: {}", candidate.code);
-        output::bytes(b"Type the code that the new device shows, or nothing if it shows another one: ")?;
+        let name = printable_name(&candidate.name);
+        say!("\n{}", words!("linking.candidate", name = name, code = candidate.code));
+        output::bytes(format!("{} ", words!("linking.type-here")).as_bytes())?;
     }
     let mut typed = String::new();
-    std::io::stdin().lock().read_line(&mut typed).context("cannot read the code from standard input")?;
+    std::io::stdin().lock().read_line(&mut typed).context(words!("linking.unreadable"))?;
     if typed.trim().parse::<LinkCode>().ok() != Some(candidate.code) {
         linking::refuse(&mut session, &link).await?;
-        bail!(
-            "the codes differ: nothing was handed over; if you typed it right, somebody else used the link"
-        );
+        bail!(words!("linking.codes-differ"));
     }
     let device = linking::accept(&opened, &mut session, &link, &candidate).await?;
     if json {
         return output::json(&serde_json::json!({ "device": device, "status": "linked" }));
     }
-    say!("linked {} ({device})", candidate.name);
+    say!("{}", words!("linking.done", name = printable_name(&candidate.name), device = device));
     Ok(())
 }
 
@@ -288,7 +290,7 @@ pub(super) async fn join(
         let shown = if json {
             output::line(format_args!("{}", serde_json::json!({ "code": code.to_string() })))
         } else {
-            output::line(format_args!("Type this code on the other device: {code}"))
+            output::line(format_args!("{}", words!("linking.type-there", code = code)))
         };
         shown.map_err(std::io::Error::other)
     };
@@ -305,6 +307,6 @@ pub(super) async fn join(
     if json {
         return output::json(&serde_json::json!({ "id": new.id()?, "device": device, "name": device_name }));
     }
-    say!("this is now a device of {} ({device})", new.id()?);
+    say!("{}", words!("linking.joined", id = new.id()?, device = device));
     Ok(())
 }

@@ -11,7 +11,8 @@ use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_bundle::KeyBundle;
 
-use super::{ProfileArgs, client_runtime, language, output};
+use super::naming::{self, printable, printable_name};
+use super::{ProfileArgs, client_runtime, language, output, words};
 
 /// Show and compare fingerprints.
 #[derive(Debug, Subcommand)]
@@ -101,7 +102,7 @@ impl Keys {
                     .concat()
                     .replace([' ', '-', ':'], "")
                     .parse()
-                    .map_err(|_| anyhow::anyhow!("a fingerprint has 64 hexadecimal digits"))?;
+                    .map_err(|_| anyhow::anyhow!(words!("contact.not-a-fingerprint")))?;
                 let opened = profile.open()?;
                 let mut session = opened.log_in(&language()).await?;
                 adopt_published_keys(&opened, &mut session).await?;
@@ -109,7 +110,7 @@ impl Keys {
                 if json {
                     return output::json(&serde_json::json!({ "id": id, "trust": "compared" }));
                 }
-                say!("{id} is compared");
+                say!("{}", words!("contact.compared", id = id));
                 Ok(())
             }
         }
@@ -117,7 +118,7 @@ impl Keys {
 }
 
 fn log(profile: &Profile, at: Option<u64>, json: bool) -> anyhow::Result<()> {
-    let view = key_log::view(profile, at)?.context("the log does not reach that number yet")?;
+    let view = key_log::view(profile, at)?.context(words!("contact.beyond-log"))?;
     let (server, alarms) = (profile.server()?.fingerprint, profile.log_alarms()?);
     let homes = profile.log_homes(server)?;
     if json {
@@ -127,14 +128,15 @@ fn log(profile: &Profile, at: Option<u64>, json: bool) -> anyhow::Result<()> {
                 .collect::<Vec<_>>(),
         }));
     }
-    say!("server {}", server.grouped());
-    say!("number {}", view.number);
-    say!("hash   {}", view.grouped_hash());
+    say!("{}", words!("contact.log-server", server = server.grouped()));
+    say!("{}", words!("contact.log-number", number = view.number));
+    say!("{}", words!("contact.log-hash", hash = view.grouped_hash()));
     for (home, number) in homes {
-        say!("tells of the server {} (number {number})", home.grouped());
+        say!("{}", words!("contact.log-tells", server = home.grouped(), number = number));
     }
     for alarm in alarms {
-        say!("ALARM {}: {}", output::time(Some(alarm.at)), super::receive::printable(&alarm.words));
+        let told = printable(&words::told(&alarm.words));
+        say!("{}", words!("contact.alarm", at = output::time(Some(alarm.at)), words = told));
     }
     Ok(())
 }
@@ -149,13 +151,18 @@ fn show(bundle: &KeyBundle, called: Option<Called>, trust: &str, json: bool) -> 
             "fingerprint": bundle.fingerprint(), "version": payload.version, "suites": payload.suites, "trust": trust,
         }));
     }
-    say!("{} {called}", payload.id);
-    say!("fingerprint {}", bundle.fingerprint().grouped());
-    say!("keys        version {}, {trust}", payload.version);
+    say!("{} {}", payload.id, printable_name(&naming::told(&called)));
+    say!("{}", words!("contact.fingerprint", fingerprint = bundle.fingerprint().grouped()));
+    let told = match trust {
+        "unvouched" => words!("trust.unvouched"),
+        "first-use" => words!("trust.first-use"),
+        "compared" => words!("trust.compared"),
+        "own" => words!("trust.own"),
+        other => other,
+    };
+    say!("{}", words!("contact.version", version = payload.version, trust = told));
     if trust == Trust::Unvouched.name() {
-        say!(
-            "            no log of key changes tells of them: compare the fingerprint before you rely on it"
-        );
+        say!("{}", words!("contact.unvouched"));
     }
     Ok(())
 }

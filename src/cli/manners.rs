@@ -75,13 +75,17 @@ impl Manners {
                 let opened = profile.open()?;
                 let mut session = opened.log_in(&language()).await?;
                 blocking::block(&opened, &mut session, id).await?;
-                done(json, &serde_json::json!({ "id": id, "blocked": true }), &format!("{id} is blocked"))
+                done(
+                    json,
+                    &serde_json::json!({ "id": id, "blocked": true }),
+                    &words!("manners.blocked", id = id),
+                )
             }
             Self::Unblock { profile, id, json } => {
                 let opened = profile.open()?;
                 let mut session = opened.log_in(&language()).await?;
                 blocking::unblock(&opened, &mut session, id).await?;
-                let text = format!("{id} is not blocked any more");
+                let text = words!("manners.unblocked", id = id);
                 done(json, &serde_json::json!({ "id": id, "blocked": false }), &text)
             }
             Self::Blocked { profile, json } => {
@@ -96,12 +100,12 @@ impl Manners {
                 let opened = profile.open()?;
                 let mut session = opened.log_in(&language()).await?;
                 let to = to.unwrap_or_else(|| PathBuf::from(format!("momedo-{}.zip", session.id)));
-                ensure!(!to.exists(), "{} is there already: choose another name with --to", to.display());
-                let mut file =
-                    create_private_file(&to).with_context(|| format!("cannot write {}", to.display()))?;
+                ensure!(!to.exists(), words!("file.exists", path = to.display()));
+                let mut file = create_private_file(&to)
+                    .with_context(|| words!("file.unwritable", path = to.display()))?;
                 let exported = async {
                     let bytes = personal::export(&mut session, &mut file).await?;
-                    file.sync_all().with_context(|| format!("cannot write {}", to.display()))?;
+                    file.sync_all().with_context(|| words!("file.unwritable", path = to.display()))?;
                     anyhow::Ok(bytes)
                 };
                 let bytes = match exported.await {
@@ -113,16 +117,15 @@ impl Manners {
                     }
                 };
                 let line = serde_json::json!({ "file": to, "bytes": bytes });
-                done(json, &line, &format!("{} ({bytes} bytes)", to.display()))
+                done(json, &line, &words!("file.written", path = to.display(), bytes = bytes))
             }
             Self::Erase { profile, confirm, json } => {
                 let opened = profile.open()?;
                 let id = opened.id()?;
-                ensure!(confirm == id, "this profile belongs to {id}, not to {confirm}: nothing was erased");
+                ensure!(confirm == id, words!("manners.not-erased", id = id, confirm = confirm));
                 let mut session = opened.log_in(&language()).await?;
                 personal::erase(&opened, &mut session).await?;
-                let text =
-                    format!("{id} is erased; the profile is of no more use, delete its folder if you like");
+                let text = words!("manners.erased", id = id);
                 done(json, &serde_json::json!({ "id": id, "status": "erased" }), &text)
             }
         }

@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use momedo_client::living::{self, About, LivingMessage};
+use momedo_client::profile::Profile;
+use momedo_client::sending::Destination;
 use momedo_client::{reporting, sending};
+use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::TaskState;
 use momedo_protocol::message_id::MessageId;
 
 use super::file::FileArgs;
-use super::receive::printable;
+use super::naming::{self, printable};
+use super::receive::{kind_word, task_state};
 use super::{ProfileArgs, client_runtime, language, output};
 
 /// How long a command tries to reach the server.
@@ -19,6 +23,20 @@ const WAIT: Duration = Duration::from_secs(10);
 /// See what became of a message, answer it, change it, do it, vote.
 #[derive(Debug, Subcommand)]
 pub(super) enum Message {
+    /// List the messages this device keeps, the newest last; of most it keeps that they are there, not what they say
+    List {
+        #[command(flatten)]
+        profile: ProfileArgs,
+        /// Only those exchanged with this person or group, by ID
+        #[arg(long, value_name = "ID|GROUP")]
+        with: Option<Destination>,
+        /// Most messages
+        #[arg(long, default_value_t = 20, value_name = "NUMBER")]
+        limit: usize,
+        /// Print JSON, one message per line
+        #[arg(long)]
+        json: bool,
+    },
     /// Show a message: who has seen it, how far a task is, how people voted
     Show {
         #[command(flatten)]
@@ -108,6 +126,7 @@ pub(super) struct Which {
 impl Message {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::List { profile, with, limit, json } => list(&profile.open()?, with, limit, json),
             Self::Show { which } => show(&which),
             Self::Reply { which, files, text } => {
                 let files = files.attach(&which.profile.open()?, WAIT)?;
@@ -140,7 +159,7 @@ async fn report(
     if json {
         return output::json(&reported);
     }
-    say!("the staff have it as report {}", reported.report);
+    say!("{}", words!("message.reported", number = reported.report));
     Ok(())
 }
 
@@ -153,32 +172,63 @@ fn say(which: &Which, about: About) -> anyhow::Result<()> {
     if which.json {
         return output::json(&serde_json::json!({ "id": sent.id, "status": "accepted" }));
     }
-    say!("accepted");
+    say!("{}", words!("send.accepted"));
     Ok(())
 }
 
 fn show(which: &Which) -> anyhow::Result<()> {
-    let message = living::find(&which.profile.open()?, &which.id)?;
+    let profile = which.profile.open()?;
+    let message = living::find(&profile, &which.id)?;
     if which.json {
         return output::json(&message);
     }
-    print(&message)
+    print(&profile, &message)
 }
 
-fn print(message: &LivingMessage) -> anyhow::Result<()> {
+fn list(profile: &Profile, with: Option<Destination>, limit: usize, json: bool) -> anyhow::Result<()> {
+    for message in living::newest(profile, with, limit)? {
+        if json {
+            output::json(&message)?;
+            continue;
+        }
+        let from = naming::person(profile, message.from)?;
+        let (id, kind) = (message.id, kind_word(&message.kind));
+        let with = || naming::conversation(profile, &message.conversation);
+        let line = if message.conversation.parse::<GroupId>().is_ok() {
+            words!("message.listed-in", id = id, kind = kind, from = from, with = with()?)
+        } else if message.from == profile.id()? {
+            words!("message.listed-to", id = id, kind = kind, from = from, with = with()?)
+        } else {
+            words!("message.listed", id = id, kind = kind, from = from)
+        };
+        let text = message.text.as_deref().map(|text| format!(": {}", printable(text))).unwrap_or_default();
+        let withdrawn =
+            if message.withdrawn { format!("  {}", words!("message.withdrawn")) } else { String::new() };
+        say!("{line}{text}{withdrawn}");
+    }
+    Ok(())
+}
+
+fn print(profile: &Profile, message: &LivingMessage) -> anyhow::Result<()> {
     let text = message.text.as_deref().map(printable).unwrap_or_default();
-    say!("{} from {} in {}: {text}", printable(&message.kind), message.from, message.conversation);
+    let from = naming::person(profile, message.from)?;
+    let with = naming::conversation(profile, &message.conversation)?;
+    let kind = kind_word(&message.kind);
+    say!("{}", words!("message.shown", kind = kind, from = from, with = with, text = text));
     if message.withdrawn {
-        say!("taken back");
+        say!("{}", words!("message.withdrawn"));
     }
     if let Some(state) = &message.state {
+        let state = task_state(state);
         match message.by {
-            Some(by) => say!("{state}, says {by}"),
+            Some(by) => {
+                say!("{}", words!("message.state-by", state = state, by = naming::person(profile, by)?))
+            }
             None => say!("{state}"),
         }
     }
     if message.ended {
-        say!("ended");
+        say!("{}", words!("message.ended"));
     }
     for (place, option) in message.options.iter().enumerate() {
         say!("{}. {} ({})", place + 1, printable(&option.text), option.chosen_by.len());
@@ -186,12 +236,11 @@ fn print(message: &LivingMessage) -> anyhow::Result<()> {
     if let (Some(seen), Some(not_seen)) = (&message.seen, &message.not_seen) {
         let all = seen.len() + not_seen.len();
         if let Some(arrived) = message.arrived.as_ref().filter(|arrived| arrived.len() > seen.len()) {
-            say!("arrived at {} of {all}", arrived.len());
+            say!("{}", words!("message.arrived", number = arrived.len(), all = all));
         }
-        say!("seen by {} of {all}", seen.len());
+        say!("{}", words!("message.seen", number = seen.len(), all = all));
         if !not_seen.is_empty() && message.kind == momedo_protocol::kind::ANNOUNCEMENT {
-            let ids: Vec<String> = not_seen.iter().map(ToString::to_string).collect();
-            say!("not by {}", ids.join(", "));
+            say!("{}", words!("message.not-seen", whom = naming::people(profile, not_seen)?));
         }
     }
     Ok(())

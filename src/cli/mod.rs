@@ -13,6 +13,9 @@ macro_rules! note {
     ($($text:tt)*) => { $crate::cli::output::note(format_args!($($text)*)) };
 }
 
+#[macro_use]
+mod words;
+
 mod admin;
 mod backup;
 mod config;
@@ -20,10 +23,13 @@ mod doctor;
 mod file;
 mod finding;
 mod group;
+mod help;
 mod joining;
 mod keys;
 mod manners;
 mod message;
+mod misuse;
+mod naming;
 mod output;
 mod qr_code;
 mod receive;
@@ -37,11 +43,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use momedo_client::ClientError;
 use momedo_texts::Language;
 
 use crate::control::ControlError;
+use crate::server::running::StartError;
 use crate::service::ServiceError;
 use crate::service::backup::BackupError;
 
@@ -130,7 +137,7 @@ impl SettingsArgs {
     fn load(&self, data: &Path) -> anyhow::Result<ServerSettings> {
         let beside = data.join("momedo.toml");
         if let Some(file) = &self.config {
-            anyhow::ensure!(file.exists(), "the settings file {} does not exist", file.display());
+            anyhow::ensure!(file.exists(), words!("settings.no-file", path = file.display()));
         }
         let mut settings = ServerSettings::load(self.config.as_deref().unwrap_or(&beside))?;
         if !self.listen.is_empty() {
@@ -154,7 +161,7 @@ struct ProfileArgs {
 impl ProfileArgs {
     fn passphrase(&self) -> anyhow::Result<Option<String>> {
         let Some(file) = &self.passphrase_file else { return Ok(None) };
-        Ok(Some(secret_file::read(file, "passphrase")?.as_written().to_owned()))
+        Ok(Some(secret_file::read(file, secret_file::Secret::Passphrase)?.as_written().to_owned()))
     }
 
     fn open(&self) -> anyhow::Result<momedo_client::profile::Profile> {
@@ -168,8 +175,11 @@ impl ProfileArgs {
 
 /// Runs the program; everything that goes wrong becomes one line on standard error.
 pub fn main() -> ExitCode {
-    // clap exits with 2 on misuse, as promised.
-    let cli = Cli::parse();
+    // Misuse exits with 2, as promised.
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     // A double-click is what comes without arguments; the environment counts then too.
     let double_click = || Cli::parse_from(["momedo", "serve", "--open"]).command;
     let Some(command) = cli.command.or_else(double_click) else { return ExitCode::FAILURE };
@@ -187,12 +197,13 @@ pub fn main() -> ExitCode {
         Command::Doctor(command) => command.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "momedo", &mut script);
+            clap_complete::generate(shell, &mut localized(Cli::command()), "momedo", &mut script);
             output::bytes(&script).map_err(anyhow::Error::from)
         }
         Command::Man => {
             let mut page = Vec::new();
-            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+            let man = clap_mangen::Man::new(localized(Cli::command().disable_help_subcommand(true)));
+            let rendered = man.render(&mut page);
             rendered.map_err(anyhow::Error::from).and_then(|()| Ok(output::bytes(&page)?))
         }
     };
@@ -229,14 +240,47 @@ fn language() -> String {
     spoken().tag().into()
 }
 
+/// A command with its help in the language of whoever reads it.
+fn localized(command: clap::Command) -> clap::Command {
+    match spoken() {
+        Language::German => help::in_german(command),
+        Language::English => command,
+    }
+}
+
+/// What was typed, or the code to exit with: help was wanted, or the line makes no sense.
+fn parse() -> Result<Cli, ExitCode> {
+    if spoken() == Language::English {
+        return Ok(Cli::parse());
+    }
+    let mut command = localized(Cli::command());
+    let parsed = command.try_get_matches_from_mut(std::env::args_os());
+    let parsed = parsed
+        .and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command)));
+    parsed.map_err(|error| match misuse::in_german(&error) {
+        Some(text) => {
+            note!("{text}");
+            ExitCode::from(2)
+        }
+        None => error.exit(),
+    })
+}
+
 /// What went wrong, in one line: refusals as API and pages tell them, in the reader's language.
 fn said(error: &anyhow::Error, language: Language) -> String {
-    let link = |cause: &(dyn std::error::Error + 'static)| {
-        let service = cause.downcast_ref().map(|error: &ServiceError| error.said_in_full(language));
-        let backup = || cause.downcast_ref().map(|error: &BackupError| error.said_in_full(language));
-        let client = || cause.downcast_ref().map(|error: &ClientError| error.said(language));
-        let control = || cause.downcast_ref().map(|error: &ControlError| error.said(language));
-        service.or_else(backup).or_else(control).or_else(client).unwrap_or_else(|| cause.to_string())
+    error.chain().map(|cause| told(cause, language)).collect::<Vec<_>>().join(": ")
+}
+
+/// One cause of a failure, in the reader's language; what the operating system says stays as it is.
+fn told(cause: &(dyn std::error::Error + 'static), language: Language) -> String {
+    let service = cause.downcast_ref().map(|error: &ServiceError| error.said_in_full(language));
+    let backup = || cause.downcast_ref().map(|error: &BackupError| error.said_in_full(language));
+    let client = || cause.downcast_ref().map(|error: &ClientError| error.said(language));
+    let control = || cause.downcast_ref().map(|error: &ControlError| error.said(language));
+    let start = || match cause.downcast_ref() {
+        Some(StartError::Service(error)) => Some(error.said_in_full(language)),
+        _ => None,
     };
-    error.chain().map(link).collect::<Vec<_>>().join(": ")
+    let typed = service.or_else(backup).or_else(control).or_else(client).or_else(start);
+    words::told_in(&typed.unwrap_or_else(|| cause.to_string()), language)
 }

@@ -6,7 +6,6 @@ use std::io::{IsTerminal, Write};
 use momedo_client::clocks::{Clocks, Suspect};
 use momedo_client::registration::Step;
 use momedo_protocol::time::UnixMillis;
-use momedo_texts::Language;
 use serde::Serialize;
 
 use crate::domain::calendar::rfc3339;
@@ -55,75 +54,37 @@ pub(super) fn time(at: Option<UnixMillis>) -> String {
 /// Says what takes a while, when somebody is watching; what is wrong, always.
 pub(super) fn progress(step: Step) {
     if let Step::ClocksDiffer(clocks) = step {
-        return note(format_args!("{}", words_about(&clocks, super::spoken() == Language::German)));
+        return note!("{}", words_about(&clocks));
     }
-    if std::io::stderr().is_terminal() {
-        let text = match (step, super::spoken() == Language::German) {
-            (Step::ClocksDiffer(_), _) => return,
-            (Step::MakingKeys, true) => "Schlüssel werden erzeugt, das dauert einige Sekunden …",
-            (Step::MakingKeys, false) => "making keys, this takes a few seconds …",
-            (Step::SendingKey, true) => "der große Schlüssel (512 KiB) wird gesendet …",
-            (Step::SendingKey, false) => "sending the large key (512 KiB) …",
-            (Step::FetchingKey, true) => "der große Schlüssel (512 KiB) wird geholt …",
-            (Step::FetchingKey, false) => "fetching the large key (512 KiB) …",
-            (Step::Uploading { done, total }, true) => return bar("hochgeladen", done, total),
-            (Step::Uploading { done, total }, false) => return bar("uploaded", done, total),
-            (Step::Downloading { done, total }, true) => return bar("geladen", done, total),
-            (Step::Downloading { done, total }, false) => return bar("fetched", done, total),
-            (Step::FetchingKeys { done, total }, true) => {
-                return note!("Schlüssel der Mitglieder werden geholt: {done} von {total} …");
-            }
-            (Step::FetchingKeys { done, total }, false) => {
-                return note!("fetching the members' keys: {done} of {total} …");
-            }
-            (Step::HandingOutKeys { done, total }, true) => {
-                return note!("der neue Gruppenschlüssel wird verteilt: {done} von {total} …");
-            }
-            (Step::HandingOutKeys { done, total }, false) => {
-                return note!("handing out the new group key: {done} of {total} …");
-            }
-        };
-        note!("{text}");
+    if !std::io::stderr().is_terminal() {
+        return;
     }
+    let text = match step {
+        Step::ClocksDiffer(_) => return,
+        Step::MakingKeys => words!("progress.making-keys").to_owned(),
+        Step::SendingKey => words!("progress.sending-key").to_owned(),
+        Step::FetchingKey => words!("progress.fetching-key").to_owned(),
+        Step::Uploading { done, total } => return bar(words!("progress.uploaded"), done, total),
+        Step::Downloading { done, total } => return bar(words!("progress.fetched"), done, total),
+        Step::FetchingKeys { done, total } => words!("progress.fetching-keys", done = done, total = total),
+        Step::HandingOutKeys { done, total } => {
+            words!("progress.handing-out-keys", done = done, total = total)
+        }
+    };
+    note!("{text}");
 }
 
 /// Whose clock shows what, and what to do.
-fn words_about(clocks: &Clocks, german: bool) -> String {
+fn words_about(clocks: &Clocks) -> String {
     let [device, server, from, until] =
         [clocks.device, clocks.server, clocks.valid_from, clocks.valid_until].map(|at| time(Some(at)));
-    let (shown, advice) = if german {
-        let advice = match clocks.suspect() {
-            Suspect::Device => "Die Uhr dieses Geräts geht falsch: bitte stellen.".into(),
-            Suspect::Server => "Die Uhr des Servers geht falsch: bitte der Verwaltung sagen.".into(),
-            Suspect::Either => {
-                "Eine von beiden geht falsch: bitte die dieses Geräts stellen, oder, wenn sie stimmt, \
-                                der Verwaltung Bescheid sagen."
-                    .into()
-            }
-            Suspect::Certificate => {
-                format!("Das Zertifikat des Servers gilt von {from} bis {until}: bitte der Verwaltung sagen.")
-            }
-        };
-        (format!("Die Uhr dieses Geräts zeigt {device}, die des Servers {server}."), advice)
-    } else {
-        let advice = match clocks.suspect() {
-            Suspect::Device => "This device's clock is wrong: set it.".into(),
-            Suspect::Server => "The server's clock is wrong: tell its admin.".into(),
-            Suspect::Either => {
-                "One of them is wrong: set this device's, or, if it is right, tell the server's admin.".into()
-            }
-            Suspect::Certificate => {
-                format!("The server's certificate holds from {from} until {until}: tell its admin.")
-            }
-        };
-        (format!("This device's clock shows {device}, the server's clock {server}."), advice)
+    let advice = match clocks.suspect() {
+        Suspect::Device => words!("clocks.device").to_owned(),
+        Suspect::Server => words!("clocks.server").to_owned(),
+        Suspect::Either => words!("clocks.either").to_owned(),
+        Suspect::Certificate => words!("clocks.certificate", from = from, until = until),
     };
-    let server = if german {
-        "Der Server hat bewiesen, dass er der richtige ist."
-    } else {
-        "The server has proved that it is the right one."
-    };
-    format!("{shown} {advice} {server}")
+    words!("clocks.differ", device = device, server = server, advice = advice)
 }
 
 /// Draws a bar over the one before it.
@@ -133,9 +94,10 @@ fn bar(word: &str, done: u64, total: u64) {
     let filled = done * WIDTH / total.max(1);
     let marks: String = (0..WIDTH).map(|place| if place < filled { '#' } else { '.' }).collect();
     let tenths = |bytes: u64| format!("{}.{}", bytes / 1_000_000, bytes / 100_000 % 10);
+    let amount = words!("progress.bar", done = tenths(done), total = tenths(total), word = word);
     let mut out = std::io::stderr().lock();
     // It is only for looking at.
-    let _: Result<_, _> = write!(out, "\r[{marks}] {} of {} MB {word} ", tenths(done), tenths(total));
+    let _: Result<_, _> = write!(out, "\r[{marks}] {amount} ");
     let _: Result<_, _> = out.flush();
 }
 

@@ -7,11 +7,11 @@ use anyhow::bail;
 use clap::Args;
 use momedo_client::contacts::Trust;
 use momedo_client::receiving::{self, Received, ReceivedFile, Saving};
-use momedo_protocol::kind::Content;
+use momedo_protocol::kind::{self, Content, ReceiptKind};
 use momedo_protocol::limits::MAX_WAIT_SECONDS;
-use momedo_protocol::name::is_visible;
 
-use super::{ProfileArgs, client_runtime, language, output, spoken};
+use super::naming::{self, printable};
+use super::{ProfileArgs, client_runtime, language, output, spoken, words};
 
 /// Receive messages: prints what waits, then tells the server that it may forget it.
 #[derive(Debug, Args)]
@@ -66,7 +66,9 @@ impl Receive {
         };
         let result = self.receive_with(&mut show).await;
         // Messages nobody saw are no success, though whoever was to read them asked for no more.
-        unshown.map_or(result, |error| bail!("{error:#}: what was not shown is shown next time"))
+        unshown.map_or(result, |error| {
+            bail!(words!("receive.not-shown", reason = super::said(&error, spoken())))
+        })
     }
 
     async fn receive_with(
@@ -101,7 +103,7 @@ impl Receive {
                             return Err(error);
                         }
                         // Said once, and gone on: other mail comes all the same.
-                        let words = error.said(spoken());
+                        let words = words::told(&error.said(spoken()));
                         if words != told {
                             note!("momedo: {words}");
                             told = words;
@@ -131,87 +133,112 @@ fn print(received: &Received, json: bool) -> anyhow::Result<()> {
         return output::json(received);
     }
     let files: String = received.files.iter().map(file_words).collect();
-    let text = format!("{}{files}", words(received));
+    let text = format!("{}{files}", words_of(received));
     let doubt = match (received.verified, Trust::of_name(&received.trust)) {
-        (false, _) => " (NOT VERIFIED)",
-        (true, Trust::Unvouched) => " (NO LOG VOUCHES FOR THEIR KEYS)",
-        (true, _) => "",
+        (false, _) => format!(" ({})", words!("receive.not-verified")),
+        (true, Trust::Unvouched) => format!(" ({})", words!("receive.unvouched")),
+        (true, _) => String::new(),
     };
-    match (received.to, received.group) {
-        (Some(to), _) => say!("to {to}{doubt}: {text}"),
-        (None, Some(group)) => say!("{} in {group}{doubt}: {text}", received.from),
-        (None, None) => say!("{}{doubt}: {text}", received.from),
-    }
+    let from = naming::named_person(received.from_name.as_deref(), received.from);
+    let line = match (received.to, received.group) {
+        (Some(to), _) => {
+            let to = naming::named_person(received.to_name.as_deref(), to);
+            words!("receive.to", to = to, doubt = doubt, text = text)
+        }
+        (None, Some(group)) => {
+            let group = naming::named_group(received.group_name.as_deref(), group);
+            words!("receive.in-group", from = from, group = group, doubt = doubt, text = text)
+        }
+        (None, None) => format!("{from}{doubt}: {text}"),
+    };
+    say!("{line}");
     Ok(())
 }
 
 /// What people read of a message, whatever its kind.
-fn words(received: &Received) -> String {
-    if received.kind == "delivered" {
-        return format!("[delivered {}]", received.id);
-    }
-    if received.kind == "undeliverable" {
-        let about = received.about.as_deref().map(|about| format!(" \"{}\"", printable(about)));
-        let why = printable(received.text.as_deref().unwrap_or_default());
-        return format!("[undeliverable {}{}: {why}]", received.id, about.unwrap_or_default());
-    }
-    if received.kind == "waiting" {
-        return format!("[waiting] {}", printable(received.text.as_deref().unwrap_or_default()));
-    }
-    if received.kind == "alarm" {
-        return format!("[ALARM] {}", printable(received.text.as_deref().unwrap_or_default()));
-    }
-    if received.kind == "device-added" {
-        return format!("[DEVICE ADDED] {}", printable(received.text.as_deref().unwrap_or_default()));
-    }
-    if received.kind == "missed" {
-        return format!("[MISSED] {}", printable(received.text.as_deref().unwrap_or_default()));
-    }
-    if received.kind == "renamed" {
-        return format!("[NAME] {}", printable(received.text.as_deref().unwrap_or_default()));
+fn words_of(received: &Received) -> String {
+    // What this program itself says is kept in English.
+    let told = || printable(&words::told(received.text.as_deref().unwrap_or_default()));
+    match received.kind.as_str() {
+        "delivered" => return words!("receive.delivered", id = received.id),
+        "undeliverable" => {
+            let about = received.about.as_deref().map(|about| format!(" \"{}\"", printable(about)));
+            let about = about.unwrap_or_default();
+            return words!("receive.undeliverable", id = received.id, about = about, why = told());
+        }
+        "waiting" => return words!("receive.waiting", text = told()),
+        "alarm" => return words!("receive.alarm", text = told()),
+        "device-added" => return words!("receive.device-added", text = told()),
+        "missed" => return words!("receive.missed", text = told()),
+        "renamed" => return words!("receive.renamed", text = told()),
+        "group-changed" if received.event => return told(),
+        _ => {}
     }
     let body = received.body.as_ref().unwrap_or(&serde_json::Value::Null);
     match (Content::read(&received.kind, body), &received.text) {
         (Content::Poll(poll), _) => {
             let options = poll.options.iter().zip(1..).map(|(option, place)| format!("\n{place}. {option}"));
-            printable(&format!("[poll {}] {}{}", received.id, poll.question, options.collect::<String>()))
+            let text = format!("{}{}", poll.question, options.collect::<String>());
+            words!("receive.poll", id = received.id, text = printable(&text))
         }
         (Content::Vote(vote), _) => {
             let places: Vec<_> = vote.choices.iter().map(|choice| (choice + 1).to_string()).collect();
-            format!("[vote on {}] {}", vote.poll.id, places.join(", "))
+            words!("receive.vote", id = vote.poll.id, choices = places.join(", "))
         }
-        (Content::PollEnd(end), _) => format!("[poll {} has ended]", end.poll),
-        (Content::TaskState(change), _) => format!("[task {} is {}]", change.task.id, change.state.word()),
-        (Content::Withdraw(withdrawal), _) => format!("[took {} back]", withdrawal.message),
-        (Content::Receipt(receipt), _) => {
-            format!("[{} {} of your messages]", receipt.state.word(), receipt.messages.len())
+        (Content::PollEnd(end), _) => words!("receive.poll-end", id = end.poll),
+        (Content::TaskState(change), _) => {
+            words!("receive.task-state", id = change.task.id, state = task_state(change.state.word()))
         }
-        (Content::Edit(edit), _) => format!("[changed {}] {}", edit.message, printable(&edit.text)),
+        (Content::Withdraw(withdrawal), _) => words!("receive.withdrawn", id = withdrawal.message),
+        (Content::Receipt(receipt), _) => match receipt.state {
+            ReceiptKind::Delivered => counted!("receive.arrived", receipt.messages.len()),
+            ReceiptKind::Read => counted!("receive.read", receipt.messages.len()),
+        },
+        (Content::Edit(edit), _) => {
+            words!("receive.edit", id = edit.message, text = printable(&edit.text))
+        }
         (Content::Announcement(_) | Content::Task(_), Some(text)) => {
-            format!("[{} {}] {}", received.kind, received.id, printable(text))
+            format!("[{} {}] {}", kind_word(&received.kind), received.id, printable(text))
         }
         (_, Some(text)) => printable(text),
-        (_, None) => format!("[{}]", printable(&received.kind)),
+        (_, None) => format!("[{}]", kind_word(&received.kind)),
     }
 }
 
 /// What people read of a file, on a line of its own.
 fn file_words(file: &ReceivedFile) -> String {
     let name = printable(&file.name);
-    match (&file.saved, &file.problem) {
-        (Some(path), _) => format!("\n    [file {name}, saved as {}]", path.display()),
-        (None, Some(problem)) => format!("\n    [file {name}, not saved: {}]", printable(problem)),
-        (None, None) => format!("\n    [file {name}, {} bytes: momedo file save {}]", file.size, file.id),
+    let words = match (&file.saved, &file.problem) {
+        (Some(path), _) => words!("receive.file-saved", name = name, path = path.display()),
+        (None, Some(problem)) => {
+            words!("receive.file-not-saved", name = name, reason = printable(&words::told(problem)))
+        }
+        (None, None) => words!("receive.file", name = name, bytes = file.size, id = file.id),
+    };
+    format!("\n    {words}")
+}
+
+/// The kind of a message, as people call it.
+pub(super) fn kind_word(kind: &str) -> String {
+    match kind {
+        kind::TEXT => words!("kind.text").to_owned(),
+        kind::REPLY => words!("kind.reply").to_owned(),
+        kind::IMAGE => words!("kind.image").to_owned(),
+        kind::FILE => words!("kind.file").to_owned(),
+        kind::ANNOUNCEMENT => words!("kind.announcement").to_owned(),
+        kind::TASK => words!("kind.task").to_owned(),
+        kind::POLL => words!("kind.poll").to_owned(),
+        "unreadable" => words!("kind.unreadable").to_owned(),
+        other => printable(other),
     }
 }
 
-/// A message must not steer the terminal it is shown on, nor look like a message of somebody else: lines
-/// after the first are indented.
-pub(super) fn printable(text: &str) -> String {
-    let safe = |c: char| {
-        // Emoji are put together with joiners and selectors, and in some scripts a joiner makes another word.
-        let joins = matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
-        if is_visible(c) || joins || matches!(c, '\n' | '\t') { c } else { '\u{fffd}' }
-    };
-    text.chars().map(safe).collect::<String>().replace('\n', "\n    ")
+/// How far a task is, as people say it.
+pub(super) fn task_state(state: &str) -> String {
+    match state {
+        "open" => words!("task-state.open").to_owned(),
+        "accepted" => words!("task-state.accepted").to_owned(),
+        "done" => words!("task-state.done").to_owned(),
+        other => printable(other),
+    }
 }

@@ -58,14 +58,13 @@ impl Send {
         let text = if self.text == "-" {
             let mut bytes = Vec::new();
             let mut input = std::io::stdin().lock().take(MAX_TEXT_BYTES + 1);
-            input.read_to_end(&mut bytes).context("cannot read the text from standard input")?;
+            input.read_to_end(&mut bytes).context(words!("send.unreadable"))?;
             // Before it is looked at: what is cut off may end in the middle of a letter.
             anyhow::ensure!(
                 bytes.len() as u64 <= MAX_TEXT_BYTES,
-                "the text on standard input has more than {MAX_TEXT_BYTES} bytes, which no message takes: send it as a \
-                 file (--file)"
+                words!("send.too-long", most = MAX_TEXT_BYTES)
             );
-            String::from_utf8(bytes).context("the text on standard input is not UTF-8")?
+            String::from_utf8(bytes).context(words!("send.not-text"))?
         } else {
             self.text.clone()
         };
@@ -86,15 +85,11 @@ impl Send {
         if let Destination::Participant(to) = self.to
             && profile.contact(to)?.is_some_and(|contact| contact.trust == Trust::Unvouched)
         {
-            note!(
-                "no log of key changes tells of the keys of {to}: compare the fingerprint (momedo keys show {to})"
-            );
+            note!("{}", words!("send.unvouched", to = to));
         }
         if !sent.left_out.is_empty() {
             let whom = sent.left_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            note!(
-                "not passed on to {whom}: nothing leads to their server any more; ask your admin, or remove them"
-            );
+            note!("{}", words!("send.left-out", whom = whom));
         }
         if self.json {
             let mut answer = serde_json::json!({ "id": sent.id, "status": "accepted" });
@@ -104,7 +99,7 @@ impl Send {
             }
             return output::json(&answer);
         }
-        say!("accepted");
+        say!("{}", words!("send.accepted"));
         Ok(())
     }
 
@@ -115,10 +110,7 @@ impl Send {
             Content::Task(Task { text, files })
         } else if !self.poll.is_empty() {
             let poll = Poll { question: text, options: self.poll.clone(), several: self.several };
-            anyhow::ensure!(
-                poll.is_acceptable(),
-                "a poll has 2 to 20 different answers of 1 to 200 characters: give --poll once for each"
-            );
+            anyhow::ensure!(poll.is_acceptable(), words!("send.poll"));
             Content::Poll(poll)
         } else if !files.is_empty() {
             let is_image = files.iter().all(|file| file.media_type.starts_with("image/"));

@@ -161,7 +161,7 @@ async fn open_running(path: &std::path::Path) -> bool {
     let Some(page) = lines.first().and_then(|line| line["address"].as_str()) else { return false };
     // The page opens all the same.
     let shown = page.split('?').next().unwrap_or(page);
-    drop(super::output::line(format_args!("momedo runs already: {shown}")));
+    drop(super::output::line(format_args!("{}", words!("serve.runs-already", page = shown))));
     local_pages::open_browser(path, page);
     true
 }

@@ -14,7 +14,8 @@ use momedo_protocol::invite::InviteLink;
 
 use crate::domain::host::TypedHost;
 
-use super::{ProfileArgs, client_runtime, joining, language, manners, output};
+use super::naming::printable_name;
+use super::{ProfileArgs, client_runtime, joining, language, manners, output, words};
 
 /// The port that servers listen at unless their admins chose another one.
 const DEFAULT_PORT: u16 = 4710;
@@ -146,15 +147,15 @@ impl User {
                         "fingerprint": joined.fingerprint,
                     }));
                 }
-                say!("You are {} with the ID {}", joined.name, joined.id);
-                say!("fingerprint {}", joined.fingerprint.grouped());
+                say!("{}", words!("user.registered", name = printable_name(&joined.name), id = joined.id));
+                say!("{}", words!("user.fingerprint", fingerprint = joined.fingerprint.grouped()));
                 Ok(())
             }
             Self::AddDevice { profile, link: Some(link), device_name, json, .. } => {
                 joining::join(&profile, &link, &device_name, json).await
             }
             Self::AddDevice { profile, new_profile, device_name, json, .. } => {
-                let new_profile = new_profile.context("either --new-profile or --link is needed")?;
+                let new_profile = new_profile.context(words!("user.either"))?;
                 let passphrase = profile.passphrase()?;
                 let opened = profile.open()?;
                 let (new, device) = devices::add(
@@ -171,7 +172,7 @@ impl User {
                         "id": new.id()?, "device": device, "name": device_name,
                     }));
                 }
-                say!("added the device {device_name} ({device})");
+                say!("{}", words!("user.device-added", name = device_name, device = device));
                 Ok(())
             }
             Self::Receipts { profile, receipts, json } => {
@@ -227,15 +228,23 @@ impl User {
                         let joined = state.and_then(|state| state.joined);
                         let joined = joined.map(|joined| describe(&opened, &joined)).transpose()?;
                         let joined = joined.unwrap_or_default();
-                        let locked_out = if state.is_none() { "  locked out by an admin" } else { "" };
-                        say!("{}  {}  {waiting} waiting{joined}{locked_out}", entry.id(), entry.name);
+                        let locked_out = match state {
+                            Some(_) => String::new(),
+                            None => format!("  {}", words!("user.locked-out")),
+                        };
+                        let (name, waiting) =
+                            (printable_name(&entry.name), words!("user.waiting", number = waiting));
+                        say!("{}  {name}  {waiting}{joined}{locked_out}", entry.id());
                     }
                 }
                 let made_by = backup.as_ref().and_then(|state| state.slot.as_ref()?.made_by);
                 if let Some(device) = made_by
                     && !json
                 {
-                    say!("recovery code made on {}", watching::named(&opened, device)?);
+                    say!(
+                        "{}",
+                        words!("user.code-made-on", device = words::told(&watching::named(&opened, device)?))
+                    );
                 }
                 let ended = backup.map(|state| watching::ended(&opened, &state)).transpose()?.flatten();
                 say_ended(ended, json)?;
@@ -248,7 +257,7 @@ impl User {
                     if json {
                         output::json(&serde_json::json!({ "device": device, "status": "revoked" }))?;
                     } else {
-                        say!("revoked {device}; your keys are new, your ID is the same");
+                        say!("{}", words!("user.revoked", device = device));
                     }
                 }
                 say_ended(ended, json)?;
@@ -263,8 +272,8 @@ impl User {
 /// Says that a new recovery code is needed; beside JSON it is a note.
 fn say_ended(ended: Option<String>, json: bool) -> anyhow::Result<()> {
     match ended {
-        Some(words) if json => note!("{words}"),
-        Some(words) => say!("{words}"),
+        Some(words) if json => note!("{}", words::told(&words)),
+        Some(words) => say!("{}", words::told(&words)),
         None => {}
     }
     Ok(())
@@ -272,8 +281,8 @@ fn say_ended(ended: Option<String>, json: bool) -> anyhow::Result<()> {
 
 /// How a device joined, at the end of its line.
 fn describe(profile: &Profile, joined: &DeviceJoined) -> Result<String, ClientError> {
-    let how = watching::how(profile, joined)?;
-    Ok(format!("  joined {}{how}", output::time(Some(joined.at))))
+    let how = words::told(&watching::how(profile, joined)?);
+    Ok(format!("  {}", words!("user.joined", at = output::time(Some(joined.at)), how = printable_name(&how))))
 }
 
 /// Where a participant lives, first the home that is asked first.
@@ -290,11 +299,11 @@ fn show_homes(profile: &Profile, json: bool) -> anyhow::Result<()> {
             "wanted": wanted,
         }));
     }
-    say!("first   {}", first.addresses.join(", "));
+    say!("{}", words!("homes.first", addresses = first.addresses.join(", ")));
     match second {
-        Some(home) => say!("second  {}", home.addresses.join(", ")),
-        None if wanted => say!("second  none is offered"),
-        None => say!("second  not wanted"),
+        Some(home) => say!("{}", words!("homes.second", addresses = home.addresses.join(", "))),
+        None if wanted => say!("{}", words!("homes.none-offered")),
+        None => say!("{}", words!("homes.not-wanted")),
     }
     Ok(())
 }

@@ -36,6 +36,7 @@ mod first_run;
 mod forgotten;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod german;
 mod group_limits;
 mod groups;
 mod hostile;
@@ -51,6 +52,7 @@ mod large_classes;
 mod left_out;
 mod line;
 mod linking;
+mod listing;
 #[cfg(unix)]
 mod log_file;
 mod login;

@@ -269,7 +269,7 @@ async fn what_no_server_signed_for_until_it_expires_is_told_to_its_sender() {
     let shown = here.server.run(&["receive", "--profile", "ada"]);
     let to = ben.id().unwrap();
     let why = "their server could not be reached, or had no room, for as long as messages wait";
-    assert_eq!(text(&shown.stdout), format!("to {to}: [undeliverable {lost} \"zwei\": {why}]\n"));
+    assert_eq!(text(&shown.stdout), format!("to ben ({to}): [undeliverable {lost} \"zwei\": {why}]\n"));
 }
 
 /// One side may sit behind a router that lets nobody in: it dials, and tells no address.

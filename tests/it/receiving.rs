@@ -123,6 +123,9 @@ async fn lines_of_a_text_do_not_look_like_messages_and_steer_no_terminal() {
     let shown = text(&output.stdout);
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines.len(), 2, "{shown:?}");
-    assert!(lines[0].starts_with(&ben.id().to_string()) && lines[1].starts_with("    to "), "{shown:?}");
+    assert!(
+        lines[0].starts_with(&format!("Test ({}): eins", ben.id())) && lines[1].starts_with("    to "),
+        "{shown:?}"
+    );
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }

@@ -13,11 +13,7 @@ impl Common {
     /// The data folder, which must be there.
     pub(in crate::cli) fn directory(&self) -> anyhow::Result<PathBuf> {
         let path = self.data.path()?;
-        anyhow::ensure!(
-            path.is_dir(),
-            "there is no data folder {}: start the server once, or name another with --data-dir",
-            path.display()
-        );
+        anyhow::ensure!(path.is_dir(), words!("admin.no-folder", path = path.display()));
         Ok(path)
     }
 
@@ -61,7 +57,7 @@ impl Common {
                             answer => return Ok(answer?),
                         }
                     }
-                    anyhow::bail!("the server on {} does not answer; is it stopping?", path.display())
+                    anyhow::bail!(words!("admin.no-answer", path = path.display()))
                 }
                 Err(error) => Err(error.into()),
             }

@@ -41,11 +41,11 @@ impl Autostart {
             return output::json(&state);
         }
         match state {
-            State::On { file } => say!("on: {file}"),
-            State::Other { file } => say!("on, for another program or data folder: {file}"),
-            State::Off => say!("off"),
-            State::Service => say!("a service manager starts the server; see systemctl"),
-            State::Unavailable => say!("not available: this account has no home folder"),
+            State::On { file } => say!("{}", words!("start.on", file = file)),
+            State::Other { file } => say!("{}", words!("start.other", file = file)),
+            State::Off => say!("{}", words!("start.off")),
+            State::Service => say!("{}", words!("start.service")),
+            State::Unavailable => say!("{}", words!("start.unavailable")),
         }
         Ok(())
     }

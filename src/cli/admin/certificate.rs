@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
+use momedo_texts::Language;
+
 use super::Common;
 use crate::acme::Challenge;
+use crate::cli::words;
 use crate::service::acme::Choice;
 use crate::service::administration::{AdminRequest, CertificateRequest, Password};
 
@@ -82,7 +85,7 @@ impl Certificate {
     pub(super) fn run(self) -> anyhow::Result<()> {
         use CertificateRequest as R;
         let read = |path: PathBuf| {
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+            std::fs::read_to_string(&path).with_context(|| words!("file.unreadable", path = path.display()))
         };
         let (common, request) = match self {
             Self::Status { common } => (common, R::Status),
@@ -103,25 +106,36 @@ impl Certificate {
             return common.print(request, &[]);
         }
         let line = common.ask(request)?.lines()?.into_iter().next().unwrap_or_default();
-        say!("origin              {}", super::text(&line["origin"]));
-        say!("ends                {} ({} days left)", super::time(&line["ends_at"]), line["days"]);
+        let origin = super::text(&line["origin"]);
+        let origin = match (crate::cli::spoken(), origin.as_str()) {
+            (Language::German, "issued" | "files" | "uploaded" | "acme") => {
+                crate::texts::of(Language::German).get(&format!("certificates.{origin}")).to_owned()
+            }
+            _ => origin,
+        };
+        say!("{}", words!("certificate.origin", origin = origin));
+        let (at, days) = (super::time(&line["ends_at"]), line["days"].as_u64().unwrap_or_default());
+        say!("{}", counted!("certificate.ends", days, at = at));
         let names = line["names"].as_array().cloned().unwrap_or_default();
-        say!("names               {}", names.iter().map(super::text).collect::<Vec<_>>().join(" "));
-        say!("fingerprint         {}", super::text(&line["fingerprint"]));
-        say!("server fingerprint  {}", super::text(&line["server_fingerprint"]));
+        say!(
+            "{}",
+            words!("certificate.names", names = names.iter().map(super::text).collect::<Vec<_>>().join(" "))
+        );
+        say!("{}", words!("certificate.fingerprint", fingerprint = super::text(&line["fingerprint"])));
+        say!("{}", words!("certificate.server", fingerprint = super::text(&line["server_fingerprint"])));
         let acme = &line["acme"];
         if acme["enabled"] != true {
-            say!("public authority    is not asked");
+            say!("{}", words!("certificate.not-asked"));
             return Ok(());
         }
-        say!("public authority    {}", super::text(&acme["directory"]));
+        say!("{}", words!("certificate.authority", directory = super::text(&acme["directory"])));
         match (acme["trouble"].as_str(), acme["due_at"].is_null()) {
             (Some(trouble), _) => {
-                say!("FAILS               {trouble}");
-                say!("tried again         {}", super::time(&acme["again_at"]));
+                say!("{}", words!("certificate.fails", reason = words::told(trouble)));
+                say!("{}", words!("certificate.again", at = super::time(&acme["again_at"])));
             }
-            (None, false) => say!("renewed             {}", super::time(&acme["due_at"])),
-            (None, true) => say!("ordered             while the server runs"),
+            (None, false) => say!("{}", words!("certificate.renewed", at = super::time(&acme["due_at"]))),
+            (None, true) => say!("{}", words!("certificate.ordered")),
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ pub(in crate::cli) struct ClassListArgs {
     #[arg(long, value_name = "LINE")]
     titles: Option<u64>,
     /// How the file writes its characters: utf-8, windows-1252, windows-1250, windows-1254, cp850, mac-roman, utf-16le, utf-16be
-    #[arg(long, value_parser = |text: &str| text.parse::<Encoding>().map_err(|_| format!("{text:?} is none of these")))]
+    #[arg(long, value_parser = |text: &str| text.parse::<Encoding>().map_err(|_| words!("class-list.none-of-these", text = format!("{text:?}"))))]
     encoding: Option<Encoding>,
     /// What parts the cells of a text; without it, it is guessed
     #[arg(long)]
@@ -45,7 +45,7 @@ pub(in crate::cli) struct ClassListArgs {
 }
 
 fn column(text: &str) -> Result<(Column, usize), String> {
-    let wrong = || format!("{text:?} is not like class=3");
+    let wrong = || words!("class-list.not-a-column", text = format!("{text:?}"));
     let (meaning, number) = text.split_once('=').ok_or_else(wrong)?;
     Ok((meaning.parse().map_err(|_| wrong())?, number.parse().map_err(|_| wrong())?))
 }
@@ -70,9 +70,9 @@ struct UnderstoodColumn {
 impl ClassListArgs {
     /// Reads the file and asks for what is wanted.
     pub(super) fn run(self, common: &Common) -> anyhow::Result<()> {
-        let cannot_read = || format!("cannot read {}", self.file.display());
+        let cannot_read = || words!("file.unreadable", path = self.file.display());
         let size = std::fs::metadata(&self.file).with_context(cannot_read)?.len();
-        anyhow::ensure!(size <= MAX_FILE_BYTES as u64, "a list has at most {MAX_FILE_BYTES} bytes");
+        anyhow::ensure!(size <= MAX_FILE_BYTES as u64, words!("class-list.too-large", most = MAX_FILE_BYTES));
         let file = Base64Bytes(std::fs::read(&self.file).with_context(cannot_read)?);
         let mut choices = Choices {
             encoding: self.encoding,
@@ -87,7 +87,10 @@ impl ClassListArgs {
         let mut understood: Understood =
             serde_json::from_value(answer.into_iter().next().unwrap_or_default())?;
         for (meaning, number) in &self.columns {
-            anyhow::ensure!(*number <= understood.columns.len(), "the list has no column {number}");
+            anyhow::ensure!(
+                *number <= understood.columns.len(),
+                words!("class-list.no-column", number = number)
+            );
             let changed = understood.columns.iter_mut();
             changed
                 .filter(|column| column.meaning == Some(*meaning))

@@ -27,14 +27,14 @@ impl Metrics {
             // Alone on standard output: it goes into a file that Prometheus reads.
             say!("{token}");
             if !enabled {
-                note!("figures are switched off: momedo admin rules --metrics true");
+                note!("{}", words!("metrics.switched-off"));
             }
             return Ok(());
         }
         match (enabled, line["has_token"] == true) {
-            (false, _) => say!("off: momedo admin rules --metrics true"),
-            (true, false) => say!("on, for nobody yet: momedo admin metrics --new-token"),
-            (true, true) => say!("on, for whoever has the token"),
+            (false, _) => say!("{}", words!("metrics.off")),
+            (true, false) => say!("{}", words!("metrics.for-nobody")),
+            (true, true) => say!("{}", words!("metrics.on")),
         }
         Ok(())
     }

@@ -10,7 +10,9 @@ mod metrics;
 mod neighbour;
 mod participant;
 mod rules;
+mod shown;
 mod smoke;
+mod status;
 mod surroundings;
 
 use std::path::PathBuf;
@@ -21,7 +23,11 @@ use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
 use serde_json::Value;
 
-use super::{DataDir, backup, output, secret_file};
+pub(super) use rules::flag_help;
+pub(super) use shown::sentence;
+
+use super::secret_file::{self, Secret};
+use super::{DataDir, backup, output};
 use crate::service::administration::{AdminRequest, AdminResponse, Password};
 
 /// Administer the server.
@@ -141,15 +147,17 @@ impl Admin {
                     line["password"] = made.then_some(password).into();
                     return output::json(&line);
                 }
-                say!("the account admin of {} is made", text(&line["name"]));
+                say!("{}", words!("admin.set-up", name = text(&line["name"])));
                 if made {
-                    say!("its password: {password}");
+                    say!("{}", words!("admin.password", password = password));
                 }
                 Ok(())
             }
             Self::Invite { common, name } => {
                 let response = common.ask(AdminRequest::Invite { name })?;
-                let AdminResponse::Invite(invite) = response else { anyhow::bail!("an unexpected answer") };
+                let AdminResponse::Invite(invite) = response else {
+                    anyhow::bail!(words!("answer.unexpected"))
+                };
                 if common.json {
                     return output::json(&invite);
                 }
@@ -158,42 +166,13 @@ impl Admin {
             }
             Self::Status { common } => {
                 let response = common.ask(AdminRequest::Status)?;
-                let AdminResponse::Status(status) = response else { anyhow::bail!("an unexpected answer") };
+                let AdminResponse::Status(status) = response else {
+                    anyhow::bail!(words!("answer.unexpected"))
+                };
                 if common.json {
                     return output::json(&status);
                 }
-                say!("participants    {} ({} online)", status.participants, status.online);
-                say!("devices         {}", status.devices);
-                say!("waiting mail    {} ({} bytes)", status.ozone_envelopes, status.ozone_bytes);
-                say!("version         {} (schema {})", status.version, status.schema);
-                say!("fingerprint     {}", status.fingerprint);
-                say!("in words        {}", status.words);
-                say!("log of keys     number {}, {}", status.key_log_number, status.key_log_hash);
-                let backups = &status.backups;
-                match backups.last_at {
-                    Some(at) => {
-                        let newest = output::time(Some(at));
-                        say!(
-                            "backups         {} ({} bytes), the last {newest}",
-                            backups.count,
-                            backups.bytes
-                        );
-                    }
-                    None => say!("backups         none"),
-                }
-                if let Some(trouble) = &backups.trouble {
-                    say!("BACKUPS FAIL: {trouble}");
-                }
-                if status.storage_full {
-                    say!("THE DISK IS FULL: new mail is refused until there is room again");
-                }
-                if status.half_written > 0 {
-                    say!(
-                        "WRITES WERE UNDONE: {} since the start; nobody else's mail is touched, but report it",
-                        status.half_written
-                    );
-                }
-                Ok(())
+                status::print(&status)
             }
             Self::Overview { common } => {
                 let line =
@@ -203,11 +182,10 @@ impl Admin {
                 }
                 let tasks = line["tasks"].as_array().cloned().unwrap_or_default();
                 if tasks.is_empty() {
-                    say!("everything is well");
+                    say!("{}", words!("admin.well"));
                 }
                 for task in tasks {
-                    let about = [&task["address"], &task["count"]].into_iter().find(|about| !about.is_null());
-                    say!("{} {}", text(&task["what"]), about.map(text).unwrap_or_default());
+                    say!("{}", sentence(&task));
                 }
                 Ok(())
             }
@@ -240,7 +218,7 @@ impl Admin {
                 }
                 match shown {
                     Some(password) => say!("{password}"),
-                    None => say!("the password of {account} is set"),
+                    None => say!("{}", words!("admin.password-set", account = account)),
                 }
                 Ok(())
             }
@@ -251,11 +229,8 @@ impl Admin {
 /// The password in a file, or one that is made; true for the latter.
 fn password(file: Option<PathBuf>) -> anyhow::Result<(String, bool)> {
     let Some(file) = file else { return Ok((encode_base64(&random::bytes::<15>()), true)) };
-    Ok((secret_file::read(&file, "password")?.as_written().to_owned(), false))
+    Ok((secret_file::read(&file, Secret::Password)?.as_written().to_owned(), false))
 }
-
-/// Fields that hold an instant; the rest of a line is printed as it is.
-const INSTANTS: &[&str] = &["at", "seen_at", "until", "expires_at"];
 
 /// An instant of a line.
 fn time(value: &Value) -> String {
@@ -274,7 +249,7 @@ impl AdminResponse {
     fn lines(self) -> anyhow::Result<Vec<Value>> {
         match self {
             Self::Lines(lines) => Ok(lines),
-            _ => anyhow::bail!("an unexpected answer"),
+            _ => anyhow::bail!(words!("answer.unexpected")),
         }
     }
 }
@@ -287,12 +262,9 @@ impl Common {
             if self.json {
                 output::json(line)?;
             } else if fields.is_empty() {
-                say!("done");
+                say!("{}", words!("admin.done"));
             } else {
-                let shown = |field: &&str| match INSTANTS.contains(field) {
-                    true => time(&line[*field]),
-                    false => text(&line[*field]),
-                };
+                let shown = |field: &&str| shown::field(line, field);
                 say!("{}", fields.iter().map(shown).collect::<Vec<_>>().join("\t"));
             }
         }

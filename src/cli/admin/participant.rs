@@ -197,7 +197,7 @@ impl Participant {
 /// Reads the database itself, so that the file belongs to whoever asked; the server notes that it was done.
 fn export(common: &Common, who: String, to: Option<PathBuf>) -> anyhow::Result<()> {
     let refuse = |to: &std::path::Path| {
-        anyhow::ensure!(!to.exists(), "{} is there already: choose another name with --to", to.display());
+        anyhow::ensure!(!to.exists(), words!("file.exists", path = to.display()));
         anyhow::Ok(())
     };
     to.as_deref().map_or(Ok(()), refuse)?;
@@ -207,7 +207,7 @@ fn export(common: &Common, who: String, to: Option<PathBuf>) -> anyhow::Result<(
     let directory = common.data.path()?;
     let to = to.unwrap_or_else(|| PathBuf::from(export::file_name(&subject)));
     refuse(&to)?;
-    let failed = || format!("cannot write {}", to.display());
+    let failed = || words!("file.unwritable", path = to.display());
     let mut file = create_private_file(&to).with_context(failed)?;
     let heading = export::Heading {
         server: line["server"].as_str().unwrap_or_default().to_owned(),
@@ -225,6 +225,6 @@ fn export(common: &Common, who: String, to: Option<PathBuf>) -> anyhow::Result<(
     if common.json {
         return output::json(&serde_json::json!({ "file": to, "bytes": bytes }));
     }
-    say!("{} ({bytes} bytes)", to.display());
+    say!("{}", words!("file.written", path = to.display(), bytes = bytes));
     Ok(())
 }

@@ -3,7 +3,10 @@
 use clap::builder::ArgAction;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
+use momedo_texts::Language;
+
 use super::Common;
+use crate::cli::spoken;
 use crate::service::administration::AdminRequest;
 use crate::service::rules::Rules;
 use crate::settings::{self, Kind, Rule, Setting, Value};
@@ -24,14 +27,28 @@ pub(in crate::cli) struct ChangeRules {
 #[derive(Debug)]
 struct Change(Rules);
 
-fn flag(setting: &'static Setting, rule: &'static Rule) -> Arg {
-    let allowed = setting.kind.allowed_as_rule();
-    let help = match (setting.kind, allowed.as_str()) {
-        (Kind::Hosts { .. }, _) => format!("{} May be given more than once", setting.help.english),
-        (_, "") => setting.help.english.to_owned(),
-        (_, allowed) => format!("{} [{allowed}]", setting.help.english),
+/// What a flag does, by the name of its rule.
+pub(in crate::cli) fn flag_help(name: &str, language: Language) -> Option<String> {
+    let (setting, _) = settings::changeable().find(|(_, rule)| rule.name == name)?;
+    Some(help(setting, language))
+}
+
+fn help(setting: &Setting, language: Language) -> String {
+    let text = match language {
+        Language::German => setting.help.german,
+        Language::English => setting.help.english,
     };
-    let flag = Arg::new(rule.name).long(rule.flag).help(help);
+    let allowed = setting.kind.allowed_as_rule_in(language);
+    match (setting.kind, allowed.as_str(), language) {
+        (Kind::Hosts { .. }, _, Language::German) => format!("{text} Mehrmals möglich"),
+        (Kind::Hosts { .. }, _, Language::English) => format!("{text} May be given more than once"),
+        (_, "", _) => text.to_owned(),
+        (_, allowed, _) => format!("{text} [{allowed}]"),
+    }
+}
+
+fn flag(setting: &'static Setting, rule: &'static Rule) -> Arg {
+    let flag = Arg::new(rule.name).long(rule.flag).help(help(setting, Language::English));
     match setting.kind {
         Kind::Number { .. } | Kind::Rate(_) => flag.value_name("NUMBER").value_parser(value_parser!(u64)),
         Kind::YesOrNo => flag.value_name("true|false").value_parser(value_parser!(bool)),
@@ -73,7 +90,8 @@ impl FromArgMatches for Change {
         for (setting, rule) in settings::changeable() {
             let Some(value) = given(setting, rule, matches) else { continue };
             if !rule.set(&mut self.0, &value) {
-                let message = format!("--{} takes {}\n", rule.flag, setting.kind.allowed_as_rule());
+                let allowed = setting.kind.allowed_as_rule_in(spoken());
+                let message = format!("{}\n", words!("admin.takes", flag = rule.flag, allowed = allowed));
                 return Err(clap::Error::raw(clap::error::ErrorKind::ValueValidation, message));
             }
         }
@@ -89,8 +107,10 @@ impl ChangeRules {
             return self.common.print(request, &[]);
         }
         let lines = self.common.ask(request)?.lines()?;
-        for (name, value) in lines.iter().filter_map(serde_json::Value::as_object).flatten() {
-            say!("{name:<22}{}", super::text(value));
+        for (line, name) in lines.iter().flat_map(|line| {
+            line.as_object().into_iter().flat_map(|fields| fields.keys()).map(move |name| (line, name))
+        }) {
+            say!("{name:<22}{}", super::shown::field(line, name));
         }
         Ok(())
     }
