@@ -136,8 +136,11 @@ impl Identity {
         Self::issue(names, now, [authority_key.pkcs8().to_vec(), fixed_key.pkcs8().to_vec()])
     }
 
-    /// An identity with these keys (PKCS#8): the authority's, and that of the certificate that never changes.
-    pub(crate) fn issue(
+    /// An identity with these RSA keys (PKCS #8, DER): the authority's, and that of the certificate that never changes.
+    ///
+    /// # Errors
+    /// As [`AuthorityError`] says.
+    pub fn issue(
         names: &Names,
         now: UnixMillis,
         [authority_key, fixed_key]: [Vec<u8>; 2],

@@ -23,8 +23,7 @@ pub(crate) fn write_file(server: &Server, name: &str, bytes: usize) -> Vec<u8> {
 }
 
 fn register(server: &Server, invite: &str, profile: &str) -> String {
-    let made = server.json(&["user", "register", "--invite", invite, "--profile", profile, "--json"]);
-    made[0]["id"].as_str().unwrap().to_owned()
+    server.join(invite, profile, None)
 }
 
 fn send(server: &Server, to: &str, file: &str) -> Value {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use base64::Engine as _;
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
@@ -176,28 +177,36 @@ impl Browser {
         self.devtools("Browser.setDownloadBehavior", parameters).await;
     }
 
-    /// The page as it is printed, in one picture, twice as fine as on a screen; and where a folder is given, as
-    /// PDF, too.
-    pub(crate) async fn printed(&self, folder: Option<&Path>) -> Vec<u8> {
+    /// Pictures of these parts of the page as they are printed on A4, as fine as a printer of 384 dots per inch; and where a folder is
+    /// given, the sheets as PDF.
+    pub(crate) async fn printed(&self, css: &str, folder: Option<&Path>) -> Vec<Vec<u8>> {
         if let Some(folder) = folder {
             let pdf = self.devtools("Page.printToPDF", json!({ "preferCSSPageSize": true })).await;
-            let pdf = pdf["data"].as_str().unwrap().to_owned();
-            let pdf = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, pdf).unwrap();
+            let pdf =
+                base64::engine::general_purpose::STANDARD.decode(pdf["data"].as_str().unwrap()).unwrap();
             std::fs::create_dir_all(folder).unwrap();
             std::fs::write(folder.join("printed.pdf"), pdf).unwrap();
         }
         self.devtools("Emulation.setEmulatedMedia", json!({ "media": "print" })).await;
-        // 190 mm between the margins.
-        let metrics =
-            |height: u64| json!({ "width": 718, "height": height, "deviceScaleFactor": 2, "mobile": false });
-        self.devtools("Emulation.setDeviceMetricsOverride", metrics(1000)).await;
-        let whole = "return document.documentElement.scrollHeight";
-        let height = self.client.execute(whole, Vec::new()).await.unwrap().as_u64().unwrap();
-        self.devtools("Emulation.setDeviceMetricsOverride", metrics(height)).await;
-        let picture = self.client.screenshot().await.unwrap();
+        // What is between margins of 10 mm.
+        let metrics = json!({ "width": 718, "height": 1047, "deviceScaleFactor": 4, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+        let places = "return [...document.querySelectorAll(arguments[0])].map((part) => {
+            const { x, y, width, height } = part.getBoundingClientRect();
+            return { x: x + scrollX, y: y + scrollY, width, height, scale: 1 };
+        })";
+        let places = self.client.execute(places, vec![css.into()]).await.unwrap();
+        let mut pictures = Vec::new();
+        for place in places.as_array().unwrap() {
+            let wanted = json!({ "format": "png", "clip": place, "captureBeyondViewport": true });
+            let picture = self.devtools("Page.captureScreenshot", wanted).await;
+            pictures.push(
+                base64::engine::general_purpose::STANDARD.decode(picture["data"].as_str().unwrap()).unwrap(),
+            );
+        }
         self.devtools("Emulation.setEmulatedMedia", json!({ "media": "" })).await;
         self.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
-        picture
+        pictures
     }
 
     pub(crate) async fn screenshot(&self, path: &Path) {

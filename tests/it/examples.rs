@@ -22,9 +22,7 @@ fn example(server: &Server, name: &str) -> Command {
 }
 
 fn register(server: &Server, profile: &str) -> String {
-    let link = server.invite().to_string();
-    let made = server.json(&["user", "register", "--invite", &link, "--profile", profile, "--json"]);
-    made[0]["id"].as_str().unwrap().to_owned()
+    server.join(&server.invite().to_string(), profile, None)
 }
 
 #[test]

@@ -125,6 +125,7 @@ struct Day {
 impl Day {
     async fn begin(language: &'static str) -> Self {
         let browser = Browser::start(language, true).await;
+        browser.emulate(1280, 800, "light").await;
         let folder = screenshots().map(|folder| folder.join(format!("first-day-{}", &language[..2])));
         Self { browser, clicks: RefCell::default(), folder, faults: RefCell::default() }
     }
@@ -263,10 +264,9 @@ async fn cards(day: &Day, server: &Server) -> Vec<String> {
     assert_eq!(day.browser.count("section.invite").await, 28);
     day.look("09-cards").await;
     day.count(1);
-    let sheets = day.browser.printed(day.folder.as_deref()).await;
-    let mut links = qr::read(&sheets);
-    links.sort();
-    links.dedup();
+    let codes = day.browser.printed("section.invite .qr", day.folder.as_deref()).await;
+    day.browser.emulate(1280, 800, "light").await;
+    let links: Vec<String> = codes.iter().flat_map(|code| qr::read(code)).collect();
     assert_eq!(links.len(), 28, "every code on the sheets can be read");
     assert!(links.iter().all(|link| link.starts_with(&format!("https://{}/i#", server.address))));
     links
@@ -378,8 +378,11 @@ async fn backup(day: &Day, server: &Server) -> PathBuf {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let files = std::fs::read_dir(&stick).unwrap().map(|entry| entry.unwrap().path());
-        let whole = files.filter(|path| path.extension().is_some_and(|kind| kind == "momedo"));
-        if let Some(path) = whole.into_iter().next() {
+        let whole = files.filter(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            name.starts_with("momedo-") && !name.ends_with(".crdownload")
+        });
+        if let Some(path) = whole.last() {
             return path;
         }
         assert!(Instant::now() < deadline, "nothing was downloaded");

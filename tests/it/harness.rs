@@ -41,6 +41,8 @@ pub(crate) struct Server {
     pub(crate) expects_errors: bool,
     /// What the program finds in its environment besides.
     pub(crate) environment: Vec<(&'static str, PathBuf)>,
+    /// Whether the first start makes the server's keys, as a real one does, and takes none that are stored.
+    pub(crate) makes_identity: bool,
 }
 
 pub(crate) fn program() -> Command {
@@ -120,6 +122,7 @@ impl Server {
             address: "127.0.0.1:0".into(),
             expects_errors: false,
             environment: Vec::new(),
+            makes_identity: false,
         }
     }
 
@@ -150,6 +153,9 @@ impl Server {
     /// Starts the program on the same data and, after the first time, the same port.
     pub(crate) fn launch(&mut self) {
         self.let_this_machine_be_dialled();
+        if !self.makes_identity {
+            crate::identity::put(&self.data(), Clock::system());
+        }
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -324,6 +330,7 @@ impl Inside {
         let mut config = Config::default();
         config.neighbours.dial_also = vec![[127, 0, 0, 1].into()];
         let listeners = momedo::live::listening::bind(&[server.address.parse().unwrap()]).await.unwrap();
+        crate::identity::put(&server.data(), clock.clone());
         let opened = running::open(&server.data(), config, clock.clone()).await.unwrap();
         let app = opened.app.clone();
         let (trigger, stop) = shutdown::channel();

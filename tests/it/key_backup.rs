@@ -33,9 +33,7 @@ pub(crate) fn string(value: &Value, name: &str) -> String {
 }
 
 fn register(server: &Server, profile: &str) -> String {
-    let link = server.invite().to_string();
-    let line = ["user", "register", "--invite", &link, "--profile", profile, "--name", profile, "--json"];
-    string(&server.json(&line)[0], "id")
+    server.join(&server.invite().to_string(), profile, Some(profile))
 }
 
 pub(crate) fn texts(server: &Server, profile: &str) -> Vec<Value> {

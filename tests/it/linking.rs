@@ -56,9 +56,7 @@ impl Talk {
 }
 
 fn register(server: &Server, profile: &str) -> String {
-    let link = server.invite().to_string();
-    let line = ["user", "register", "--invite", &link, "--profile", profile, "--json"];
-    server.json(&line)[0]["id"].as_str().unwrap().to_owned()
+    server.join(&server.invite().to_string(), profile, None)
 }
 
 #[test]

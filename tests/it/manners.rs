@@ -16,8 +16,7 @@ use crate::visitor::{Visitor, set_up};
 fn register(server: &Server, profile: &str) -> String {
     let line = ["admin", "participant", "add", profile, "--class", "7b", "--data-dir", "data", "--json"];
     let link = server.json(&line)[0]["link"].as_str().unwrap().to_owned();
-    let line = ["user", "register", "--invite", &link, "--profile", profile, "--json"];
-    server.json(&line)[0]["id"].as_str().unwrap().to_owned()
+    server.join(&link, profile, None)
 }
 
 fn receive(server: &Server, profile: &str) -> Vec<Value> {

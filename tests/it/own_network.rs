@@ -49,7 +49,7 @@ pub(crate) fn is_inside(test: &str) -> bool {
     false
 }
 
-fn ip(arguments: &str) {
+pub(crate) fn ip(arguments: &str) {
     let output = Command::new("ip").args(arguments.split(' ')).output();
     let output = output.unwrap_or_else(|error| panic!("{NEEDS}; ip: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);

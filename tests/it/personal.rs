@@ -338,9 +338,7 @@ fn an_admin_sees_what_goes_hands_it_out_and_erases_it() {
     set_up(&server);
     let add = ["admin", "participant", "add", NAME, "--key", KEY, "--data-dir", "data", "--json"];
     let link = server.json(&add)[0]["link"].as_str().unwrap().to_owned();
-    let joined =
-        server.json(&["user", "register", "--invite", &link, "--profile", "ada", "--json"]).remove(0);
-    let id: ParticipantId = joined["id"].as_str().unwrap().parse().unwrap();
+    let id: ParticipantId = server.join(&link, "ada", None).parse().unwrap();
     let text = id.to_string();
     let who = text.as_str();
     let mut admin = Visitor::admin(&server);
@@ -381,9 +379,7 @@ fn an_admin_sees_what_goes_hands_it_out_and_erases_it() {
 fn somebody_erases_themselves_from_the_command_line() {
     let server = Server::start();
     let link = server.invite().to_string();
-    let joined =
-        server.json(&["user", "register", "--invite", &link, "--profile", "ada", "--json"]).remove(0);
-    let id = joined["id"].as_str().unwrap();
+    let id = &*server.join(&link, "ada", None);
     let erased = server.json(&["user", "erase", "--profile", "ada", "--confirm", id, "--json"]).remove(0);
     assert_eq!(erased["status"], "erased");
     assert!(server.failure(&["receive", "--profile", "ada"]).contains("log-in"));

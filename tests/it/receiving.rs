@@ -38,9 +38,7 @@ async fn submit(person: &mut Person, to: &KeyBundle, id: MessageId, message: &Me
 
 /// A participant with a profile on the command line, as others see them.
 async fn register(server: &Server, profile: &str, seen_by: &mut Person) -> KeyBundle {
-    let link = server.invite().to_string();
-    let made = server.json(&["user", "register", "--invite", &link, "--profile", profile, "--json"]);
-    let id: ParticipantId = made[0]["id"].as_str().unwrap().parse().unwrap();
+    let id: ParticipantId = server.join(&server.invite().to_string(), profile, None).parse().unwrap();
     KeyBundle::verify(&seen_by.session.keys(id, 0).await.unwrap().bundle).unwrap()
 }
 

@@ -14,11 +14,24 @@ use rustls::pki_types::pem::PemObject;
 /// `tests/fixtures/rsa_keys.pem` cannot be read.
 pub fn pkcs8() -> &'static [Vec<u8>] {
     static KEYS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/rsa_keys.pem");
-        let keys = PrivatePkcs8KeyDer::pem_file_iter(path).expect("the file of stored keys is there");
-        keys.map(|key| key.expect("it holds keys alone").secret_pkcs8_der().to_vec()).collect()
-    })
+    KEYS.get_or_init(|| read("rsa_keys.pem"))
+}
+
+/// The two keys of a server's identity (PKCS #8, DER), and others for another `number`, up to 8 of them.
+///
+/// # Panics
+/// `tests/fixtures/identity_keys.pem` cannot be read.
+pub fn identity(number: usize) -> [Vec<u8>; 2] {
+    static KEYS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    let keys = KEYS.get_or_init(|| read("identity_keys.pem"));
+    let first = number * 2 % keys.len();
+    [keys[first].clone(), keys[first + 1].clone()]
+}
+
+fn read(file: &str) -> Vec<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(file);
+    let keys = PrivatePkcs8KeyDer::pem_file_iter(path).expect("the file of stored keys is there");
+    keys.map(|key| key.expect("it holds keys alone").secret_pkcs8_der().to_vec()).collect()
 }
 
 /// The stored key of this index.
