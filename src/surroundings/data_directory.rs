@@ -6,6 +6,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::privacy::{Privacy, make_folder_private};
 
@@ -41,6 +42,13 @@ pub enum DataDirectoryError {
     },
 }
 
+/// How long a lock is waited for: a program that this process just started has it, too, until it is the other program, and
+/// a server that starts again in the same process would find its own.
+const LOCK_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 impl DataDirectory {
     /// Makes the directory if need be, makes it private to its owner as far as its disk knows permissions, and locks it.
     ///
@@ -56,10 +64,14 @@ impl DataDirectory {
             .write(true)
             .open(path.join("momedo.lock"))
             .map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), privacy, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(DataDirectoryError::Locked(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(unusable(source)),
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { path: path.to_owned(), privacy, _lock: lock }),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(DataDirectoryError::Locked(path.to_owned())),
+                Err(TryLockError::Error(source)) => return Err(unusable(source)),
+            }
         }
     }
 
