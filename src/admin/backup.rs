@@ -27,6 +27,8 @@ struct BackupPage {
     keep: u64,
     /// Whether the password is asked for before a file is chosen.
     asks_first: bool,
+    /// The newest one, for the command that restores it.
+    example: String,
 }
 
 struct Row {
@@ -49,7 +51,8 @@ pub(super) async fn list_with(session: &AdminSession, page: Page, status: Status
     let app = &session.session.visitor.pages.app;
     match backup::list(app, &session.admin).await {
         Ok(backups) => {
-            let backups = backups.into_iter().rev().map(|backup| row(&page, backup)).collect();
+            let backups: Vec<Row> = backups.into_iter().rev().map(|backup| row(&page, backup)).collect();
+            let example = backups.first().map_or_else(|| "20260914-031500Z".into(), |row| row.name.clone());
             let config = app.config();
             let nonce = page.nonce.clone();
             let template = BackupPage {
@@ -59,6 +62,7 @@ pub(super) async fn list_with(session: &AdminSession, page: Page, status: Status
                 every_hours: config.backup.every_hours,
                 keep: config.backup.keep as u64,
                 asks_first: confirm::proof(session).is_none(),
+                example,
             };
             show(status, &nonce, &template)
         }
