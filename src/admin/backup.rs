@@ -34,6 +34,8 @@ struct BackupPage {
 struct Row {
     name: String,
     made: String,
+    /// The same as HTML, for its reader's time zone.
+    made_there: String,
     bytes: u64,
     is_verified: bool,
 }
@@ -42,6 +44,7 @@ fn row(page: &Page, backup: Backup) -> Row {
     Row {
         name: backup.name.to_string(),
         made: backup.made_at.map_or_else(|| "–".into(), |at| page.time(&at)),
+        made_there: backup.made_at.map_or_else(|| "–".into(), |at| page.when(&at)),
         bytes: backup.bytes,
         is_verified: backup.verified,
     }

@@ -154,9 +154,9 @@ fn addresses(page: &Page, app: &App) -> Vec<Address> {
     let is_served = |ip: IpAddr| listens_everywhere || running.iter().any(|address| address.ip() == ip);
     for at in interfaces::all().into_iter().filter(|at| is_served(at.ip)) {
         let is_public_v6 = at.ip.is_ipv6() && !crate::tls::is_private(at.ip);
-        let is_of_link = matches!(at.ip, IpAddr::V4(ip) if ip.is_link_local());
         // Those change every day, or lead nowhere.
-        if is_public_v6 || is_of_link || (at.kind == Kind::Loopback && listens_everywhere) {
+        if is_public_v6 || interfaces::is_of_link(at.ip) || (at.kind == Kind::Loopback && listens_everywhere)
+        {
             continue;
         }
         offered.push((at.ip.to_string(), reach(at.kind, &at.name), at.kind <= Kind::Vpn));

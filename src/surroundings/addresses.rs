@@ -96,7 +96,7 @@ pub fn reachable(config: &Config, listeners: &[SocketAddr]) -> Vec<String> {
     let mut all: Vec<String> = configured.collect();
     let leads_here = |ip: IpAddr| match ip {
         IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
-        IpAddr::V6(_) => crate::tls::is_private(ip),
+        IpAddr::V6(_) => crate::tls::is_private(ip) && !interfaces::is_of_link(ip),
     };
     let own = listened_on(listeners).into_iter().filter(|address| leads_here(address.ip()));
     all.extend(own.map(|address| address.to_string()));

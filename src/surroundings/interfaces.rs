@@ -74,6 +74,14 @@ pub fn kind_of(name: &str, ip: IpAddr) -> Kind {
     }
 }
 
+/// Whether an address counts on one line alone: nobody types which.
+pub fn is_of_link(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
 /// This machine's addresses, likeliest to be reached first.
 pub fn all() -> Vec<Interface> {
     let found = if_addrs::get_if_addrs().unwrap_or_default().into_iter().map(|interface| {
@@ -86,10 +94,6 @@ pub fn all() -> Vec<Interface> {
 /// The order: by kind, then where the way out of the network begins, then IPv4 before IPv6, otherwise as the operating
 /// system has them.
 fn ordered(mut found: Vec<Interface>, way_out: Option<IpAddr>) -> Vec<Interface> {
-    let is_of_link = |ip: IpAddr| match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
     found.sort_by_key(|at| (at.kind, is_of_link(at.ip), at.ip.is_ipv6(), Some(at.ip) != way_out));
     found
 }

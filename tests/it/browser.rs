@@ -191,6 +191,10 @@ impl Browser {
         // What is between margins of 10 mm.
         let metrics = json!({ "width": 718, "height": 1047, "deviceScaleFactor": 4, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+        let cut = "return [...document.querySelectorAll(arguments[0])].map((part) => part.closest('section'))
+            .filter((card) => card.scrollHeight > card.clientHeight).length";
+        let cut = self.client.execute(cut, vec![css.into()]).await.unwrap();
+        assert_eq!(cut, 0, "what stands on a card is printed on it");
         let places = "return [...document.querySelectorAll(arguments[0])].map((part) => {
             const { x, y, width, height } = part.getBoundingClientRect();
             return { x: x + scrollX, y: y + scrollY, width, height, scale: 1 };

@@ -120,7 +120,10 @@ fn the_doctor_speaks_german_and_its_json_has_the_names_it_had() {
     }
     let json = serving::json(&german(&server, &[&doctor[..], &["--json"]].concat()));
     let checks: Vec<_> = json.iter().map(|line| line["check"].as_str().unwrap()).collect();
-    assert_eq!(checks, ["settings", "clock", "server", "disk", "database", "port", "certificate"]);
+    assert_eq!(
+        checks,
+        ["settings", "clock", "server", "disk", "database", "port", "permissions", "certificate"]
+    );
     assert_eq!(json[0]["text"], "in Ordnung");
     // A fault is explained in German as well, down to what the system says.
     std::fs::write(server.data().join("momedo.toml"), "[mail]\nretention_days = 0\n").unwrap();
@@ -130,7 +133,7 @@ fn the_doctor_speaks_german_and_its_json_has_the_names_it_had() {
         said.contains("Zeile 2: mail.retention_days = 0 geht nicht, möglich ist 1 bis 3650 Tage"),
         "{said}"
     );
-    assert_eq!(text(&output.stderr), "momedo: 1 von 7 Prüfungen fand etwas\n");
+    assert_eq!(text(&output.stderr), "momedo: 1 von 8 Prüfungen fand etwas\n");
     let english = text(&server.run(&doctor).stdout);
     assert!(
         english.contains("ok  clock        shows 20") && english.contains("ok  server       does not run")
