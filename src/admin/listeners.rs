@@ -38,7 +38,7 @@ fn row(page: &Page, listener: Listener) -> Row {
     let (word, reason) = match listener.state {
         ListenerState::Running => ("running", String::new()),
         ListenerState::Stopped => ("stopped", String::new()),
-        ListenerState::Failed(reason) => ("failed", reason),
+        ListenerState::Failed(reason) => ("failed", page.told(&reason)),
     };
     Row {
         address: listener.address.to_string(),

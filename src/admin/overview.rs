@@ -204,8 +204,8 @@ fn shown(page: &Page, task: &Task) -> Shown {
     let (key, value, link) = match task {
         Task::DiskFull => ("disk-full", String::new(), "/admin/rules"),
         Task::ListenerFailed { address } => ("listener-failed", address.clone(), "/admin/listeners"),
-        Task::BackupsFail { reason } => ("backups-fail", reason.clone(), "/admin/backup"),
-        Task::CertificateFails { reason } => ("certificate-fails", reason.clone(), "/admin/certificates"),
+        Task::BackupsFail { reason } => ("backups-fail", page.told(reason), "/admin/backup"),
+        Task::CertificateFails { reason } => ("certificate-fails", page.told(reason), "/admin/certificates"),
         Task::ClockWrong => ("clock-wrong", String::new(), "/admin/help"),
         Task::ReportsOpen { count } => ("reports-open", count.to_string(), "/admin/reports"),
         Task::SmokeKeys { count } => ("smoke-keys", page.number(count), "/admin/participants#smoke"),

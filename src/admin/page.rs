@@ -90,6 +90,11 @@ impl Page {
         audit::subject(action, kept, self.language)
     }
 
+    /// What somebody deeper said in English, in the page's language; as it is where nothing else is known.
+    pub(super) fn told(&self, english: &str) -> String {
+        texts::told(english, self.language)
+    }
+
     /// What the server's clock shows: one-time passwords depend on it.
     pub(super) fn clock(&self) -> String {
         self.with("log-in.clock", self.time(&self.at))

@@ -311,7 +311,7 @@ pub(super) async fn listeners_section(
         let (word, reason) = match one.state {
             ListenerState::Running => ("running", String::new()),
             ListenerState::Stopped => ("stopped", String::new()),
-            ListenerState::Failed(reason) => ("failed", reason),
+            ListenerState::Failed(reason) => ("failed", page.told(&reason)),
         };
         ListenerRow {
             address: one.address,
@@ -410,7 +410,7 @@ pub(super) async fn neighbours_section(
             Some(LinkState::Connecting) => ("connecting", String::new()),
             Some(LinkState::Connected) => ("connected", String::new()),
             Some(LinkState::CertificateChanged) => ("certificate-changed", String::new()),
-            Some(LinkState::Failed(reason)) => ("failed", reason.clone()),
+            Some(LinkState::Failed(reason)) => ("failed", page.told(reason)),
         };
         NeighbourRow {
             has_changed: one.link == Some(LinkState::CertificateChanged),

@@ -58,8 +58,11 @@ own?.addEventListener("input", () => {
   document.querySelector('input[name="address"][value="own"]').checked = own.value !== "";
 });
 
+// English dates that nobody reads the other way round.
+const locale = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
+
 // Times in the time zone of whoever reads them; without this they stand there in UTC.
-const localTime = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "short", timeStyle: "short" });
+const localTime = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
 for (const time of document.querySelectorAll("time[datetime]")) {
   const exact = new Date(time.dateTime);
   if (Number.isNaN(exact.valueOf())) continue;
@@ -69,7 +72,7 @@ for (const time of document.querySelectorAll("time[datetime]")) {
 for (const text of document.querySelectorAll("[data-hour]")) {
   const at = new Date(text.dataset.hour);
   if (Number.isNaN(at.valueOf())) continue;
-  const hour = at.toLocaleTimeString(document.documentElement.lang, { hour: "numeric", minute: "2-digit" });
+  const hour = at.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" });
   text.textContent = text.dataset.count === undefined ? hour : `${hour}: ${text.dataset.count}`;
 }
 for (const note of document.querySelectorAll(".without-script")) note.hidden = true;
