@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::Query;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -73,6 +73,9 @@ pub(super) struct NameQuery {
 }
 
 pub(super) async fn show_one(session: AdminSession, Query(query): Query<NameQuery>) -> Response {
+    if query.name == session.admin.account() {
+        return Redirect::to("/admin/account").into_response();
+    }
     let page = session.page("account");
     show_with(&session, &query.name, page, StatusCode::OK).await
 }
@@ -117,10 +120,7 @@ pub(super) async fn set_password(
 ) -> Response {
     let app = &session.session.visitor.pages.app;
     let second = if form.one_time_lost.is_empty() { Second::Keep } else { Second::SwitchOff };
-    let result = if form.name == admin.account() {
-        // One's own asks for the old one.
-        Err(AdminError::UnknownAccount.into())
-    } else if staff_sessions::equally_typed(&form.password, &form.repeated) {
+    let result = if staff_sessions::equally_typed(&form.password, &form.repeated) {
         accounts::set_password(app, &admin, &form.name, form.password, second).await
     } else {
         Err(AdminError::PasswordsDiffer.into())

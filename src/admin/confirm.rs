@@ -61,6 +61,8 @@ fn purpose(path: &str) -> (&'static str, &'static str) {
     let parts: Vec<&str> = path.trim_start_matches("/admin/").split('/').collect();
     match parts.as_slice() {
         ["accounts"] => ("confirm.account-add", "/admin/account"),
+        ["accounts", "password"] => ("confirm.account-password", "/admin/account"),
+        ["accounts", "classes"] => ("confirm.account-classes", "/admin/account"),
         ["accounts", ..] => ("confirm.account-delete", "/admin/account"),
         ["account", "password"] => ("confirm.password", "/admin/account"),
         ["account", "session"] => ("confirm.session", "/admin/account"),

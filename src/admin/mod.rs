@@ -87,6 +87,7 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/setup", get(set_up::again).post(set_up::account))
         .route("/setup/restore", get(set_up_restore::choose))
         .route("/setup/restore/upload", post(set_up_restore::upload).layer(DefaultBodyLimit::disable()))
+        .route("/setup/restore/cancel", post(set_up_restore::cancel))
         .route("/setup/restore/confirm", post(set_up_restore::confirm))
         .route("/setup/server", get(set_up::server).post(set_up::name_server))
         .route("/setup/class", get(set_up::class).post(set_up::add_class))

@@ -84,7 +84,11 @@ pub(super) async fn upload(State(pages): State<Arc<Pages>>, request: Request) ->
         return refuse(&session.session.visitor, StatusCode::BAD_REQUEST, AdminError::ForeignForm);
     };
     let app = &session.session.visitor.pages.app;
-    match read(app, fields, LoggedIn { session: &session, admin }).await {
+    let token = |name: &str, text: &str| {
+        let is_own = name == "csrf" && is_genuine(&session.session, text);
+        is_own.then(|| admin.clone())
+    };
+    match read(app, fields, None, token).await {
         Ok(staged) => confirmation(&session, staged),
         Err(UploadError::Foreign) => {
             refuse(&session.session.visitor, StatusCode::FORBIDDEN, AdminError::ForeignForm)
@@ -131,40 +135,21 @@ fn malformed(error: MultipartError) -> ServiceError {
     ServiceError::Malformed(error.body_text())
 }
 
-/// Who uploads, to be proved by fields before the file.
-pub(super) trait Uploader {
-    /// What a field proves, if it is the one that completes the proof.
-    fn proof(
-        &mut self,
-        name: &str,
-        text: &str,
-    ) -> impl Future<Output = Result<Option<RecentlyConfirmed>, ServiceError>> + Send;
-}
+/// Most fields before the file.
+const MAX_FIELDS: usize = 8;
 
-/// An admin, whose forms carry the token of the session.
-struct LoggedIn<'a> {
-    session: &'a AdminSession,
-    admin: RecentlyConfirmed,
-}
-
-impl Uploader for LoggedIn<'_> {
-    async fn proof(&mut self, name: &str, text: &str) -> Result<Option<RecentlyConfirmed>, ServiceError> {
-        let is_own = name == "csrf" && is_genuine(&self.session.session, text);
-        Ok(is_own.then(|| self.admin.clone()))
-    }
-}
-
-/// Reads fields up to the file and prepares that; neither passphrase nor file are read before it is proved who sends
-/// them.
+/// Reads fields up to the file and prepares that. Where `proof` is not there yet, `token` has to find it in a field before
+/// passphrase and file, which are not read until then.
 pub(super) async fn read(
     app: &App,
     mut fields: Multipart,
-    mut uploader: impl Uploader,
+    mut proof: Option<RecentlyConfirmed>,
+    token: impl Fn(&str, &str) -> Option<RecentlyConfirmed>,
 ) -> Result<Staged, UploadError> {
     // A backup may be large and the line slow; but something has to come.
     let patience = Duration::from_secs(app.config().listen.body_seconds);
-    let (mut proof, mut passphrase) = (None, None);
-    loop {
+    let mut passphrase = None;
+    for _ in 0..MAX_FIELDS {
         let next = tokio::time::timeout(patience, fields.next_field()).await.map_err(late)?;
         let Some(mut field) = next.map_err(malformed)? else { break };
         let name = field.name().unwrap_or_default().to_owned();
@@ -187,9 +172,7 @@ pub(super) async fn read(
             }
             (name, _) => {
                 let text = small(field, patience).await?;
-                if let Some(found) = uploader.proof(name, &text).await? {
-                    proof = Some(found);
-                }
+                proof = token(name, &text).or(proof);
             }
         }
     }

@@ -121,6 +121,10 @@ pub(super) async fn account(visitor: Visitor, request: Request) -> Response {
         Err(ServiceError::Admin(AdminError::AlreadySetUp)) => {
             refuse(&visitor, StatusCode::CONFLICT, AdminError::AlreadySetUp)
         }
+        // A wrong code is typed again, not carried on.
+        Err(error @ ServiceError::Admin(AdminError::WrongSetUpCode)) => {
+            account_form(&visitor, "", Some(&error))
+        }
         Err(error) => account_form(&visitor, &typed.code, Some(&error)),
     }
 }

@@ -1,5 +1,6 @@
 //! Instead of setting a new server up: restoring a backup of an earlier one, by whoever has the code that the machine
-//! shows.
+//! shows. The code stands in the address, as in the link that the double-click opens: so it is known before a byte of what may
+//! be large is read.
 
 use askama::Template;
 use axum::extract::{FromRequest, Multipart, Query, Request};
@@ -9,12 +10,11 @@ use serde::Deserialize;
 
 use super::log_in;
 use super::page::{Page, show};
-use super::restore::{self, RestoringPage, UploadError, Uploader};
+use super::restore::{self, RestoringPage, UploadError};
 use super::session::{Visitor, refuse};
 use super::set_up::CodeInLink;
 use crate::http::error::status_of;
 use crate::service::backup::{self, Staged};
-use crate::service::permission::RecentlyConfirmed;
 use crate::service::{AdminError, ServiceError, set_up};
 
 #[derive(Template)]
@@ -22,6 +22,7 @@ use crate::service::{AdminError, ServiceError, set_up};
 struct ChoosePage {
     page: Page,
     form: String,
+    /// Right, or empty: then it is asked for.
     code: String,
 }
 
@@ -36,10 +37,16 @@ struct SurePage {
     fingerprint: String,
 }
 
-/// Where a file is chosen; once the server is set up, the page Backup is the place.
+/// Where the code is typed, if the link has none, and then a file is chosen. Once the server is set up, the page Backup is
+/// the place.
 pub(super) async fn choose(visitor: Visitor, Query(link): Query<CodeInLink>) -> Response {
-    match set_up::is_needed(&visitor.pages.app).await {
-        Ok(true) => choosing(&visitor, &link.code, None),
+    let app = &visitor.pages.app;
+    match set_up::is_needed(app).await {
+        Ok(true) if link.code.is_empty() => choosing(&visitor, "", None),
+        Ok(true) => match set_up::proof(app, &link.code, visitor.address).await {
+            Ok(_) => choosing(&visitor, &link.code, None),
+            Err(error) => choosing(&visitor, "", Some(&error)),
+        },
         Ok(false) => Redirect::to("/admin/backup").into_response(),
         Err(error) => refuse(&visitor, StatusCode::SERVICE_UNAVAILABLE, error),
     }
@@ -58,47 +65,48 @@ fn choosing(visitor: &Visitor, code: &str, error: Option<&ServiceError>) -> Resp
     log_in::with_cookie(show(status, &nonce, &ChoosePage { page, form, code }), cookie)
 }
 
-/// Takes the file: the form's token and the code, then a passphrase, then the file, in this order.
-pub(super) async fn upload(visitor: Visitor, request: Request) -> Response {
+/// What stands in the address of an upload.
+#[derive(Deserialize)]
+pub(super) struct Uploader {
+    #[serde(default)]
+    form: String,
+    #[serde(default)]
+    code: String,
+}
+
+/// Takes the file, after a passphrase.
+pub(super) async fn upload(visitor: Visitor, Query(uploader): Query<Uploader>, request: Request) -> Response {
+    if !log_in::is_own(&visitor, &uploader.form) {
+        return refuse(&visitor, StatusCode::FORBIDDEN, AdminError::ForeignForm);
+    }
+    let app = &visitor.pages.app;
+    let proof = match set_up::proof(app, &uploader.code, visitor.address).await {
+        Ok(proof) => proof,
+        Err(error) => return refused(&visitor, "", error),
+    };
     let Ok(fields) = Multipart::from_request(request, &()).await else {
         return refuse(&visitor, StatusCode::BAD_REQUEST, AdminError::ForeignForm);
     };
-    let app = &visitor.pages.app;
-    let mut typed = String::new();
-    let uploader = Coded { visitor: &visitor, is_own: false, typed: &mut typed };
-    match restore::read(app, fields, uploader).await {
-        Ok(staged) => sure(&visitor, &typed, staged),
-        Err(UploadError::Foreign) => refuse(&visitor, StatusCode::FORBIDDEN, AdminError::ForeignForm),
-        Err(UploadError::Refused(error)) => refused(&visitor, &typed, error),
-    }
-}
-
-/// Whoever has the code, from the browser that the form was shown in.
-struct Coded<'a> {
-    visitor: &'a Visitor,
-    is_own: bool,
-    /// The code as typed, for the next form.
-    typed: &'a mut String,
-}
-
-impl Uploader for Coded<'_> {
-    async fn proof(&mut self, name: &str, text: &str) -> Result<Option<RecentlyConfirmed>, ServiceError> {
-        match name {
-            "form" => self.is_own = log_in::is_own(self.visitor, text),
-            "code" if self.is_own => {
-                text.clone_into(self.typed);
-                let visitor = self.visitor;
-                return set_up::proof(&visitor.pages.app, text, visitor.address).await.map(Some);
+    match restore::read(app, fields, Some(proof.clone()), |_, _| None).await {
+        // A large file takes its time, and somebody else may have been faster.
+        Ok(staged) => match set_up::is_needed(app).await {
+            Ok(true) => sure(&visitor, &uploader.code, staged),
+            Ok(false) => {
+                backup::cancel(app, &proof);
+                refuse(&visitor, StatusCode::CONFLICT, AdminError::AlreadySetUp)
             }
-            _ => {}
-        }
-        Ok(None)
+            Err(error) => refuse(&visitor, StatusCode::SERVICE_UNAVAILABLE, error),
+        },
+        Err(UploadError::Foreign) => refuse(&visitor, StatusCode::FORBIDDEN, AdminError::ForeignForm),
+        Err(UploadError::Refused(error)) => refused(&visitor, &uploader.code, error),
     }
 }
 
+/// The page again, with what went wrong; a wrong code is not kept, so that it can be typed again.
 fn refused(visitor: &Visitor, code: &str, error: ServiceError) -> Response {
     match error {
         ServiceError::Admin(AdminError::AlreadySetUp) => refuse(visitor, StatusCode::CONFLICT, error),
+        ServiceError::Admin(AdminError::WrongSetUpCode) => choosing(visitor, "", Some(&error)),
         error => choosing(visitor, code, Some(&error)),
     }
 }
@@ -127,18 +135,40 @@ struct SureForm {
     id: String,
 }
 
-/// Stops the server and has it start again with the backup.
-pub(super) async fn confirm(visitor: Visitor, request: Request) -> Response {
-    let body = match log_in::read(&visitor, request).await {
-        Ok(body) => body,
+/// A form that proves itself: the browser's token, the code, the staged restore.
+async fn read_form(visitor: &Visitor, request: Request) -> Result<SureForm, Response> {
+    let body = log_in::read(visitor, request).await?;
+    let Ok(form) = serde_html_form::from_bytes::<SureForm>(&body) else {
+        return Err(refuse(visitor, StatusCode::BAD_REQUEST, AdminError::ForeignForm));
+    };
+    if !log_in::is_own(visitor, &form.form) {
+        return Err(refuse(visitor, StatusCode::FORBIDDEN, AdminError::ForeignForm));
+    }
+    Ok(form)
+}
+
+/// Gives up what was uploaded.
+pub(super) async fn cancel(visitor: Visitor, request: Request) -> Response {
+    let form = match read_form(&visitor, request).await {
+        Ok(form) => form,
         Err(refused) => return refused,
     };
-    let Ok(form) = serde_html_form::from_bytes::<SureForm>(&body) else {
-        return refuse(&visitor, StatusCode::BAD_REQUEST, AdminError::ForeignForm);
-    };
-    if !log_in::is_own(&visitor, &form.form) {
-        return refuse(&visitor, StatusCode::FORBIDDEN, AdminError::ForeignForm);
+    let app = &visitor.pages.app;
+    match set_up::proof(app, &form.code, visitor.address).await {
+        Ok(proof) => {
+            backup::cancel(app, &proof);
+            choosing(&visitor, &form.code, None)
+        }
+        Err(error) => refused(&visitor, "", error),
     }
+}
+
+/// Stops the server and has it start again with the backup.
+pub(super) async fn confirm(visitor: Visitor, request: Request) -> Response {
+    let form = match read_form(&visitor, request).await {
+        Ok(form) => form,
+        Err(refused) => return refused,
+    };
     let app = &visitor.pages.app;
     let confirmed = async {
         let proof = set_up::proof(app, &form.code, visitor.address).await?;

@@ -32,7 +32,11 @@ pub struct Kept {
 impl Kept {
     fn advance(&mut self, now: UnixMillis) {
         let hour = now.0 / HOUR;
-        // A clock that was set back goes on in the hour that is passing.
+        // A clock that was far ahead would keep everything in one hour until it is that late.
+        if hour + (HOURS as u64) < self.hour {
+            (self.hour, self.counts) = (hour, [0; HOURS]);
+        }
+        // One that was set back a little goes on in the hour that is passing.
         let passed = usize::try_from(hour.saturating_sub(self.hour)).unwrap_or(HOURS).min(HOURS);
         if passed > 0 {
             self.counts.rotate_left(passed);
@@ -95,11 +99,20 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_loses_nothing() {
+    fn a_clock_that_is_set_back_a_little_loses_nothing() {
         let activity = Activity::default();
         activity.count(hours(1000));
-        activity.count(hours(900));
+        activity.count(hours(998));
         assert_eq!(activity.by_hour(hours(1000))[HOURS - 1], 2);
+    }
+
+    #[test]
+    fn a_clock_that_was_years_ahead_spoils_the_chart_only_until_it_is_right() {
+        let activity = Activity::default();
+        activity.count(hours(90_000));
+        activity.count(hours(1000));
+        activity.count(hours(1001));
+        assert_eq!(activity.by_hour(hours(1001))[HOURS - 2..], [1, 1]);
     }
 
     #[test]

@@ -90,6 +90,8 @@ pub enum AdminError {
     AccountExists,
     /// The last admin cannot go.
     LastAdmin,
+    /// One's own password changes where the old one is asked for.
+    OwnAccount,
     /// An admin looks after all classes.
     LooksAfterAll,
     /// Only admins may do this.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use subtle::ConstantTimeEq;
 
 use super::audit::{self, Action};
+use super::error::compute;
 use super::neighbours::{self, NeighbourState};
 use super::permission::{Admin, RecentlyConfirmed};
 use super::status::Status;
@@ -113,13 +114,17 @@ pub async fn figures(app: &App, _: &Reader) -> Result<Figures, ServiceError> {
         failed_backups: app.counts.failed_backups(),
         certificate_ends_at: app.certificates.in_force().map(|certificate| certificate.ends_at),
         started_at: app.started_at,
-        database_bytes: database_bytes(app),
+        database_bytes: {
+            let directory = app.store.directory().to_owned();
+            compute(move || Ok(database_bytes(&directory))).await?
+        },
         free_bytes: blobs::available(app).await?,
     })
 }
 
-fn database_bytes(app: &App) -> u64 {
-    let file = data_directory::database(app.store.directory());
+/// Blocks.
+fn database_bytes(directory: &std::path::Path) -> u64 {
+    let file = data_directory::database(directory);
     let mut log = file.clone().into_os_string();
     log.push("-wal");
     let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());

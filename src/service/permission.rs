@@ -30,6 +30,17 @@ impl<P> std::ops::Deref for RecentlyConfirmed<P> {
     }
 }
 
+/// What the log calls whoever holds the data directory or its control socket.
+const AT_THE_MACHINE: &str = "momedo admin";
+
+/// What the log calls whoever has the set-up code, while there is no account.
+const WITH_SET_UP_CODE: &str = "set-up";
+
+/// Whether the log has this name for somebody without an account.
+pub(super) fn is_reserved(name: &str) -> bool {
+    [AT_THE_MACHINE, WITH_SET_UP_CODE].contains(&name)
+}
+
 impl RecentlyConfirmed {
     /// Whoever holds the data directory or its control socket.
     pub(crate) fn at_the_machine() -> Self {
@@ -37,8 +48,8 @@ impl RecentlyConfirmed {
     }
 
     /// For the set-up alone, once the code was right and there is no account.
-    pub(super) fn with_set_up_code(account: &str) -> Self {
-        Self(Admin { account: account.into() })
+    pub(super) fn with_set_up_code() -> Self {
+        Self(Admin { account: WITH_SET_UP_CODE.into() })
     }
 }
 
@@ -57,7 +68,7 @@ impl RecentlyConfirmed<Staff> {
 impl Admin {
     /// Whoever holds the data directory or its control socket; they could change the file itself.
     pub(crate) fn at_the_machine() -> Self {
-        Self { account: "momedo admin".into() }
+        Self { account: AT_THE_MACHINE.into() }
     }
 
     /// The account, for the log.

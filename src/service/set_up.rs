@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 
 use super::accounts::LoggedIn;
 use super::audit::{self, Action};
-use super::permission::RecentlyConfirmed;
+use super::permission::{Admin, RecentlyConfirmed};
 use super::rules::{self, Rules};
-use super::{AdminError, ServiceError, accounts};
+use super::{AdminError, ServiceError, accounts, backup};
 use crate::domain::role::AccountRole;
 use crate::state::App;
 
@@ -44,9 +44,6 @@ pub fn check_code(app: &App, code: &str, address: IpAddr) -> Result<(), ServiceE
     Err(AdminError::WrongSetUpCode.into())
 }
 
-/// What the log calls somebody who has the code, while there is no account.
-const WITH_CODE: &str = "set-up";
-
 /// Proof for whoever has the code while nobody set the server up: they could make the first account, too.
 ///
 /// # Errors
@@ -56,7 +53,7 @@ pub async fn proof(app: &App, code: &str, address: IpAddr) -> Result<RecentlyCon
         return Err(AdminError::AlreadySetUp.into());
     }
     check_code(app, code, address)?;
-    Ok(RecentlyConfirmed::with_set_up_code(WITH_CODE))
+    Ok(RecentlyConfirmed::with_set_up_code())
 }
 
 /// Makes the first account, if it still is the first.
@@ -87,6 +84,8 @@ async fn first_account(app: &App, password: Zeroizing<String>, from: &str) -> Re
             audit::log(tx, now, ACCOUNT, Action::SetUp, &from)
         })
         .await?;
+    // What somebody uploaded to restore instead holds a server's keys.
+    backup::cancel(app, &Admin::at_the_machine());
     Ok(LoggedIn { account: ACCOUNT.into(), stamp, device_cookie: None })
 }
 

@@ -83,8 +83,9 @@ impl LogFile {
     fn rotate(&self) -> io::Result<()> {
         for number in (0..FILES - 1).rev() {
             match fs::rename(self.numbered(number), self.numbered(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    // Somebody on Windows looks at one. Rather than growing for as long as they do, the log begins anew.
+                // Somebody on Windows looks at an older one: the next takes its own place all the same, or goes no further.
+                Err(error) if error.kind() != io::ErrorKind::NotFound && number == 0 => {
+                    // Rather than growing for as long as they look, the log begins anew.
                     return File::options().write(true).truncate(true).open(self.numbered(0)).map(drop);
                 }
                 _ => {}

@@ -18,6 +18,7 @@ const POSTS: &[(&str, Asks)] = &[
     ("/admin", Asks::NoSession),
     ("/admin/setup", Asks::NoSession),
     ("/admin/setup/restore/upload", Asks::NoSession),
+    ("/admin/setup/restore/cancel", Asks::NoSession),
     ("/admin/setup/restore/confirm", Asks::NoSession),
     ("/admin/log-out", Asks::Nothing),
     ("/admin/confirm", Asks::Nothing),

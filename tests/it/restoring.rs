@@ -142,25 +142,39 @@ fn a_server_that_moves_is_restored_where_a_new_one_would_be_set_up() {
     let mut person = Visitor::new(&server);
     let first = person.get(&format!("/admin/setup?code={code}"));
     assert!(first.body.contains(&format!("href=\"/admin/setup/restore?code={code}\"")), "{}", first.body);
+    // Without the code, or with a wrong one, it is asked for.
+    assert!(person.get("/admin/setup/restore").body.contains("id=\"code-form\""));
+    let wrong = person.get("/admin/setup/restore?code=0000-0000-0000");
+    assert!(wrong.status == 422 && wrong.body.contains("id=\"code-form\""), "{}", wrong.body);
     let chosen = person.get(&format!("/admin/setup/restore?code={code}"));
-    let (form, carried) = (chosen.field("form"), chosen.field("code"));
-    assert_eq!(carried, code);
+    assert!(chosen.body.contains("id=\"restore\""), "{}", chosen.body);
+    let form = person.cookies["__Host-momedo-form"].clone();
     let passphrase = ("passphrase", "eine lange Passphrase");
-    let upload = "/admin/setup/restore/upload";
-    // Neither another page, nor somebody without the code, nor fields in an order that would read the file first.
-    for (fields, status) in [
-        (vec![("form", "another"), ("code", &*code), passphrase], 403),
-        (vec![("code", &*code), passphrase], 403),
-        (vec![passphrase, ("form", &*form), ("code", &*code)], 403),
-        (vec![("form", &*form), ("code", "0000-0000-0000"), passphrase], 422),
-        (vec![("form", &*form), ("code", &*code), ("passphrase", "eine andere Passphrase")], 422),
-        (vec![("form", &*form), ("code", &*code)], 422),
+    let at = |form: &str, code: &str| format!("/admin/setup/restore/upload?form={form}&code={code}");
+    // Neither another page nor somebody without the code, and of their files nothing is read: this one never ends.
+    let endless = vec![b'x'; 64 * 1024];
+    for (path, status) in [
+        (at("another", &code), 403),
+        ("/admin/setup/restore/upload".to_owned(), 403),
+        (at(&form, "0000-0000-0000"), 422),
     ] {
-        let refused = person.upload_after(&fields, upload, &sealed);
-        assert_eq!(refused.status, status, "{fields:?}: {}", refused.body);
+        let refused = person.request("POST", &path, "multipart/form-data; boundary=never", &endless);
+        assert_eq!(refused.status, status, "{path}: {}", refused.body);
     }
+    let upload = at(&form, &code);
+    for fields in [vec![("passphrase", "eine andere Passphrase")], Vec::new()] {
+        let refused = person.upload_after(&fields, &upload, &sealed);
+        assert_eq!(refused.status, 422, "{fields:?}: {}", refused.body);
+    }
+    let many = vec![("x", "1"); 9];
+    assert_eq!(person.upload_after(&many, &upload, &sealed).status, 422);
     assert_eq!(waiting(&server.data()), Vec::<String>::new());
-    let shown = person.upload_after(&[("form", &*form), ("code", &*code), passphrase], upload, &sealed);
+    let given_up = person.upload_after(&[passphrase], &upload, &sealed);
+    assert_eq!(waiting(&server.data()).len(), 1);
+    let fields = [("form", &*form), ("code", &*code), ("id", &*given_up.field("id"))];
+    assert_eq!(person.post("/admin/setup/restore/cancel", &fields).status, 200);
+    assert_eq!(waiting(&server.data()), Vec::<String>::new());
+    let shown = person.upload_after(&[passphrase], &upload, &sealed);
     assert_eq!(shown.status, 200, "{}", shown.body);
     let (form, id) = (shown.field("form"), shown.field("id"));
     let confirm = |person: &mut Visitor<'_>, code: &str, id: &str| {
@@ -176,7 +190,7 @@ fn a_server_that_moves_is_restored_where_a_new_one_would_be_set_up() {
     assert!(admin.get("/admin/log").body.contains("backup restored"));
     // From then on the code opens nothing.
     assert_eq!(person.get("/admin/setup/restore").header("location"), Some("/admin/backup"));
-    let late = person.upload_after(&[("form", &*form), ("code", &*code), passphrase], upload, &sealed);
+    let late = person.upload_after(&[passphrase], &upload, &sealed);
     assert!(matches!(late.status, 403 | 409), "{}: {}", late.status, late.body);
 }
 

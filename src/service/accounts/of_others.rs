@@ -8,7 +8,7 @@ use super::hash;
 use crate::domain::role::AccountRole;
 use crate::service::audit::{self, Action};
 use crate::service::naming::check_name;
-use crate::service::permission::{Admin, RecentlyConfirmed};
+use crate::service::permission::{Admin, RecentlyConfirmed, is_reserved};
 use crate::service::{AdminError, ServiceError};
 use crate::state::App;
 use crate::store::{AccountRow, WriteTx};
@@ -52,7 +52,7 @@ pub async fn reset_password(
 /// Sets the password of somebody else's account; whoever has it logs in anew.
 ///
 /// # Errors
-/// [`AdminError::UnknownAccount`] or [`AdminError::WeakPassword`].
+/// [`AdminError::UnknownAccount`], [`AdminError::WeakPassword`], or [`AdminError::OwnAccount`] for one's own.
 pub async fn set_password(
     app: &App,
     admin: &RecentlyConfirmed,
@@ -61,6 +61,10 @@ pub async fn set_password(
     second: Second,
 ) -> Result<(), ServiceError> {
     let account = &tidied(account);
+    // One's own asks for the old one.
+    if account == admin.account() {
+        return Err(AdminError::OwnAccount.into());
+    }
     let hash = hash(app, account, password).await?;
     let (now, by, name) = (app.clock.now(), admin.account().to_owned(), account.to_owned());
     app.store
@@ -139,10 +143,10 @@ pub async fn add(
         .await
 }
 
-/// Refuses what the log calls whoever is at the machine: an account of that name would not be shown what is done there.
+/// Refuses what the log calls whoever is at the machine or sets the server up: an account of that name would not be shown
+/// what is done there.
 fn require_own_name(name: &str) -> Result<(), ServiceError> {
-    let is_taken = name == Admin::at_the_machine().account();
-    if is_taken { Err(AdminError::AccountExists.into()) } else { Ok(()) }
+    if is_reserved(name) { Err(AdminError::AccountExists.into()) } else { Ok(()) }
 }
 
 fn set_classes(tx: &WriteTx<'_>, name: &str, classes: &[i64]) -> Result<(), ServiceError> {
