@@ -23,7 +23,7 @@ const HEIGHT: u64 = 100;
 /// Every so many hours stands which it is.
 const LABEL_EVERY: usize = 4;
 
-/// A picture 480 wide and 136 high.
+/// A picture 500 wide and 138 high.
 pub(super) struct Chart {
     pub(super) bars: Vec<Bar>,
     pub(super) lines: Vec<Line>,

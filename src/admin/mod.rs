@@ -36,6 +36,7 @@ mod resume;
 mod rules;
 mod session;
 mod set_up;
+mod set_up_addresses;
 mod set_up_restore;
 mod sheets;
 mod smoke;

@@ -7,7 +7,6 @@ use axum::extract::{Query, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use momedo_protocol::name::tidied;
-use momedo_texts::Language;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -15,16 +14,14 @@ use super::confirm::ConfirmedForm;
 use super::log_in;
 use super::page::{Page, show};
 use super::session::{AdminSession, Form, Visitor, refuse};
-use super::sheets;
+use super::set_up_addresses::{self, Address};
 use crate::domain::role::Role;
 use crate::http::error::status_of;
 use crate::live::staff_sessions;
 use crate::service::rules::{self, Rules};
 use crate::service::{AdminError, ServiceError, classes, listeners, naming, people, set_up};
 use crate::settings::names;
-use crate::state::App;
 use crate::surroundings::addresses;
-use crate::surroundings::interfaces::{self, Kind};
 
 #[derive(Template)]
 #[template(path = "admin/set_up_account.html")]
@@ -44,17 +41,6 @@ struct ServerPage {
     port: u16,
 }
 
-/// An address that was found, to be chosen.
-struct Address {
-    value: String,
-    is_chosen: bool,
-    /// What it belongs to and who reaches it.
-    reach: String,
-    /// A page that a phone can open to try it, and the same as a QR code; empty where no phone can.
-    trial: String,
-    qr: String,
-}
-
 #[derive(Template)]
 #[template(path = "admin/set_up_class.html")]
 struct ClassPage {
@@ -69,8 +55,12 @@ pub(super) struct CodeInLink {
     pub(super) code: String,
 }
 
-/// The first step's form; the opened link may carry the code.
-pub(super) fn account_form(visitor: &Visitor, code: &str, error: Option<&ServiceError>) -> Response {
+/// A page with a form for whoever has no session, with what went wrong if anything did.
+pub(super) fn without_session<T: Template>(
+    visitor: &Visitor,
+    error: Option<&ServiceError>,
+    made: impl FnOnce(Page, String) -> T,
+) -> Response {
     let (form, cookie) = log_in::form_token(visitor);
     let mut page = visitor.page("set-up");
     let mut status = StatusCode::OK;
@@ -79,8 +69,13 @@ pub(super) fn account_form(visitor: &Visitor, code: &str, error: Option<&Service
         page = page.fail(error);
     }
     let nonce = page.nonce.clone();
+    log_in::with_cookie(show(status, &nonce, &made(page, form)), cookie)
+}
+
+/// The first step's form; the opened link may carry the code.
+pub(super) fn account_form(visitor: &Visitor, code: &str, error: Option<&ServiceError>) -> Response {
     let code = code_of_link(code);
-    log_in::with_cookie(show(status, &nonce, &AccountPage { page, form, code }), cookie)
+    without_session(visitor, error, |page, form| AccountPage { page, form, code })
 }
 
 /// `GET /admin/setup`: the first step while it is needed; afterwards never again.
@@ -134,70 +129,19 @@ pub(super) fn code_of_link(code: &str) -> String {
     code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(20).collect()
 }
 
-/// Most addresses that are offered; whoever has more knows what they are doing.
-const MAX_ADDRESSES: usize = 12;
-
-/// The addresses and names this server may be reached at, with the likeliest first.
-fn addresses(page: &Page, app: &App) -> Vec<Address> {
-    let (config, running) = (app.config(), app.listeners.running());
-    let port = running.first().map_or(4710, SocketAddr::port);
-    let found = addresses::for_links(&config, &running);
-    let preferred =
-        found.rsplit_once(':').map_or(&*found, |(host, _)| host).trim_matches(['[', ']']).to_owned();
-    let mut offered: Vec<(String, String, bool)> = Vec::new();
-    let reach = |kind: Kind, name: &str| {
-        let key = match kind {
-            Kind::Network => "set-up.reach-network",
-            Kind::Vpn => "set-up.reach-vpn",
-            Kind::Virtual => "set-up.reach-virtual",
-            Kind::Loopback => "set-up.reach-loopback",
-        };
-        page.with(key, name)
-    };
-    let listens_everywhere = running.iter().any(|address| address.ip().is_unspecified());
-    let is_served = |ip: IpAddr| listens_everywhere || running.iter().any(|address| address.ip() == ip);
-    for at in interfaces::all().into_iter().filter(|at| is_served(at.ip)) {
-        let is_public_v6 = at.ip.is_ipv6() && !crate::tls::is_private(at.ip);
-        // Those change every day, or lead nowhere.
-        if is_public_v6 || interfaces::is_of_link(at.ip) || (at.kind == Kind::Loopback && listens_everywhere)
-        {
-            continue;
-        }
-        offered.push((at.ip.to_string(), reach(at.kind, &at.name), at.kind <= Kind::Vpn));
-    }
-    if listens_everywhere {
-        for name in addresses::names(&config).into_iter().filter(|name| name != "localhost") {
-            let key = if name.ends_with(".local") { "set-up.reach-local" } else { "set-up.reach-name" };
-            offered.push((name, page.t(key).to_owned(), true));
-        }
-    }
-    if !offered.iter().any(|(value, _, _)| *value == preferred) {
-        offered.insert(0, (preferred.clone(), String::new(), true));
-    }
-    let place = offered.iter().position(|(value, _, _)| *value == preferred).unwrap_or(0);
-    offered[..=place].rotate_right(1);
-    offered
-        .into_iter()
-        .take(MAX_ADDRESSES)
-        .enumerate()
-        .map(|(index, (value, reach, may_be_tried))| {
-            let host = if value.contains(':') { format!("[{value}]") } else { value.clone() };
-            let path = if page.language == Language::German { "vertrauen" } else { "trust" };
-            let trial = if may_be_tried { format!("https://{host}:{port}/{path}") } else { String::new() };
-            let qr = if trial.is_empty() { String::new() } else { sheets::qr(&trial) };
-            Address { value, is_chosen: index == 0, reach, trial, qr }
-        })
-        .collect()
-}
-
-fn server_page(session: &AdminSession, name: String, own: String, error: Option<&ServiceError>) -> Response {
+async fn server_page(
+    session: &AdminSession,
+    name: String,
+    own: String,
+    error: Option<&ServiceError>,
+) -> Response {
     let app = &session.session.visitor.pages.app;
     let mut page = session.page("set-up");
     let status = error.map_or(StatusCode::OK, status_of);
     if let Some(error) = error {
         page = page.fail(error);
     }
-    let mut addresses = addresses(&page, app);
+    let mut addresses = set_up_addresses::offered(page.language, app).await;
     addresses.iter_mut().for_each(|address| address.is_chosen &= own.is_empty());
     let nonce = page.nonce.clone();
     let port = app.listeners.running().first().map_or(4710, SocketAddr::port);
@@ -207,7 +151,7 @@ fn server_page(session: &AdminSession, name: String, own: String, error: Option<
 pub(super) async fn server(session: AdminSession) -> Response {
     let name = session.session.visitor.pages.app.config().server.name.clone();
     let name = if name == "momedo" { String::new() } else { name };
-    server_page(&session, name, String::new(), None)
+    server_page(&session, name, String::new(), None).await
 }
 
 #[derive(Deserialize)]
@@ -250,7 +194,7 @@ pub(super) async fn name_server(ConfirmedForm(session, admin, form): ConfirmedFo
             session.session.visitor.pages.renew_certificate().await;
             Redirect::to("/admin/setup/class").into_response()
         }
-        Err(error) => server_page(&session, form.name, own, Some(&error)),
+        Err(error) => server_page(&session, form.name, own, Some(&error)).await,
     }
 }
 

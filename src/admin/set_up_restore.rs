@@ -12,8 +12,7 @@ use super::log_in;
 use super::page::{Page, show};
 use super::restore::{self, RestoringPage, UploadError};
 use super::session::{Visitor, refuse};
-use super::set_up::CodeInLink;
-use crate::http::error::status_of;
+use super::set_up::{CodeInLink, code_of_link, without_session};
 use crate::service::backup::{self, Staged};
 use crate::service::{AdminError, ServiceError, set_up};
 
@@ -53,21 +52,13 @@ pub(super) async fn choose(visitor: Visitor, Query(link): Query<CodeInLink>) -> 
 }
 
 fn choosing(visitor: &Visitor, code: &str, error: Option<&ServiceError>) -> Response {
-    let (form, cookie) = log_in::form_token(visitor);
-    let mut page = visitor.page("set-up");
-    let mut status = StatusCode::OK;
-    if let Some(error) = error {
-        status = status_of(error);
-        page = page.fail(error);
-    }
-    let nonce = page.nonce.clone();
-    let code = super::set_up::code_of_link(code);
-    log_in::with_cookie(show(status, &nonce, &ChoosePage { page, form, code }), cookie)
+    let code = code_of_link(code);
+    without_session(visitor, error, |page, form| ChoosePage { page, form, code })
 }
 
 /// What stands in the address of an upload.
 #[derive(Deserialize)]
-pub(super) struct Uploader {
+pub(super) struct UploadLink {
     #[serde(default)]
     form: String,
     #[serde(default)]
@@ -75,12 +66,12 @@ pub(super) struct Uploader {
 }
 
 /// Takes the file, after a passphrase.
-pub(super) async fn upload(visitor: Visitor, Query(uploader): Query<Uploader>, request: Request) -> Response {
-    if !log_in::is_own(&visitor, &uploader.form) {
+pub(super) async fn upload(visitor: Visitor, Query(link): Query<UploadLink>, request: Request) -> Response {
+    if !log_in::is_own(&visitor, &link.form) {
         return refuse(&visitor, StatusCode::FORBIDDEN, AdminError::ForeignForm);
     }
     let app = &visitor.pages.app;
-    let proof = match set_up::proof(app, &uploader.code, visitor.address).await {
+    let proof = match set_up::proof(app, &link.code, visitor.address).await {
         Ok(proof) => proof,
         Err(error) => return refused(&visitor, "", error),
     };
@@ -90,7 +81,7 @@ pub(super) async fn upload(visitor: Visitor, Query(uploader): Query<Uploader>, r
     match restore::read(app, fields, Some(proof.clone()), |_, _| None).await {
         // A large file takes its time, and somebody else may have been faster.
         Ok(staged) => match set_up::is_needed(app).await {
-            Ok(true) => sure(&visitor, &uploader.code, staged),
+            Ok(true) => sure(&visitor, &link.code, staged),
             Ok(false) => {
                 backup::cancel(app, &proof);
                 refuse(&visitor, StatusCode::CONFLICT, AdminError::AlreadySetUp)
@@ -98,7 +89,7 @@ pub(super) async fn upload(visitor: Visitor, Query(uploader): Query<Uploader>, r
             Err(error) => refuse(&visitor, StatusCode::SERVICE_UNAVAILABLE, error),
         },
         Err(UploadError::Foreign) => refuse(&visitor, StatusCode::FORBIDDEN, AdminError::ForeignForm),
-        Err(UploadError::Refused(error)) => refused(&visitor, &uploader.code, error),
+        Err(UploadError::Refused(error)) => refused(&visitor, &link.code, error),
     }
 }
 
@@ -112,19 +103,14 @@ fn refused(visitor: &Visitor, code: &str, error: ServiceError) -> Response {
 }
 
 fn sure(visitor: &Visitor, code: &str, staged: Staged) -> Response {
-    let (form, cookie) = log_in::form_token(visitor);
-    let page = visitor.page("set-up");
-    let nonce = page.nonce.clone();
-    let made = staged.made_at.map_or_else(|| "–".into(), |at| page.when(&at));
-    let template = SurePage {
+    without_session(visitor, None, |page, form| SurePage {
+        made: staged.made_at.map_or_else(|| "–".into(), |at| page.when(&at)),
         page,
         form,
-        code: super::set_up::code_of_link(code),
+        code: code_of_link(code),
         id: staged.id,
-        made,
         fingerprint: staged.fingerprint.grouped(),
-    };
-    log_in::with_cookie(show(StatusCode::OK, &nonce, &template), cookie)
+    })
 }
 
 #[derive(Deserialize)]

@@ -244,6 +244,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_check_has_a_name() {
+        let source = include_str!("doctor.rs").split("#[cfg(test)]").next().unwrap();
+        let checks = ["well(", "ill("].iter().flat_map(|call| source.split(*call).skip(1));
+        let checks: Vec<&str> =
+            checks.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next()).collect();
+        assert!(checks.len() > 20, "{checks:?}");
+        for check in checks {
+            let key = format!("check.{check}");
+            assert_ne!(words::of(&key), key, "{check}");
+        }
+    }
+
+    #[test]
     fn a_clock_is_plausible_for_ten_years_and_is_shown_in_any_case() {
         let seen = |now| {
             let finding = clock_at(now);

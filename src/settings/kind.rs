@@ -94,9 +94,7 @@ impl Range {
     pub fn first(self) -> u64 {
         if self.or_zero { 0 } else { self.least }
     }
-}
 
-impl Range {
     fn in_german(self) -> String {
         let zero = if self.or_zero { "0, oder " } else { "" };
         format!("{zero}{} bis {}", self.least, self.most)

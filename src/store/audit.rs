@@ -61,12 +61,12 @@ fn audit_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<AuditRow> {
 }
 
 impl ReadTx<'_> {
-    /// What was done about a report, oldest first. Lines of reports name them by their number.
+    /// What was done about a report, oldest first. Lines of reports name them by their number, which is never given twice.
     ///
     /// # Errors
     /// As [`StoreError`] says.
     pub fn log_of_report(&self, number: i64) -> Result<Vec<AuditRow>, StoreError> {
-        // Numbers of reports are never given twice, and few are made: the newest lines have it.
+        // The actions are those of the index, word for word: it is used only then.
         let sql = "SELECT id, at, account, action, subject FROM audit_log
                    WHERE action IN ('report-made', 'report-noted', 'report-closed', 'report-reopened')
                      AND subject = ?1 ORDER BY id";

@@ -91,8 +91,8 @@ pub fn all() -> Vec<Interface> {
     ordered(found.collect(), way_out())
 }
 
-/// The order: by kind, then where the way out of the network begins, then IPv4 before IPv6, otherwise as the operating
-/// system has them.
+/// The order: by kind, those of one line alone last, IPv4 before IPv6, where the way out of the network begins first;
+/// otherwise as the operating system has them.
 fn ordered(mut found: Vec<Interface>, way_out: Option<IpAddr>) -> Vec<Interface> {
     found.sort_by_key(|at| (at.kind, is_of_link(at.ip), at.ip.is_ipv6(), Some(at.ip) != way_out));
     found

@@ -311,3 +311,20 @@ async fn on_a_full_disk_new_mail_is_refused_and_acknowledging_makes_room() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }
+
+#[tokio::test]
+async fn the_chart_of_messages_goes_on_after_a_restart() {
+    let mut server = Server::start();
+    server.register_profile(1, "ada").await;
+    let ben = server.register_profile(2, "ben").await.id().unwrap().to_string();
+    server.json(&["send", "--profile", "ada", "--to", &ben, "Hallo", "--json"]);
+    let counted = |server: &Server| {
+        let overview = server.json(&["admin", "overview", "--data-dir", "data", "--json"]).remove(0);
+        let hours = overview["messages_per_hour"].as_array().unwrap().clone();
+        hours.iter().map(|hour| hour.as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!(counted(&server), 1);
+    assert_eq!(server.terminate().0.code(), Some(0));
+    server.launch();
+    assert_eq!(counted(&server), 1);
+}

@@ -64,7 +64,7 @@ pub fn name(profile: &Profile, id: ParticipantId) -> Result<Option<String>, Clie
 /// # Errors
 /// [`ClientError::Profile`].
 pub fn group(profile: &Profile, id: GroupId) -> Result<Option<String>, ClientError> {
-    Ok(profile.group(id)?.map(|state| state.settings.name))
+    profile.group_name(id)
 }
 
 /// Remembers what a contact is called, and tells of a change.

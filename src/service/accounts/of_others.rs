@@ -1,7 +1,6 @@
 //! Accounts as an admin sees and changes them: everybody's, by somebody else.
 
 use momedo_protocol::name::tidied;
-use momedo_protocol::time::UnixMillis;
 use zeroize::Zeroizing;
 
 use super::hash;
@@ -37,16 +36,10 @@ pub async fn reset_password(
     let account = &tidied(account);
     check_name(account)?;
     require_own_name(account)?;
-    let hash = hash(app, account, password).await?;
-    let (now, by, name) = (app.clock.now(), admin.account().to_owned(), account.to_owned());
-    app.store
-        .write_freeing(move |tx| {
-            tx.set_admin_password(&name, &hash)?;
-            note_new_password(tx, now, &by, &name, second)
-        })
-        .await?;
-    forget(app, account);
-    Ok(())
+    give_password(app, admin, account, password, second, |tx, name, hash| {
+        Ok(tx.set_admin_password(name, hash)?)
+    })
+    .await
 }
 
 /// Sets the password of somebody else's account; whoever has it logs in anew.
@@ -65,37 +58,40 @@ pub async fn set_password(
     if account == admin.account() {
         return Err(AdminError::OwnAccount.into());
     }
+    give_password(app, admin, account, password, second, |tx, name, hash| {
+        tx.find_account(name)?.ok_or(AdminError::UnknownAccount)?;
+        Ok(tx.change_password(name, hash)?)
+    })
+    .await
+}
+
+/// Stores a new password as `store` does it, notes it, ends the account's sessions, and forgets that somebody tried its
+/// password too often.
+async fn give_password(
+    app: &App,
+    admin: &RecentlyConfirmed,
+    account: &str,
+    password: Zeroizing<String>,
+    second: Second,
+    store: impl FnOnce(&WriteTx<'_>, &str, &str) -> Result<(), ServiceError> + Send + 'static,
+) -> Result<(), ServiceError> {
     let hash = hash(app, account, password).await?;
     let (now, by, name) = (app.clock.now(), admin.account().to_owned(), account.to_owned());
     app.store
         .write_freeing(move |tx| {
-            tx.find_account(&name)?.ok_or(AdminError::UnknownAccount)?;
-            tx.change_password(&name, &hash)?;
-            note_new_password(tx, now, &by, &name, second)
+            store(tx, &name, &hash)?;
+            if second == Second::SwitchOff
+                && tx.find_account(&name)?.is_some_and(|row| row.totp_secret.is_some())
+            {
+                tx.set_totp(&name, None, &[])?;
+                audit::log(tx, now, &by, Action::OneTimePasswordsOff, &name)?;
+            }
+            audit::log(tx, now, &by, Action::PasswordChanged, &name)
         })
         .await?;
-    forget(app, account);
-    Ok(())
-}
-
-fn note_new_password(
-    tx: &WriteTx<'_>,
-    now: UnixMillis,
-    by: &str,
-    name: &str,
-    second: Second,
-) -> Result<(), ServiceError> {
-    if second == Second::SwitchOff && tx.find_account(name)?.is_some_and(|row| row.totp_secret.is_some()) {
-        tx.set_totp(name, None, &[])?;
-        audit::log(tx, now, by, Action::OneTimePasswordsOff, name)?;
-    }
-    audit::log(tx, now, by, Action::PasswordChanged, name)
-}
-
-/// Ends an account's sessions, and forgets that somebody tried its password too often.
-fn forget(app: &App, account: &str) {
     app.staff_sessions.end_account(account, None);
     app.rates.forget_log_ins(account);
+    Ok(())
 }
 
 /// Every account.

@@ -52,8 +52,9 @@ pub struct Exported {
     pub private: bool,
 }
 
-/// Writes a backup as one complete file, which is private to its owner if its disk knows permissions: beside a running server or without one, for the
-/// folder with the backups is all it needs, and whoever reads that needs no permission of this program. Blocks.
+/// Writes a backup as one complete file, which is private to its owner if its disk knows permissions: beside a running
+/// server or without one, for the folder with the backups is all it needs, and whoever reads that needs no permission of
+/// this program. Blocks.
 ///
 /// # Errors
 /// As [`BackupError`] says; nothing stands at `to` then that did not before.

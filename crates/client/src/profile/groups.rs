@@ -46,6 +46,14 @@ impl Profile {
         Ok(Some(state))
     }
 
+    /// What a group is called: asked for each message of it, so its members are left alone.
+    pub(crate) fn group_name(&self, id: GroupId) -> Result<Option<String>, ClientError> {
+        self.sql(|database| {
+            let sql = "SELECT json_extract(state, '$.settings.name') FROM groups WHERE id = ?1";
+            database.prepare_cached(sql)?.query_row([id.to_string()], |row| row.get(0)).optional()
+        })
+    }
+
     /// Keeps what a group is now, with the entries that led there.
     pub(crate) fn save_group(
         &self,
