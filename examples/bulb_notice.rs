@@ -12,7 +12,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use momedo_client::profile::Profile;
 use momedo_client::sending;
 
 /// How long to try again while the server cannot be reached.
@@ -43,7 +42,7 @@ async fn report(
     place: &str,
     lamp: &str,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let profile = Profile::open(profile.as_ref(), None)?;
+    let profile = momedo_client_native::profiles::open(profile.as_ref(), None)?;
     let caretaker = caretaker.parse()?;
     let text = format!("Bitte Leuchtmittel tauschen: {lamp}, {place}");
     sending::send_text(&profile, caretaker, &text, WAIT, "de", &|_| {}).await?;

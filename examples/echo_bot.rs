@@ -12,7 +12,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use momedo_client::profile::Profile;
 use momedo_client::receiving::{self, Received};
 use momedo_client::{ClientError, sending};
 
@@ -44,7 +43,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(path: &std::path::Path) -> Result<std::convert::Infallible, ClientError> {
-    let profile = Profile::open(path, None)?;
+    let profile = momedo_client_native::profiles::open(path, None)?;
     let own = profile.id()?;
     let mut session = profile.log_in("en").await?;
     println!("echoing as {own}");

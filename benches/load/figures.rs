@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use momedo_client::stream::Stream;
+use momedo_client_native::stream::Stream;
 use momedo_protocol::cursor::Cursor;
 use momedo_protocol::stream::{ClientFrame, ServerFrame};
 use serde_json::json;
@@ -270,12 +270,10 @@ pub(crate) fn log_in(runtime: &Runtime) {
             let address = subject.address.clone();
             tasks.spawn(async move {
                 for _ in 0..EACH {
-                    let connection = momedo_client::connection::Connection::new(address.clone(), "en");
+                    let connection = momedo_client_native::connection(address.clone(), "en");
                     let device = person.session.device;
                     person.session =
-                        momedo_client::session::Session::log_in(connection, device, &person.login_key)
-                            .await
-                            .unwrap();
+                        momedo_testing::people::log_in(connection, device, &person.login_key).await.unwrap();
                 }
             });
         }

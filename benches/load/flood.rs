@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use momedo_client::stream::Stream;
+use momedo_client_native::stream::Stream;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::link::{Frame, PairingLink, Standing};
 use momedo_protocol::rsa_private_key::RsaPrivateKey;

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use momedo_client::connection::{Connection, ServerAddress};
+use momedo_client::connection::ServerAddress;
 use momedo_client::groups::membership::Membership;
-use momedo_client::registration::{self, Joining, ParticipantKeys};
-use momedo_client::secrets::{DeviceKeys, NewKeys};
+use momedo_client::registration::Joining;
 use momedo_client::session::Session;
 use momedo_protocol::api;
 use momedo_protocol::api::groups::{GroupEntryRequest, GroupMessageRequest};
@@ -26,6 +25,7 @@ use momedo_protocol::random;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::seal::PrivateKeys;
 use momedo_protocol::stream::ClientFrame;
+use momedo_testing::keys::{DeviceKeys, NewKeys, ParticipantKeys};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -59,7 +59,7 @@ pub(crate) fn session(server: ServerAddress, person: &Person) -> Session {
         was_behind: false,
         lacks_key: false,
     };
-    Session::with_token(Connection::new(server, "en"), session)
+    Session::with_token(momedo_client_native::connection(server, "en"), session)
 }
 
 /// A group of few; `None` when the server refused it.
@@ -260,16 +260,12 @@ pub(crate) fn new_key(runtime: &Runtime) {
                 mceliece,
             },
         };
-        let joining = Joining {
-            invite: subject.invite(),
-            name: Some("Leitung"),
-            device_name: "load",
-            passphrase: None,
-            language: "en",
-        };
+        let joining =
+            Joining { invite: subject.invite(), name: Some("Leitung"), device_name: "load", language: "en" };
         let path = folder.path().join("profile");
-        let (profile, _) = registration::register_with(&path, &joining, keys, &|_| {}).await.unwrap();
-        let quiet: registration::Progress<'_> = &|_| {};
+        let (profile, _) =
+            momedo_testing::people::register_with(&path, &joining, keys, &|_| {}).await.unwrap();
+        let quiet: momedo_client::progress::Progress<'_> = &|_| {};
         for size in [30, 300, 2_000].into_iter().filter(|size| *size <= largest) {
             let mut moderator = Membership::begin(&profile, "en", quiet).await.unwrap();
             let id = moderator.create(settings(), Encryption::Symmetric).await.unwrap().id();

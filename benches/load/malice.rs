@@ -259,9 +259,9 @@ async fn nonces(target: &Target, until: Instant) -> Value {
     });
     let totals = totals(futures_util::future::join_all(asking).await);
     // What matters: whether somebody else still logs in.
-    let connection = momedo_client::connection::Connection::new(target.server.clone(), "en");
+    let connection = momedo_client_native::connection(target.server.clone(), "en");
     let key = &target.victim.login_key;
-    let session = momedo_client::session::Session::log_in(connection, device, key).await;
+    let session = momedo_testing::people::log_in(connection, device, key).await;
     json!({ "challenges": totals, "somebody_else_logs_in": session.is_ok() })
 }
 
@@ -282,8 +282,12 @@ async fn presence(target: &Target, until: Instant) -> Value {
     let coming = (0..4).map(|_| async {
         let mut opened = 0;
         while Instant::now() < until {
-            let stream =
-                momedo_client::stream::Stream::open(&target.server, target.victim.session.token(), None, 1);
+            let stream = momedo_client_native::stream::Stream::open(
+                &target.server,
+                target.victim.session.token(),
+                None,
+                1,
+            );
             let Ok(mut stream) = stream.await else {
                 tokio::time::sleep(LOOK).await;
                 continue;

@@ -1,10 +1,7 @@
 //! Participants of the load: registered through the API, with envelopes prepared before timing.
 
-use momedo_client::connection::Connection;
-use momedo_client::registration::ParticipantKeys;
-use momedo_client::secrets::{DeviceKeys, NewKeys};
 use momedo_client::session::Session;
-use momedo_client::stream::Stream;
+use momedo_client_native::stream::Stream;
 use momedo_protocol::envelope::SEAL_BYTES;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::McEliecePrivateKey;
@@ -13,6 +10,7 @@ use momedo_protocol::ml_kem_key::MlKemPrivateKey;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::seal::PrivateKeys;
 use momedo_protocol::stream::ClientFrame;
+use momedo_testing::keys::{DeviceKeys, NewKeys, ParticipantKeys};
 use momedo_testing::{envelopes, people};
 
 use crate::keys::keys;
@@ -54,7 +52,7 @@ pub(crate) async fn register(subject: &Subject, count: usize) -> Vec<Person> {
                 mceliece: mceliece.clone(),
             },
         };
-        let connection = Connection::new(subject.address.clone(), "en");
+        let connection = momedo_client_native::connection(subject.address.clone(), "en");
         let (session, bundle) = people::join(connection, subject.invite().code, None, &keys).await.unwrap();
         registered.push(Person { bundle, session, login_key });
     }
@@ -67,8 +65,9 @@ impl Person {
     }
 
     pub(crate) async fn log_in(&mut self, subject: &Subject) {
-        let connection = Connection::new(subject.address.clone(), "en");
-        self.session = Session::log_in(connection, self.session.device, &self.login_key).await.unwrap();
+        let connection = momedo_client_native::connection(subject.address.clone(), "en");
+        self.session =
+            momedo_testing::people::log_in(connection, self.session.device, &self.login_key).await.unwrap();
     }
 }
 

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use momedo_client::groups::membership::Membership;
 use momedo_client::profile::Profile;
 use momedo_client::receiving;
-use momedo_client::registration::{self, Joining, ParticipantKeys};
-use momedo_client::secrets::{DeviceKeys, NewKeys};
+use momedo_client::registration::Joining;
 use momedo_client::sending::{Destination, Draft, send};
 use momedo_protocol::group::entry::{Access, Encryption, GroupRole, Posting, Settings};
 use momedo_protocol::mceliece::McEliecePrivateKey;
 use momedo_protocol::ml_kem_key::MlKemPrivateKey;
 use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::seal::PrivateKeys;
+use momedo_testing::keys::{DeviceKeys, NewKeys, ParticipantKeys};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -25,13 +25,8 @@ use crate::subject::Subject;
 const MESSAGES: usize = 200;
 
 async fn register(subject: &Subject, path: &Path, stored: Vec<RsaPrivateKey>) -> Profile {
-    let joining = Joining {
-        invite: subject.invite(),
-        name: Some("load"),
-        device_name: "load",
-        passphrase: None,
-        language: "en",
-    };
+    let joining =
+        Joining { invite: subject.invite(), name: Some("load"), device_name: "load", language: "en" };
     let make = move || {
         let mut stored = stored.into_iter();
         let mut next = || stored.next().unwrap();
@@ -43,7 +38,7 @@ async fn register(subject: &Subject, path: &Path, stored: Vec<RsaPrivateKey>) ->
             encryption: NewKeys { private: private(next(), Some(mceliece_private)), mceliece },
         }
     };
-    registration::register_with(path, &joining, make, &|_| {}).await.unwrap().0
+    momedo_testing::people::register_with(path, &joining, make, &|_| {}).await.unwrap().0
 }
 
 /// Receives all that waits; how many messages, and the time.

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use momedo_client::homes;
 use momedo_client::profile::Profile;
-use momedo_client::registration::{Joining, ParticipantKeys, register_with};
-use momedo_client::secrets::{DeviceKeys, NewKeys};
+use momedo_client::registration::Joining;
 use momedo_protocol::mceliece::McEliecePrivateKey;
 use momedo_protocol::ml_kem_key::MlKemPrivateKey;
 use momedo_protocol::seal::PrivateKeys;
+use momedo_testing::keys::{DeviceKeys, NewKeys, ParticipantKeys};
+use momedo_testing::people::register_with;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -38,13 +39,7 @@ async fn register(subject: &Subject, folder: &std::path::Path, count: usize) -> 
                 mceliece: mceliece.clone(),
             },
         };
-        let joining = Joining {
-            invite: subject.invite(),
-            name: None,
-            device_name: "load",
-            passphrase: None,
-            language: "en",
-        };
+        let joining = Joining { invite: subject.invite(), name: None, device_name: "load", language: "en" };
         let path = folder.join(number.to_string());
         let (profile, _) = register_with(&path, &joining, || keys, &|_| {}).await.unwrap();
         let session = profile.log_in("en").await.unwrap();

@@ -191,18 +191,16 @@ async fn recover(
     revoke_others: bool,
     json: bool,
 ) -> anyhow::Result<()> {
-    let passphrase = profile.passphrase()?;
+    let place = profile.place()?;
     let language = language();
     let recovering = key_backup::Recovering {
         server: ServerAddress { addresses: vec![server.address], fingerprint: server.server },
         id,
         code: read_code()?,
         device_name,
-        passphrase: passphrase.as_deref(),
         language: &language,
     };
-    let (opened, mut session, recovered) =
-        key_backup::recover(&profile.profile, recovering, &output::progress).await?;
+    let (opened, mut session, recovered) = key_backup::recover(&place, recovering, &output::progress).await?;
     let revokes = revoke_others && !recovered.others.is_empty();
     if revokes {
         devices::revoke_others(&opened, &mut session, &output::progress)
@@ -285,7 +283,7 @@ pub(super) async fn join(
     device_name: &str,
     json: bool,
 ) -> anyhow::Result<()> {
-    let passphrase = profile.passphrase()?;
+    let place = profile.place()?;
     let show = |code: LinkCode| {
         let shown = if json {
             output::line(format_args!("{}", serde_json::json!({ "code": code.to_string() })))
@@ -294,16 +292,8 @@ pub(super) async fn join(
         };
         shown.map_err(std::io::Error::other)
     };
-    let (new, device) = linking::join(
-        &profile.profile,
-        link,
-        device_name,
-        passphrase.as_deref(),
-        &language(),
-        &output::progress,
-        &show,
-    )
-    .await?;
+    let (new, device) =
+        linking::join(&place, link, device_name, &language(), &output::progress, &show).await?;
     if json {
         return output::json(&serde_json::json!({ "id": new.id()?, "device": device, "name": device_name }));
     }

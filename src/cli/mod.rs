@@ -164,9 +164,14 @@ impl ProfileArgs {
         Ok(Some(secret_file::read(file, secret_file::Secret::Passphrase)?.as_written().to_owned()))
     }
 
+    /// Where a profile is to be made.
+    fn place(&self) -> anyhow::Result<momedo_client_native::profiles::Place> {
+        Ok(momedo_client_native::profiles::Place::new(&self.profile, self.passphrase()?.as_deref()))
+    }
+
     fn open(&self) -> anyhow::Result<momedo_client::profile::Profile> {
         let passphrase = self.passphrase()?;
-        let mut profile = momedo_client::profile::Profile::open(&self.profile, passphrase.as_deref())?;
+        let mut profile = momedo_client_native::profiles::open(&self.profile, passphrase.as_deref())?;
         profile.watch_clocks(output::progress);
         profile.set_finder(Arc::new(finding::LocalNetwork));
         Ok(profile)

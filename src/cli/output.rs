@@ -4,7 +4,7 @@ use std::fmt::Arguments;
 use std::io::{IsTerminal, Write};
 
 use momedo_client::clocks::{Clocks, Suspect};
-use momedo_client::registration::Step;
+use momedo_client::progress::Step;
 use momedo_protocol::time::UnixMillis;
 use serde::Serialize;
 

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use momedo_client::profile::Profile;
 use momedo_client::receipts::{self, Receipts};
 use momedo_client::{ClientError, addresses, devices, homes, key_backup, registration, watching};
+use momedo_client_native::profiles::Place;
 use momedo_protocol::api::DeviceJoined;
 use momedo_protocol::device_link::DeviceLink;
 use momedo_protocol::id::DeviceId;
@@ -130,16 +131,14 @@ impl User {
     async fn act(self) -> anyhow::Result<()> {
         match self {
             Self::Register { profile, invite, name, device_name, json } => {
-                let passphrase = profile.passphrase()?;
+                let place = profile.place()?;
                 let joining = registration::Joining {
                     invite,
                     name: name.as_deref(),
                     device_name: &device_name,
-                    passphrase: passphrase.as_deref(),
                     language: &language(),
                 };
-                let (_, joined) =
-                    registration::register(&profile.profile, &joining, &output::progress).await?;
+                let (_, joined) = registration::register(&place, &joining, &output::progress).await?;
                 if json {
                     return output::json(&serde_json::json!({
                         "id": joined.id,
@@ -156,17 +155,10 @@ impl User {
             }
             Self::AddDevice { profile, new_profile, device_name, json, .. } => {
                 let new_profile = new_profile.context(words!("user.either"))?;
-                let passphrase = profile.passphrase()?;
+                let place = Place::new(&new_profile, profile.passphrase()?.as_deref());
                 let opened = profile.open()?;
-                let (new, device) = devices::add(
-                    &opened,
-                    &new_profile,
-                    &device_name,
-                    passphrase.as_deref(),
-                    &language(),
-                    &output::progress,
-                )
-                .await?;
+                let (new, device) =
+                    devices::add(&opened, &place, &device_name, &language(), &output::progress).await?;
                 if json {
                     return output::json(&serde_json::json!({
                         "id": new.id()?, "device": device, "name": device_name,

@@ -120,7 +120,7 @@ async fn story(with_javascript: bool) {
 
 async fn person_is_locked_out(server: &Server, person: crate::harness::Person) -> String {
     let device = person.session.device;
-    let again = momedo_client::session::Session::log_in(server.connect(), device, &person.keys.device.login);
+    let again = momedo_testing::people::log_in(server.connect(), device, &person.keys.device.login);
     crate::harness::refused(again.await.map(drop))
 }
 

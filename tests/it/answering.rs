@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use momedo_client::groups::membership::Membership;
-use momedo_client::registration::ParticipantKeys;
 use momedo_client::sending::{Destination, Draft, send};
 use momedo_protocol::group::entry::{Access, Encryption, GroupRole, Posting, Settings};
 use momedo_protocol::mceliece::McEliecePrivateKey;
+use momedo_testing::keys::ParticipantKeys;
 
 use crate::harness::{PATIENCE, Server, stored_keys};
 use crate::neighbours::{id, neighbour, pair, receive_until};

@@ -18,7 +18,6 @@ use momedo::state::App;
 use momedo::store::Tick;
 use momedo::store::backup::{self as copies, KeyFiles};
 use momedo::surroundings::clock::Clock;
-use momedo_client::profile::Profile;
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::encoding::encode_hex;
 use momedo_protocol::id::ParticipantId;
@@ -110,7 +109,7 @@ fn the_drill_brings_the_same_server_back_on_another_machine() {
     assert!(new.failure(&restore).contains("stop it first"));
 
     for profile in ["ada", "ben", "tablet"] {
-        let opened = Profile::open(&old.profile(profile), None).unwrap();
+        let opened = momedo_client_native::profiles::open(&old.profile(profile), None).unwrap();
         opened.set("addresses", &[&new.address]).unwrap();
         drop(opened);
         std::fs::rename(old.profile(profile), new.profile(profile)).unwrap();

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use momedo_client::blobs::{self, Metadata};
+use momedo_client::progress::Step;
 use momedo_client::receiving;
-use momedo_client::registration::Step;
 use momedo_client::sending::{Destination, Draft, send};
 use momedo_protocol::kind::{Attachments, Content};
 

@@ -4,9 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use momedo_client::ClientError;
-use momedo_client::connection::Connection;
-use momedo_client::session::{Session, server_information};
-use momedo_client::stream::Stream;
+use momedo_client::session::server_information;
+use momedo_client_native::stream::Stream;
 use momedo_protocol::stream::ServerFrame;
 
 use crate::door::tls;
@@ -81,10 +80,13 @@ async fn a_server_with_an_own_certificate_proves_its_identity_over_the_connectio
     let server = Server::start_with_own_certificate();
     let ada = server.register(0).await;
     // The pinned client talks to it all the same, and a client that pins another does not.
-    Session::log_in(server.connect(), ada.session.device, &ada.keys.device.login).await.unwrap();
+    momedo_testing::people::log_in(server.connect(), ada.session.device, &ada.keys.device.login)
+        .await
+        .unwrap();
     let mut address = server.server_address();
     address.fingerprint.0[0] ^= 1;
-    let error = server_information(&mut Connection::new(address.clone(), "en")).await.unwrap_err();
+    let error =
+        server_information(&mut momedo_client_native::connection(address.clone(), "en")).await.unwrap_err();
     assert!(matches!(error, ClientError::WrongServer { .. }), "{error}");
     let error = Stream::open(&address, ada.session.token(), None, 8).await.err();
     assert!(matches!(error, Some(ClientError::WrongServer { .. })), "{error:?}");

@@ -2,7 +2,6 @@
 
 use momedo::service::set_up;
 use momedo_client::connection::Payload;
-use momedo_client::session::Session;
 use momedo_protocol::api;
 use momedo_protocol::device_list::DeviceListPayload;
 use momedo_protocol::encoding::Base64Bytes;
@@ -87,7 +86,9 @@ async fn whoever_is_right_is_let_in_whatever_others_behind_the_same_address_gues
     let login = Login { device: ada.session.device, nonce, server: raw.connection.server().fingerprint };
     let forged = json(&api::LoginRequest { login: login.sign(&rsa_key(11)), held: None });
     assert_eq!(refused(raw.call("POST", "/sessions", None, forged).await), "too-often");
-    Session::log_in(server.connect(), ada.session.device, &ada.keys.device.login).await.unwrap();
+    momedo_testing::people::log_in(server.connect(), ada.session.device, &ada.keys.device.login)
+        .await
+        .unwrap();
     server.register(1).await;
     raw.call("POST", "/key-backups/fetch", None, json(&right)).await.unwrap();
 }

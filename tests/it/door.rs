@@ -285,7 +285,9 @@ async fn a_thousand_streams_from_one_address_pass_the_defaults() {
             let mut streams = Vec::new();
             for _ in 0..125 {
                 let token = person.session.token();
-                streams.push(momedo_client::stream::Stream::open(&address, token, None, 1).await.unwrap());
+                streams.push(
+                    momedo_client_native::stream::Stream::open(&address, token, None, 1).await.unwrap(),
+                );
             }
             streams
         });

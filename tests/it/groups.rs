@@ -351,7 +351,7 @@ async fn own_devices_share_groups_and_a_revoked_one_is_followed_by_a_new_key() {
     let id = group(Encryption::Symmetric, &[&ada, &ben]).await;
     post(&ada, id, "eins").await.unwrap();
     let tablet = server.profile("tablet");
-    let added = momedo_client::devices::add(&ben, &tablet, "tablet", None, "en", &|_| {}).await.unwrap();
+    let added = momedo_testing::people::add_device(&ben, &tablet, "tablet").await.unwrap();
     let (tablet, device) = added;
     assert_eq!(texts(&ben).await, ["eins"]);
     post(&ada, id, "zwei").await.unwrap();
@@ -385,7 +385,7 @@ async fn somebody_whose_keys_were_reset_is_out_until_a_moderator_adds_them_again
         server.json(&["admin", "participant", "invite", &who, "--data-dir", "data", "--json"]).remove(0);
     let link = invite["link"].as_str().unwrap();
     server.json(&["user", "register", "--invite", link, "--profile", "ben-neu", "--json"]);
-    let new_ben = Profile::open(&server.profile("ben-neu"), None).unwrap();
+    let new_ben = momedo_client_native::profiles::open(&server.profile("ben-neu"), None).unwrap();
     assert_eq!(new_ben.id().unwrap(), ben.id().unwrap());
     assert_eq!(post(&carl, id, "zwei").await.unwrap().members, Some(2));
     assert!(carl.group(id).unwrap().unwrap().active(ben.id().unwrap()).is_none());
@@ -428,7 +428,9 @@ async fn the_command_line_makes_and_uses_groups() {
     for (number, name) in ["ada", "ben", "carl"].into_iter().enumerate() {
         server.register_profile(number, name).await;
     }
-    let id_of = |name: &str| Profile::open(&server.profile(name), None).unwrap().id().unwrap().to_string();
+    let id_of = |name: &str| {
+        momedo_client_native::profiles::open(&server.profile(name), None).unwrap().id().unwrap().to_string()
+    };
     let run = |arguments: &[&str]| -> Vec<Value> { server.json(&[arguments, &["--json"]].concat()) };
     let made =
         run(&["group", "create", "--profile", "ada", "--name", "Kollegium", "--posting", "moderators"]);

@@ -14,14 +14,14 @@ use momedo::state::{App, AppState};
 use momedo::surroundings::clock::Clock;
 use momedo_client::connection::{Connection, ServerAddress};
 use momedo_client::profile::Profile;
-use momedo_client::registration::{self, ParticipantKeys};
-use momedo_client::secrets::{DeviceKeys, NewKeys};
+use momedo_client::registration;
 use momedo_client::session::Session;
 use momedo_protocol::api;
 use momedo_protocol::invite::InviteLink;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::ml_kem_key::MlKemPrivateKey;
 use momedo_protocol::seal::PrivateKeys;
+use momedo_testing::keys::{DeviceKeys, NewKeys, ParticipantKeys};
 use momedo_testing::serving::{self, Serving};
 pub(crate) use momedo_testing::stored_keys::{mceliece_key, rsa_key};
 use momedo_testing::{envelopes, people};
@@ -237,7 +237,7 @@ impl Server {
 
     /// A connection without a session.
     pub(crate) fn connect(&self) -> Connection {
-        Connection::new(self.server_address(), "en")
+        momedo_client_native::connection(self.server_address(), "en")
     }
 
     pub(crate) fn server_address(&self) -> ServerAddress {
@@ -259,7 +259,7 @@ impl Server {
     ) -> Person {
         let server = ServerAddress { addresses: vec![invite.address.clone()], fingerprint: invite.server };
         let keys = stored_keys(number);
-        let connection = Connection::new(server, "en");
+        let connection = momedo_client_native::connection(server, "en");
         let (session, bundle) = people::join(connection, invite.code, name, &keys).await.unwrap();
         Person { session, bundle, keys }
     }
@@ -285,15 +285,9 @@ impl Server {
         name: &str,
         keys: impl FnOnce() -> ParticipantKeys + Send + 'static,
     ) -> Profile {
-        let joining = registration::Joining {
-            invite,
-            name: Some(name),
-            device_name: "test",
-            passphrase: None,
-            language: "en",
-        };
+        let joining = registration::Joining { invite, name: Some(name), device_name: "test", language: "en" };
         let path = self.profile(name);
-        registration::register_with(&path, &joining, keys, &|_| {}).await.unwrap().0
+        momedo_testing::people::register_with(&path, &joining, keys, &|_| {}).await.unwrap().0
     }
 }
 
@@ -370,7 +364,8 @@ impl Person {
     /// Logs the same device in anew, for example after a restart.
     pub(crate) async fn log_in(&mut self, server: &Server) {
         let device = self.session.device;
-        self.session = Session::log_in(server.connect(), device, &self.keys.device.login).await.unwrap();
+        self.session =
+            momedo_testing::people::log_in(server.connect(), device, &self.keys.device.login).await.unwrap();
     }
 
     /// Submits an opaque envelope of about `size` bytes.

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use momedo_client::registration::{self, Joining};
+use momedo_client::registration::Joining;
 
 use crate::harness::{Server, stored_keys};
 
@@ -23,9 +23,13 @@ impl Server {
         std::thread::scope(|scope| {
             let joining = scope.spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                let joining = Joining { invite, name, device_name: "test", passphrase: None, language: "en" };
+                let joining = Joining { invite, name, device_name: "test", language: "en" };
                 let keys = move || stored_keys(number);
-                runtime.block_on(registration::register_with(&path, &joining, keys, &|_| {})).unwrap().1.id
+                runtime
+                    .block_on(momedo_testing::people::register_with(&path, &joining, keys, &|_| {}))
+                    .unwrap()
+                    .1
+                    .id
             });
             joining.join().unwrap().to_string()
         })

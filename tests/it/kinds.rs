@@ -1,6 +1,5 @@
 //! Kinds of messages on the command line: announcements, tasks, polls, replies, changes, receipts.
 
-use momedo_client::profile::Profile;
 use momedo_client::sending::{Destination, Draft, send};
 use serde_json::{Value, json};
 
@@ -31,7 +30,11 @@ impl School {
     }
 
     fn id(&self, name: &str) -> String {
-        Profile::open(&self.server.profile(name), None).unwrap().id().unwrap().to_string()
+        momedo_client_native::profiles::open(&self.server.profile(name), None)
+            .unwrap()
+            .id()
+            .unwrap()
+            .to_string()
     }
 
     fn send(&self, from: &str, to: &str, more: &[&str]) -> String {
@@ -121,7 +124,7 @@ async fn what_is_on_a_device_and_not_read_yet_is_told_as_that_if_its_owner_wants
         own_copy: false,
         files: Vec::new(),
     };
-    let profile = Profile::open(&school.server.profile("ben"), None).unwrap();
+    let profile = momedo_client_native::profiles::open(&school.server.profile("ben"), None).unwrap();
     let ada = Destination::Participant(school.id("ada").parse().unwrap());
     send(&profile, ada, &late, std::time::Duration::from_secs(10), "en", &|_| {}).await.unwrap();
     school.receive("ada");
@@ -220,7 +223,7 @@ async fn what_others_say_about_a_message_of_another_conversation_changes_nothing
     let id = school.send("ada", &school.id("ben"), &["--task", "Nur für Ben"]);
     let ada = school.id("ada").parse().unwrap();
     // Carl never got it; he makes the claim up from its ID.
-    let carl = Profile::open(&school.server.profile("carl"), None).unwrap();
+    let carl = momedo_client_native::profiles::open(&school.server.profile("carl"), None).unwrap();
     let task = json!({ "task": { "from": ada, "id": id }, "state": "done" });
     let draft = Draft { kind: "task-state".into(), body: task, own_copy: true, files: Vec::new() };
     let wait = std::time::Duration::from_secs(10);
@@ -240,7 +243,7 @@ async fn what_others_say_about_a_message_of_another_conversation_changes_nothing
 #[tokio::test]
 async fn an_unknown_kind_is_shown_as_such_and_never_dropped() {
     let school = School::start().await;
-    let ada = Profile::open(&school.server.profile("ada"), None).unwrap();
+    let ada = momedo_client_native::profiles::open(&school.server.profile("ada"), None).unwrap();
     let to = Destination::Participant(school.id("ben").parse().unwrap());
     let wait = std::time::Duration::from_secs(10);
     let draft = Draft { kind: "hologram".into(), body: json!({ "w": 3 }), own_copy: true, files: Vec::new() };

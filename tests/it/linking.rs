@@ -5,8 +5,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
 use momedo_client::connection::Payload;
-use momedo_client::profile::Profile;
-use momedo_client::{devices, linking, receiving, rotation};
+use momedo_client::{linking, receiving, rotation};
 use momedo_protocol::device_link::{LinkNonce, LinkOffer, LinkStep, commitment};
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::envelope;
@@ -123,7 +122,7 @@ fn whoever_photographed_the_link_and_was_faster_shows_another_code() {
 async fn somebody_in_between_both_devices_makes_them_show_two_codes() {
     let server = Server::start();
     register(&server, "ada");
-    let ada = Profile::open(&server.profile("ada"), None).unwrap();
+    let ada = momedo_client_native::profiles::open(&server.profile("ada"), None).unwrap();
     let mut session = ada.log_in("en").await.unwrap();
     let (link, _) = linking::open(&ada, &mut session).await.unwrap();
     let mut thief = Raw::new(&server);
@@ -200,7 +199,7 @@ async fn new_keys_reach_another_device_under_all_three_schemes() {
     let server = Server::start();
     let ada = server.register_profile(0, "ada").await;
     let path = server.profile("tablet");
-    let (tablet, device) = devices::add(&ada, &path, "Tablet", None, "en", &|_| {}).await.unwrap();
+    let (tablet, device) = momedo_testing::people::add_device(&ada, &path, "Tablet").await.unwrap();
     let mut session = ada.log_in("en").await.unwrap();
     rotation::rotate(&ada, &mut session, &|_| {}).await.unwrap();
     let mut session = tablet.log_in("en").await.unwrap();

@@ -72,13 +72,12 @@ async fn names_that_are_the_same_are_told_apart_by_the_id() {
             invite,
             name: Some("Alex Kim"),
             device_name: "test",
-            passphrase: None,
             language: "en",
         };
         let keys = move || crate::harness::stored_keys(number);
         let path = server.profile(folder);
         let (profile, _) =
-            momedo_client::registration::register_with(&path, &joining, keys, &|_| {}).await.unwrap();
+            momedo_testing::people::register_with(&path, &joining, keys, &|_| {}).await.unwrap();
         let to = ada.id().unwrap().to_string();
         server.json(&["send", "--profile", folder, "--to", &to, "Hallo", "--json"]);
         written.push(format!("Alex Kim ({}): Hallo", profile.id().unwrap()));

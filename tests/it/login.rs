@@ -1,7 +1,6 @@
 //! Log-in and sessions: who gets in, and for how long.
 
 use momedo_client::connection::Payload;
-use momedo_client::session::Session;
 use momedo_protocol::api;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::DeviceId;
@@ -88,7 +87,9 @@ async fn tokens_that_ended_keep_nobody_from_logging_in() {
         let answer = raw.call("GET", "/ozone", Some(&token), Payload::None).await;
         assert_eq!(refused(answer), "not-logged-in");
     }
-    Session::log_in(server.connect(), ada.session.device, &ada.keys.device.login).await.unwrap();
+    momedo_testing::people::log_in(server.connect(), ada.session.device, &ada.keys.device.login)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -100,6 +101,8 @@ async fn sessions_end_with_a_restart_and_the_device_logs_in_anew() {
     server.launch();
     assert_eq!(refused(ada.session.devices().await), "not-logged-in");
     let mut again =
-        Session::log_in(server.connect(), ada.session.device, &ada.keys.device.login).await.unwrap();
+        momedo_testing::people::log_in(server.connect(), ada.session.device, &ada.keys.device.login)
+            .await
+            .unwrap();
     assert_eq!(again.devices().await.unwrap().devices.len(), 1);
 }

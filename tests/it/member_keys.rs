@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use momedo_client::groups::membership::Membership;
 use momedo_client::profile::Profile;
-use momedo_client::registration::{ParticipantKeys, Step};
+use momedo_client::progress::Step;
 use momedo_client::sending::{Destination, Draft, send};
 use momedo_protocol::group::entry::{Access, Encryption, GroupRole, Posting, Settings};
 use momedo_protocol::mceliece::{McEliecePrivateKey, PUBLIC_KEY_BYTES};
+use momedo_testing::keys::ParticipantKeys;
 
 use crate::harness::{PATIENCE, Server, stored_keys};
 use crate::line::Line;

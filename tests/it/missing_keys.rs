@@ -7,7 +7,7 @@ use momedo_client::groups::membership::Membership;
 use momedo_client::profile::Profile;
 use momedo_client::receiving::{self, Received};
 use momedo_client::sending::{Destination, Draft, send};
-use momedo_client::{blocking, devices, now};
+use momedo_client::{blocking, now};
 use momedo_protocol::api::groups::{GroupKeyMessage, GroupKeysRequest};
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
@@ -212,7 +212,7 @@ async fn a_parked_device_gets_the_keys_it_missed() {
     let ben = server.register_profile(1, "ben").await;
     let carl = server.register_profile(2, "carl").await;
     let path = server.profile("tablet");
-    let (tablet, device) = devices::add(&ben, &path, "Tablet", None, "en", &|_| {}).await.unwrap();
+    let (tablet, device) = momedo_testing::people::add_device(&ben, &path, "Tablet").await.unwrap();
     let id = group(&ada, &[&ben, &carl]).await;
     park(&mut server, device);
     remove(&ada, id, &carl).await;
@@ -282,5 +282,5 @@ async fn three_programs_on_one_profile_show_everything_once() {
 }
 
 fn open(folder: &Path) -> Profile {
-    Profile::open(folder, None).unwrap()
+    momedo_client_native::profiles::open(folder, None).unwrap()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use momedo_client::blocking;
-use momedo_client::connection::{Connection, ServerAddress};
+use momedo_client::connection::ServerAddress;
 use momedo_client::now;
 use momedo_client::profile::Profile;
 use momedo_client::receiving::{self, Outcome, Received, Saving};
@@ -104,8 +104,10 @@ impl Scene {
     fn session_with(&self, address: &str) -> Session {
         let (token, id, device) = (self.session.token().to_owned(), self.session.id, self.session.device);
         let fingerprint = self.ada.server().unwrap().fingerprint;
-        let connection =
-            Connection::new(ServerAddress { addresses: vec![address.to_owned()], fingerprint }, "en");
+        let connection = momedo_client_native::connection(
+            ServerAddress { addresses: vec![address.to_owned()], fingerprint },
+            "en",
+        );
         let session = api::Session {
             id,
             device,

@@ -127,7 +127,7 @@ async fn serve(
     state: Arc<Mutex<State>>,
 ) {
     let Ok(stream) = acceptor.accept(client).await else { return };
-    let passing = Arc::new(tokio::sync::Mutex::new(Connection::new(real, "en")));
+    let passing = Arc::new(tokio::sync::Mutex::new(momedo_client_native::connection(real, "en")));
     let answer = service_fn(move |request: Request<Incoming>| {
         let (state, passing) = (state.clone(), passing.clone());
         async move {

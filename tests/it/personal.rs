@@ -185,8 +185,8 @@ async fn an_export_has_every_table_and_is_readable() {
     // Whose keys were forgotten is not let in.
     let database = rusqlite::Connection::open(server.data().join("momedo.db")).unwrap();
     database.execute("DELETE FROM forgotten_keys", []).unwrap();
-    let mut german = Session::log_in(
-        momedo_client::connection::Connection::new(server.server_address(), "de"),
+    let mut german = momedo_testing::people::log_in(
+        momedo_client_native::connection(server.server_address(), "de"),
         ada.session.device,
         &ada.keys.device.login,
     )
@@ -261,7 +261,7 @@ async fn erasing_oneself_leaves_nothing_but_the_id_and_takes_more_than_a_token()
     erase(&server, &token, erasure.clone()).await.unwrap();
     assert_eq!(refused(erase(&server, &token, erasure).await), "not-logged-in");
     assert_eq!(
-        refused(Session::log_in(server.connect(), ada.session.device, login).await.map(drop)),
+        refused(momedo_testing::people::log_in(server.connect(), ada.session.device, login).await.map(drop)),
         "login-refused"
     );
     assert_eq!(refused(ben.session.keys(ada.id(), 0).await), "unknown-participant");
@@ -315,12 +315,12 @@ async fn mail_of_others_waits_on_when_somebody_between_is_erased() {
     ada.submit(&ben.bundle, 512).await.unwrap();
     carl.submit(&ben.bundle, 512).await.unwrap();
     ada.submit(&ben.bundle, 512).await.unwrap();
-    ada.session.erase(&ada.keys.device.login).await.unwrap();
+    ada.session.erase(&ada.keys.device.client().login.key).await.unwrap();
     carl.submit(&ben.bundle, 512).await.unwrap();
     // A stream starts after what was removed last, and must not pass over what waits before.
     let token = ben.session.token().to_owned();
     let mut stream =
-        momedo_client::stream::Stream::open(&server.server_address(), &token, None, 8).await.unwrap();
+        momedo_client_native::stream::Stream::open(&server.server_address(), &token, None, 8).await.unwrap();
     let mut places = Vec::new();
     while places.len() < 3 {
         let frame = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().unwrap();

@@ -1,7 +1,6 @@
 //! Invites and registration: the way in, and everything that must not get in.
 
-use momedo_client::registration::{self, Offered, ParticipantKeys};
-use momedo_client::session::Session;
+use momedo_client::registration::{self, Offered};
 use momedo_protocol::api;
 use momedo_protocol::device_list::DeviceListPayload;
 use momedo_protocol::digest::Sha512Digest;
@@ -12,6 +11,7 @@ use momedo_protocol::key_bundle::{KeyBundle, KeyBundlePayload};
 use momedo_protocol::ml_kem_key::MlKemPrivateKey;
 use momedo_protocol::possession::PossessionContext;
 use momedo_protocol::time::UnixMillis;
+use momedo_testing::keys::ParticipantKeys;
 
 use crate::harness::{Server, refused, rsa_key, stored_keys};
 use crate::raw::Raw;
@@ -79,7 +79,7 @@ async fn an_invite_registers_one_person_and_is_spent_only_then() {
     let finish = async |number: usize, reservation: &api::Reservation| {
         let mut connection = server.connect();
         let keys = stored_keys(number);
-        let offered = registration::offer(&mut connection, reservation, None, "test", &keys).await?;
+        let offered = registration::offer(&mut connection, reservation, None, "test", &keys.client()).await?;
         registration::prove(&mut connection, reservation, offered).await
     };
     finish(0, &second).await.unwrap();
@@ -97,7 +97,8 @@ async fn a_wrong_proof_is_refused_and_ends_the_challenge() {
     let mut connection = server.connect();
     let reservation = registration::reserve(&mut connection, invite.code).await.unwrap();
     let keys = stored_keys(0);
-    let offered = registration::offer(&mut connection, &reservation, None, "test", &keys).await.unwrap();
+    let offered =
+        registration::offer(&mut connection, &reservation, None, "test", &keys.client()).await.unwrap();
     let mut wrong = offered.proof.clone();
     wrong.answer.0[0] ^= 1;
     let with = |proof: api::ProofRequest| Offered {
@@ -105,6 +106,7 @@ async fn a_wrong_proof_is_refused_and_ends_the_challenge() {
         bundle: offered.bundle.clone(),
         device: offered.device,
         list: offered.list.clone(),
+        signed_list: offered.signed_list.clone(),
         proof,
     };
     let answer = registration::prove(&mut connection, &reservation, with(wrong)).await;
@@ -121,7 +123,8 @@ async fn a_key_that_cannot_be_opened_is_found_at_upload() {
     let mut connection = server.connect();
     let reservation = registration::reserve(&mut connection, server.invite().code).await.unwrap();
     let mut keys = stored_keys(0);
-    let offered = registration::offer(&mut connection, &reservation, None, "test", &keys).await.unwrap();
+    let offered =
+        registration::offer(&mut connection, &reservation, None, "test", &keys.client()).await.unwrap();
     // What a client answers whose private ML-KEM key is not the published one's.
     keys.encryption.private.ml_kem = MlKemPrivateKey::generate();
     let request = api::PublishRequest { bundle: offered.jws.clone(), device_list: None };
@@ -198,7 +201,8 @@ async fn a_bundle_signed_by_another_key_or_for_another_purpose_is_refused() {
     let mut raw = Raw::new(&server);
     let reservation = registration::reserve(&mut raw.connection, server.invite().code).await.unwrap();
     let keys = stored_keys(0);
-    let offered = registration::offer(&mut raw.connection, &reservation, None, "test", &keys).await.unwrap();
+    let offered =
+        registration::offer(&mut raw.connection, &reservation, None, "test", &keys.client()).await.unwrap();
     let payload = offered.jws.unverified_payload().unwrap();
     let request = api::PublishRequest {
         bundle: Jws::sign(DocumentType::DeviceList, &payload, &[&keys.signature_key]),
@@ -313,7 +317,9 @@ async fn forty_people_register_and_four_hundred_log_in_within_a_minute_from_one_
     for _ in 0..400 {
         connection = {
             let mut session =
-                Session::log_in(connection, ada.session.device, &ada.keys.device.login).await.unwrap();
+                momedo_testing::people::log_in(connection, ada.session.device, &ada.keys.device.login)
+                    .await
+                    .unwrap();
             session.devices().await.unwrap();
             std::mem::replace(session.connection(), server.connect())
         };

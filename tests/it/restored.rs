@@ -19,13 +19,13 @@ use futures_util::FutureExt;
 use momedo_client::groups::membership::Membership;
 use momedo_client::profile::Profile;
 use momedo_client::receiving::{self, Received};
-use momedo_client::registration::ParticipantKeys;
 use momedo_client::sending::{Destination, Draft, send};
 use momedo_client::{ClientError, devices, rotation};
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::{Access, Action, Encryption, GroupEntry, GroupRole, Posting, Settings};
 use momedo_protocol::id::ParticipantId;
+use momedo_testing::keys::ParticipantKeys;
 use serde_json::Value;
 
 use crate::harness::{Server, text};
@@ -161,7 +161,7 @@ impl World {
     }
 
     pub(crate) fn open(&self, device: &str) -> Profile {
-        Profile::open(&self.server.profile(device), None).unwrap()
+        momedo_client_native::profiles::open(&self.server.profile(device), None).unwrap()
     }
 
     pub(crate) fn id(&self, device: &str) -> ParticipantId {
@@ -170,7 +170,7 @@ impl World {
 
     pub(crate) async fn add_device(&self, by: &str, new: &str) {
         let path = self.server.profile(new);
-        devices::add(&self.open(by), &path, new, None, "en", &|_| {}).await.unwrap();
+        momedo_testing::people::add_device(&self.open(by), &path, new).await.unwrap();
     }
 
     pub(crate) async fn make_group(

@@ -7,7 +7,7 @@ use momedo::live::sessions::Principal;
 use momedo::service::{ServiceError, login};
 use momedo::state::App;
 use momedo_client::connection::Payload;
-use momedo_client::stream::Stream;
+use momedo_client_native::stream::Stream;
 use momedo_protocol::api::LoginRequest;
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::login::Login;

@@ -269,8 +269,7 @@ async fn own_devices_groups_and_files_have_two_homes_too() {
     let (ada, ben) = (a.register_profile(0, "ada").await, a.register_profile(1, "ben").await);
     let tablet = {
         let path = a.profile("tablet");
-        let (tablet, _) =
-            momedo_client::devices::add(&ada, &path, "tablet", None, "en", &|_| {}).await.unwrap();
+        let (tablet, _) = momedo_testing::people::add_device(&ada, &path, "tablet").await.unwrap();
         tablet
     };
     settle(&a, &b, &["ada", "ben"]);
@@ -343,9 +342,9 @@ async fn who_wants_one_home_has_one_and_a_disabled_participant_is_disabled_at_bo
     a.json(&[&admin[..], &["--data-dir", "data", "--json"]].concat());
     until("the second home hears of it", || shared(&a, &id(&b), "waiting") == 0);
     a.kill();
-    let mut at_b = momedo_client::connection::Connection::new(b.server_address(), "en");
+    let mut at_b = momedo_client_native::connection(b.server_address(), "en");
     momedo_client::session::server_information(&mut at_b).await.unwrap();
     let device = ben.device().unwrap();
-    let session = momedo_client::session::Session::log_in(at_b, device, &device_keys(1).login).await;
+    let session = momedo_testing::people::log_in(at_b, device, &device_keys(1).login).await;
     assert_eq!(refused(session.map(drop)), "participant-disabled");
 }

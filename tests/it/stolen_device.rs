@@ -6,7 +6,6 @@ use futures_util::FutureExt;
 use momedo::live::sessions::Principal;
 use momedo::service::{ServiceError, devices, key_backup as service};
 use momedo::state::App;
-use momedo_client::profile::Profile;
 use momedo_protocol::api;
 use momedo_protocol::device_list::DeviceListPayload;
 use momedo_protocol::encoding::Base64Bytes;
@@ -50,7 +49,11 @@ fn opens_nothing(server: &Server, backup: &Value) {
 async fn no_words_open_anything_once_a_stolen_device_is_revoked() {
     let server = Server::start();
     let phone = server.register_profile(0, "phone").await.device().unwrap().to_string();
-    let ada = Profile::open(&server.profile("phone"), None).unwrap().id().unwrap().to_string();
+    let ada = momedo_client_native::profiles::open(&server.profile("phone"), None)
+        .unwrap()
+        .id()
+        .unwrap()
+        .to_string();
     server.register_profile(1, "ben").await;
     add_device(&server, "phone", "tablet");
     let laptop = add_device(&server, "phone", "laptop");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use momedo_client::stream::Stream;
+use momedo_client_native::stream::Stream;
 use momedo_protocol::cursor::Cursor;
 use momedo_protocol::stream::{ClientFrame, ServerFrame};
 

@@ -2,8 +2,6 @@
 
 use momedo::surroundings::clock::Clock;
 use momedo_client::ClientError;
-use momedo_client::connection::Connection;
-use momedo_client::profile::Profile;
 use momedo_protocol::time::UnixMillis;
 
 use crate::harness::{Inside, Server, text};
@@ -39,7 +37,8 @@ async fn a_server_whose_clock_is_years_ahead_serves_its_people_and_they_hear_of_
         let link = server.invite().to_string();
         told(&["user", "register", "--profile", name, "--name", name, "--invite", &link]);
     }
-    let ben = Profile::open(&server.profile("ben"), None).unwrap().id().unwrap().to_string();
+    let ben =
+        momedo_client_native::profiles::open(&server.profile("ben"), None).unwrap().id().unwrap().to_string();
     told(&["send", "--profile", "ada", "--to", &ben, "trotzdem"]);
     let got = told(&["receive", "--profile", "ben", "--json"]);
     assert!(got.contains("trotzdem"), "{got}");
@@ -106,7 +105,7 @@ async fn whoever_has_an_old_certificate_alone_is_not_taken_for_the_server() {
     let impostor = Impostor::start(&inside.server).await;
     let mut server = inside.server.server_address();
     server.addresses = vec![impostor.0.to_string()];
-    let mut connection = Connection::new(server, "en");
+    let mut connection = momedo_client_native::connection(server, "en");
     let refused = momedo_client::session::server_information(&mut connection).await;
     assert!(matches!(refused, Err(ClientError::WrongServer { .. })), "{refused:?}");
 }

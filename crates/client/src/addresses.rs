@@ -60,7 +60,7 @@ pub(crate) fn learn(profile: &Profile, works: &str, named: &[String]) -> Result<
 pub async fn take(profile: &Profile, address: &str, language: &str) -> Result<(), ClientError> {
     let server =
         ServerAddress { addresses: vec![address.to_owned()], fingerprint: profile.server()?.fingerprint };
-    server_information(&mut Connection::new(server, language)).await?;
+    server_information(&mut Connection::new(&profile.platform, server, language)).await?;
     learn(profile, address, &[])
 }
 

@@ -1,258 +1,26 @@
-//! HTTPS to the pinned server: TLS 1.3, HTTP/1.1, one connection at a time, addresses tried a little after each other.
+//! A client of one server's API: requests over whatever line there is, and refusals read as the server words them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{Stream, StreamExt};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{
-    ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST, IF_RANGE, RANGE,
-};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use momedo_protocol::api;
-use momedo_protocol::digest::Fingerprint;
+use futures_util::Stream;
+use http::{Method, StatusCode};
 use momedo_protocol::problem::Problem;
-use momedo_protocol::rsa_key::RsaPublicKey;
-use momedo_protocol::time::UnixMillis;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::ClientError;
 use crate::clocks::Clocks;
-use crate::pin::{Chain, PinVerifier};
+use crate::platform::Platform;
+use crate::platform::line::{ANSWER_TIME, Asked, Line, MAX_ANSWER_BYTES, Pieces, Upload, Wanted};
 
-/// How long an address may take to answer.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
-
-/// How long an address is ahead of the next.
-const HEAD_START: Duration = Duration::from_secs(1);
-
-/// How long an answer may take beyond what was asked to wait for.
-const ANSWER_TIME: Duration = Duration::from_secs(30);
-
-/// How often it is looked whether an upload moves.
-const LOOK: Duration = Duration::from_millis(200);
-
-/// Largest answer taken: an ozone page is limited to 4 MiB of envelopes.
-const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-
-const EXPORTER_LABEL: &[u8] = b"EXPORTER-momedo-identity";
-const IDENTITY_LABEL: &[u8] = b"momedo identity proof v1";
-
-/// Where a server is and who it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerAddress {
-    /// `host:port` of each known address, the best first.
-    pub addresses: Vec<String>,
-    /// Fingerprint of the identity key.
-    pub fingerprint: Fingerprint,
-}
+pub use crate::platform::line::{Answer, Payload, ServerAddress};
 
 /// A client of one server's API; connects when first used, and again when the line broke.
 pub struct Connection {
     server: ServerAddress,
     language: String,
-    open: Option<Open>,
-    clocks: Option<Clocks>,
-}
-
-struct Open {
-    address: String,
-    clocks: Option<Clocks>,
-    sender: SendRequest<Sent>,
-}
-
-/// What goes out: a whole body, or one that is read as it is sent.
-type Sent = UnsyncBoxBody<Bytes, std::io::Error>;
-
-fn whole(body: Bytes) -> Sent {
-    Full::new(body).map_err(|never| match never {}).boxed_unsync()
-}
-
-/// What the server answered.
-pub struct Answer {
-    /// The status.
-    pub status: StatusCode,
-    /// The body.
-    pub body: Bytes,
-}
-
-/// What is sent along with a request.
-pub enum Payload {
-    /// Nothing.
-    None,
-    /// JSON.
-    Json(Vec<u8>),
-    /// Bytes.
-    Binary(Vec<u8>),
-}
-
-/// A TLS stream to the server, whose identity is proved.
-pub(crate) struct Dialled {
-    pub(crate) stream: TlsStream<TcpStream>,
-    pub(crate) address: String,
-    /// What the clocks show, if the certificate's dates do not fit this device's.
-    pub(crate) clocks: Option<Clocks>,
-}
-
-fn tls_config(server: Fingerprint) -> (ClientConfig, Arc<OnceLock<Chain>>) {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let (verifier, chain) = PinVerifier::new(server, provider.clone());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("the provider knows TLS 1.3")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // A resumed session would skip the certificate check that `chain` stands for.
-    config.resumption = rustls::client::Resumption::disabled();
-    (config, chain)
-}
-
-async fn dial_one(address: &str, server: Fingerprint) -> Result<Dialled, ClientError> {
-    let unreachable = |reason: String| ClientError::Unreachable { addresses: address.to_owned(), reason };
-    let (config, chain) = tls_config(server);
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| unreachable("not a host name".into()))?;
-    let dialling = async {
-        let tcp = TcpStream::connect(address).await?;
-        tcp.set_nodelay(true)?;
-        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
-    };
-    let stream = tokio::time::timeout(CONNECT_TIME, dialling)
-        .await
-        .map_err(|_| unreachable("no answer in time".into()))?
-        .map_err(|error| {
-            let is_certificate = error.get_ref().is_some_and(|cause| {
-                matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
-            });
-            if is_certificate {
-                ClientError::WrongServer { address: address.to_owned() }
-            } else {
-                unreachable(error.to_string())
-            }
-        })?;
-    let dialled = Dialled { stream, address: address.to_owned(), clocks: None };
-    match chain.get() {
-        Some(Chain::Fits) => Ok(dialled),
-        chain => prove(dialled, server, chain.copied()).await,
-    }
-}
-
-/// Asks for a proof where the certificate is from elsewhere or of another time: before it, nothing secret may be sent.
-/// The connection goes on with whatever it was dialled for.
-async fn prove(dialled: Dialled, server: Fingerprint, chain: Option<Chain>) -> Result<Dialled, ClientError> {
-    let Dialled { stream, address, .. } = dialled;
-    let unreachable = |reason: String| ClientError::Unreachable { addresses: address.clone(), reason };
-    let exporter = stream
-        .get_ref()
-        .1
-        .export_keying_material([0; 32], EXPORTER_LABEL, Some(&[]))
-        .map_err(|error| unreachable(error.to_string()))?;
-    let (sender, connection) =
-        handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(error.to_string()))?;
-    let request = Request::get("/api/v1/identity").header(HOST, &address).body(whole(Bytes::new()));
-    let request = request.map_err(|error| ClientError::Protocol(error.to_string()))?;
-    let asking = async {
-        // It ends with the sender, and the connection with it.
-        let mut open = Open { address: address.clone(), clocks: None, sender };
-        open.exchange(request, ANSWER_TIME).await
-    };
-    let (answer, connection) = tokio::join!(asking, connection.without_shutdown());
-    let answer = answer?;
-    let proved = Some(&answer.body).filter(|_| answer.status == StatusCode::OK);
-    let Some(server_now) = proved.and_then(|body| check_proof(server, &exporter, body)) else {
-        return Err(ClientError::WrongServer { address });
-    };
-    let clocks = chain.and_then(|chain| match chain {
-        Chain::Fits => None,
-        Chain::AtAnotherTime { from, until } => {
-            let device = crate::now();
-            Some(Clocks { device, server: server_now, valid_from: from, valid_until: until })
-        }
-    });
-    let parts = connection.map_err(|error| unreachable(error.to_string()))?;
-    if !parts.read_buf.is_empty() {
-        return Err(ClientError::Protocol("more than one answer to one request".into()));
-    }
-    Ok(Dialled { stream: parts.io.into_inner(), address, clocks })
-}
-
-/// Dials the server's addresses until one answers and proves that it is the server: each a little after the one before
-/// it, or at once when that has failed (as RFC 8305 has it), so that an address nobody answers at costs a moment.
-pub(crate) async fn dial(server: &ServerAddress) -> Result<Dialled, ClientError> {
-    let nowhere = ClientError::Unreachable { addresses: String::new(), reason: "no address is known".into() };
-    let mut failed: Option<(usize, ClientError)> = None;
-    let mut left = server.addresses.iter().enumerate();
-    let mut dialling = FuturesUnordered::new();
-    loop {
-        if let Some((place, address)) = left.next() {
-            dialling.push(async move { (place, dial_one(address, server.fingerprint).await) });
-        }
-        let has_more = left.len() > 0;
-        tokio::select! {
-            dialled = dialling.next() => match dialled {
-                Some((_, Ok(dialled))) => return Ok(dialled),
-                // Of all that failed the last address says why.
-                Some((place, Err(error))) => {
-                    if failed.as_ref().is_none_or(|(last, _)| *last < place) {
-                        failed = Some((place, error));
-                    }
-                }
-                None => return Err(failed.map_or(nowhere, |(_, error)| error)),
-            },
-            () = tokio::time::sleep(HEAD_START), if has_more => {}
-        }
-    }
-}
-
-/// Checks a proof over a connection's exporter; what the server's clock shows if it is right.
-fn check_proof(server: Fingerprint, exporter: &[u8; 32], body: &[u8]) -> Option<UnixMillis> {
-    let proof = serde_json::from_slice::<api::IdentityProof>(body).ok()?;
-    let key = RsaPublicKey::from_spki(&proof.identity_key.0).ok()?;
-    let fits = key.fingerprint() == server
-        && key.verify(&[IDENTITY_LABEL, exporter].concat(), &proof.signature.0).is_ok();
-    fits.then_some(proof.now)
-}
-
-impl Open {
-    async fn new(server: &ServerAddress) -> Result<Self, ClientError> {
-        // Apart, for it is large and would be part of every request, and of whatever a request is part of.
-        let Dialled { stream, address, clocks } = Box::pin(dial(server)).await?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| {
-            ClientError::Unreachable { addresses: address.clone(), reason: error.to_string() }
-        })?;
-        // It ends when the sender is dropped; why is the next request's error.
-        tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { address, clocks, sender })
-    }
-
-    async fn exchange(&mut self, request: Request<Sent>, time: Duration) -> Result<Answer, ClientError> {
-        let unreachable =
-            |reason: String| ClientError::Unreachable { addresses: self.address.clone(), reason };
-        let exchange = async {
-            self.sender.ready().await.map_err(|error| error.to_string())?;
-            let answer = self.sender.send_request(request).await.map_err(|error| error.to_string())?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
-            Ok(Answer { status, body: body.map_err(|error| error.to_string())?.to_bytes() })
-        };
-        match tokio::time::timeout(time, exchange).await {
-            Ok(answer) => answer.map_err(unreachable),
-            Err(_) => Err(unreachable("no answer in time".into())),
-        }
-    }
+    platform: Platform,
+    line: Box<dyn Line>,
 }
 
 /// The answer, unless it is a refusal.
@@ -260,16 +28,19 @@ fn accepted(answer: Answer) -> Result<Answer, ClientError> {
     if answer.status.is_success() {
         return Ok(answer);
     }
-    match serde_json::from_slice::<Problem>(&answer.body) {
-        Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
-        Err(_) => Err(ClientError::Protocol(format!("status {}", answer.status))),
+    Err(refusal(answer.status, &answer.body))
+}
+
+fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => ClientError::Refused(Box::new(problem)),
+        Err(_) => ClientError::Protocol(format!("status {status}")),
     }
 }
 
-/// Something that comes piece by piece.
+/// Something that comes piece by piece, and was not refused.
 pub(crate) struct Downloading {
-    _open: Open,
-    body: Incoming,
+    pieces: Box<dyn Pieces>,
     /// Whether it begins where it was asked to, and not at the beginning.
     pub(crate) is_partial: bool,
     /// What the server calls these bytes.
@@ -279,36 +50,42 @@ pub(crate) struct Downloading {
 impl Downloading {
     /// The next piece; `None` at the end.
     pub(crate) async fn next(&mut self, stall: Duration) -> Result<Option<Bytes>, ClientError> {
-        loop {
-            let frame =
-                tokio::time::timeout(stall, self.body.frame()).await.map_err(|_| ClientError::cut())?;
-            match frame {
-                None => return Ok(None),
-                Some(Err(_)) => return Err(ClientError::cut()),
-                Some(Ok(frame)) => {
-                    if let Ok(bytes) = frame.into_data() {
-                        return Ok(Some(bytes));
-                    }
-                }
-            }
-        }
+        self.pieces.next(stall).await
     }
+}
+
+/// What is left of a refusal, as far as it counts.
+async fn rest(mut pieces: Box<dyn Pieces>, stall: Duration) -> Result<Vec<u8>, ClientError> {
+    let mut body = Vec::new();
+    while let Some(piece) = pieces.next(stall).await? {
+        if body.len() + piece.len() > MAX_ANSWER_BYTES {
+            return Err(ClientError::cut());
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
 }
 
 impl Connection {
     /// A client of `server`; nothing is connected yet. `language` is a tag such as `de`, for error texts.
-    pub fn new(server: ServerAddress, language: &str) -> Self {
-        Self { server, language: language.to_owned(), open: None, clocks: None }
+    pub fn new(platform: &Platform, server: ServerAddress, language: &str) -> Self {
+        let line = platform.line(&server, language);
+        Self { server, language: language.to_owned(), platform: platform.clone(), line }
+    }
+
+    /// What it runs on.
+    pub(crate) fn platform(&self) -> &Platform {
+        &self.platform
     }
 
     /// What the clocks showed when a connection was made, if the dates of the server's certificate did not fit.
     pub fn clocks(&self) -> Option<Clocks> {
-        self.clocks
+        self.line.clocks()
     }
 
     /// The address that answered, while a connection to it is open.
     pub fn address(&self) -> Option<&str> {
-        self.open.as_ref().map(|open| open.address.as_str())
+        self.line.address()
     }
 
     /// The server.
@@ -334,47 +111,12 @@ impl Connection {
         payload: Payload,
         wait: Duration,
     ) -> Result<Answer, ClientError> {
-        let answer = match self.open.take() {
-            Some(mut open) if !open.sender.is_closed() => {
-                match self.exchange(&mut open, &method, path, token, &payload, wait).await {
-                    Ok(answer) => {
-                        self.open = Some(open);
-                        answer
-                    }
-                    // A line that broke while it was idle; every call but a proof may be made twice.
-                    Err(ClientError::Unreachable { .. }) if !path.ends_with("/proof") => {
-                        self.request_anew(&method, path, token, &payload, wait).await?
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            _ => self.request_anew(&method, path, token, &payload, wait).await?,
-        };
-        accepted(answer)
+        accepted(self.line.ask(Asked { method, path, token, payload: &payload, wait }).await?)
     }
 
-    /// A connection that is open, or a new one. A line that broke while it was idle shows with the request; whoever
-    /// streams tries again anyway.
-    async fn ready(&mut self) -> Result<Open, ClientError> {
-        match self.open.take() {
-            Some(open) if !open.sender.is_closed() => Ok(open),
-            _ => Open::new(&self.server).await,
-        }
-    }
-
-    fn streaming(
-        &self,
-        open: &Open,
-        method: Method,
-        path: &str,
-        token: &str,
-    ) -> hyper::http::request::Builder {
-        Request::builder()
-            .method(method)
-            .uri(format!("/api/v1{path}"))
-            .header(HOST, &open.address)
-            .header(ACCEPT_LANGUAGE, &self.language)
-            .header(AUTHORIZATION, format!("Bearer {token}"))
+    /// Most bytes that go up in one request.
+    pub(crate) fn most_uploaded_at_once(&self) -> u64 {
+        self.line.most_uploaded_at_once()
     }
 
     /// Sends a body as it is read; gives up when `moved` stands still for `stall`. `tell` hears how far it is.
@@ -390,32 +132,8 @@ impl Connection {
         moved: &AtomicU64,
         tell: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Answer, ClientError> {
-        let mut open = self.ready().await?;
-        let body = StreamBody::new(bytes.map(|bytes| bytes.map(Frame::data))).boxed_unsync();
-        let request = self
-            .streaming(&open, Method::PATCH, path, token)
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .header(CONTENT_LENGTH, length)
-            .body(body)
-            .map_err(|error| ClientError::Protocol(error.to_string()))?;
-        let watch = async {
-            let (mut place, mut since) = (moved.load(Ordering::Relaxed), Instant::now());
-            while since.elapsed() < stall {
-                tokio::time::sleep(LOOK.min(stall)).await;
-                let now = moved.load(Ordering::Relaxed);
-                if now != place {
-                    (place, since) = (now, Instant::now());
-                    tell(now);
-                }
-            }
-        };
-        // The server's answer comes after the last byte, so there is no end to wait for but standing still.
-        let answer = tokio::select! {
-            answer = open.exchange(request, Duration::MAX) => answer?,
-            () = watch => return Err(ClientError::cut()),
-        };
-        self.open = Some(open);
-        accepted(answer)
+        let upload = Upload { path, token, bytes: Box::pin(bytes), length, stall, moved, tell };
+        accepted(self.line.upload(upload).await?)
     }
 
     /// Begins to fetch something from `from` on; `tag` is what its first part was called.
@@ -430,41 +148,12 @@ impl Connection {
         tag: Option<&str>,
         stall: Duration,
     ) -> Result<Downloading, ClientError> {
-        let mut open = self.ready().await?;
-        let mut request = self.streaming(&open, Method::GET, path, token);
-        if from > 0 {
-            request = request.header(RANGE, format!("bytes={from}-"));
-            if let Some(tag) = tag {
-                request = request.header(IF_RANGE, tag);
-            }
-        }
-        let request = request.body(whole(Bytes::new()));
-        let request = request.map_err(|error| ClientError::Protocol(error.to_string()))?;
-        let unreachable =
-            |reason: String| ClientError::Unreachable { addresses: open.address.clone(), reason };
-        let asking = async {
-            open.sender.ready().await?;
-            open.sender.send_request(request).await
-        };
-        let answer = tokio::time::timeout(stall, asking).await;
-        let answer = answer
-            .map_err(|_| unreachable("no answer in time".into()))?
-            .map_err(|error| unreachable(error.to_string()))?;
-        let (status, tag) = (answer.status(), answer.headers().get(ETAG).cloned());
-        let body = answer.into_body();
+        let download = self.line.download(Wanted { path, token, from, tag, stall }).await?;
+        let (status, pieces) = (download.status, download.pieces);
         if !status.is_success() {
-            let body = tokio::time::timeout(stall, Limited::new(body, MAX_ANSWER_BYTES).collect()).await;
-            let body = body.map_err(|_| ClientError::cut())?.map_err(|_| ClientError::cut())?.to_bytes();
-            self.open = Some(open);
-            accepted(Answer { status, body })?;
-            return Err(ClientError::Protocol(format!("status {status}")));
+            return Err(refusal(status, &rest(pieces, stall).await?));
         }
-        Ok(Downloading {
-            _open: open,
-            body,
-            is_partial: status == StatusCode::PARTIAL_CONTENT,
-            tag: tag.and_then(|tag| tag.to_str().ok().map(str::to_owned)),
-        })
+        Ok(Downloading { pieces, is_partial: status == StatusCode::PARTIAL_CONTENT, tag: download.tag })
     }
 
     /// Writes a large answer to `out` as it comes, and says how many bytes that were. Not repeated when the line
@@ -478,87 +167,15 @@ impl Connection {
         token: &str,
         out: &mut (dyn std::io::Write + Send),
     ) -> Result<u64, ClientError> {
-        let mut open = Open::new(&self.server).await?;
-        let unreachable = |address: &str, reason: String| ClientError::Unreachable {
-            addresses: address.to_owned(),
-            reason,
-        };
-        let request = Request::get(format!("/api/v1{path}"))
-            .header(HOST, &open.address)
-            .header(ACCEPT_LANGUAGE, &self.language)
-            .header(AUTHORIZATION, format!("Bearer {token}"))
-            .body(whole(Bytes::new()))
-            .map_err(|error| ClientError::Protocol(error.to_string()))?;
-        let late = |_| unreachable(&open.address, "no answer in time".into());
-        let answer = tokio::time::timeout(ANSWER_TIME, open.sender.send_request(request))
-            .await
-            .map_err(late)?
-            .map_err(|error| unreachable(&open.address, error.to_string()))?;
-        let status = answer.status();
-        let mut body = answer.into_body();
-        if !status.is_success() {
-            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
-            let body = body.map_err(|error| unreachable(&open.address, error.to_string()))?.to_bytes();
-            return Err(match serde_json::from_slice::<Problem>(&body) {
-                Ok(problem) => ClientError::Refused(Box::new(problem)),
-                Err(_) => ClientError::Protocol(format!("status {status}")),
-            });
-        }
+        // A line of its own, which was not idle.
+        let mut fresh = Self::new(&self.platform, self.server.clone(), &self.language);
+        let mut coming = fresh.fetch_streaming(path, token, 0, None, ANSWER_TIME).await?;
         let mut written = 0;
-        while let Some(frame) = tokio::time::timeout(ANSWER_TIME, body.frame()).await.map_err(late)? {
-            let frame = frame.map_err(|error| unreachable(&open.address, error.to_string()))?;
-            if let Ok(data) = frame.into_data() {
-                out.write_all(&data)
-                    .map_err(|error| ClientError::Protocol(format!("cannot write the file: {error}")))?;
-                written += data.len() as u64;
-            }
+        while let Some(data) = coming.next(ANSWER_TIME).await? {
+            out.write_all(&data)
+                .map_err(|error| ClientError::Protocol(format!("cannot write the file: {error}")))?;
+            written += data.len() as u64;
         }
         Ok(written)
-    }
-
-    async fn request_anew(
-        &mut self,
-        method: &Method,
-        path: &str,
-        token: Option<&str>,
-        payload: &Payload,
-        wait: Duration,
-    ) -> Result<Answer, ClientError> {
-        let mut open = Open::new(&self.server).await?;
-        self.clocks = open.clocks;
-        let answer = self.exchange(&mut open, method, path, token, payload, wait).await?;
-        self.open = Some(open);
-        Ok(answer)
-    }
-
-    async fn exchange(
-        &self,
-        open: &mut Open,
-        method: &Method,
-        path: &str,
-        token: Option<&str>,
-        payload: &Payload,
-        wait: Duration,
-    ) -> Result<Answer, ClientError> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("/api/v1{path}"))
-            .header(HOST, &open.address)
-            .header(ACCEPT_LANGUAGE, &self.language);
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-        }
-        let (kind, body) = match payload {
-            Payload::None => (None, &[][..]),
-            Payload::Json(body) => (Some("application/json"), body.as_slice()),
-            Payload::Binary(body) => (Some("application/octet-stream"), body.as_slice()),
-        };
-        if let Some(kind) = kind {
-            request = request.header(CONTENT_TYPE, kind);
-        }
-        let request = request
-            .body(whole(Bytes::copy_from_slice(body)))
-            .map_err(|error| ClientError::Protocol(error.to_string()))?;
-        open.exchange(request, ANSWER_TIME + wait).await
     }
 }

@@ -18,7 +18,7 @@ use crate::clocks::Minute;
 use crate::key_log::Vouching;
 use crate::names::{self, Called};
 use crate::profile::Profile;
-use crate::registration::{Progress, Step};
+use crate::progress::{Progress, Step};
 use crate::session::{Session, server_information};
 use crate::{ClientError, key_log, now};
 

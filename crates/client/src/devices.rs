@@ -1,22 +1,25 @@
 //! A participant's devices: adding one, listing them, and revoking one with everything that follows.
 
-use std::path::Path;
+use std::time::Duration;
 
+use futures_util::future::try_join;
 use momedo_protocol::api;
 use momedo_protocol::device_list::{DeviceEntry, DeviceListPayload};
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
-use momedo_protocol::rsa_private_key::RsaPrivateKey;
+use web_time::Instant;
 
 use crate::groups::keys::confirm_waiting;
 use crate::groups::renewing;
-use crate::profile::Profile;
+use crate::platform::keys::KeyUse;
+use crate::profile::{Place, Profile};
+use crate::progress::{Progress, Step};
 use crate::receiving::look_for_group_keys;
-use crate::registration::{Progress, Step};
 use crate::rotation::{self, Replacement};
-use crate::secrets::{DeviceKeys, NewKeys};
+use crate::secrets::{DeviceKeys, MadeKey, NewKeys};
 use crate::session::Session;
+use crate::signing::signed;
 use crate::{ClientError, contacts, handing_back, key_backup, key_log, now, watching};
 
 /// Setting of a new device's profile: its entry, until the server is known to have it.
@@ -72,9 +75,9 @@ pub async fn adopt_published_keys(profile: &Profile, session: &mut Session) -> R
     Ok(())
 }
 
-/// Adds a device: makes its profile in `new_path`, with the participant's keys and device keys of its own.
+/// Adds a device: makes its profile in `place`, with the participant's keys and device keys of its own.
 ///
-/// Called again with the same `new_path` after an error or an interruption, it goes on with the keys made
+/// Called again with the same `place` after an error or an interruption, it goes on with the keys made
 /// before, whether or not the server had got them.
 ///
 /// # Errors
@@ -82,9 +85,8 @@ pub async fn adopt_published_keys(profile: &Profile, session: &mut Session) -> R
 /// exist.
 pub async fn add(
     profile: &Profile,
-    new_path: &Path,
+    place: &dyn Place,
     name: &str,
-    passphrase: Option<&str>,
     language: &str,
     progress: Progress<'_>,
 ) -> Result<(Profile, DeviceId), ClientError> {
@@ -94,12 +96,12 @@ pub async fn add(
     look_for_group_keys(profile, &mut session).await?;
     confirm_waiting(profile, &mut session).await?;
     let (current, _) = list(profile, &mut session).await?;
-    let (new, entry) = match begun(profile, new_path, passphrase)? {
+    let (new, entry) = match begun(profile, place)? {
         Some(begun) => begun,
         None => {
             progress(Step::MakingKeys);
-            let keys = tokio::task::spawn_blocking(DeviceKeys::generate).await.map_err(protocol)?;
-            begin(profile, new_path, &keys, keys.entry(name), passphrase)?
+            let keys = DeviceKeys::make(&profile.platform).await?;
+            begin(profile, place, &keys, keys.entry(name))?
         }
     };
     let device = entry.id();
@@ -125,33 +127,28 @@ fn has(list: &DeviceListPayload, device: DeviceId) -> bool {
     list.devices.iter().any(|entry| entry.id() == device)
 }
 
-/// The profile of a device whose adding was begun and not finished, if there is one in `path`.
-fn begun(
-    profile: &Profile,
-    path: &Path,
-    passphrase: Option<&str>,
-) -> Result<Option<(Profile, DeviceEntry)>, ClientError> {
-    if !Profile::exists(path) {
+/// The profile of a device whose adding was begun and not finished, if there is one in `place`.
+fn begun(profile: &Profile, place: &dyn Place) -> Result<Option<(Profile, DeviceEntry)>, ClientError> {
+    if !place.exists() {
         return Ok(None);
     }
-    let new = Profile::open(path, passphrase)?;
+    let new = place.open()?;
     match new.get(ADDING)? {
         Some(entry) if new.id()? == profile.id()? && new.server()? == profile.server()? => {
             Ok(Some((new, entry)))
         }
-        _ => Err(Profile::exists_already(path)),
+        _ => Err(place.exists_already()),
     }
 }
 
 /// Makes the profile of a device that the server does not know yet.
 fn begin(
     profile: &Profile,
-    path: &Path,
+    place: &dyn Place,
     keys: &DeviceKeys,
     entry: DeviceEntry,
-    passphrase: Option<&str>,
 ) -> Result<(Profile, DeviceEntry), ClientError> {
-    let new = Profile::create(path, passphrase)?;
+    let new = place.create()?;
     let filled = new.atomically(|| {
         new.store_device_keys(keys)?;
         let server = profile.server()?;
@@ -191,7 +188,7 @@ async fn offer(
     list.devices.push(entry.clone());
     list.version += 1;
     list.issued_at = now();
-    let device_list = list.sign(&profile.signature_key()?);
+    let device_list = signed(&list, &[&profile.signature_key().await?]).await?;
     session.update_devices(&api::DeviceListRequest { device_list: device_list.clone() }).await?;
     handing_back::note_list(new, &list, &device_list)?;
     added(profile, session, &list, &device_list, &entry).await
@@ -230,7 +227,7 @@ pub(crate) async fn publish_entry(
     list.devices.push(entry.clone());
     list.version += 1;
     list.issued_at = now();
-    let device_list = list.sign(&profile.signature_key()?);
+    let device_list = signed(&list, &[&profile.signature_key().await?]).await?;
     let request = api::DeviceListRequest { device_list: device_list.clone() };
     let Err(error) = session.update_devices(&request).await else {
         return added(profile, session, &list, &device_list, entry).await;
@@ -316,9 +313,7 @@ pub(crate) async fn revoke_all(
         .retain(|entry| !devices.contains(&entry.id()) && states.iter().any(|state| state.id == entry.id()));
     progress(Step::MakingKeys);
     let (signature_key, keys) =
-        tokio::task::spawn_blocking(|| (RsaPrivateKey::generate(), NewKeys::generate()))
-            .await
-            .map_err(protocol)?;
+        try_join(MadeKey::make(&profile.platform, KeyUse::Signing), NewKeys::make(&profile.platform)).await?;
     let staying = list.devices.clone();
     list.version += 1;
     list.issued_at = now();
@@ -327,6 +322,6 @@ pub(crate) async fn revoke_all(
     rotation::publish(profile, session, &staying, replacement, progress).await?;
     watching::forget_devices(profile, devices)?;
     // The revoked device knows every group's key, so every group has to hear of it.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(30);
     renewing::renew_everywhere(profile, session, deadline).await
 }

@@ -220,7 +220,7 @@ impl ClientError {
     }
 
     /// The line ended before everything had come.
-    pub(crate) fn cut() -> Self {
+    pub fn cut() -> Self {
         Self::Unreachable { addresses: "its address".into(), reason: "the line broke".into() }
     }
 

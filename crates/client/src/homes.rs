@@ -11,8 +11,8 @@ use momedo_protocol::time::UnixMillis;
 
 use crate::connection::{Connection, ServerAddress};
 use crate::profile::Profile;
+use crate::progress::Progress;
 use crate::receiving::REGISTERED_AT;
-use crate::registration::Progress;
 use crate::session::Session;
 use crate::{ClientError, addresses, handing_back, now, rotation};
 
@@ -80,13 +80,13 @@ impl Profile {
 
     async fn log_in_where_known(&self, language: &str) -> Result<Session, ClientError> {
         let Some(second) = self.second_home()? else { return self.log_in_at(self.server()?, language).await };
-        let first = tokio::time::timeout(PATIENCE, self.log_in_at(self.server()?, language)).await;
+        let first = self.platform.within(PATIENCE, self.log_in_at(self.server()?, language)).await;
         let error = match first {
-            Ok(Err(error)) if error.is_temporary() || matches!(error, ClientError::WrongServer { .. }) => {
+            Some(Err(error)) if error.is_temporary() || matches!(error, ClientError::WrongServer { .. }) => {
                 error
             }
-            Ok(result) => return result,
-            Err(_) => ClientError::Unreachable {
+            Some(result) => return result,
+            None => ClientError::Unreachable {
                 addresses: self.server()?.addresses.join(", "),
                 reason: "no answer in time".into(),
             },
@@ -98,8 +98,9 @@ impl Profile {
         let fingerprint = server.fingerprint;
         let is_first = fingerprint == self.server()?.fingerprint;
         let held = |epoch| handing_back::held(self, fingerprint, epoch);
-        let connection = Connection::new(server, language);
-        let mut session = Session::log_in_with(connection, self.device()?, &self.login_key()?, held).await?;
+        let connection = Connection::new(&self.platform, server, language);
+        let login_key = self.login_key().await?;
+        let mut session = Session::log_in_with(connection, self.device()?, &login_key, held).await?;
         self.tell_of_clocks(session.connection().clocks());
         if is_first && let Some(works) = session.connection().address().map(str::to_owned) {
             addresses::learn(self, &works, &session.addresses)?;
@@ -249,5 +250,5 @@ pub(crate) async fn second(profile: &Profile, session: &mut Session) -> Option<S
     let second = profile.second_home().ok().flatten()?;
     let language = session.connection().language();
     let logging_in = profile.log_in_at_second(&second, language);
-    tokio::time::timeout(PATIENCE, logging_in).await.ok()?.ok()
+    profile.platform.within(PATIENCE, logging_in).await?.ok()
 }

@@ -1,19 +1,21 @@
 //! A participant's identity: read out of a profile for a key backup or a new device, and put into a new one.
 
 use momedo_protocol::device_list::DeviceEntry;
+use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::group::key::GroupKey;
 use momedo_protocol::identity::{Identity, IdentityContact};
 use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::limits::MAX_IDENTITY_BYTES;
-use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use zeroize::Zeroizing;
 
 use crate::contacts::{Contact, Trust};
 use crate::groups::keys;
+use crate::platform::Platform;
+use crate::platform::keys::{KeyUse, PrivateKey};
 use crate::profile::Profile;
 use crate::rotation::MCELIECE_MADE_AT;
-use crate::secrets::DeviceKeys;
+use crate::secrets::{DeviceKeys, StoredKeys};
 use crate::{ClientError, key_log, watching};
 
 fn damaged(error: impl ToString) -> ClientError {
@@ -31,7 +33,7 @@ pub(crate) fn collect(profile: &Profile) -> Result<Zeroizing<Vec<u8>>, ClientErr
         server: server.fingerprint,
         addresses: server.addresses,
         bundle: bundle.ok_or_else(|| damaged("the profile has no bundle"))?,
-        signature_key: momedo_protocol::encoding::Base64Bytes(profile.signature_key()?.pkcs8().to_vec()),
+        signature_key: momedo_protocol::encoding::Base64Bytes(profile.signature_key_bytes()?.to_vec()),
         earlier_signature_keys: profile.earlier_signature_keys()?,
         bundle_keys: profile.identity_keys()?,
         group_keys: keys::list(profile)?,
@@ -63,10 +65,17 @@ pub(crate) fn collect(profile: &Profile) -> Result<Zeroizing<Vec<u8>>, ClientErr
     Ok(Zeroizing::new(serde_json::to_vec(&identity).map_err(damaged)?))
 }
 
-/// Reads an identity and checks that its parts belong together.
-pub(crate) fn read(bytes: &[u8]) -> Result<(Identity, RsaPrivateKey, KeyBundle), ClientError> {
+/// Reads an identity and checks that its parts belong together and every key in it can be used.
+pub(crate) async fn read(
+    platform: &Platform,
+    bytes: &[u8],
+) -> Result<(Identity, PrivateKey, KeyBundle), ClientError> {
     let identity: Identity = serde_json::from_slice(bytes).map_err(damaged)?;
-    let key = RsaPrivateKey::from_pkcs8(&identity.signature_key.0).map_err(damaged)?;
+    let key = Zeroizing::new(identity.signature_key.0.clone());
+    let key = platform.rsa.load(key, KeyUse::Signing).await?;
+    for keys in &identity.bundle_keys {
+        StoredKeys::of_identity(keys).load(platform).await?;
+    }
     let bundle = KeyBundle::verify(&identity.bundle).map_err(damaged)?;
     if bundle.payload.id != identity.id || bundle.signature_key != *key.public() {
         return Err(damaged("the keys do not belong together"));
@@ -74,11 +83,13 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Identity, RsaPrivateKey, KeyBundle),
     Ok((identity, key, bundle))
 }
 
-/// Fills a new profile. `bundle` is the participant's newest; its keys may not be in the identity.
+/// Fills a new profile. `bundle` is the participant's newest; its keys may not be in the identity. `signature_key` is the
+/// fingerprint of the identity's.
 pub(crate) fn install(
     profile: &Profile,
     identity: &Identity,
     bundle: &Jws,
+    signature_key: Fingerprint,
     device: &DeviceKeys,
     entry: &DeviceEntry,
 ) -> Result<(), ClientError> {
@@ -104,8 +115,7 @@ pub(crate) fn install(
         }
         if let Some(sealing) = &identity.key_backup {
             // Handed over together with the signature key that is in force.
-            let made_under = RsaPrivateKey::from_pkcs8(&identity.signature_key.0).map_err(damaged)?;
-            profile.set_sealing_keys(sealing, made_under.public().fingerprint())?;
+            profile.set_sealing_keys(sealing, signature_key)?;
             watching::know_key_backup(profile, Some(&sealing.lock))?;
         }
         profile.set("addresses", &identity.addresses)?;

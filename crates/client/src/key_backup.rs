@@ -1,10 +1,9 @@
 //! The key backup: made with a recovery code that is shown once, renewed without it, and recovered from with
 //! it on a new device.
 
-use std::path::Path;
 use std::time::Duration;
 
-use hyper::Method;
+use http::Method;
 use momedo_protocol::api;
 use momedo_protocol::countersignature::Countersignature;
 use momedo_protocol::device_list::DeviceListPayload;
@@ -16,10 +15,12 @@ use momedo_protocol::message::{KIND_KEY_BACKUP, Message};
 use momedo_protocol::rsa_key::RsaPublicKey;
 
 use crate::connection::{Connection, ServerAddress};
-use crate::profile::Profile;
-use crate::registration::{Progress, Step, tell_of_clocks};
+use crate::profile::{Place, Profile};
+use crate::progress::{Progress, Step};
+use crate::registration::tell_of_clocks;
 use crate::secrets::DeviceKeys;
 use crate::session::{Session, from_json, server_information, to_json};
+use crate::signing::signed;
 use crate::{ClientError, devices, identity, now, rotation, watching};
 
 /// Setting that says that the keys changed since the key backup was made.
@@ -41,7 +42,7 @@ pub async fn make(profile: &Profile, session: &mut Session) -> Result<RecoveryCo
     devices::adopt_published_keys(profile, session).await?;
     let code = RecoveryCode::random();
     let keys = RecoveryKeys::derive(&code, profile.server()?.fingerprint, session.id).sealing_keys();
-    let signature_key = profile.signature_key()?;
+    let signature_key = profile.signature_key().await?;
     store(profile, session, &keys, &identity::collect(profile)?, Storing::NewCode).await?;
     profile.atomically(|| {
         profile.set_sealing_keys(&keys, signature_key.public().fingerprint())?;
@@ -219,8 +220,6 @@ pub struct Recovering<'a> {
     pub code: RecoveryCode,
     /// What the new device is called.
     pub device_name: &'a str,
-    /// Encrypts the new profile's secrets.
-    pub passphrase: Option<&'a str>,
     /// Language of error texts, a tag such as `de`.
     pub language: &'a str,
 }
@@ -241,16 +240,17 @@ pub struct Recovered {
 /// # Errors
 /// [`ClientError::KeyBackup`], or as [`ClientError`] says; the profile then does not exist.
 pub async fn recover(
-    path: &Path,
+    place: &dyn Place,
     recovering: Recovering<'_>,
     progress: Progress<'_>,
 ) -> Result<(Profile, Session, Recovered), ClientError> {
-    if Profile::exists(path) {
-        return Err(Profile::exists_already(path));
+    if place.exists() {
+        return Err(place.exists_already());
     }
-    let Recovering { server, id, code, device_name, passphrase, language } = recovering;
+    let platform = place.platform();
+    let Recovering { server, id, code, device_name, language } = recovering;
     let recovery = RecoveryKeys::derive(&code, server.fingerprint, id);
-    let mut connection = Connection::new(server.clone(), language);
+    let mut connection = Connection::new(platform, server.clone(), language);
     let information = server_information(&mut connection).await?;
     tell_of_clocks(&connection, progress);
     let fetch_secret = Base64Bytes(recovery.fetch_secret.to_vec());
@@ -259,7 +259,7 @@ pub async fn recover(
         connection.request(Method::POST, "/key-backups/fetch", None, request, Duration::ZERO).await?;
     let backup: api::KeyBackup = from_json(&answer.body)?;
     let content = recovery.open(&backup.slot.0, id, backup.version).map_err(failed)?;
-    let (mut found, signature_key, _) = identity::read(&content)?;
+    let (mut found, signature_key, _) = identity::read(platform, &content).await?;
     if found.id != id || found.server != server.fingerprint {
         return Err(failed("it is of another participant or server"));
     }
@@ -284,20 +284,21 @@ pub async fn recover(
     let others = list.devices.iter().map(|entry| (entry.id(), entry.name.clone())).collect();
 
     progress(Step::MakingKeys);
-    let keys = tokio::task::spawn_blocking(DeviceKeys::generate).await.map_err(failed)?;
+    let keys = DeviceKeys::make(platform).await?;
     let entry = keys.entry(device_name);
     list.devices.push(entry.clone());
     list.version += 1;
     list.issued_at = now();
-    let profile = Profile::create(path, passphrase)?;
+    let profile = place.create()?;
     let joined = async {
-        identity::install(&profile, &found, &backup.keys.bundle, &keys, &entry)?;
+        let made_under = signature_key.public().fingerprint();
+        identity::install(&profile, &found, &backup.keys.bundle, made_under, &keys, &entry)?;
         // Those in the backup may be of an earlier code.
         let sealing = recovery.sealing_keys();
         profile.set_sealing_keys(&sealing, signature_key.public().fingerprint())?;
         watching::know_key_backup(&profile, Some(&sealing.lock))?;
         watching::know_devices(&profile, &list)?;
-        let device_list = list.sign(&signature_key);
+        let device_list = signed(&list, &[&signature_key]).await?;
         let request = to_json(&api::RecoverDeviceRequest { id, fetch_secret, device_list })?;
         let added =
             connection.request(Method::POST, "/key-backups/device", None, request, Duration::ZERO).await;
@@ -314,7 +315,7 @@ pub async fn recover(
             return Err(error);
         }
     };
-    if profile.private_keys(&published.digest)?.is_none() {
+    if profile.private_keys(&published.digest).await?.is_none() {
         // The backup missed a rotation: what is sealed to the newest bundle cannot be opened here.
         rotation::rotate(&profile, &mut session, progress).await?;
     }

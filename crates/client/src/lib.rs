@@ -42,8 +42,10 @@ pub mod living;
 pub mod metadata;
 pub mod names;
 pub mod personal;
-mod pin;
+pub mod platform;
+pub mod private_keys;
 pub mod profile;
+pub mod progress;
 pub mod receipts;
 pub mod receiving;
 pub mod registration;
@@ -53,7 +55,7 @@ pub mod secrets;
 pub mod sending;
 pub mod sentences;
 pub mod session;
-pub mod stream;
+pub mod signing;
 mod unconfirmed;
 pub mod watching;
 
@@ -63,6 +65,6 @@ use momedo_protocol::time::UnixMillis;
 
 /// The device's clock, in milliseconds since 1970.
 pub fn now() -> UnixMillis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = web_time::SystemTime::now().duration_since(web_time::UNIX_EPOCH).unwrap_or_default();
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

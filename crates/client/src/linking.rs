@@ -3,10 +3,9 @@
 //! Both sides show the same six digits before anything secret is handed over; whoever photographed the link
 //! and was faster makes them differ.
 
-use std::path::Path;
 use std::time::Duration;
 
-use hyper::{Method, StatusCode};
+use http::{Method, StatusCode};
 use momedo_protocol::device_link::{DeviceLink, LinkCode, LinkNonce, LinkOffer, LinkStep, commitment};
 use momedo_protocol::device_list::DeviceEntry;
 use momedo_protocol::encoding::Base64Bytes;
@@ -22,8 +21,9 @@ use momedo_protocol::suite::Suite;
 use zeroize::Zeroizing;
 
 use crate::connection::{Connection, Payload, ServerAddress};
-use crate::profile::Profile;
-use crate::registration::{Progress, Step, tell_of_clocks};
+use crate::profile::{Place, Profile};
+use crate::progress::{Progress, Step};
+use crate::registration::tell_of_clocks;
 use crate::secrets::DeviceKeys;
 use crate::session::{Session, server_information};
 use crate::{ClientError, devices, identity, now};
@@ -142,23 +142,23 @@ pub async fn refuse(session: &mut Session, link: &DeviceLink) -> Result<(), Clie
 /// # Errors
 /// As [`ClientError`] says; the profile then does not exist.
 pub async fn join(
-    path: &Path,
+    place: &dyn Place,
     link: &DeviceLink,
     name: &str,
-    passphrase: Option<&str>,
     language: &str,
     progress: Progress<'_>,
     show: &(dyn Fn(LinkCode) -> std::io::Result<()> + Send + Sync),
 ) -> Result<(Profile, DeviceId), ClientError> {
-    if Profile::exists(path) {
-        return Err(Profile::exists_already(path));
+    if place.exists() {
+        return Err(place.exists_already());
     }
+    let platform = place.platform();
     let server = ServerAddress { addresses: vec![link.address.clone()], fingerprint: link.server };
-    let mut connection = Connection::new(server, language);
+    let mut connection = Connection::new(platform, server, language);
     server_information(&mut connection).await?;
     tell_of_clocks(&connection, progress);
     progress(Step::MakingKeys);
-    let keys = tokio::task::spawn_blocking(DeviceKeys::generate).await.map_err(failed)?;
+    let keys = DeviceKeys::make(platform).await?;
     let entry = keys.entry(name);
     let nonce = random::bytes::<32>();
     let offer = LinkOffer { device: entry.clone(), commitment: commitment(&nonce) };
@@ -169,8 +169,9 @@ pub async fn join(
     write_step(&mut connection, None, link, LinkStep::Opening, &nonce_json(&nonce)?).await?;
     show(link.code(&offer, &challenge.nonce.0, &nonce)).map_err(failed)?;
     let sealed = await_step(&mut connection, None, link, LinkStep::Handover).await?;
-    let content = seal::open(&sealed, &keys.private).map_err(failed)?;
-    let (identity, signature_key, _) = identity::read(&content)?;
+    let content = keys.private.open(&sealed).await;
+    let content = content.ok_or_else(|| failed("what was handed over is not sealed to this device"))?;
+    let (identity, signature_key, _) = identity::read(platform, &content).await?;
     // Only the participant has the private key whose fingerprint the link showed.
     if identity.id != link.id
         || identity.server != link.server
@@ -178,9 +179,10 @@ pub async fn join(
     {
         return Err(failed("what was handed over is not of whoever showed the link"));
     }
-    let profile = Profile::create(path, passphrase)?;
+    let profile = place.create()?;
     let installed = async {
-        identity::install(&profile, &identity, &identity.bundle, &keys, &entry)?;
+        let made_under = signature_key.public().fingerprint();
+        identity::install(&profile, &identity, &identity.bundle, made_under, &keys, &entry)?;
         profile.log_in(language).await.map(drop)
     };
     match installed.await {

@@ -20,5 +20,5 @@ pub async fn export(session: &mut Session, out: &mut (dyn Write + Send)) -> Resu
 /// # Errors
 /// As [`ClientError`] says.
 pub async fn erase(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
-    session.erase(&profile.login_key()?).await
+    session.erase(&profile.login_key().await?).await
 }

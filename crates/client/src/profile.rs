@@ -14,7 +14,7 @@ mod unconfirmed;
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
@@ -34,15 +34,40 @@ use crate::addresses::Finder;
 use crate::clocks::Clocks;
 use crate::contacts::{Contact, Trust};
 use crate::groups::earlier::EarlierGroups;
-use crate::registration::Step;
+use crate::platform::Platform;
+use crate::platform::folder::Folder;
+use crate::progress::Step;
 use passphrase::{CHECK, SALT};
 
 /// A received message as it was signed, and who signed it.
 pub(crate) type Signed = (ParticipantId, Zeroizing<Vec<u8>>);
 
+/// Where a profile is, or may be made, with what opens it.
+pub trait Place: Send + Sync {
+    /// What the client runs on there.
+    fn platform(&self) -> &Platform;
+
+    /// Whether there is a profile, finished or not.
+    fn exists(&self) -> bool;
+
+    /// Why no profile is made there.
+    fn exists_already(&self) -> ClientError;
+
+    /// Makes a new profile.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`], also when there is one already.
+    fn create(&self) -> Result<Profile, ClientError>;
+
+    /// Opens the profile.
+    ///
+    /// # Errors
+    /// [`ClientError::Profile`], [`ClientError::Locked`] without the passphrase, [`ClientError::WrongPassphrase`] with a wrong one.
+    fn open(&self) -> Result<Profile, ClientError>;
+}
+
 /// A device's profile.
 pub struct Profile {
-    path: PathBuf,
     database: Connection,
     key: Option<Zeroizing<[u8; 32]>>,
     /// Who hears of clocks that are wrong, once.
@@ -52,6 +77,10 @@ pub struct Profile {
     pub(crate) earlier_groups: EarlierGroups,
     /// Private keys in use.
     pub(crate) keyring: keyring::Keyring,
+    /// What it runs on.
+    pub(crate) platform: Platform,
+    /// Where it is kept.
+    pub(crate) folder: Arc<dyn Folder>,
     /// Looks for the home when it is not where it was.
     pub(crate) finder: Option<Arc<dyn Finder>>,
 }
@@ -62,7 +91,12 @@ impl Profile {
     ///
     /// # Errors
     /// [`ClientError::Profile`], also when there is a profile already.
-    pub fn create(path: &Path, passphrase: Option<&str>) -> Result<Self, ClientError> {
+    pub fn create(
+        path: &Path,
+        platform: Platform,
+        folder: Arc<dyn Folder>,
+        passphrase: Option<&str>,
+    ) -> Result<Self, ClientError> {
         let failed = |reason: String| ClientError::Profile { path: path.to_owned(), reason };
         if Self::exists(path) {
             return Err(Self::exists_already(path));
@@ -70,7 +104,8 @@ impl Profile {
         std::fs::create_dir_all(path).map_err(|error| failed(error.to_string()))?;
         make_private(path).map_err(|error| failed(error.to_string()))?;
         let mut profile = Self {
-            path: path.to_owned(),
+            platform,
+            folder,
             database: connect(path)?,
             key: None,
             watcher: Cell::new(None),
@@ -91,13 +126,19 @@ impl Profile {
     ///
     /// # Errors
     /// [`ClientError::Profile`], [`ClientError::Locked`] without the passphrase, [`ClientError::WrongPassphrase`] with a wrong one.
-    pub fn open(path: &Path, passphrase: Option<&str>) -> Result<Self, ClientError> {
+    pub fn open(
+        path: &Path,
+        platform: Platform,
+        folder: Arc<dyn Folder>,
+        passphrase: Option<&str>,
+    ) -> Result<Self, ClientError> {
         let failed = |reason: &str| ClientError::Profile { path: path.to_owned(), reason: reason.into() };
         if !Self::exists(path) {
             return Err(failed("there is no profile; make one with `momedo user register`"));
         }
         let mut profile = Self {
-            path: path.to_owned(),
+            platform,
+            folder,
             database: connect(path)?,
             key: None,
             watcher: Cell::new(None),
@@ -129,12 +170,10 @@ impl Profile {
 
     /// Removes a profile that was begun and not finished.
     pub(crate) fn discard(self) {
-        let path = self.path.clone();
+        let folder = self.folder.clone();
+        // Nothing is open any more that could be written.
         drop(self);
-        for name in ["profile.db", "profile.db-wal", "profile.db-shm"] {
-            // What cannot be removed is reported when somebody tries to use it.
-            let _: Result<_, _> = std::fs::remove_file(path.join(name));
-        }
+        folder.discard();
     }
 
     /// Has `watcher` told, once, when a log-in shows that a clock is wrong.
@@ -157,11 +196,11 @@ impl Profile {
 
     /// The profile's folder.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.folder.path()
     }
 
     fn failed(&self, reason: impl ToString) -> ClientError {
-        ClientError::Profile { path: self.path.clone(), reason: reason.to_string() }
+        ClientError::Profile { path: self.path().to_owned(), reason: reason.to_string() }
     }
 
     fn sql<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ClientError> {

@@ -2,7 +2,7 @@
 //! message, so a receipt says the most there is to say: that something was read, and only where that does not follow
 //! at once, that it is here.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::group::GroupId;
@@ -10,6 +10,7 @@ use momedo_protocol::kind::{self, Content, MAX_RECEIPT_MESSAGES, MessageReferenc
 use momedo_protocol::message::Message;
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
+use web_time::Instant;
 
 use crate::ClientError;
 use crate::profile::Profile;

@@ -1,9 +1,8 @@
 //! Joining a server with an invite link.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hyper::Method;
+use http::Method;
 use momedo_protocol::api;
 use momedo_protocol::device_list::DeviceListPayload;
 use momedo_protocol::digest::Fingerprint;
@@ -14,62 +13,21 @@ use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::{KeyBundle, KeyBundlePayload};
 use momedo_protocol::limits::KEY_BUNDLE_LIFETIME_DAYS;
 use momedo_protocol::possession::PossessionContext;
-use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::suite::Suite;
+use web_time::Instant;
 
-use crate::clocks::{Clocks, require_set};
+use crate::clocks::require_set;
 use crate::connection::{Connection, ServerAddress};
-use crate::profile::Profile;
-use crate::secrets::{DeviceKeys, NewKeys, StoredKeys};
+use crate::platform::keys::PrivateKey;
+use crate::profile::{Place, Profile};
+use crate::progress::{Progress, Step};
+use crate::secrets::{NewKeys, ParticipantKeys};
 use crate::session::{from_json, server_information, store_mceliece_key, to_json};
+use crate::signing::signed;
 use crate::{ClientError, handing_back, now, sending, watching};
 
 /// How long to try to find out whether a registration whose answer was lost took place.
 const ANSWER_LOST: Duration = Duration::from_secs(10);
-
-/// What takes a while, for showing progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Keys are being made: a few seconds.
-    MakingKeys,
-    /// The McEliece key (512 KiB) is being sent.
-    SendingKey,
-    /// A contact's McEliece key (512 KiB) is being fetched.
-    FetchingKey,
-    /// Members' keys are being fetched, about 512 KiB each the first time.
-    FetchingKeys {
-        /// How many are here.
-        done: usize,
-        /// How many there are.
-        total: usize,
-    },
-    /// A file is being uploaded, in sealed bytes.
-    Uploading {
-        /// How many were sent.
-        done: u64,
-        /// How many there are.
-        total: u64,
-    },
-    /// A file is being fetched, in bytes.
-    Downloading {
-        /// How many are here.
-        done: u64,
-        /// How many there are.
-        total: u64,
-    },
-    /// The server is the right one, and some clock is wrong.
-    ClocksDiffer(Clocks),
-    /// A new group key is being sealed to every member.
-    HandingOutKeys {
-        /// How many have it.
-        done: usize,
-        /// How many there are.
-        total: usize,
-    },
-}
-
-/// Hears of every step that takes a while.
-pub type Progress<'a> = &'a (dyn Fn(Step) + Send + Sync);
 
 /// What somebody who joins chooses.
 #[derive(Debug, Clone)]
@@ -80,8 +38,6 @@ pub struct Joining<'a> {
     pub name: Option<&'a str>,
     /// What this device is called.
     pub device_name: &'a str,
-    /// Encrypts the profile's secrets.
-    pub passphrase: Option<&'a str>,
     /// Language of error texts, a tag such as `de`.
     pub language: &'a str,
 }
@@ -97,16 +53,16 @@ pub struct Joined {
     pub fingerprint: Fingerprint,
 }
 
-/// Registers with an invite and makes the profile in `path`.
+/// Registers with an invite and makes the profile.
 ///
 /// # Errors
 /// As [`ClientError`] says; the profile then does not exist, and the invite is not used up.
 pub async fn register(
-    path: &Path,
+    place: &dyn Place,
     joining: &Joining<'_>,
     progress: Progress<'_>,
 ) -> Result<(Profile, Joined), ClientError> {
-    register_with(path, joining, ParticipantKeys::generate, progress).await
+    register_with(place, joining, ParticipantKeys::make(place.platform()), progress).await
 }
 
 /// [`register`] with keys from elsewhere; `keys` may take its time.
@@ -114,12 +70,12 @@ pub async fn register(
 /// # Errors
 /// As [`register`].
 pub async fn register_with(
-    path: &Path,
+    place: &dyn Place,
     joining: &Joining<'_>,
-    keys: impl FnOnce() -> ParticipantKeys + Send + 'static,
+    keys: impl Future<Output = Result<ParticipantKeys, ClientError>>,
     progress: Progress<'_>,
 ) -> Result<(Profile, Joined), ClientError> {
-    let profile = Profile::create(path, joining.passphrase)?;
+    let profile = place.create()?;
     match join(&profile, joining, keys, progress).await {
         Ok(joined) => Ok((profile, joined)),
         // Perhaps only the last answer was lost: who can log in is registered.
@@ -145,52 +101,29 @@ pub async fn register_with(
     }
 }
 
-/// Every key of a new participant with one device.
-pub struct ParticipantKeys {
-    /// Signs bundles, device lists and messages.
-    pub signature_key: RsaPrivateKey,
-    /// The first device's own keys.
-    pub device: DeviceKeys,
-    /// What the participant is sealed to.
-    pub encryption: NewKeys,
-}
-
-impl ParticipantKeys {
-    /// Makes all of them, on every core there is; a few seconds.
-    pub fn generate() -> Self {
-        std::thread::scope(|scope| {
-            let device = scope.spawn(DeviceKeys::generate);
-            let encryption = NewKeys::generate();
-            let signature_key = RsaPrivateKey::generate();
-            Self { signature_key, device: device.join().expect("making keys does not panic"), encryption }
-        })
-    }
-}
-
 async fn join(
     profile: &Profile,
     joining: &Joining<'_>,
-    keys: impl FnOnce() -> ParticipantKeys + Send + 'static,
+    keys: impl Future<Output = Result<ParticipantKeys, ClientError>>,
     progress: Progress<'_>,
 ) -> Result<Joined, ClientError> {
     let invite = &joining.invite;
     let server = ServerAddress { addresses: vec![invite.address.clone()], fingerprint: invite.server };
     require_set()?;
-    let mut connection = Connection::new(server.clone(), joining.language);
+    let mut connection = Connection::new(&profile.platform, server.clone(), joining.language);
     server_information(&mut connection).await?;
     tell_of_clocks(&connection, progress);
     let reservation = reserve(&mut connection, invite.code).await?;
     progress(Step::MakingKeys);
-    let keys =
-        tokio::task::spawn_blocking(keys).await.map_err(|error| ClientError::Protocol(error.to_string()))?;
+    let keys = keys.await?;
     progress(Step::SendingKey);
     let offered = offer(&mut connection, &reservation, joining.name, joining.device_name, &keys).await?;
     // Everything is on disk before the server makes it count.
     let digest = keys.encryption.mceliece.digest();
     profile.atomically(|| {
-        profile.store_signature_key(&keys.signature_key)?;
+        profile.store_signature_key(&keys.signature_key.pkcs8)?;
         profile.store_device_keys(&keys.device)?;
-        profile.store_bundle_keys(&offered.bundle.digest, &StoredKeys::new(&keys.encryption.private))?;
+        profile.store_bundle_keys(&offered.bundle.digest, &keys.encryption.stored)?;
         profile.set_mceliece_key(&digest, keys.encryption.mceliece.bytes())?;
         profile.set("addresses", &server.addresses)?;
         profile.set("server", &server.fingerprint)?;
@@ -198,7 +131,7 @@ async fn join(
         profile.set_own_bundle(&offered.bundle, &offered.jws)?;
         profile.set("device", &offered.device)?;
         watching::know_devices(profile, &offered.list)?;
-        handing_back::note_list(profile, &offered.list, &offered.list.sign(&keys.signature_key))?;
+        handing_back::note_list(profile, &offered.list, &offered.signed_list)?;
         profile.set("id", &reservation.id)
     })?;
     let joined = Joined {
@@ -230,6 +163,8 @@ pub struct Offered {
     pub device: DeviceId,
     /// The list with that device.
     pub list: DeviceListPayload,
+    /// The same, signed.
+    pub signed_list: Jws,
     /// The answer to the server's challenge.
     pub proof: api::ProofRequest,
 }
@@ -256,30 +191,30 @@ pub async fn offer(
         &name,
         reservation.bundle_version,
         vec![server],
-        &keys.signature_key,
+        &keys.signature_key.key,
         &keys.encryption,
     );
-    let jws = payload.sign(&[&keys.signature_key]);
+    let signature_key = &keys.signature_key.key;
+    let jws = signed(&payload, &[signature_key]).await?;
     let bundle = KeyBundle::verify(&jws).map_err(|error| protocol(error.to_string()))?;
     let entry = keys.device.entry(device_name);
     let device = entry.id();
     let version = reservation.device_list_version;
     let list = DeviceListPayload { id, version, issued_at: now(), devices: vec![entry] };
-    let device_list = Some(list.sign(&keys.signature_key));
+    let signed_list = signed(&list, &[signature_key]).await?;
+    let device_list = Some(signed_list.clone());
     let publish = to_json(&api::PublishRequest { bundle: jws.clone(), device_list })?;
     let path = format!("/keys/{id}");
     let answer = connection.request(Method::PUT, &path, Some(token), publish, Duration::ZERO).await?;
     let challenge: api::PublishChallenge = from_json(&answer.body)?;
     let context = PossessionContext { server, id, bundle_digest: bundle.digest };
-    let answer = challenge
-        .challenge
-        .answer(&keys.encryption.private, &context)
-        .map_err(|error| protocol(error.to_string()))?;
+    let answer = keys.encryption.private.answer(&challenge.challenge, &context).await;
+    let answer = answer.ok_or_else(|| protocol("the server's challenge does not fit the keys".into()))?;
     let proof = api::ProofRequest {
         challenge_id: challenge.challenge_id,
         answer: Base64Bytes(answer.bytes().to_vec()),
     };
-    Ok(Offered { jws, bundle, device, list, proof })
+    Ok(Offered { jws, bundle, device, list, signed_list, proof })
 }
 
 /// Proves an offered first bundle, which completes the registration.
@@ -312,7 +247,7 @@ pub(crate) fn bundle_payload(
     name: &str,
     version: u64,
     homes: Vec<Fingerprint>,
-    signature_key: &RsaPrivateKey,
+    signature_key: &PrivateKey,
     keys: &NewKeys,
 ) -> KeyBundlePayload {
     let issued_at = now();

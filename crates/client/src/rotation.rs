@@ -3,29 +3,31 @@
 //! Encryption keys are renewed every 90 days and the McEliece key every year, by whichever device notices
 //! first; revoking a device renews everything.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use momedo_protocol::api;
 use momedo_protocol::device_list::{DeviceEntry, DeviceListPayload};
 use momedo_protocol::encoding::Base64Bytes;
-use momedo_protocol::jws::Signer;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::message::{KIND_KEYS, Message};
 use momedo_protocol::message_id::MessageId;
-use momedo_protocol::ml_kem_key::{MlKemPrivateKey, MlKemPublicKey};
+use momedo_protocol::ml_kem_key::MlKemPublicKey;
 use momedo_protocol::possession::PossessionContext;
 use momedo_protocol::rsa_key::RsaPublicKey;
-use momedo_protocol::rsa_private_key::RsaPrivateKey;
-use momedo_protocol::seal::{PrivateKeys, RecipientKeys, seal};
+use momedo_protocol::seal::{RecipientKeys, seal};
 use momedo_protocol::suite::Suite;
+use web_time::Instant;
 
 use crate::clocks::require_set;
+use crate::platform::keys::PrivateKey;
 use crate::profile::Profile;
-use crate::registration::{Progress, Step, bundle_payload};
-use crate::secrets::{CarriedKeys, NewKeys, StoredKeys};
+use crate::progress::{Progress, Step};
+use crate::registration::bundle_payload;
+use crate::secrets::{CarriedKeys, MadeKey, NewKeys};
 use crate::sending::submit;
 use crate::session::Session;
+use crate::signing::signed;
 use crate::{ClientError, contacts, devices, handing_back, key_backup, key_log, now};
 
 /// How long the sealed keys for another device may take to be submitted.
@@ -47,7 +49,7 @@ fn protocol(error: impl ToString) -> ClientError {
 /// What is to be published.
 pub(crate) struct Replacement {
     /// A new signature key, if it changes.
-    pub(crate) signature_key: Option<RsaPrivateKey>,
+    pub(crate) signature_key: Option<MadeKey>,
     /// The encryption keys.
     pub(crate) keys: NewKeys,
     /// The next device list, if it changes; it is signed here.
@@ -84,23 +86,17 @@ pub async fn rotate(
     let bundle = profile.own_bundle()?;
     let list = devices::active(profile, session).await?;
     let made_at = profile.get(MCELIECE_MADE_AT)?.unwrap_or(bundle.payload.issued_at);
-    let current = profile.private_keys(&bundle.digest)?.and_then(|keys| keys.mceliece.clone());
+    let current = profile.private_keys(&bundle.digest).await?.and_then(|keys| keys.mceliece.clone());
     let public =
         bundle.payload.mceliece_key.map(|digest| profile.mceliece_key(&digest)).transpose()?.flatten();
     let kept = current.zip(public).filter(|_| now() < made_at.plus_days(MCELIECE_KEY_DAYS));
-    let keys = tokio::task::spawn_blocking(move || match kept {
-        None => Ok(NewKeys::generate()),
-        Some((mceliece_private, mceliece)) => Ok(NewKeys {
-            private: PrivateKeys {
-                rsa: RsaPrivateKey::generate(),
-                ml_kem: MlKemPrivateKey::generate(),
-                mceliece: Some(mceliece_private),
-            },
-            mceliece: McEliecePublicKey::from_bytes(mceliece).map_err(protocol)?,
-        }),
-    })
-    .await
-    .map_err(protocol)??;
+    let keys = match kept {
+        None => NewKeys::make(&profile.platform).await?,
+        Some((private, public)) => {
+            let public = McEliecePublicKey::from_bytes(public).map_err(protocol)?;
+            NewKeys::make_beside(&profile.platform, private, public).await?
+        }
+    };
     let replacement = Replacement { signature_key: None, keys, device_list: None };
     publish(profile, session, &list.devices, replacement, progress).await
 }
@@ -115,16 +111,15 @@ pub(crate) async fn publish_homes(
     progress: Progress<'_>,
 ) -> Result<(), ClientError> {
     let bundle = profile.own_bundle()?;
-    let private = profile.read_private_keys(&bundle.digest)?;
     let digest = bundle.payload.mceliece_key;
     let public = digest.map(|digest| profile.mceliece_key(&digest)).transpose()?.flatten();
-    let (Some(private), Some(public)) = (private, public) else {
-        // Without all of the keys at hand, new ones name the homes as well.
-        return rotate(profile, session, progress).await;
+    let keys = match public.map(McEliecePublicKey::from_bytes).transpose().map_err(protocol)? {
+        Some(public) => profile.keys_for_another_bundle(&bundle.digest, public).await?,
+        None => None,
     };
+    // Without all of the keys at hand, new ones name the homes as well.
+    let Some(keys) = keys else { return rotate(profile, session, progress).await };
     let list = devices::active(profile, session).await?;
-    let mceliece = McEliecePublicKey::from_bytes(public).map_err(protocol)?;
-    let keys = NewKeys { private, mceliece };
     let replacement = Replacement { signature_key: None, keys, device_list: None };
     publish(profile, session, &list.devices, replacement, progress).await
 }
@@ -139,18 +134,21 @@ pub(crate) async fn publish(
 ) -> Result<(), ClientError> {
     require_set()?;
     let Replacement { signature_key: new_signature_key, keys, device_list } = replacement;
-    let old_signature_key = profile.signature_key()?;
-    let signature_key = new_signature_key.as_ref().unwrap_or(&old_signature_key);
+    let old_signature_key = profile.signature_key().await?;
+    let (signature_key, signature_key_bytes) = match &new_signature_key {
+        Some(new) => (&new.key, new.pkcs8.clone()),
+        None => (&old_signature_key, profile.signature_key_bytes()?),
+    };
     let old = profile.own_bundle()?;
     let home = session.connection().server().fingerprint;
     let version = old.payload.version + 1;
     let payload =
         bundle_payload(session.id, &old.payload.name, version, profile.homes()?, signature_key, &keys);
-    let signers: &[&dyn Signer] = match &new_signature_key {
-        Some(new) => &[new, &old_signature_key],
+    let signers: &[&PrivateKey] = match &new_signature_key {
+        Some(new) => &[&new.key, &old_signature_key],
         None => &[&old_signature_key],
     };
-    let jws = payload.sign(signers);
+    let jws = signed(&payload, signers).await?;
     let bundle = KeyBundle::verify(&jws).map_err(protocol)?;
     let digest = keys.mceliece.digest();
     let has_new_mceliece_key = old.payload.mceliece_key != Some(digest);
@@ -161,20 +159,24 @@ pub(crate) async fn publish(
 
     // The other devices get the keys first: should this fail halfway, they know keys nobody uses.
     let carried = CarriedKeys {
-        signature_key: Base64Bytes(signature_key.pkcs8().to_vec()),
+        signature_key: Base64Bytes(signature_key_bytes.to_vec()),
         bundle_digest: bundle.digest,
-        keys: StoredKeys::new(&keys.private),
+        keys: keys.stored.clone(),
     };
     let own = session.device;
     let body = serde_json::to_value(&carried).map_err(protocol)?;
     for entry in devices.iter().filter(|entry| entry.id() != own) {
         carry(profile, session, entry, KIND_KEYS, body.clone(), &old_signature_key).await?;
     }
-    let signed_list = device_list.as_ref().map(|list| list.sign(signature_key));
+    let signed_list = match &device_list {
+        Some(list) => Some(signed(list, &[signature_key]).await?),
+        None => None,
+    };
     let request = api::PublishRequest { bundle: jws.clone(), device_list: signed_list.clone() };
     let challenge = session.publish(&request).await?;
     let context = PossessionContext { server: home, id: session.id, bundle_digest: bundle.digest };
-    let answer = challenge.challenge.answer(&keys.private, &context).map_err(protocol)?;
+    let answer = keys.private.answer(&challenge.challenge, &context).await;
+    let answer = answer.ok_or_else(|| protocol("the server's challenge does not fit the keys"))?;
     // On disk before the server makes them count: should the answer get lost, the next command adopts them.
     profile.store_carried_keys(&carried)?;
     let proof = api::ProofRequest {
@@ -183,7 +185,7 @@ pub(crate) async fn publish(
     };
     session.prove(&proof).await?;
     profile.atomically(|| {
-        profile.store_signature_key(signature_key)?;
+        profile.store_signature_key(&signature_key_bytes)?;
         if has_new_mceliece_key {
             profile.set_mceliece_key(&digest, keys.mceliece.bytes())?;
             profile.set(MCELIECE_MADE_AT, &now())?;
@@ -208,12 +210,12 @@ pub(crate) async fn publish(
 /// As [`ClientError`] says.
 pub(crate) async fn carry_current(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
     let bundle = profile.own_bundle()?;
-    let signature_key = profile.signature_key()?;
-    let Some(keys) = profile.private_keys(&bundle.digest)? else { return Ok(()) };
+    let signature_key = profile.signature_key().await?;
+    let Some(keys) = profile.stored_keys(&bundle.digest)? else { return Ok(()) };
     let carried = CarriedKeys {
-        signature_key: Base64Bytes(signature_key.pkcs8().to_vec()),
+        signature_key: Base64Bytes(profile.signature_key_bytes()?.to_vec()),
         bundle_digest: bundle.digest,
-        keys: StoredKeys::new(&keys),
+        keys,
     };
     let body = serde_json::to_value(&carried).map_err(protocol)?;
     let (own, list) = (session.device, devices::active(profile, session).await?);
@@ -235,7 +237,7 @@ pub(crate) async fn carry(
     entry: &DeviceEntry,
     kind: &str,
     body: serde_json::Value,
-    signature_key: &RsaPrivateKey,
+    signature_key: &PrivateKey,
 ) -> Result<(), ClientError> {
     let rsa = RsaPublicKey::from_spki(&entry.rsa_key.0).map_err(protocol)?;
     let ml_kem = MlKemPublicKey::from_bytes(&entry.ml_kem_key.0).map_err(protocol)?;
@@ -255,7 +257,8 @@ pub(crate) async fn carry(
         kind: kind.into(),
         body,
     };
-    let envelope = seal(suite, &keys, message.id, &message.sign(signature_key)).map_err(protocol)?;
+    let inner = signed(&message, &[signature_key]).await?.to_bytes();
+    let envelope = seal(suite, &keys, message.id, &inner).map_err(protocol)?;
     let request = api::SubmitRequest {
         id: message.id,
         to: session.id,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::{try_join, try_join3};
 use momedo_protocol::device_list::DeviceEntry;
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::encoding::{Base64Bytes, encode_hex};
@@ -12,11 +13,12 @@ use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::{McEliecePrivateKey, McEliecePublicKey};
 use momedo_protocol::ml_kem_key::MlKemPrivateKey;
 use momedo_protocol::rsa_key::RsaPublicKey;
-use momedo_protocol::rsa_private_key::RsaPrivateKey;
-use momedo_protocol::seal::PrivateKeys;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::platform::Platform;
+use crate::platform::keys::{KeyUse, PrivateKey};
+use crate::private_keys::PrivateKeys;
 use crate::profile::Profile;
 use crate::{ClientError, handing_back};
 
@@ -45,24 +47,34 @@ pub(crate) struct StoredKeys {
 }
 
 impl StoredKeys {
-    pub(crate) fn new(keys: &PrivateKeys) -> Self {
+    /// Those of one bundle in an identity.
+    pub(crate) fn of_identity(keys: &IdentityKeys) -> Self {
+        Self { rsa: keys.rsa.clone(), ml_kem: keys.ml_kem.clone(), mceliece: keys.mceliece.clone() }
+    }
+
+    fn new(rsa: &[u8], ml_kem: &MlKemPrivateKey, mceliece: Option<&McEliecePrivateKey>) -> Self {
         Self {
-            rsa: Base64Bytes(keys.rsa.pkcs8().to_vec()),
-            ml_kem: Base64Bytes(keys.ml_kem.seed().to_vec()),
-            mceliece: keys.mceliece.as_ref().map(|key| Base64Bytes(key.bytes().to_vec())),
+            rsa: Base64Bytes(rsa.to_vec()),
+            ml_kem: Base64Bytes(ml_kem.seed().to_vec()),
+            mceliece: mceliece.map(|key| Base64Bytes(key.bytes().to_vec())),
         }
     }
 
-    pub(crate) fn load(&self) -> Result<PrivateKeys, ClientError> {
-        let damaged = || ClientError::Protocol("stored private keys are damaged".into());
+    fn ml_kem(&self) -> Result<MlKemPrivateKey, ClientError> {
         let seed: [u8; 64] = self.ml_kem.0.as_slice().try_into().map_err(|_| damaged())?;
-        let mceliece =
-            self.mceliece.as_ref().map(|key| McEliecePrivateKey::from_bytes(Zeroizing::new(key.0.clone())));
-        Ok(PrivateKeys {
-            rsa: RsaPrivateKey::from_pkcs8(&self.rsa.0).map_err(|_| damaged())?,
-            ml_kem: MlKemPrivateKey::from_seed(Zeroizing::new(seed)),
-            mceliece: mceliece.transpose().map_err(|_| damaged())?,
-        })
+        Ok(MlKemPrivateKey::from_seed(Zeroizing::new(seed)))
+    }
+
+    fn mceliece(&self) -> Result<Option<McEliecePrivateKey>, ClientError> {
+        let key = self.mceliece.as_ref();
+        let key = key.map(|key| McEliecePrivateKey::from_bytes(Zeroizing::new(key.0.clone())));
+        key.transpose().map_err(|_| damaged())
+    }
+
+    pub(crate) async fn load(&self, platform: &Platform) -> Result<PrivateKeys, ClientError> {
+        let (ml_kem, mceliece) = (self.ml_kem()?, self.mceliece()?);
+        let rsa = load_rsa(platform, &self.rsa.0, KeyUse::Opening).await?;
+        Ok(PrivateKeys { rsa, ml_kem, mceliece })
     }
 }
 
@@ -79,8 +91,30 @@ pub(crate) struct CarriedKeys {
 
 impl CarriedKeys {
     /// Whether every key in it can be used.
-    pub(crate) fn is_readable(&self) -> bool {
-        read_rsa(&self.signature_key.0).is_ok() && self.keys.load().is_ok()
+    pub(crate) async fn is_readable(&self, platform: &Platform) -> bool {
+        load_rsa(platform, &self.signature_key.0, KeyUse::Signing).await.is_ok()
+            && self.keys.load(platform).await.is_ok()
+    }
+}
+
+/// A private RSA key that was just made, or taken from elsewhere, with the bytes it is stored and carried as.
+#[derive(Clone)]
+pub struct MadeKey {
+    /// The key, in use.
+    pub key: PrivateKey,
+    /// The key as unencrypted PKCS #8 DER; whoever has it keeps it secret.
+    pub pkcs8: Zeroizing<Vec<u8>>,
+}
+
+impl MadeKey {
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// As [`crate::platform::keys::RsaKeys`] says.
+    pub async fn make(platform: &Platform, purpose: KeyUse) -> Result<Self, ClientError> {
+        let pkcs8 = platform.rsa.make(purpose).await?;
+        let key = platform.rsa.load(pkcs8.clone(), purpose).await?;
+        Ok(Self { key, pkcs8 })
     }
 }
 
@@ -90,60 +124,117 @@ pub struct NewKeys {
     pub private: PrivateKeys,
     /// The public McEliece key.
     pub mceliece: McEliecePublicKey,
+    pub(crate) stored: StoredKeys,
 }
 
 impl NewKeys {
     /// Makes encryption keys; a second or two.
-    pub fn generate() -> Self {
-        let (rsa, (mceliece_private, mceliece)) = std::thread::scope(|scope| {
-            let rsa = scope.spawn(RsaPrivateKey::generate);
-            let mceliece = McEliecePrivateKey::generate();
-            (rsa.join().expect("making an RSA key does not panic"), mceliece)
-        });
-        let private =
-            PrivateKeys { rsa, ml_kem: MlKemPrivateKey::generate(), mceliece: Some(mceliece_private) };
-        Self { private, mceliece }
+    ///
+    /// # Errors
+    /// As [`MadeKey::make`].
+    pub async fn make(platform: &Platform) -> Result<Self, ClientError> {
+        let rsa = MadeKey::make(platform, KeyUse::Opening);
+        let mceliece = platform.compute(McEliecePrivateKey::generate);
+        let (rsa, (private, public)) = try_join(rsa, mceliece).await?;
+        Ok(Self::of(rsa, MlKemPrivateKey::generate(), private, public))
+    }
+
+    /// Makes a new RSA and a new ML-KEM key beside a McEliece key that is kept.
+    pub(crate) async fn make_beside(
+        platform: &Platform,
+        private: McEliecePrivateKey,
+        public: McEliecePublicKey,
+    ) -> Result<Self, ClientError> {
+        let rsa = MadeKey::make(platform, KeyUse::Opening).await?;
+        Ok(Self::of(rsa, MlKemPrivateKey::generate(), private, public))
+    }
+
+    /// These keys.
+    pub fn of(
+        rsa: MadeKey,
+        ml_kem: MlKemPrivateKey,
+        mceliece: McEliecePrivateKey,
+        public: McEliecePublicKey,
+    ) -> Self {
+        let stored = StoredKeys::new(&rsa.pkcs8, &ml_kem, Some(&mceliece));
+        let private = PrivateKeys { rsa: rsa.key, ml_kem, mceliece: Some(mceliece) };
+        Self { private, mceliece: public, stored }
     }
 }
 
 /// A device's own keys: one to log in with, two to be sealed to.
 pub struct DeviceKeys {
     /// Logs in.
-    pub login: RsaPrivateKey,
+    pub login: MadeKey,
     /// RSA and ML-KEM keys for what only this device may open.
     pub private: PrivateKeys,
+    stored: StoredKeys,
 }
 
 impl DeviceKeys {
     /// Makes a device's keys; about a second.
-    pub fn generate() -> Self {
-        let (login, rsa) = std::thread::scope(|scope| {
-            let login = scope.spawn(RsaPrivateKey::generate);
-            let rsa = RsaPrivateKey::generate();
-            (login.join().expect("making an RSA key does not panic"), rsa)
-        });
-        Self { login, private: PrivateKeys { rsa, ml_kem: MlKemPrivateKey::generate(), mceliece: None } }
+    ///
+    /// # Errors
+    /// As [`MadeKey::make`].
+    pub async fn make(platform: &Platform) -> Result<Self, ClientError> {
+        let (login, rsa) =
+            try_join(MadeKey::make(platform, KeyUse::Signing), MadeKey::make(platform, KeyUse::Opening))
+                .await?;
+        Ok(Self::of(login, rsa, MlKemPrivateKey::generate()))
+    }
+
+    /// These keys.
+    pub fn of(login: MadeKey, rsa: MadeKey, ml_kem: MlKemPrivateKey) -> Self {
+        let stored = StoredKeys::new(&rsa.pkcs8, &ml_kem, None);
+        Self { login, private: PrivateKeys { rsa: rsa.key, ml_kem, mceliece: None }, stored }
     }
 
     /// The device as the device list names it.
     pub fn entry(&self, name: &str) -> DeviceEntry {
         DeviceEntry {
             name: name.to_owned(),
-            login_key: Base64Bytes(self.login.public().spki().to_vec()),
+            login_key: Base64Bytes(self.login.key.public().spki().to_vec()),
             rsa_key: Base64Bytes(self.private.rsa.public().spki().to_vec()),
             ml_kem_key: Base64Bytes(self.private.ml_kem.public().bytes().to_vec()),
         }
     }
 }
 
+/// Every key of a new participant with one device.
+pub struct ParticipantKeys {
+    /// Signs bundles, device lists and messages.
+    pub signature_key: MadeKey,
+    /// The first device's own keys.
+    pub device: DeviceKeys,
+    /// What the participant is sealed to.
+    pub encryption: NewKeys,
+}
+
+impl ParticipantKeys {
+    /// Makes all of them side by side; a few seconds.
+    ///
+    /// # Errors
+    /// As [`MadeKey::make`].
+    pub async fn make(platform: &Platform) -> Result<Self, ClientError> {
+        let (signature_key, device, encryption) = try_join3(
+            MadeKey::make(platform, KeyUse::Signing),
+            DeviceKeys::make(platform),
+            NewKeys::make(platform),
+        )
+        .await?;
+        Ok(Self { signature_key, device, encryption })
+    }
+}
+
 impl Profile {
     pub(crate) fn store_device_keys(&self, keys: &DeviceKeys) -> Result<(), ClientError> {
-        self.set_secret(LOGIN_KEY, keys.login.pkcs8())?;
-        self.set_secret(DEVICE_KEYS, &write(&StoredKeys::new(&keys.private)))
+        self.set_secret(LOGIN_KEY, &keys.login.pkcs8)?;
+        self.set_secret(DEVICE_KEYS, &write(&keys.stored))
     }
 
-    pub(crate) fn store_signature_key(&self, key: &RsaPrivateKey) -> Result<(), ClientError> {
-        self.set_secret(SIGNATURE_KEY, key.pkcs8())
+    /// Keeps the signature key, as PKCS #8 DER.
+    pub(crate) fn store_signature_key(&self, pkcs8: &[u8]) -> Result<(), ClientError> {
+        self.set_secret(SIGNATURE_KEY, pkcs8)
     }
 
     pub(crate) fn store_bundle_keys(
@@ -155,13 +246,29 @@ impl Profile {
     }
 
     /// The key that signs for the participant.
-    pub(crate) fn signature_key(&self) -> Result<RsaPrivateKey, ClientError> {
-        read_rsa(&self.secret(SIGNATURE_KEY)?)
+    pub(crate) async fn signature_key(&self) -> Result<PrivateKey, ClientError> {
+        self.rsa_key(self.signature_key_bytes()?, KeyUse::Signing).await
+    }
+
+    /// The key that signs for the participant, as it is stored: for handing it to another own device.
+    pub(crate) fn signature_key_bytes(&self) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+        self.secret(SIGNATURE_KEY)
     }
 
     /// The key this device logs in with.
-    pub(crate) fn login_key(&self) -> Result<RsaPrivateKey, ClientError> {
-        read_rsa(&self.secret(LOGIN_KEY)?)
+    pub(crate) async fn login_key(&self) -> Result<PrivateKey, ClientError> {
+        self.rsa_key(self.secret(LOGIN_KEY)?, KeyUse::Signing).await
+    }
+
+    /// Takes a stored key into use, unless it is already.
+    async fn rsa_key(&self, pkcs8: Zeroizing<Vec<u8>>, purpose: KeyUse) -> Result<PrivateKey, ClientError> {
+        let name = Sha512Digest::of(&pkcs8);
+        if let Some(key) = self.keyring.rsa(&name) {
+            return Ok(key);
+        }
+        let key = load_rsa(&self.platform, &pkcs8, purpose).await?;
+        self.keyring.keep_rsa(name, key.clone());
+        Ok(key)
     }
 
     /// Puts a bundle into force: it is the own one from now on, and its keys are known by its version.
@@ -211,32 +318,44 @@ impl Profile {
     }
 
     /// The keys that open what was sealed to the bundle (or the device) with this digest.
-    pub(crate) fn private_keys(
+    pub(crate) async fn private_keys(
         &self,
         digest: &Sha512Digest,
     ) -> Result<Option<Arc<PrivateKeys>>, ClientError> {
         if let Some(keys) = self.keyring.get(digest) {
             return Ok(Some(keys));
         }
-        let keys = self.read_private_keys(digest)?.map(Arc::new);
+        let keys = self.read_private_keys(digest).await?.map(Arc::new);
         if let Some(keys) = &keys {
             self.keyring.keep(*digest, keys.clone());
         }
         Ok(keys)
     }
 
-    /// The same, read anew for whoever takes them on.
-    pub(crate) fn read_private_keys(
-        &self,
-        digest: &Sha512Digest,
-    ) -> Result<Option<PrivateKeys>, ClientError> {
-        let name = bundle_name(digest);
-        if self.has_secret(&name)? {
-            return read(&self.secret(&name)?)?.load().map(Some);
+    async fn read_private_keys(&self, digest: &Sha512Digest) -> Result<Option<PrivateKeys>, ClientError> {
+        if let Some(stored) = self.stored_keys(digest)? {
+            return stored.load(&self.platform).await.map(Some);
         }
-        let device = read(&self.secret(DEVICE_KEYS)?)?.load()?;
+        let device = read(&self.secret(DEVICE_KEYS)?)?.load(&self.platform).await?;
         let entry = [device.rsa.public().spki(), device.ml_kem.public().bytes()].concat();
         Ok((Sha512Digest::of(&entry) == *digest).then_some(device))
+    }
+
+    /// The keys of a bundle as they are stored, for carrying them on.
+    pub(crate) fn stored_keys(&self, digest: &Sha512Digest) -> Result<Option<StoredKeys>, ClientError> {
+        let name = bundle_name(digest);
+        if self.has_secret(&name)? { read(&self.secret(&name)?).map(Some) } else { Ok(None) }
+    }
+
+    /// The keys of a bundle that is published anew with them.
+    pub(crate) async fn keys_for_another_bundle(
+        &self,
+        digest: &Sha512Digest,
+        mceliece: McEliecePublicKey,
+    ) -> Result<Option<NewKeys>, ClientError> {
+        let Some(stored) = self.stored_keys(digest)? else { return Ok(None) };
+        let private = stored.load(&self.platform).await?;
+        Ok(Some(NewKeys { private, mceliece, stored }))
     }
 
     /// Private McEliece keys of every bundle that something may still arrive for, and of those carried, newest first: with
@@ -244,7 +363,7 @@ impl Profile {
     pub(crate) fn mceliece_private_keys(&self) -> Result<Vec<McEliecePrivateKey>, ClientError> {
         let mut all: Vec<McEliecePrivateKey> = Vec::new();
         for name in self.secret_names(BUNDLE_KEYS)?.iter().rev() {
-            let key = read(&self.secret(name)?)?.load()?.mceliece;
+            let key = read(&self.secret(name)?)?.mceliece()?;
             // Rotations in between keep the McEliece key.
             if let Some(key) = key.filter(|key| all.iter().all(|known| known.bytes() != key.bytes())) {
                 all.push(key);
@@ -258,14 +377,12 @@ impl Profile {
         self.has_secret(&bundle_name(digest))
     }
 
-    /// Keeps keys that another own device made, until their bundle is published.
+    /// Keeps keys that another own device made, until their bundle is published. That all of them can be used is for the
+    /// caller to see ([`CarriedKeys::is_readable`]), so that damage shows now and not when the old key is gone.
     pub(crate) fn store_carried_keys(&self, carried: &CarriedKeys) -> Result<(), ClientError> {
-        // Read it once, so that damage shows now and not when the old key is gone.
-        let key = read_rsa(&carried.signature_key.0)?;
-        carried.keys.load()?;
         let name = format!("{CARRIED_SIGNATURE_KEY}{}", encode_hex(&carried.bundle_digest.0));
         self.atomically(|| {
-            self.set_secret(&name, key.pkcs8())?;
+            self.set_secret(&name, &carried.signature_key.0)?;
             self.store_bundle_keys(&carried.bundle_digest, &carried.keys)
         })
     }
@@ -276,18 +393,21 @@ impl Profile {
     }
 
     /// The public halves of every carried signature key.
-    pub(crate) fn carried_signature_keys(&self) -> Result<Vec<RsaPublicKey>, ClientError> {
-        let names = self.secret_names(CARRIED_SIGNATURE_KEY)?;
-        names.iter().map(|name| Ok(read_rsa(&self.secret(name)?)?.public().clone())).collect()
+    pub(crate) async fn carried_signature_keys(&self) -> Result<Vec<RsaPublicKey>, ClientError> {
+        let mut keys = Vec::new();
+        for name in self.secret_names(CARRIED_SIGNATURE_KEY)? {
+            keys.push(self.rsa_key(self.secret(&name)?, KeyUse::Signing).await?.public().clone());
+        }
+        Ok(keys)
     }
 
-    /// The carried signature key of the bundle with this digest.
+    /// The carried signature key of the bundle with this digest, as PKCS #8 DER.
     pub(crate) fn carried_signature_key(
         &self,
         digest: &Sha512Digest,
-    ) -> Result<Option<RsaPrivateKey>, ClientError> {
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, ClientError> {
         let name = format!("{CARRIED_SIGNATURE_KEY}{}", encode_hex(&digest.0));
-        if self.has_secret(&name)? { read_rsa(&self.secret(&name)?).map(Some) } else { Ok(None) }
+        if self.has_secret(&name)? { self.secret(&name).map(Some) } else { Ok(None) }
     }
 
     /// Forgets carried signature keys, once one of them is in force.
@@ -313,19 +433,13 @@ impl Profile {
         Ok(all)
     }
 
-    /// Stores keys from an identity, once all of them can be read.
+    /// Stores keys from an identity.
     pub(crate) fn store_identity_keys(&self, identity: &Identity) -> Result<(), ClientError> {
-        self.store_signature_key(&read_rsa(&identity.signature_key.0)?)?;
+        self.store_signature_key(&identity.signature_key.0)?;
         self.set(EARLIER_SIGNATURE_KEYS, &identity.earlier_signature_keys)?;
         let mut versions = Vec::new();
         for keys in &identity.bundle_keys {
-            let stored = StoredKeys {
-                rsa: keys.rsa.clone(),
-                ml_kem: keys.ml_kem.clone(),
-                mceliece: keys.mceliece.clone(),
-            };
-            stored.load()?;
-            self.store_bundle_keys(&keys.digest, &stored)?;
+            self.store_bundle_keys(&keys.digest, &StoredKeys::of_identity(keys))?;
             versions.push((keys.version, keys.digest));
         }
         self.set(BUNDLE_VERSIONS, &versions)
@@ -339,7 +453,7 @@ impl Profile {
             return Ok(None);
         }
         let keys = serde_json::from_slice(&self.secret(&name)?);
-        keys.map(Some).map_err(|_| ClientError::Protocol("stored private keys are damaged".into()))
+        keys.map(Some).map_err(|_| damaged())
     }
 
     /// Keeps what the key backup is renewed with while the signature key with this fingerprint is in force.
@@ -384,12 +498,15 @@ fn write(keys: &StoredKeys) -> Zeroizing<Vec<u8>> {
 }
 
 fn read(bytes: &[u8]) -> Result<StoredKeys, ClientError> {
-    serde_json::from_slice(bytes).map_err(|_| ClientError::Protocol("stored private keys are damaged".into()))
+    serde_json::from_slice(bytes).map_err(|_| damaged())
 }
 
-fn read_rsa(pkcs8: &[u8]) -> Result<RsaPrivateKey, ClientError> {
-    RsaPrivateKey::from_pkcs8(pkcs8)
-        .map_err(|_| ClientError::Protocol("stored private keys are damaged".into()))
+fn damaged() -> ClientError {
+    ClientError::Protocol("stored private keys are damaged".into())
+}
+
+async fn load_rsa(platform: &Platform, pkcs8: &[u8], purpose: KeyUse) -> Result<PrivateKey, ClientError> {
+    platform.rsa.load(Zeroizing::new(pkcs8.to_vec()), purpose).await.map_err(|_| damaged())
 }
 
 #[cfg(test)]

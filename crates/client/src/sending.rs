@@ -1,6 +1,6 @@
 //! Sending: seal, keep the bytes, submit, repeat exactly those until answered.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use momedo_protocol::api::SubmitRequest;
 use momedo_protocol::api::groups::{GroupMessageRequest, GroupReceipt};
@@ -14,17 +14,20 @@ use momedo_protocol::limits::MAX_SIGNED_DOCUMENT_BYTES;
 use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::message::Message;
 use momedo_protocol::message_id::MessageId;
-use momedo_protocol::rsa_private_key::RsaPrivateKey;
 use momedo_protocol::seal::{RecipientKeys, SealError, seal};
 use momedo_protocol::suite::Suite;
 
 use serde::{Deserialize, Serialize};
+use web_time::Instant;
 
 use crate::devices::adopt_published_keys;
 use crate::groups::posting;
+use crate::platform::Platform;
+use crate::platform::keys::PrivateKey;
 use crate::profile::Profile;
-use crate::registration::Progress;
+use crate::progress::Progress;
 use crate::session::Session;
+use crate::signing::signed;
 use crate::{ClientError, blobs, contacts, key_log, living, now, unconfirmed};
 
 /// Longest body, in bytes of JSON; leaves room for the rest of the signed message.
@@ -188,7 +191,7 @@ pub(crate) async fn send_to_participant(
         match submit(profile, session, &request, deadline).await {
             // The keys changed while we sealed, the recipient's or the own ones: fetch and seal again.
             Err(error) if error.problem() == Some("stale-bundle") && Instant::now() + PAUSE < deadline => {
-                tokio::time::sleep(PAUSE).await;
+                profile.platform.wait(PAUSE).await;
                 adopt(profile, session, deadline).await?;
             }
             result => return result.map(|()| request.id),
@@ -202,9 +205,9 @@ pub(crate) async fn send_to_participant(
 /// As [`ClientError`] says.
 pub async fn log_in(profile: &Profile, language: &str, deadline: Instant) -> Result<Session, ClientError> {
     loop {
-        match by(deadline, profile.log_in(language)).await {
+        match by(&profile.platform, deadline, profile.log_in(language)).await {
             Err(error) if error.is_temporary() && Instant::now() + PAUSE < deadline => {
-                tokio::time::sleep(PAUSE).await;
+                profile.platform.wait(PAUSE).await;
             }
             result => return result,
         }
@@ -230,6 +233,7 @@ impl StepTime {
 /// Bounds one try, so that a server that takes connections and does not answer holds nobody longer than
 /// they chose to wait.
 async fn by<T>(
+    platform: &Platform,
     deadline: Instant,
     work: impl Future<Output = Result<T, ClientError>>,
 ) -> Result<T, ClientError> {
@@ -237,7 +241,8 @@ async fn by<T>(
         addresses: "its address".into(),
         reason: "no answer in the time to wait".into(),
     };
-    tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_else(|_| Err(late()))
+    let left = deadline.saturating_duration_since(Instant::now());
+    platform.within(left, work).await.unwrap_or_else(|| Err(late()))
 }
 
 /// Does something with a session until it is answered or `deadline` passes.
@@ -248,13 +253,13 @@ pub(crate) async fn insist<T>(
     mut work: impl AsyncFnMut(&mut Session) -> Result<T, ClientError>,
 ) -> Result<T, ClientError> {
     loop {
-        match by(deadline, work(session)).await {
+        match by(&profile.platform, deadline, work(session)).await {
             // The server restarted: sessions do not outlive that.
             Err(error) if error.problem() == Some("not-logged-in") && Instant::now() < deadline => {
                 *session = log_in(profile, "en", deadline).await?;
             }
             Err(error) if error.is_temporary() && Instant::now() + PAUSE < deadline => {
-                tokio::time::sleep(PAUSE).await;
+                profile.platform.wait(PAUSE).await;
                 // Perhaps the other home answers.
                 if matches!(error, ClientError::Unreachable { .. }) && profile.second_home()?.is_some() {
                     *session = log_in(profile, "en", deadline).await?;
@@ -278,7 +283,7 @@ async fn sealed(
     own_copy: bool,
     progress: Progress<'_>,
 ) -> Result<SubmitRequest, ClientError> {
-    let signature_key = profile.signature_key()?;
+    let signature_key = profile.signature_key().await?;
     let log = key_log::view_to_tell(profile, session).await?;
     let message = &Message { log, ..message.clone() };
     let is_note_to_self = to == session.id;
@@ -288,13 +293,13 @@ async fn sealed(
         contacts::fetch(profile, session, to).await?.bundle
     };
     let mceliece = contacts::mceliece_key(profile, session, &bundle, progress).await?;
-    let envelope = seal_to(&bundle, mceliece.as_ref(), message, &signature_key)?;
+    let envelope = seal_to(&bundle, mceliece.as_ref(), message, &signature_key).await?;
     let wants_copy = own_copy && !is_note_to_self;
     let own_devices = if wants_copy && session.devices().await?.devices.len() > 1 {
         let own = profile.own_bundle()?;
         let mceliece = contacts::mceliece_key(profile, session, &own, progress).await?;
         let copy = Message { to: Some(session.id), conversation: Some(to), ..message.clone() };
-        Some(Base64Bytes(seal_to(&own, mceliece.as_ref(), &copy, &signature_key)?))
+        Some(Base64Bytes(seal_to(&own, mceliece.as_ref(), &copy, &signature_key).await?))
     } else {
         None
     };
@@ -303,18 +308,19 @@ async fn sealed(
 }
 
 /// Seals with the strongest suite the recipient accepts.
-pub(crate) fn seal_to(
+pub(crate) async fn seal_to(
     bundle: &KeyBundle,
     mceliece: Option<&McEliecePublicKey>,
     message: &Message,
-    signature_key: &RsaPrivateKey,
+    signature_key: &PrivateKey,
 ) -> Result<Vec<u8>, ClientError> {
     let id = bundle.payload.id;
     let refused = |reason: &str| ClientError::UntrustedKeys { id, reason: reason.into(), may_change: false };
     let suite = strongest_suite(bundle).ok_or_else(|| refused("they accept no suite known here"))?;
     let keys =
         RecipientKeys::of_bundle(bundle, mceliece).ok_or_else(|| refused("the McEliece key differs"))?;
-    seal(suite, &keys, message.id, &message.sign(signature_key)).map_err(|error| match error {
+    let inner = signed(message, &[signature_key]).await?.to_bytes();
+    seal(suite, &keys, message.id, &inner).map_err(|error| match error {
         SealError::MissingMcElieceKey => refused("the McEliece key is missing"),
         SealError::TooLong => ClientError::TooLong,
     })

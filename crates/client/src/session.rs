@@ -1,11 +1,11 @@
 //! Log-in, and the calls of the API that need one.
 
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use hyper::Method;
+use http::Method;
 use momedo_protocol::api;
 use momedo_protocol::api::blobs::{BlobRequest, BlobUpload};
 use momedo_protocol::api::groups::{
@@ -23,16 +23,18 @@ use momedo_protocol::encoding::encode_base64;
 use momedo_protocol::erasure::Erasure;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::{DeviceId, ParticipantId};
-use momedo_protocol::jws::Signer;
 use momedo_protocol::limits::MAX_OZONE_PAGE;
 use momedo_protocol::login::Login;
 use momedo_protocol::rsa_key::RsaPublicKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use web_time::Instant;
 
 use crate::ClientError;
 use crate::connection::{Connection, Downloading, Payload};
+use crate::platform::keys::PrivateKey;
 use crate::receiving::Questions;
+use crate::signing::signed;
 
 /// A connection with a bearer token.
 pub struct Session {
@@ -91,7 +93,7 @@ impl Session {
     pub async fn log_in(
         connection: Connection,
         device: DeviceId,
-        login_key: &dyn Signer,
+        login_key: &PrivateKey,
     ) -> Result<Self, ClientError> {
         Self::log_in_with(connection, device, login_key, |_| Ok(None)).await
     }
@@ -100,7 +102,7 @@ impl Session {
     pub(crate) async fn log_in_with(
         mut connection: Connection,
         device: DeviceId,
-        login_key: &dyn Signer,
+        login_key: &PrivateKey,
         held: impl FnOnce(StoreEpoch) -> Result<Option<Held>, ClientError>,
     ) -> Result<Self, ClientError> {
         let request = to_json(&api::LoginChallengeRequest { device })?;
@@ -108,7 +110,7 @@ impl Session {
             connection.request(Method::POST, "/sessions/challenge", None, request, Duration::ZERO).await?;
         let challenge: api::LoginChallenge = from_json(&answer.body)?;
         let server = connection.server().fingerprint;
-        let login = Login { device, nonce: challenge.nonce, server }.sign(login_key);
+        let login = signed(&Login { device, nonce: challenge.nonce, server }, &[login_key]).await?;
         let held = held(challenge.epoch)?.map(Box::new);
         let request = to_json(&api::LoginRequest { login: login.clone(), held })?;
         let answer = match connection.request(Method::POST, "/sessions", None, request, Duration::ZERO).await
@@ -322,12 +324,13 @@ impl Session {
     ///
     /// # Errors
     /// As [`ClientError`] says.
-    pub async fn erase(&mut self, login_key: &dyn Signer) -> Result<(), ClientError> {
+    pub async fn erase(&mut self, login_key: &PrivateKey) -> Result<(), ClientError> {
         let request = to_json(&api::LoginChallengeRequest { device: self.device })?;
         let challenge: api::LoginChallenge = self.call(Method::POST, "/sessions/challenge", request).await?;
         let server = self.connection.server().fingerprint;
         let erasure = Erasure { id: self.id, device: self.device, nonce: challenge.nonce, server };
-        let request = to_json(&api::EraseRequest { erasure: erasure.sign(login_key) })?;
+        let erasure = signed(&erasure, &[login_key]).await?;
+        let request = to_json(&api::EraseRequest { erasure })?;
         self.done(Method::DELETE, "/me", request).await
     }
 

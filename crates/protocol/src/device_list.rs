@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha512Digest;
 use crate::encoding::Base64Bytes;
 use crate::id::{DeviceId, ParticipantId};
-use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
+use crate::jws::{Document, DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
 use crate::limits::MAX_DEVICES;
 use crate::ml_kem_key::{MlKemError, MlKemPublicKey};
 use crate::name::is_acceptable_name;
@@ -67,6 +67,10 @@ pub enum DeviceListError {
     /// A field holds what it must not.
     #[error("{0}")]
     Field(&'static str),
+}
+
+impl Document for DeviceListPayload {
+    const KIND: DocumentType = DocumentType::DeviceList;
 }
 
 impl DeviceListPayload {

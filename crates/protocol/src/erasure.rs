@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Fingerprint;
 use crate::encoding::Base64Bytes;
 use crate::id::{DeviceId, ParticipantId};
-use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
+use crate::jws::{Document, DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
 use crate::rsa_key::RsaPublicKey;
 
 /// What a device signs to have its participant erased: the payload of a `momedo-erasure+jws`.
@@ -21,6 +21,10 @@ pub struct Erasure {
     pub nonce: Base64Bytes,
     /// Fingerprint of the server that is to erase.
     pub server: Fingerprint,
+}
+
+impl Document for Erasure {
+    const KIND: DocumentType = DocumentType::Erasure;
 }
 
 impl Erasure {

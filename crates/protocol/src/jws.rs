@@ -111,20 +111,56 @@ pub enum JwsError {
     Content,
 }
 
+/// A document before it is signed: for private keys that sign elsewhere or take their time, as a browser's do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsigned {
+    payload: String,
+    protected: String,
+}
+
+impl Unsigned {
+    fn new(kind: DocumentType, payload: &[u8]) -> Self {
+        Self { payload: encode_base64(payload), protected: kind.protected() }
+    }
+
+    /// What each signature is made over, with `PS512`.
+    pub fn input(&self) -> Vec<u8> {
+        format!("{}.{}", self.protected, self.payload).into_bytes()
+    }
+
+    /// The document with these signatures, which are not checked here.
+    pub fn signed(self, signatures: &[Vec<u8>]) -> Jws {
+        let signature = |bytes: &Vec<u8>| JwsSignature {
+            protected: self.protected.clone(),
+            signature: encode_base64(bytes),
+        };
+        Jws { signatures: signatures.iter().map(signature).collect(), payload: self.payload }
+    }
+}
+
+/// A payload that a participant signs.
+pub trait Document: Serialize {
+    /// Which kind of document it is.
+    const KIND: DocumentType;
+
+    /// The document, not signed yet.
+    fn unsigned(&self) -> Unsigned {
+        Unsigned::new(Self::KIND, &write_payload(self))
+    }
+}
+
 impl Jws {
     /// Signs `payload` with each signer in turn.
     pub fn sign(kind: DocumentType, payload: &[u8], signers: &[&dyn Signer]) -> Self {
-        let payload = encode_base64(payload);
-        let protected = kind.protected();
-        let input = format!("{protected}.{payload}");
-        let signatures = signers
-            .iter()
-            .map(|signer| JwsSignature {
-                protected: protected.clone(),
-                signature: encode_base64(&signer.sign(input.as_bytes())),
-            })
-            .collect();
-        Self { payload, signatures }
+        let unsigned = Unsigned::new(kind, payload);
+        let input = unsigned.input();
+        let signatures: Vec<_> = signers.iter().map(|signer| signer.sign(&input)).collect();
+        unsigned.signed(&signatures)
+    }
+
+    /// The document as JSON, the form in which it is sealed.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        write_payload(self)
     }
 
     /// Bytes of text that it holds.
@@ -183,6 +219,6 @@ pub(crate) fn read_payload<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Jws
 }
 
 /// Writes a payload's JSON.
-pub(crate) fn write_payload<T: Serialize>(value: &T) -> Vec<u8> {
+pub(crate) fn write_payload<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("documents are plain structures that always serialize")
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::Base64Bytes;
 use crate::id::ParticipantId;
-use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
+use crate::jws::{Document, DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
 use crate::limits::{MAX_BUNDLE_PAYLOAD_BYTES, MAX_HOMES};
 use crate::ml_kem_key::{MlKemError, MlKemPublicKey};
 use crate::name::is_acceptable_name;
@@ -87,6 +87,10 @@ pub enum KeyBundleError {
     /// The signature key changed without the old key's signature.
     #[error("the old signature key has not signed the new one")]
     NotSignedByOldKey,
+}
+
+impl Document for KeyBundlePayload {
+    const KIND: DocumentType = DocumentType::KeyBundle;
 }
 
 impl KeyBundlePayload {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Fingerprint;
 use crate::encoding::Base64Bytes;
 use crate::id::DeviceId;
-use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
+use crate::jws::{Document, DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
 use crate::rsa_key::RsaPublicKey;
 
 /// What a device signs to log in: the payload of a `momedo-login+jws`.
@@ -20,6 +20,10 @@ pub struct Login {
     pub nonce: Base64Bytes,
     /// Fingerprint of the server that is logged in to.
     pub server: Fingerprint,
+}
+
+impl Document for Login {
+    const KIND: DocumentType = DocumentType::Login;
 }
 
 impl Login {

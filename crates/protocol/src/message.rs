@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha512Digest;
 use crate::id::ParticipantId;
-use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
+use crate::jws::{Document, DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
 use crate::key_log::LogView;
 use crate::message_id::MessageId;
 use crate::rsa_key::RsaPublicKey;
@@ -67,10 +67,14 @@ pub const KIND_KEYS: &str = "keys";
 /// The kind that carries the keys a key backup is renewed with to one of the sender's own devices.
 pub const KIND_KEY_BACKUP: &str = "key-backup";
 
+impl Document for Message {
+    const KIND: DocumentType = DocumentType::Message;
+}
+
 impl Message {
     /// Signs with the sender's signature key and serializes, ready to seal.
     pub fn sign(&self, signature_key: &dyn Signer) -> Vec<u8> {
-        write_payload(&Jws::sign(DocumentType::Message, &write_payload(self), &[signature_key]))
+        Jws::sign(DocumentType::Message, &write_payload(self), &[signature_key]).to_bytes()
     }
 
     /// Reads who claims to have sent opened bytes, *without verifying*.

@@ -14,13 +14,9 @@ use crate::digest::Sha512Digest;
 use crate::envelope::{self, Ciphertexts, Envelope, EnvelopeError, Header};
 use crate::key_bundle::KeyBundle;
 use crate::limits::MIN_PADDED_BYTES;
-#[cfg(not(target_arch = "wasm32"))]
-use crate::mceliece::McEliecePrivateKey;
-use crate::mceliece::McEliecePublicKey;
+use crate::mceliece::{McEliecePrivateKey, McEliecePublicKey};
 use crate::message_id::MessageId;
-#[cfg(not(target_arch = "wasm32"))]
-use crate::ml_kem_key::MlKemPrivateKey;
-use crate::ml_kem_key::MlKemPublicKey;
+use crate::ml_kem_key::{MlKemPrivateKey, MlKemPublicKey};
 use crate::random;
 use crate::rsa_key::RsaPublicKey;
 use crate::suite::Suite;
@@ -149,28 +145,32 @@ pub(crate) fn decapsulate(
     ciphertexts: &Ciphertexts<'_>,
     keys: &PrivateKeys,
 ) -> Result<SharedSecrets, OpenError> {
-    decapsulate_with(ciphertexts, keys, keys.mceliece.as_ref())
+    let rsa = keys.rsa.decrypt(ciphertexts.rsa).map_err(|_| OpenError::WrongKeys)?;
+    SharedSecrets::recover(ciphertexts, &keys.ml_kem, keys.mceliece.as_ref(), rsa)
 }
 
-#[cfg(not(target_arch = "wasm32"))]
-fn decapsulate_with(
-    ciphertexts: &Ciphertexts<'_>,
-    keys: &PrivateKeys,
-    mceliece: Option<&McEliecePrivateKey>,
-) -> Result<SharedSecrets, OpenError> {
-    let wrong = |_| OpenError::WrongKeys;
-    let mceliece = match ciphertexts.mceliece {
-        Some(ciphertext) => {
-            let key = mceliece.ok_or(OpenError::WrongKeys)?;
-            Some(key.decapsulate(ciphertext).map_err(|_| OpenError::WrongKeys)?)
-        }
-        None => None,
-    };
-    Ok(SharedSecrets {
-        mceliece,
-        ml_kem: keys.ml_kem.decapsulate(ciphertexts.ml_kem).map_err(|_| OpenError::WrongKeys)?,
-        rsa: keys.rsa.decrypt(ciphertexts.rsa).map_err(wrong)?,
-    })
+impl SharedSecrets {
+    /// Recovers the shared secrets of what was sealed to these keys; `rsa` is what its RSA ciphertext holds, which a key
+    /// elsewhere may have opened.
+    ///
+    /// # Errors
+    /// [`OpenError::WrongKeys`].
+    pub fn recover(
+        ciphertexts: &Ciphertexts<'_>,
+        ml_kem: &MlKemPrivateKey,
+        mceliece: Option<&McEliecePrivateKey>,
+        rsa: SharedSecret,
+    ) -> Result<Self, OpenError> {
+        let mceliece = match ciphertexts.mceliece {
+            Some(ciphertext) => {
+                let key = mceliece.ok_or(OpenError::WrongKeys)?;
+                Some(key.decapsulate(ciphertext).map_err(|_| OpenError::WrongKeys)?)
+            }
+            None => None,
+        };
+        let ml_kem = ml_kem.decapsulate(ciphertexts.ml_kem).map_err(|_| OpenError::WrongKeys)?;
+        Ok(Self { mceliece, ml_kem, rsa })
+    }
 }
 
 /// All shared secrets, joined, and the salt they are extracted with.
@@ -254,21 +254,6 @@ pub fn seal_with(
 pub fn open(bytes: &[u8], keys: &PrivateKeys) -> Result<Zeroizing<Vec<u8>>, OpenError> {
     let envelope = envelope::decode(bytes)?;
     let secrets = decapsulate(&envelope.ciphertexts, keys)?;
-    open_with(&envelope, &secrets)
-}
-
-/// Opens an envelope that was sealed to a key of one's own device and to the McEliece key of a bundle.
-///
-/// # Errors
-/// As [`OpenError`] says.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn open_with_mceliece(
-    bytes: &[u8],
-    keys: &PrivateKeys,
-    mceliece: &McEliecePrivateKey,
-) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let envelope = envelope::decode(bytes)?;
-    let secrets = decapsulate_with(&envelope.ciphertexts, keys, Some(mceliece))?;
     open_with(&envelope, &secrets)
 }
 

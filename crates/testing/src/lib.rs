@@ -3,6 +3,7 @@
 
 mod anyone;
 pub mod envelopes;
+pub mod keys;
 pub mod people;
 pub mod serving;
 pub mod stored_keys;

@@ -139,7 +139,7 @@ impl Two {
     fn people(&self) -> [Profile; 2] {
         [0, 1].map(|number: usize| {
             let name = ["ada", "ben"][number];
-            Profile::open(&self.servers[number].profile(name), None).unwrap()
+            momedo_client_native::profiles::open(&self.servers[number].profile(name), None).unwrap()
         })
     }
 
@@ -249,7 +249,7 @@ async fn pair_with_ada() -> ([Server; 2], Profile) {
         neighbour(&servers[here], &["allow", &id(&servers[there]), "--second-home", "true"]);
     }
     let ada = servers[0].register_profile(0, "ada").await;
-    devices::add(&ada, &servers[0].profile("tablet"), "tablet", None, "en", &|_| {}).await.unwrap();
+    momedo_testing::people::add_device(&ada, &servers[0].profile("tablet"), "tablet").await.unwrap();
     (servers, ada)
 }
 
@@ -263,7 +263,7 @@ fn a_second_home_hands_the_first_the_newest_keys_back_before_anybody_comes() {
         gets(&ada, "ada", "vorher").await;
         let backup = back_up(&servers[0]);
         let before = version(&servers[0]);
-        let tablet = Profile::open(&servers[0].profile("tablet"), None).unwrap();
+        let tablet = momedo_client_native::profiles::open(&servers[0].profile("tablet"), None).unwrap();
         revoke(&ada, &tablet).await;
         until("the second home hears of it", || version(&servers[1]) == before + 1);
         restore(&mut servers[0], &backup);

@@ -5,13 +5,13 @@ use std::time::Duration;
 use momedo_client::blobs::{self, Metadata};
 use momedo_client::groups::membership::Membership;
 use momedo_client::profile::Profile;
-use momedo_client::registration::ParticipantKeys;
 use momedo_client::sending::{Destination, Draft, send};
 use momedo_client::{blocking, contacts, devices, rotation};
 use momedo_protocol::api::JoinedHow;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::{Access, Action, Encryption, GroupEntry, GroupRole};
 use momedo_protocol::kind::{Attachments, Content, Poll, Withdrawal};
+use momedo_testing::keys::ParticipantKeys;
 
 use super::{World, membership, post, settings};
 use crate::harness::text;

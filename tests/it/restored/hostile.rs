@@ -5,8 +5,8 @@ use std::time::Duration;
 use momedo_client::connection::Payload;
 use momedo_client::groups::membership::Membership;
 use momedo_client::profile::Profile;
-use momedo_client::stream::Stream;
 use momedo_client::{ClientError, devices};
+use momedo_client_native::stream::Stream;
 use momedo_protocol::api;
 use momedo_protocol::api::key_log::KeyLogPage;
 use momedo_protocol::api::restored::{Held, HeldEntries, HeldKeyLog, HeldKeys};
@@ -153,7 +153,7 @@ fn a_device_revoked_after_the_backup_is_out_as_soon_as_anybody_who_saw_it_comes(
         let ada = server.register_profile(0, "ada").await;
         let ben = server.register_profile(1, "ben").await;
         let (tablet, _) =
-            devices::add(&ada, &server.profile("tablet"), "tablet", None, "en", &|_| {}).await.unwrap();
+            momedo_testing::people::add_device(&ada, &server.profile("tablet"), "tablet").await.unwrap();
         post(&ben, momedo_client::sending::Destination::Participant(ada.id().unwrap()), "vorher")
             .await
             .unwrap();
@@ -269,7 +269,7 @@ fn keys_that_nobody_has_any_more_are_reset_above_the_forgotten_ones() {
             "--json",
         ]);
         let invite = string(&invite[0], "link").parse().unwrap();
-        let anew = momedo_client::registration::ParticipantKeys::generate;
+        let anew = momedo_testing::keys::ParticipantKeys::generate;
         let anew = server.register_profile_with(invite, "anew", anew).await;
         assert_eq!(anew.own_bundle().unwrap().payload.version, 5);
         post(&anew, to(to_ben), "neu").await.unwrap();

@@ -1,24 +1,24 @@
 //! Fetching files: checked piece by piece, and saved.
 
-use std::fs::File;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use momedo_protocol::blob::{
     BlobId, CHUNK_BYTES, COMMITMENT_BYTES, ChunkOpener, FileReference, SEALED_CHUNK_BYTES, chunk_count,
     chunk_place,
 };
 use momedo_protocol::id::ParticipantId;
+use web_time::Instant;
 
-use super::part::Part;
 use super::patience::Patience;
 use super::{KnownFile, unusable};
 use crate::ClientError;
 use crate::connection::Downloading;
 use crate::file_name::safe_name;
+use crate::platform::Platform;
+use crate::platform::folder::Part;
 use crate::profile::Profile;
-use crate::registration::{Progress, Step};
+use crate::progress::{Progress, Step};
 use crate::sending::log_in;
 use crate::session::Session;
 
@@ -58,9 +58,15 @@ async fn save_known(
     wait: Duration,
     progress: Progress<'_>,
 ) -> Result<PathBuf, ClientError> {
-    if let Some(saved) = known.saved.as_ref().filter(|saved| saved.is_file()) {
-        let is_there = saved.parent().is_some_and(|parent| same_folder(parent, folder));
-        return if is_there { Ok(saved.clone()) } else { copy_saved(saved, folder, &known.name) };
+    let files = &profile.platform.files;
+    if let Some(saved) = &known.saved
+        && files.has(saved).await
+    {
+        let is_there = saved.parent().is_some_and(|parent| files.is_same(parent, folder));
+        return match is_there {
+            true => Ok(saved.clone()),
+            false => copy_saved(&profile.platform, saved, folder, &known.name).await,
+        };
     }
     let reference = profile.file_reference(known)?;
     let path = download(profile, session, &reference, folder, wait, progress).await?;
@@ -75,15 +81,20 @@ async fn save_known(
     Ok(path)
 }
 
-fn same_folder(one: &Path, other: &Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
-}
-
-fn copy_saved(saved: &Path, folder: &Path, name: &str) -> Result<PathBuf, ClientError> {
-    let failed = |error: io::Error| unusable(saved, error);
-    let mut part = Part::new(folder)?;
-    io::copy(&mut File::open(saved).map_err(failed)?, &mut part.file).map_err(failed)?;
-    part.keep(folder, name)
+/// Copies a file that was saved elsewhere.
+async fn copy_saved(
+    platform: &Platform,
+    saved: &Path,
+    folder: &Path,
+    name: &str,
+) -> Result<PathBuf, ClientError> {
+    let (mut part, mut opened) = (platform.files.begin(folder).await?, platform.files.open(saved).await?);
+    let (saved, name) = (saved.to_owned(), name.to_owned());
+    let copying = move || {
+        std::io::copy(&mut opened.bytes, &mut part).map_err(|error| unusable(&saved, error))?;
+        part.keep(&name)
+    };
+    platform.compute(copying).await.unwrap_or_else(Err)
 }
 
 /// Fetches a file, checks every piece of it, and saves it in `folder` under its own name or one like it; what is
@@ -105,7 +116,7 @@ pub async fn download(
         count: chunk_count(reference.size),
         next: 0,
         gathered: Vec::with_capacity(SEALED_CHUNK_BYTES),
-        part: Part::new(folder)?,
+        part: profile.platform.files.begin(folder).await?,
     };
     let mut patience = Patience::new(wait.max(Duration::from_secs(1)));
     let mut tag = None;
@@ -127,14 +138,14 @@ pub async fn download(
         match result {
             Ok(()) if opening.next == opening.count => {}
             // Fewer bytes than were promised: a line that broke politely.
-            Ok(()) => patience.after(ClientError::cut()).await?,
+            Ok(()) => patience.after(&profile.platform, ClientError::cut()).await?,
             Err(error) if error.problem() == Some("not-logged-in") => {
                 *session = log_in(profile, "en", Instant::now() + patience.wait).await?;
             }
-            Err(error) => patience.after(error).await?,
+            Err(error) => patience.after(&profile.platform, error).await?,
         }
     }
-    opening.part.keep(folder, &reference.name)
+    opening.part.keep(&reference.name)
 }
 
 /// A file that is being fetched.
@@ -145,7 +156,7 @@ struct Opening<'a> {
     count: u64,
     next: u64,
     gathered: Vec<u8>,
-    part: Part,
+    part: Box<dyn Part>,
 }
 
 impl Opening<'_> {
@@ -201,7 +212,7 @@ impl Opening<'_> {
                 }
                 Some(opener) => {
                     let plain = opener.open(self.next, &self.gathered).map_err(|_| self.damaged())?;
-                    self.part.file.write_all(&plain).map_err(|error| unusable(&self.part.path, error))?;
+                    self.part.write_all(&plain).map_err(|error| unusable(self.part.path(), error))?;
                     self.next += 1;
                 }
             }

@@ -5,7 +5,6 @@
 //! resumed, and two different pieces under one nonce would give both away.
 
 mod fetching;
-mod part;
 mod patience;
 mod sealing;
 mod uploading;

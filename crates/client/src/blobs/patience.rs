@@ -1,8 +1,11 @@
 //! Trying again, for as long as something moves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use web_time::Instant;
 
 use crate::ClientError;
+use crate::platform::Platform;
 
 /// Pauses between tries: they double from the first to the longest, and begin anew with every progress.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -27,11 +30,11 @@ impl Patience {
     }
 
     /// Waits before the next try, unless `error` is final or the time is up.
-    pub(super) async fn after(&mut self, error: ClientError) -> Result<(), ClientError> {
+    pub(super) async fn after(&mut self, platform: &Platform, error: ClientError) -> Result<(), ClientError> {
         if !error.is_temporary() || self.moved_at.elapsed() + self.pause > self.wait {
             return Err(error);
         }
-        tokio::time::sleep(self.pause).await;
+        platform.wait(self.pause).await;
         self.pause = (self.pause * 2).min(PAUSES.1);
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Sealing a file into one that nobody else sees, without what its picture tells beside itself.
 
-use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use momedo_protocol::blob::{
     BlobId, CHUNK_BYTES, COMMITMENT_BYTES, ChunkSealer, FileKey, FileReference, is_acceptable_file_name,
@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::unusable;
 use crate::ClientError;
 use crate::metadata::{self, Format, Found};
+use crate::platform::folder::{Opened, Scratch};
 use crate::profile::Profile;
 
 /// What becomes of what an image tells beside the picture.
@@ -24,12 +25,14 @@ pub enum Metadata {
     Keep,
 }
 
+/// The sealed bytes of a file, read piece by piece as they go up.
+pub(super) type SealedBytes = Arc<Mutex<Box<dyn Scratch>>>;
+
 /// A file that is sealed and ready to be uploaded.
-#[derive(Debug)]
 pub struct Sealed {
     /// What goes into the message.
     pub reference: FileReference,
-    pub(super) file: File,
+    pub(super) file: SealedBytes,
     pub(super) length: u64,
 }
 
@@ -43,19 +46,26 @@ pub async fn seal_file(
     metadata: Metadata,
     limit: u64,
 ) -> Result<Sealed, ClientError> {
+    let opened = profile.platform.files.open(path).await?;
+    let scratch = profile.folder.scratch().await?;
     let (folder, path) = (profile.path().to_owned(), path.to_owned());
-    let sealing = tokio::task::spawn_blocking(move || seal_blocking(&folder, &path, metadata, limit));
-    sealing.await.unwrap_or_else(|error| Err(ClientError::Protocol(format!("sealing ended early: {error}"))))
+    profile
+        .platform
+        .compute(move || seal_opened(opened, scratch, &folder, &path, metadata, limit))
+        .await
+        .unwrap_or_else(Err)
 }
 
-fn seal_blocking(folder: &Path, path: &Path, metadata: Metadata, limit: u64) -> Result<Sealed, ClientError> {
+fn seal_opened(
+    Opened { bytes: mut file, length }: Opened,
+    sealed: Box<dyn Scratch>,
+    folder: &Path,
+    path: &Path,
+    metadata: Metadata,
+    limit: u64,
+) -> Result<Sealed, ClientError> {
     let failed = |error: io::Error| unusable(path, error);
-    let mut file = File::open(path).map_err(failed)?;
-    let about = file.metadata().map_err(failed)?;
-    if !about.is_file() {
-        return Err(unusable(path, "it is no file"));
-    }
-    if about.len() > limit {
+    if length > limit {
         return Err(unusable(path, format!("it is too large: this server takes files up to {limit} bytes")));
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -64,7 +74,6 @@ fn seal_blocking(folder: &Path, path: &Path, metadata: Metadata, limit: u64) -> 
         return Err(unusable(path, "its name has control characters or is too long; rename it"));
     }
     let (blob, key) = (BlobId::random(), FileKey::random());
-    let sealed = tempfile::tempfile_in(folder).map_err(|error| unusable(folder, error))?;
     let mut sealing = Sealing::new(&key, blob, sealed).map_err(|error| unusable(folder, error))?;
     if metadata == Metadata::Strip {
         refuse_unclean(format).map_err(|reason| unusable(path, reason))?;
@@ -84,6 +93,7 @@ fn seal_blocking(folder: &Path, path: &Path, metadata: Metadata, limit: u64) -> 
         return Err(unusable(path, format!("it is too large: this server takes files up to {limit} bytes")));
     }
     let media_type = format.media_type().unwrap_or_else(|| media_type_of(&name)).to_owned();
+    let file = Arc::new(Mutex::new(file));
     Ok(Sealed { reference: FileReference { name, media_type, size, blob, key }, file, length })
 }
 
@@ -138,13 +148,13 @@ fn media_type_of(name: &str) -> &'static str {
 struct Sealing {
     sealer: ChunkSealer,
     chunk: Zeroizing<Vec<u8>>,
-    out: File,
+    out: Box<dyn Scratch>,
     size: u64,
     length: u64,
 }
 
 impl Sealing {
-    fn new(key: &FileKey, blob: BlobId, mut out: File) -> io::Result<Self> {
+    fn new(key: &FileKey, blob: BlobId, mut out: Box<dyn Scratch>) -> io::Result<Self> {
         let chunk = Zeroizing::new(Vec::with_capacity(CHUNK_BYTES));
         // What the blob commits to is known when all of it was read.
         out.write_all(&[0; COMMITMENT_BYTES])?;
@@ -159,7 +169,7 @@ impl Sealing {
         self.out.write_all(&sealed)
     }
 
-    fn finish(mut self, key: &FileKey, blob: BlobId) -> io::Result<(File, u64, u64)> {
+    fn finish(mut self, key: &FileKey, blob: BlobId) -> io::Result<(Box<dyn Scratch>, u64, u64)> {
         let size = self.size;
         self.pad(rounded_length(size) - size)?;
         self.seal(true)?;

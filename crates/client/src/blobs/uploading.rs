@@ -1,21 +1,23 @@
 //! Uploading sealed files, from where it was when the line broke.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, SeekFrom};
+use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use momedo_protocol::api::blobs::{BlobRequest, BlobUpload};
 use momedo_protocol::blob::FileReference;
+use web_time::Instant;
 
 use super::patience::Patience;
-use super::sealing::{Metadata, Sealed, seal_file};
+use super::sealing::{Metadata, Sealed, SealedBytes, seal_file};
+use crate::platform::Platform;
 use crate::profile::Profile;
-use crate::registration::{Progress, Step};
+use crate::progress::{Progress, Step};
 use crate::sending::log_in;
 use crate::session::Session;
 use crate::{ClientError, session};
@@ -77,7 +79,7 @@ pub async fn upload(
             if upload.offset == size {
                 Ok(upload)
             } else {
-                append(session, sealed, upload.offset, wait, progress).await
+                append(&profile.platform, session, sealed, upload.offset, wait, progress).await
             }
         };
         match tried.await {
@@ -96,48 +98,51 @@ pub async fn upload(
                 {
                     patience.reached(upload.offset);
                 }
-                patience.after(error).await?;
+                patience.after(&profile.platform, error).await?;
             }
         }
     }
 }
 
 async fn append(
+    platform: &Platform,
     session: &mut Session,
     sealed: &Sealed,
     offset: u64,
     stall: Duration,
     progress: Progress<'_>,
 ) -> Result<BlobUpload, ClientError> {
-    let failed = |error: io::Error| ClientError::Protocol(format!("the sealed file cannot be read: {error}"));
-    let mut file = sealed.file.try_clone().map_err(failed)?;
-    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
     let moved = Arc::new(AtomicU64::new(offset));
-    let bytes = sealed_bytes(file, sealed.length - offset, moved.clone());
     let total = sealed.length;
+    let count = (total - offset).min(session.connection().most_uploaded_at_once());
+    let bytes = sealed_bytes(platform.clone(), sealed.file.clone(), offset..offset + count, moved.clone());
     let tell = |place: u64| progress(Step::Uploading { done: place, total });
-    session.append_to_blob(sealed.reference.blob, offset, (bytes, total - offset), stall, &moved, &tell).await
+    session.append_to_blob(sealed.reference.blob, offset, (bytes, count), stall, &moved, &tell).await
 }
 
+/// A part of the sealed file, read as it is sent.
 fn sealed_bytes(
-    file: File,
-    left: u64,
+    platform: Platform,
+    file: SealedBytes,
+    part: Range<u64>,
     moved: Arc<AtomicU64>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    futures_util::stream::try_unfold((file, left), move |(file, left)| {
-        let moved = moved.clone();
+    futures_util::stream::try_unfold(part, move |Range { start, end }| {
+        let (platform, file, moved) = (platform.clone(), file.clone(), moved.clone());
         async move {
-            if left == 0 {
+            if start == end {
                 return Ok(None);
             }
-            let read = tokio::task::spawn_blocking(move || {
-                let mut bytes = vec![0; usize::try_from(left.min(READ_BYTES)).unwrap_or(0)];
-                (&file).read_exact(&mut bytes).map(|()| (bytes, file))
+            let read = platform.compute(move || {
+                let mut bytes = vec![0; usize::try_from((end - start).min(READ_BYTES)).unwrap_or(0)];
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.seek(SeekFrom::Start(start))?;
+                file.read_exact(&mut bytes).map(|()| bytes)
             });
-            let (bytes, file) = read.await.map_err(io::Error::other)??;
+            let bytes: Vec<u8> = read.await.map_err(io::Error::other)??;
             moved.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            let left = left - bytes.len() as u64;
-            Ok(Some((Bytes::from(bytes), (file, left))))
+            let start = start + bytes.len() as u64;
+            Ok(Some((Bytes::from(bytes), start..end)))
         }
     })
 }

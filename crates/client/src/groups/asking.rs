@@ -5,7 +5,7 @@
 //! with locked messages asks those who have the key, and says so; whoever is asked looks at the chain, and at nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::envelope::{self, GroupSuite};
@@ -15,6 +15,7 @@ use momedo_protocol::id::ParticipantId;
 use momedo_protocol::message::{KIND_GROUP_KEY_REQUEST, Message};
 use momedo_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
+use web_time::Instant;
 
 use super::keys::{self, Notice};
 use super::{chain, receiving};

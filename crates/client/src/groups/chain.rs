@@ -1,7 +1,5 @@
 //! Reading a group's chain on, and appending to it.
 
-use std::time::Instant;
-
 use momedo_protocol::api::groups::{ChainEnd, GroupEntries, GroupEntryRequest};
 use momedo_protocol::api::restored::{HeldEntries, MAX_ENTRIES_HANDED_BACK};
 use momedo_protocol::digest::Sha512Digest;
@@ -11,12 +9,14 @@ use momedo_protocol::group::entry::{Action, GroupEntry, GroupEntryPayload};
 use momedo_protocol::group::state::{GroupError, GroupState};
 use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
+use web_time::Instant;
 
 use super::keys;
 use super::receiving::note_changes;
 use crate::profile::Profile;
 use crate::sending::insist;
 use crate::session::{Session, server_information};
+use crate::signing::signed;
 use crate::{ClientError, now};
 
 /// How often an entry is worded again because somebody else was faster.
@@ -265,8 +265,8 @@ pub(crate) async fn append_once(
     deadline: Instant,
 ) -> Result<bool, ClientError> {
     let own = profile.own_bundle()?;
-    let signature_key = profile.signature_key()?;
-    let entry = next_payload(Some(state), &own, action).sign(&signature_key);
+    let signature_key = profile.signature_key().await?;
+    let entry = signed(&next_payload(Some(state), &own, action), &[&signature_key]).await?;
     let read = GroupEntry::read(&entry).map_err(|error| ClientError::Protocol(error.to_string()))?;
     let before = state.clone();
     state.apply(&read).map_err(|error| match error {

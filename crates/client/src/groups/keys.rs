@@ -4,7 +4,6 @@
 //! sender, until the chain says more; it is handed to no other device and goes into no backup.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use momedo_protocol::api::groups::{GroupKeyMessage, GroupKeysRequest, MAX_GROUP_KEYS_AT_ONCE};
 use momedo_protocol::digest::Sha512Digest;
@@ -20,13 +19,14 @@ use momedo_protocol::message::{KIND_GROUP_KEY, Message};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::rsa_key::RsaPublicKey;
 use momedo_protocol::time::UnixMillis;
+use web_time::Instant;
 
 use super::chain;
 use crate::contacts::KnownKeys;
 use crate::profile::Profile;
+use crate::progress::{Progress, Step};
 use crate::receiving::look_for_group_keys;
 use crate::receiving::meaning::Meaning;
-use crate::registration::{Progress, Step};
 use crate::sending::{StepTime, insist, seal_to};
 use crate::session::Session;
 use crate::{ClientError, contacts, now};
@@ -230,7 +230,7 @@ pub(super) async fn tell(
             .devices
             .len()
             > 1;
-    let signature_key = profile.signature_key()?;
+    let signature_key = profile.signature_key().await?;
     let members: Vec<_> =
         members.iter().copied().filter(|id| *id != session.id || has_other_devices).collect();
     let mut left_out = Vec::new();
@@ -254,7 +254,7 @@ pub(super) async fn tell(
                         kind: notice.kind.into(),
                         body: notice.body.clone(),
                     };
-                    seal_to(&bundle, mceliece.as_ref(), &message, &signature_key)
+                    seal_to(&bundle, mceliece.as_ref(), &message, &signature_key).await
                 })
                 .await;
                 match sealed {

@@ -1,6 +1,6 @@
 //! Making a group, and changing who belongs to it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use momedo_protocol::api::groups::{GroupEntryRequest, GroupSummary, Groups};
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
@@ -13,14 +13,16 @@ use momedo_protocol::group::link::GroupLink;
 use momedo_protocol::group::state::GroupState;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::random;
+use web_time::Instant;
 
 use super::chain::{self, append, next_payload, suspend_reset, sync};
 use super::keys;
 use crate::devices::adopt_published_keys;
 use crate::profile::Profile;
-use crate::registration::{Progress, Step};
+use crate::progress::{Progress, Step};
 use crate::sending::{insist, log_in};
 use crate::session::Session;
+use crate::signing::signed;
 use crate::{ClientError, contacts};
 
 /// How long a change is tried while the server cannot be reached.
@@ -80,7 +82,8 @@ impl<'a> Membership<'a> {
             version: u32::try_from(own.payload.version).unwrap_or(u32::MAX),
             salt: Base64Bytes(random::bytes::<16>().to_vec()),
         };
-        let jws = next_payload(None, &own, action).sign(&self.profile.signature_key()?);
+        let signature_key = self.profile.signature_key().await?;
+        let jws = signed(&next_payload(None, &own, action), &[&signature_key]).await?;
         let entry = GroupEntry::read(&jws).map_err(|error| ClientError::Protocol(error.to_string()))?;
         let state =
             GroupState::create(&entry).map_err(|error| ClientError::GroupRefused(error.to_string()))?;
@@ -270,7 +273,8 @@ impl<'a> Membership<'a> {
             // The chain itself is for members, so it is read and checked as soon as this is one.
             let end = entrance.end;
             let state = GroupState { number: end.number, head: end.head, ..entrance.first };
-            let entry = next_payload(Some(&state), &own, action).sign(&self.profile.signature_key()?);
+            let signature_key = self.profile.signature_key().await?;
+            let entry = signed(&next_payload(Some(&state), &own, action), &[&signature_key]).await?;
             let (profile, request) = (self.profile, GroupEntryRequest { entry });
             let joined = insist(profile, &mut self.session, self.deadline, async |session| {
                 session.append_to_group(id, &request).await

@@ -1,7 +1,5 @@
 //! Posting to a group: whoever must not read is excluded first, then the message is sealed once.
 
-use std::time::Instant;
-
 use momedo_protocol::api::groups::{GroupMessageRequest, GroupSlot};
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::group::GroupId;
@@ -13,13 +11,15 @@ use momedo_protocol::key_log::LogView;
 use momedo_protocol::message::{GroupContext, Message};
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::seal::{RecipientKeys, SealError};
+use web_time::Instant;
 
 use super::chain::{self, suspend_reset};
 use super::keys;
 use crate::profile::Profile;
-use crate::registration::{Progress, Step};
+use crate::progress::{Progress, Step};
 use crate::sending::{Draft, StepTime, insist, post_to_group, strongest_suite};
 use crate::session::Session;
+use crate::signing::signed;
 use crate::{ClientError, contacts, key_log, now};
 
 /// How often a message is sealed again because the group changed meanwhile.
@@ -76,11 +76,11 @@ pub(crate) async fn post(
                 let Some(key) = keys::ensure(profile, session, &mut state, deadline, progress).await? else {
                     continue;
                 };
-                sealed(profile, session, &state, draft, (state.epoch, log), &key)?
+                sealed(profile, session, &state, draft, (state.epoch, log), &key).await?
             }
             Encryption::Asymmetric => {
                 let key = GroupKey::random();
-                let mut request = sealed(profile, session, &state, draft, (0, log), &key)?;
+                let mut request = sealed(profile, session, &state, draft, (0, log), &key).await?;
                 request.slots = slots(profile, session, &state, request.id, &key, deadline, progress).await?;
                 request
             }
@@ -97,7 +97,7 @@ pub(crate) async fn post(
     Err(ClientError::GroupRefused("others change the group all the time; try again later".into()))
 }
 
-fn sealed(
+async fn sealed(
     profile: &Profile,
     session: &Session,
     state: &GroupState,
@@ -116,7 +116,8 @@ fn sealed(
         kind: draft.kind.clone(),
         body: draft.body.clone(),
     };
-    let inner = message.sign(&profile.signature_key()?);
+    let signature_key = profile.signature_key().await?;
+    let inner = signed(&message, &[&signature_key]).await?.to_bytes();
     let envelope = seal_message(state.group, epoch, key, session.id, message.id, &inner)
         .map_err(|_: SealError| ClientError::TooLong)?;
     Ok(GroupMessageRequest {

@@ -3,9 +3,7 @@
 use momedo_protocol::api::Delivery;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::{Action, Encryption, GroupEntry, GroupRole, Posting};
-use momedo_protocol::group::envelope::{
-    self, GroupEnvelope, GroupSuite, decode_slot, open_message, open_slot,
-};
+use momedo_protocol::group::envelope::{self, GroupEnvelope, GroupSuite, decode_slot, open_message};
 use momedo_protocol::group::state::GroupState;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::Jws;
@@ -46,13 +44,13 @@ pub(crate) async fn take(
     if state.group != outside.header.group {
         return unreadable();
     }
-    let inner = match open(profile, &outside, delivery)? {
+    let inner = match open(profile, &outside, delivery).await? {
         Opened::Inner(inner) => inner,
         Opened::Not => return unreadable(),
         Opened::NeedsKey => {
             // The epoch may be newer than what this device has read of the chain.
             let read = match questions::read_group(profile, session, delivery.from, id).await? {
-                Read::ToItsEnd => open(profile, &outside, delivery)?,
+                Read::ToItsEnd => open(profile, &outside, delivery).await?,
                 Read::Broken => return unreadable(),
                 Read::Unknown => Opened::NeedsKey,
             };
@@ -100,7 +98,11 @@ enum Opened {
     Not,
 }
 
-fn open(profile: &Profile, outside: &GroupEnvelope<'_>, delivery: &Delivery) -> Result<Opened, ClientError> {
+async fn open(
+    profile: &Profile,
+    outside: &GroupEnvelope<'_>,
+    delivery: &Delivery,
+) -> Result<Opened, ClientError> {
     let key = match outside.header.suite {
         GroupSuite::GroupKey => {
             let id = GroupId::of(&outside.header.group);
@@ -115,10 +117,10 @@ fn open(profile: &Profile, outside: &GroupEnvelope<'_>, delivery: &Delivery) -> 
         GroupSuite::ContentKey => {
             let Some(slot) = &delivery.slot else { return Ok(Opened::Not) };
             let Ok(header) = decode_slot(&slot.0).map(|slot| slot.header) else { return Ok(Opened::Not) };
-            let Some(private) = profile.private_keys(&header.recipient_digest)? else {
+            let Some(private) = profile.private_keys(&header.recipient_digest).await? else {
                 return Ok(Opened::Not);
             };
-            let Ok(key) = open_slot(&slot.0, &private) else { return Ok(Opened::Not) };
+            let Some(key) = private.open_slot(&slot.0).await else { return Ok(Opened::Not) };
             key
         }
     };
@@ -149,7 +151,7 @@ async fn verify(
         return Ok((false, Trust::FirstUse));
     }
     if from == session.id {
-        let mut own = profile.carried_signature_keys()?;
+        let mut own = profile.carried_signature_keys().await?;
         own.push(profile.own_bundle()?.signature_key);
         let fits = own
             .iter()

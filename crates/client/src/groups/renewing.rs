@@ -1,11 +1,12 @@
 //! Telling every group of the own new signature key, so that a revoked device is followed by new group keys: what cannot
 //! be told now is noted, and told in a later run of receiving.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use momedo_protocol::group::GroupId;
 use momedo_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
+use web_time::Instant;
 
 use super::chain::{MAX_TRIES, renew, sync};
 use crate::profile::Profile;

@@ -8,7 +8,7 @@
 mod devices;
 mod own;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use momedo_protocol::api::key_log::KeyLogPage;
 use momedo_protocol::digest::Fingerprint;
@@ -27,6 +27,7 @@ use crate::profile::key_log::Newest;
 use crate::session::Session;
 use crate::{ClientError, contacts, now, receiving};
 use own::Demand;
+use web_time::Instant;
 
 /// How long a log that was followed to its end counts as new, in one session.
 const FRESH: Duration = Duration::from_secs(60);
@@ -212,9 +213,7 @@ async fn subject(
     if let Some(subject) = profile.log_subject(server, id)? {
         return Ok(subject);
     }
-    let subject = tokio::task::spawn_blocking(move || LogSubject::of(server, id))
-        .await
-        .map_err(|error| ClientError::Protocol(error.to_string()))?;
+    let subject = profile.platform.compute(move || LogSubject::of(server, id)).await?;
     profile.set_log_subject(server, id, subject)?;
     Ok(subject)
 }

@@ -4,7 +4,7 @@ use momedo_protocol::api::Delivery;
 use momedo_protocol::digest::{Sha512Digest, sha256};
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::Profile;
 use crate::ClientError;
@@ -80,8 +80,7 @@ impl Profile {
         sealed_to: Option<&Sha512Digest>,
         reason: &str,
         quiet: bool,
-        room: Room,
-    ) -> Result<Vec<Waiting>, ClientError> {
+    ) -> Result<(), ClientError> {
         let text = serde_json::to_string(delivery).map_err(|error| self.failed(error))?;
         let slot = delivery.slot.as_ref().map(|slot| slot.0.as_slice()).unwrap_or_default();
         let digest = sha256(&[&delivery.envelope.0[..], slot].concat());
@@ -92,34 +91,38 @@ impl Profile {
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8) ON CONFLICT DO NOTHING";
         let sealed_to = sealed_to.map(|digest| digest.0);
         let row = params![sender, group, digest, sealed_to, text, reason, due, quiet];
-        self.sql(|database| database.execute(sql, row))?;
-        let mut gone = Vec::new();
-        loop {
-            let sql =
-                "SELECT count(*), coalesce(sum(octet_length(delivery)), 0) FROM set_aside WHERE sender = ?1";
-            let (count, bytes): (u64, u64) = self
-                .sql(|database| database.query_row(sql, [&sender], |row| Ok((row.get(0)?, row.get(1)?))))?;
-            if count > 1 && (count > room.of_sender || bytes > room.bytes_of_sender) {
-                gone.extend(self.take_oldest_of(&sender)?);
-                continue;
-            }
-            let sql = "SELECT count(*), coalesce(sum(octet_length(delivery)), 0) FROM set_aside";
-            let (count, bytes): (u64, u64) =
-                self.sql(|database| database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))))?;
-            if count <= 1 || (count <= room.of_all && bytes <= room.bytes_of_all) {
-                return Ok(gone);
-            }
-            let sql = "SELECT sender FROM set_aside GROUP BY sender ORDER BY sum(octet_length(delivery)) DESC, min(id) LIMIT 1";
-            let largest: String = self.sql(|database| database.query_row(sql, [], |row| row.get(0)))?;
-            gone.extend(self.take_oldest_of(&largest)?);
-        }
+        self.sql(|database| database.execute(sql, row).map(drop))
     }
 
-    fn take_oldest_of(&self, sender: &str) -> Result<Option<Waiting>, ClientError> {
-        let sql = "DELETE FROM set_aside WHERE id = (SELECT min(id) FROM set_aside WHERE sender = ?1)
-                   RETURNING id, delivery, refusals, tries";
-        let found = self.sql(|database| database.query_row(sql, [sender], columns).optional())?;
-        Ok(found.as_ref().and_then(read))
+    /// What has to give way because there is no room for all that waits: the oldest of `sender`, who set something aside
+    /// last, or of whoever has the most; it is for the caller to remove it.
+    pub(crate) fn gives_way_to(
+        &self,
+        sender: ParticipantId,
+        room: Room,
+    ) -> Result<Option<Waiting>, ClientError> {
+        let sender = sender.to_string();
+        let sql =
+            "SELECT count(*), coalesce(sum(octet_length(delivery)), 0) FROM set_aside WHERE sender = ?1";
+        let (count, bytes): (u64, u64) =
+            self.sql(|database| database.query_row(sql, [&sender], |row| Ok((row.get(0)?, row.get(1)?))))?;
+        if count > 1 && (count > room.of_sender || bytes > room.bytes_of_sender) {
+            return self.oldest_of(&sender);
+        }
+        let sql = "SELECT count(*), coalesce(sum(octet_length(delivery)), 0) FROM set_aside";
+        let (count, bytes): (u64, u64) =
+            self.sql(|database| database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))))?;
+        if count <= 1 || (count <= room.of_all && bytes <= room.bytes_of_all) {
+            return Ok(None);
+        }
+        let sql = "SELECT sender FROM set_aside GROUP BY sender ORDER BY sum(octet_length(delivery)) DESC, min(id) LIMIT 1";
+        let largest: String = self.sql(|database| database.query_row(sql, [], |row| row.get(0)))?;
+        self.oldest_of(&largest)
+    }
+
+    fn oldest_of(&self, sender: &str) -> Result<Option<Waiting>, ClientError> {
+        let sql = "SELECT id, delivery, refusals, tries FROM set_aside WHERE sender = ?1 ORDER BY id LIMIT 1";
+        Ok(self.waiting(sql, [sender])?.pop())
     }
 
     fn waiting(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Waiting>, ClientError> {

@@ -14,7 +14,7 @@ mod taking;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use momedo_protocol::api::Delivery;
 use momedo_protocol::cursor::Cursor;
@@ -23,6 +23,7 @@ use momedo_protocol::id::ParticipantId;
 use momedo_protocol::limits::MAX_OZONE_PAGE;
 use momedo_protocol::message::{KIND_GROUP_KEY, Message};
 use momedo_protocol::time::UnixMillis;
+use web_time::Instant;
 
 pub(crate) use notices::{keep_beginning, put_undeliverable};
 pub(crate) use questions::Questions;
@@ -35,7 +36,7 @@ pub(crate) use taking::{put_alarm, put_device_added, put_renamed};
 
 use crate::devices::adopt_published_keys;
 use crate::profile::Profile;
-use crate::registration::Progress;
+use crate::progress::Progress;
 use crate::rotation::rotate_if_due;
 use crate::session::Session;
 use crate::{
@@ -349,7 +350,7 @@ async fn take_page(
 ) -> Result<(), ClientError> {
     let together = profile.together()?;
     for some in messages.chunks(SIDE_BY_SIDE) {
-        let opened = open_side_by_side(profile, some)?;
+        let opened = open_side_by_side(profile, some).await?;
         for (delivery, opened) in some.iter().zip(opened) {
             take_opened(profile, session, delivery, opened).await?;
         }
@@ -365,7 +366,7 @@ async fn patiently<T>(
     match ask(session).await {
         Err(ClientError::Refused(problem)) if problem.status == 429 => {
             let pause = Duration::from_secs(problem.retry_after.unwrap_or_default());
-            tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+            session.connection().platform().clone().wait(pause.min(LONGEST_PAUSE)).await;
             ask(session).await
         }
         result => result,
@@ -400,7 +401,7 @@ pub(crate) async fn look_for_group_keys(profile: &Profile, session: &mut Session
     for _ in 0..KEY_PAGES {
         let page = session.ozone(after, MAX_OZONE_PAGE, Duration::ZERO).await?;
         for delivery in &page.messages {
-            let Some((inner, _)) = open(profile, delivery)? else { continue };
+            let Some((inner, _)) = open(profile, delivery).await? else { continue };
             let Ok(claimed) = Message::unverified(&inner) else { continue };
             let says_the_same = claimed.from == delivery.from && claimed.to == Some(session.id);
             if claimed.kind == KIND_GROUP_KEY && says_the_same && claimed.id == delivery.id {

@@ -1,21 +1,17 @@
-//! Opening what was sealed: one by one, or a whole page on all processors side by side.
+//! Opening what was sealed: one by one, or a whole page side by side.
 
-use std::num::NonZero;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use momedo_protocol::api::Delivery;
 use momedo_protocol::envelope;
 use momedo_protocol::group::envelope::is_group_envelope;
-use momedo_protocol::seal::{self, PrivateKeys};
 use momedo_protocol::suite::Suite;
 use zeroize::Zeroizing;
 
 use crate::ClientError;
 use crate::profile::Profile;
-
-/// Most threads that open at once; a school's computer has work of its own.
-const MAX_THREADS: usize = 8;
 
 /// The signed bytes of an opened envelope, and its suite.
 pub(super) type Opened = (Zeroizing<Vec<u8>>, u8);
@@ -24,29 +20,21 @@ pub(super) type Opened = (Zeroizing<Vec<u8>>, u8);
 ///
 /// # Errors
 /// [`ClientError::Profile`] or [`ClientError::Protocol`] when the keys cannot be read.
-pub(super) fn open(profile: &Profile, delivery: &Delivery) -> Result<Option<Opened>, ClientError> {
+pub(super) async fn open(profile: &Profile, delivery: &Delivery) -> Result<Option<Opened>, ClientError> {
     let bytes = &delivery.envelope.0;
     let Ok(outside) = envelope::decode(bytes) else { return Ok(None) };
-    let Some(keys) = profile.private_keys(&outside.header.recipient_digest)? else { return Ok(None) };
+    let Some(keys) = profile.private_keys(&outside.header.recipient_digest).await? else { return Ok(None) };
     let suite = outside.header.suite;
     if suite == Suite::Small || keys.mceliece.is_some() {
-        return Ok(seal::open(bytes, &keys).ok().map(|inner| (inner, suite.number())));
+        return Ok(keys.open(bytes).await.map(|inner| (inner, suite.number())));
     }
     // Carried by another own device: the McEliece key is one that both have; the commitment says which.
     for mceliece in profile.mceliece_private_keys()? {
-        if let Ok(inner) = seal::open_with_mceliece(bytes, &keys, &mceliece) {
+        if let Some(inner) = keys.open_with(bytes, Some(&mceliece)).await {
             return Ok(Some((inner, suite.number())));
         }
     }
     Ok(None)
-}
-
-/// What is opened with keys that are known to fit.
-struct Job<'a> {
-    index: usize,
-    bytes: &'a [u8],
-    keys: Arc<PrivateKeys>,
-    suite: Suite,
 }
 
 /// Opens the direct messages among `deliveries` side by side, each at its place; what is `None` is opened by itself
@@ -54,11 +42,13 @@ struct Job<'a> {
 ///
 /// # Errors
 /// As [`open`].
-pub(super) fn open_side_by_side(
+pub(super) async fn open_side_by_side(
     profile: &Profile,
     deliveries: &[Delivery],
 ) -> Result<Vec<Option<Opened>>, ClientError> {
-    let mut jobs = Vec::new();
+    let mut jobs: Vec<BoxFuture<'static, ()>> = Vec::new();
+    let opened: Arc<Mutex<Vec<Option<Opened>>>> =
+        Arc::new(Mutex::new(deliveries.iter().map(|_| None).collect()));
     for (index, delivery) in deliveries.iter().enumerate() {
         let bytes = &delivery.envelope.0[..];
         if is_group_envelope(bytes) {
@@ -66,35 +56,20 @@ pub(super) fn open_side_by_side(
         }
         let Ok(outside) = envelope::decode(bytes) else { continue };
         let suite = outside.header.suite;
-        if let Some(keys) = profile.private_keys(&outside.header.recipient_digest)?
+        if let Some(keys) = profile.private_keys(&outside.header.recipient_digest).await?
             && (suite == Suite::Small || keys.mceliece.is_some())
         {
-            jobs.push(Job { index, bytes, keys, suite });
+            let (bytes, opened) = (bytes.to_vec(), opened.clone());
+            let job = async move {
+                let inner = keys.open(&bytes).await.map(|inner| (inner, suite.number()));
+                opened.lock().unwrap_or_else(PoisonError::into_inner)[index] = inner;
+            };
+            jobs.push(job.boxed());
         }
     }
-    let mut opened: Vec<Option<Opened>> = deliveries.iter().map(|_| None).collect();
-    let threads =
-        std::thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS).min(jobs.len());
-    if threads < 2 {
-        return Ok(opened);
+    // Alone it is opened as well when its turn comes.
+    if jobs.len() > 1 {
+        profile.platform.work.side_by_side(jobs).await;
     }
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let inner = seal::open(job.bytes, &job.keys).ok();
-            done.push((job.index, inner.map(|inner| (inner, job.suite.number()))));
-        }
-        done
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            // A thread that ended early has opened nothing: that is done one by one.
-            for (index, inner) in thread.join().unwrap_or_default() {
-                opened[index] = inner;
-            }
-        }
-    });
-    Ok(opened)
+    Ok(std::mem::take(&mut *opened.lock().unwrap_or_else(PoisonError::into_inner)))
 }

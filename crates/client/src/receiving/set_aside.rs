@@ -93,11 +93,11 @@ fn sealed_to(delivery: &Delivery) -> Option<Sha512Digest> {
 }
 
 /// What the sender says it is, if that can be read.
-fn claimed(profile: &Profile, delivery: &Delivery) -> Option<(Message, u8)> {
+async fn claimed(profile: &Profile, delivery: &Delivery) -> Option<(Message, u8)> {
     if is_group_envelope(&delivery.envelope.0) {
         return None;
     }
-    let (inner, suite) = open(profile, delivery).ok()??;
+    let (inner, suite) = open(profile, delivery).await.ok()??;
     let claimed = Message::unverified(&inner).ok()?;
     let says_the_same = claimed.from == delivery.from && claimed.id == delivery.id && claimed.group.is_none();
     (says_the_same && profile.id().is_ok_and(|own| claimed.to == Some(own))).then_some((claimed, suite))
@@ -112,35 +112,41 @@ fn is_about_keys(kind: &str) -> bool {
 ///
 /// # Errors
 /// [`ClientError::Profile`] when not even this can be kept: only then the delivery has to come again.
-pub(super) fn put(
+pub(super) async fn put(
     profile: &Profile,
     session: &Session,
     delivery: &Delivery,
     why: &Why,
 ) -> Result<(), ClientError> {
     if why.meaning(session.is_second) == Meaning::Settled {
-        return give_up(profile, delivery);
+        return show_last(profile, delivery, last_words(profile, delivery).await);
     }
-    let is_quiet = claimed(profile, delivery).is_some_and(|(claimed, _)| is_about_keys(&claimed.kind));
-    profile.atomically(|| {
-        let sealed_to = sealed_to(delivery);
-        for Waiting { delivery, .. } in
-            profile.set_aside(delivery, sealed_to.as_ref(), &why.words(), is_quiet, ROOM)?
-        {
-            give_up(profile, &delivery)?;
-        }
-        Ok(())
-    })
+    let is_quiet = claimed(profile, delivery).await.is_some_and(|(claimed, _)| is_about_keys(&claimed.kind));
+    let sealed_to = sealed_to(delivery);
+    profile.set_aside(delivery, sealed_to.as_ref(), &why.words(), is_quiet)?;
+    // Each by itself: should this end in between, the next that is set aside goes on with it.
+    while let Some(Waiting { row, delivery, .. }) = profile.gives_way_to(delivery.from, ROOM)? {
+        let words = last_words(profile, &delivery).await;
+        profile.atomically(|| {
+            show_last(profile, &delivery, words)?;
+            profile.remove_set_aside(row)
+        })?;
+    }
+    Ok(())
 }
 
-/// Shows a delivery as far as it can be read, with nobody vouching for it.
-fn give_up(profile: &Profile, delivery: &Delivery) -> Result<(), ClientError> {
-    let received = match claimed(profile, delivery) {
-        Some((claimed, _)) if is_about_keys(&claimed.kind) => return Ok(()),
-        Some((claimed, suite)) => described(&claimed, false, Trust::FirstUse, suite),
-        None => Received { group: delivery.group, ..unreadable(delivery) },
-    };
-    put_unverified(profile, delivery, &received)
+/// What is shown of a delivery that is given up: as far as it can be read, with nobody vouching for it; `None` when people
+/// are none the wiser for it.
+async fn last_words(profile: &Profile, delivery: &Delivery) -> Option<Received> {
+    match claimed(profile, delivery).await {
+        Some((claimed, _)) if is_about_keys(&claimed.kind) => None,
+        Some((claimed, suite)) => Some(described(&claimed, false, Trust::FirstUse, suite)),
+        None => Some(Received { group: delivery.group, ..unreadable(delivery) }),
+    }
+}
+
+fn show_last(profile: &Profile, delivery: &Delivery, words: Option<Received>) -> Result<(), ClientError> {
+    words.map_or(Ok(()), |received| put_unverified(profile, delivery, &received))
 }
 
 /// Tries again what is due.
@@ -180,8 +186,9 @@ async fn judge_again(profile: &Profile, session: &mut Session, waiting: Waiting)
         || (was_refused && refusals + 1 >= REFUSALS)
         || is_overdue(&delivery, tries)
     {
+        let words = last_words(profile, &delivery).await;
         return profile.atomically(|| {
-            give_up(profile, &delivery)?;
+            show_last(profile, &delivery, words)?;
             profile.remove_set_aside(row)
         });
     }

@@ -1,8 +1,6 @@
 //! Showing what was taken, with its files where they are wanted.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{File, TryLockError};
-use std::time::Duration;
 
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::{MessageReference, WITHDRAW};
@@ -17,26 +15,6 @@ const FILE_TRIES: u32 = 3;
 
 /// Senders whose files may stand still in one run; then no more files are waited for.
 const STALLS: usize = 3;
-
-/// How often a program looks whether another one has shown what it had to show.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// A program's turn to show what a profile holds, kept as a lock on a file, which ends with the program at the latest.
-struct Turn(#[expect(dead_code, reason = "the lock ends with the file")] Option<File>);
-
-impl Turn {
-    /// Waits until no other program shows anything. Where files cannot be locked, nobody waits.
-    async fn take(profile: &Profile) -> Self {
-        let Ok(file) = File::create(profile.path().join("showing.lock")) else { return Self(None) };
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Self(Some(file)),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_AGAIN).await,
-                Err(TryLockError::Error(_)) => return Self(None),
-            }
-        }
-    }
-}
 
 /// What shows messages in one run of receiving.
 pub(super) struct Showing<'a> {
@@ -76,7 +54,7 @@ impl<'a> Showing<'a> {
     pub(super) async fn show_stored(&mut self, session: &mut Session) -> Result<(), ClientError> {
         let profile = self.profile;
         // Of several programs on one profile each message is shown by one.
-        let _turn = Turn::take(profile).await;
+        let _turn = profile.folder.turn().await;
         let together = profile.together()?;
         let shown = self.show_each(session).await;
         together.bring_to_disk()?;
@@ -172,9 +150,10 @@ impl<'a> Showing<'a> {
         }
         for file in &mut received.files {
             // Killed between saving and showing: it is there already.
-            let saved = profile.saved_file(file.id, from)?.filter(|path| path.is_file());
-            if saved.is_some() {
-                file.saved = saved;
+            if let Some(saved) = profile.saved_file(file.id, from)?
+                && profile.platform.files.has(&saved).await
+            {
+                file.saved = Some(saved);
                 continue;
             }
             if !waits {

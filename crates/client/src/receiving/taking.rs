@@ -45,7 +45,7 @@ pub(super) async fn take_opened(
 ) -> Result<(), ClientError> {
     match judge(profile, session, delivery, opened).await {
         None => Ok(()),
-        Some(why) => set_aside::put(profile, session, delivery, &why),
+        Some(why) => set_aside::put(profile, session, delivery, &why).await,
     }
 }
 
@@ -92,7 +92,7 @@ async fn take_now(
     }
     let opened = match opened {
         Some(opened) => Some(opened),
-        None => open(profile, delivery)?,
+        None => open(profile, delivery).await?,
     };
     let received = match opened {
         Some((inner, suite)) => read(profile, session, delivery, &inner, suite).await?,
@@ -115,7 +115,7 @@ async fn take_from_blocked(
     if is_group_envelope(&delivery.envelope.0) {
         return Ok(());
     }
-    let Some((inner, _)) = open(profile, delivery)? else { return Ok(()) };
+    let Some((inner, _)) = open(profile, delivery).await? else { return Ok(()) };
     let Ok(claimed) = Message::unverified(&inner) else { return Ok(()) };
     if !claims_what_it_is(&claimed, delivery, profile.id()?) {
         return Ok(());
@@ -300,7 +300,7 @@ async fn read(
     }
     let (verified, trust) = if claimed.from == own {
         // Of several changes made while this device was away, each is signed with the key before.
-        let mut keys = profile.carried_signature_keys()?;
+        let mut keys = profile.carried_signature_keys().await?;
         keys.push(profile.own_bundle()?.signature_key);
         if claimed.kind == KIND_KEYS && keys.iter().all(|key| Message::verify(inner, key).is_err()) {
             // What they were first carried with may be lost with a server that was restored.
@@ -308,7 +308,7 @@ async fn read(
         }
         let fits = keys.iter().find(|key| Message::verify(inner, key).is_ok());
         match (claimed.kind.as_str(), fits) {
-            (KIND_KEYS, Some(_)) if keep_keys(profile, &claimed)? => {
+            (KIND_KEYS, Some(_)) if keep_keys(profile, &claimed).await? => {
                 adopt_published_keys(profile, session).await?;
                 return Ok(None);
             }
@@ -360,9 +360,9 @@ async fn verify(
 
 /// Keeps keys that another own device made and sealed to this one; false when they cannot be read, for
 /// example because a newer version wrote them.
-fn keep_keys(profile: &Profile, message: &Message) -> Result<bool, ClientError> {
+async fn keep_keys(profile: &Profile, message: &Message) -> Result<bool, ClientError> {
     let Ok(carried) = serde_json::from_value::<CarriedKeys>(message.body.clone()) else { return Ok(false) };
-    if !carried.is_readable() {
+    if !carried.is_readable(&profile.platform).await {
         return Ok(false);
     }
     // A server that was restored had lost what was on its way: whoever has them gets them once more.

@@ -6,7 +6,7 @@ use strum::{Display, EnumString, VariantNames};
 use crate::digest::{Fingerprint, Sha512Digest};
 use crate::encoding::Base64Bytes;
 use crate::id::ParticipantId;
-use crate::jws::{DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
+use crate::jws::{Document, DocumentType, Jws, JwsError, Signer, read_payload, write_payload};
 use crate::rsa_key::{RsaKeyError, RsaPublicKey};
 use crate::time::UnixMillis;
 
@@ -252,6 +252,10 @@ pub enum GroupEntryError {
     /// The author's key is not acceptable.
     #[error(transparent)]
     Key(#[from] RsaKeyError),
+}
+
+impl Document for GroupEntryPayload {
+    const KIND: DocumentType = DocumentType::GroupEntry;
 }
 
 impl GroupEntryPayload {

@@ -217,7 +217,15 @@ pub fn seal_slot(
 pub fn open_slot(bytes: &[u8], keys: &seal::PrivateKeys) -> Result<GroupKey, OpenError> {
     let slot = decode_slot(bytes)?;
     let secrets = seal::decapsulate(&slot.ciphertexts, keys)?;
-    let opened = seal::derived_key(SLOT_LABEL, &slot, &secrets)
+    open_slot_with(&slot, &secrets)
+}
+
+/// Opens a slot with recovered secrets, for clients whose private keys live elsewhere.
+///
+/// # Errors
+/// [`OpenError::WrongKeys`].
+pub fn open_slot_with(slot: &Envelope<'_>, secrets: &seal::SharedSecrets) -> Result<GroupKey, OpenError> {
+    let opened = seal::derived_key(SLOT_LABEL, slot, secrets)
         .open(slot.sealed, slot.header_bytes)
         .ok_or(OpenError::WrongKeys)?;
     GroupKey::from_bytes(&opened).ok_or(OpenError::WrongKeys)

@@ -1,6 +1,8 @@
 //! The WebSocket `momedo.v1`, for programs that stay connected.
 
 use futures_util::{SinkExt, StreamExt};
+use momedo_client::ClientError;
+use momedo_client::connection::ServerAddress;
 use momedo_protocol::cursor::Cursor;
 use momedo_protocol::stream::{ClientFrame, SUBPROTOCOL, ServerFrame};
 use tokio::net::TcpStream;
@@ -11,8 +13,7 @@ use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, SEC_WEBSOCKET_
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use crate::ClientError;
-use crate::connection::{ServerAddress, dial};
+use crate::line::dial;
 
 /// An open stream.
 pub struct Stream(WebSocketStream<TlsStream<TcpStream>>);
