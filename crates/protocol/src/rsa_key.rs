@@ -66,6 +66,27 @@ impl RsaPublicKey {
         Ok(Self { spki: spki.to_vec(), key })
     }
 
+    /// The public half of a private key in unencrypted PKCS #8 DER (RFC 5958). Only the two public numbers are read; whether
+    /// the private ones fit them is not looked at.
+    ///
+    /// # Errors
+    /// As [`RsaKeyError`] says.
+    pub fn of_pkcs8(pkcs8: &[u8]) -> Result<Self, RsaKeyError> {
+        let malformed = |_| RsaKeyError::Malformed;
+        let outer = rsa::pkcs8::PrivateKeyInfo::try_from(pkcs8).map_err(malformed)?;
+        let inner =
+            rsa::pkcs1::RsaPrivateKey::try_from(outer.private_key).map_err(|_| RsaKeyError::Malformed)?;
+        let number = |bytes: &[u8]| BigUint::from_bytes_be(bytes);
+        let (n, e) = (number(inner.modulus.as_bytes()), number(inner.public_exponent.as_bytes()));
+        let bits = n.bits();
+        if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+            return Err(RsaKeyError::Size { bits });
+        }
+        let key = rsa::RsaPublicKey::new(n, e).map_err(|_| RsaKeyError::Malformed)?;
+        let spki = key.to_public_key_der().map_err(|_| RsaKeyError::Malformed)?;
+        Self::from_spki(spki.as_bytes())
+    }
+
     /// The key as SPKI DER, the form it travels in.
     pub fn spki(&self) -> &[u8] {
         &self.spki

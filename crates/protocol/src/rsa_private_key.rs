@@ -103,3 +103,18 @@ impl std::fmt::Debug for RsaPrivateKey {
         write!(f, "RsaPrivateKey(***, {})", self.public.fingerprint())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_public_half_is_read_out_of_the_private_keys_bytes() {
+        let key = RsaPrivateKey::generate();
+        assert_eq!(RsaPublicKey::of_pkcs8(key.pkcs8()).as_ref(), Ok(key.public()));
+        for length in [0, 1, 30, key.pkcs8().len() - 1] {
+            assert!(RsaPublicKey::of_pkcs8(&key.pkcs8()[..length]).is_err(), "{length}");
+        }
+        assert!(RsaPublicKey::of_pkcs8(key.public().spki()).is_err());
+    }
+}

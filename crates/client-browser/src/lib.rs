@@ -1,0 +1,129 @@
+//! The client core in a browser's worker: what JavaScript may call, and what the client runs on there.
+//!
+//! Decides nothing; it turns calls into those of the core, and answers into JSON. Empty on every other platform.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `line` | requests with `fetch` |
+//! | `keys` | private RSA keys with WebCrypto |
+//! | `storage`, `profiles` | the profile, in one of the browser's private files |
+//! | `files` | files that are sent and saved |
+//! | `work` | the worker's one thread, and waiting |
+//! | `commands`, `arguments` | the command line's commands, answered with its JSON |
+#![cfg(target_arch = "wasm32")]
+
+mod arguments;
+mod commands;
+mod files;
+mod keys;
+mod line;
+mod profiles;
+mod scope;
+mod storage;
+mod work;
+
+use std::sync::Arc;
+
+use js_sys::{Array, Function, Object};
+use momedo_client::ClientError;
+use momedo_client::platform::Platform;
+use momedo_client::progress::Step;
+use momedo_protocol::invite::InviteLink;
+use momedo_texts::{Language, Refusal};
+use send_wrapper::SendWrapper;
+use serde_json::{Value, json};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+
+use commands::{Shell, Told, step_words};
+use files::PageFiles;
+
+/// What an invite link says, as JSON: its server's address and fingerprint, or what is wrong with it. The code stays out
+/// of the answer, because whoever shows it needs none.
+#[wasm_bindgen(js_name = readInvite)]
+pub fn read_invite(link: &str) -> String {
+    let answer = match link.parse::<InviteLink>() {
+        Ok(InviteLink { address, server, .. }) => json!({ "address": address, "server": server.to_string() }),
+        Err(error) => json!({ "error": error.to_string() }),
+    };
+    answer.to_string()
+}
+
+/// A participant's side in this worker; one at a time in a browser.
+#[wasm_bindgen]
+pub struct Client {
+    shell: Shell,
+    files: Arc<PageFiles>,
+    language: Language,
+}
+
+/// What a command tells while it runs goes to a function of JavaScript: `(kind, json)`, with `line` or `step`.
+struct Teller(SendWrapper<Function>);
+
+impl Teller {
+    fn tell(&self, kind: &str, value: &Value) {
+        // Whoever does not listen misses it.
+        let _: Result<JsValue, JsValue> =
+            self.0.call2(&JsValue::UNDEFINED, &kind.into(), &value.to_string().into());
+    }
+}
+
+impl Told for Teller {
+    fn line(&self, line: &Value) {
+        self.tell("line", line);
+    }
+
+    fn step(&self, step: Step) {
+        self.tell("step", &step_words(step));
+    }
+}
+
+/// An error as JSON: a word for programs, and words for people.
+fn told(error: &ClientError, language: Language) -> JsValue {
+    let word = error.problem().unwrap_or_else(|| error.word());
+    json!({ "error": word, "said": error.said(language) }).to_string().into()
+}
+
+#[wasm_bindgen]
+impl Client {
+    /// Opens what this browser keeps; `language` is a tag such as `de`.
+    ///
+    /// # Errors
+    /// JSON with a word and what is to be said, also when another tab has it.
+    pub async fn open(language: &str) -> Result<Client, JsValue> {
+        let spoken = if language.starts_with("de") { Language::German } else { Language::English };
+        let files = files::page_files();
+        let platform = Platform {
+            lines: Arc::new(line::FetchLines),
+            rsa: Arc::new(keys::WebCrypto),
+            work: Arc::new(work::OneThread),
+            files: files.clone(),
+        };
+        let opening = async {
+            let place = profiles::Place::open(platform).await?;
+            // Only now: this worker is the only one.
+            files::clear_scratch().await?;
+            Shell::new(place, language)
+        };
+        let shell = opening.await.map_err(|error| told(&error, spoken))?;
+        Ok(Self { shell, files, language: spoken })
+    }
+
+    /// Runs a command: the words of the command line after `momedo`, without a profile; `files` are those it sends, by name.
+    /// `tell` gets every line and step as it comes.
+    ///
+    /// # Errors
+    /// As [`Client::open`].
+    pub async fn run(&mut self, words: Array, files: Option<Object>, tell: Function) -> Result<(), JsValue> {
+        let words = words.iter().filter_map(|word| word.as_string()).collect();
+        for entry in files.iter().flat_map(|files| Object::entries(files).iter().collect::<Vec<_>>()) {
+            let entry: Array = entry.unchecked_into();
+            if let (Some(name), Ok(blob)) = (entry.get(0).as_string(), entry.get(1).dyn_into()) {
+                self.files.take(&name, blob);
+            }
+        }
+        let result = self.shell.run(words, &Teller(SendWrapper::new(tell))).await;
+        self.files.forget();
+        result.map_err(|error| told(&error, self.language))
+    }
+}
