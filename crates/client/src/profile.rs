@@ -8,7 +8,7 @@ pub(crate) mod key_log;
 pub(crate) mod keyring;
 pub(crate) mod living;
 mod migrations;
-mod passphrase;
+pub(crate) mod passphrase;
 pub(crate) mod set_aside;
 mod unconfirmed;
 

@@ -12,7 +12,7 @@ use crate::ClientError;
 pub(super) const SALT: &str = "passphrase-salt";
 
 /// Secret that is only there to tell a right passphrase from a wrong one.
-pub(super) const CHECK: &str = "check";
+pub(crate) const CHECK: &str = "check";
 
 impl Profile {
     /// Encrypts what is stored from now on, under the passphrase's composed form.
