@@ -61,13 +61,13 @@ impl profile::Place for Place {
         if profile::Place::exists(self) {
             return Err(self.exists_already());
         }
-        Profile::create_in(self.pages()?, self.platform.clone(), std::sync::Arc::new(ThisBrowser), None)
+        Profile::create(self.pages()?, self.platform.clone(), std::sync::Arc::new(ThisBrowser), None)
     }
 
     fn open(&self) -> Result<Profile, ClientError> {
         if !profile::Place::exists(self) {
             return Err(self.is_empty());
         }
-        Profile::open_in(self.pages()?, self.platform.clone(), std::sync::Arc::new(ThisBrowser), None)
+        Profile::open(self.pages()?, self.platform.clone(), std::sync::Arc::new(ThisBrowser), None)
     }
 }

@@ -14,9 +14,6 @@ use crate::part::Part;
 /// How often a program looks whether another one has shown what it had to show.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// What a profile's folder holds that makes it one.
-pub(crate) const DATABASE: &str = "profile.db";
-
 pub(crate) fn unusable(path: &Path, reason: impl ToString) -> ClientError {
     ClientError::File { path: path.to_owned(), reason: reason.to_string() }
 }
@@ -95,13 +92,6 @@ impl Folder for ProfileFolder {
                 }
             }
         })
-    }
-
-    fn discard(&self) {
-        for ending in ["", "-wal", "-shm"] {
-            // What cannot be removed is reported when somebody tries to use it.
-            let _: Result<_, _> = std::fs::remove_file(self.path.join(format!("{DATABASE}{ending}")));
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use momedo_client::ClientError;
+use momedo_client::keeping::Sqlite;
 use momedo_client::platform::Platform;
 use momedo_client::profile::{self, Profile};
 
@@ -23,6 +24,10 @@ impl Place {
         Self { path: path.to_owned(), passphrase, platform: crate::platform() }
     }
 
+    fn failed(&self, reason: impl ToString) -> ClientError {
+        ClientError::Profile { path: self.path.clone(), reason: reason.to_string() }
+    }
+
     fn passphrase(&self) -> Option<&str> {
         self.passphrase.as_ref().map(|text| text.as_str())
     }
@@ -38,20 +43,27 @@ impl profile::Place for Place {
     }
 
     fn exists(&self) -> bool {
-        self.path.join(crate::folder::DATABASE).exists()
+        Sqlite::exists(&self.path)
     }
 
     fn exists_already(&self) -> ClientError {
-        let reason = "there is a profile already; choose another folder".into();
-        ClientError::Profile { path: self.path.clone(), reason }
+        self.failed("there is a profile already; choose another folder")
     }
 
     fn create(&self) -> Result<Profile, ClientError> {
-        Profile::create(&self.path, self.platform.clone(), self.folder(), self.passphrase())
+        if profile::Place::exists(self) {
+            return Err(self.exists_already());
+        }
+        let sqlite = Sqlite::create(&self.path).map_err(|error| self.failed(error))?;
+        Profile::create(Box::new(sqlite), self.platform.clone(), self.folder(), self.passphrase())
     }
 
     fn open(&self) -> Result<Profile, ClientError> {
-        Profile::open(&self.path, self.platform.clone(), self.folder(), self.passphrase())
+        if !profile::Place::exists(self) {
+            return Err(self.failed("there is no profile; make one with `momedo user register`"));
+        }
+        let sqlite = Sqlite::open(&self.path).map_err(|error| self.failed(error))?;
+        Profile::open(Box::new(sqlite), self.platform.clone(), self.folder(), self.passphrase())
     }
 }
 

@@ -6,7 +6,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`profile`] | everything a device keeps, in one SQLite file in a private folder |
+//! | [`profile`] | everything a device keeps, and when it changes |
+//! | [`keeping`] | where it is kept: in an SQLite file, or in pages for a browser |
 //! | [`secrets`] | a participant's private keys, made, stored and loaded |
 //! | [`connection`] | HTTPS to the pinned server |
 //! | [`session`] | log-in, and the calls of the API |
@@ -35,6 +36,7 @@ pub mod groups;
 mod handing_back;
 pub mod homes;
 mod identity;
+pub mod keeping;
 pub mod key_backup;
 pub mod key_log;
 pub mod linking;
@@ -56,6 +58,8 @@ pub mod sending;
 pub mod sentences;
 pub mod session;
 pub mod signing;
+#[cfg(test)]
+mod testing;
 mod unconfirmed;
 pub mod watching;
 

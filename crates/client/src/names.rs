@@ -91,8 +91,7 @@ mod tests {
 
     #[test]
     fn a_name_that_somebody_gave_themselves_is_shown_as_such_and_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let profile = Profile::create(folder.path(), None).unwrap();
+        let profile = crate::testing::profile(None);
         let (ada, ben) = (ParticipantId::random(), ParticipantId::random());
         let said = || {
             let unshown = profile.unshown().unwrap().into_iter().map(|(_, _, event)| event);

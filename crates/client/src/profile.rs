@@ -1,4 +1,5 @@
-//! Everything a device keeps, in one SQLite file in a private folder. The only module that knows SQL here.
+//! Everything a device keeps, and when it changes: in an SQLite file in a private folder, or in whatever else keeps rows.
+//! No SQL stands here; see [`crate::keeping`].
 
 mod beginnings;
 mod durability;
@@ -7,13 +8,15 @@ mod groups;
 pub(crate) mod key_log;
 pub(crate) mod keyring;
 pub(crate) mod living;
-mod migrations;
-mod passphrase;
+pub(crate) mod passphrase;
+mod rows;
 pub(crate) mod set_aside;
+#[cfg(test)]
+mod tests;
 mod unconfirmed;
 
-use std::cell::Cell;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,7 +27,6 @@ use momedo_protocol::id::ParticipantId;
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::random;
 use momedo_protocol::time::UnixMillis;
-use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -34,10 +36,12 @@ use crate::addresses::Finder;
 use crate::clocks::Clocks;
 use crate::contacts::{Contact, Trust};
 use crate::groups::earlier::EarlierGroups;
+use crate::keeping::{Cell, Keep, Row, Scan, tables};
 use crate::platform::Platform;
 use crate::platform::folder::Folder;
 use crate::progress::Step;
 use passphrase::{CHECK, SALT};
+use rows::number;
 
 /// A received message as it was signed, and who signed it.
 pub(crate) type Signed = (ParticipantId, Zeroizing<Vec<u8>>);
@@ -68,10 +72,10 @@ pub trait Place: Send + Sync {
 
 /// A device's profile.
 pub struct Profile {
-    database: Connection,
+    keep: Box<dyn Keep>,
     key: Option<Zeroizing<[u8; 32]>>,
     /// Who hears of clocks that are wrong, once.
-    watcher: Cell<Option<fn(Step)>>,
+    watcher: std::cell::Cell<Option<fn(Step)>>,
     /// Groups as they were after an entry that was asked for, so that the next message is not checked from the first
     /// entry on.
     pub(crate) earlier_groups: EarlierGroups,
@@ -86,94 +90,80 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Makes a new profile in `path`, which may be an existing empty folder and is made private; with a
-    /// passphrase its secrets are encrypted (Argon2id, AES-256-GCM).
+    /// Makes a new profile where `keep` keeps it; one whose making was cut off is made anew. With a passphrase its secrets
+    /// are encrypted (Argon2id, AES-256-GCM).
     ///
     /// # Errors
     /// [`ClientError::Profile`], also when there is a profile already.
     pub fn create(
-        path: &Path,
+        keep: Box<dyn Keep>,
         platform: Platform,
         folder: Arc<dyn Folder>,
         passphrase: Option<&str>,
     ) -> Result<Self, ClientError> {
-        let failed = |reason: String| ClientError::Profile { path: path.to_owned(), reason };
-        if Self::exists(path) {
-            return Err(Self::exists_already(path));
+        let profile = Self::of(keep, platform, folder);
+        if profile.kept(profile.keep.is_made())? {
+            profile.kept(profile.keep.upgrade())?;
+            if profile.has_secret(CHECK)? {
+                return Err(profile.failed("there is a profile already; choose another folder"));
+            }
         }
-        std::fs::create_dir_all(path).map_err(|error| failed(error.to_string()))?;
-        make_private(path).map_err(|error| failed(error.to_string()))?;
-        let mut profile = Self {
-            platform,
-            folder,
-            database: connect(path)?,
-            key: None,
-            watcher: Cell::new(None),
-            earlier_groups: EarlierGroups::default(),
-            keyring: keyring::Keyring::default(),
-            finder: None,
-        };
-        // A profile whose making was cut off has no version, or not what opening checks.
-        profile.upgrade(0)?;
-        if let Some(passphrase) = passphrase {
-            profile.lock(passphrase)?;
-        }
-        profile.set_secret(CHECK, b"momedo")?;
-        Ok(profile)
+        profile.begin_with(passphrase)
     }
 
-    /// Opens the profile in `path`.
+    /// Opens the profile that `keep` keeps.
     ///
     /// # Errors
     /// [`ClientError::Profile`], [`ClientError::Locked`] without the passphrase, [`ClientError::WrongPassphrase`] with a wrong one.
     pub fn open(
-        path: &Path,
+        keep: Box<dyn Keep>,
         platform: Platform,
         folder: Arc<dyn Folder>,
         passphrase: Option<&str>,
     ) -> Result<Self, ClientError> {
-        let failed = |reason: &str| ClientError::Profile { path: path.to_owned(), reason: reason.into() };
-        if !Self::exists(path) {
-            return Err(failed("there is no profile; make one with `momedo user register`"));
+        let profile = Self::of(keep, platform, folder);
+        if !profile.kept(profile.keep.is_made())? {
+            return Err(profile.failed("there is no profile; make one with `momedo user register`"));
         }
-        let mut profile = Self {
-            platform,
-            folder,
-            database: connect(path)?,
+        profile.go_on_with(passphrase)
+    }
+
+    fn of(keep: Box<dyn Keep>, platform: Platform, folder: Arc<dyn Folder>) -> Self {
+        Self {
+            keep,
             key: None,
-            watcher: Cell::new(None),
+            watcher: std::cell::Cell::new(None),
             earlier_groups: EarlierGroups::default(),
             keyring: keyring::Keyring::default(),
+            platform,
+            folder,
             finder: None,
-        };
-        let Some(version) = profile.schema_version()? else {
-            return Err(failed("it was written by another version of momedo, or its making was cut off"));
-        };
-        profile.upgrade(version)?;
-        if let Some(salt) = profile.get::<[u8; 16]>(SALT)? {
-            profile.unlock(passphrase.ok_or(ClientError::Locked)?, &salt)?;
         }
-        profile.secret(CHECK)?;
-        Ok(profile)
     }
 
-    /// Whether there is a profile in `path`, finished or not.
-    pub(crate) fn exists(path: &Path) -> bool {
-        path.join("profile.db").exists()
+    fn begin_with(mut self, passphrase: Option<&str>) -> Result<Self, ClientError> {
+        // A profile whose making was cut off has no version, or not what opening checks.
+        self.kept(self.keep.make())?;
+        if let Some(passphrase) = passphrase {
+            self.lock(passphrase)?;
+        }
+        self.set_secret(CHECK, b"momedo")?;
+        Ok(self)
     }
 
-    /// Why no profile is made in `path`.
-    pub(crate) fn exists_already(path: &Path) -> ClientError {
-        let reason = "there is a profile already; choose another folder".into();
-        ClientError::Profile { path: path.to_owned(), reason }
+    fn go_on_with(mut self, passphrase: Option<&str>) -> Result<Self, ClientError> {
+        self.kept(self.keep.upgrade())?;
+        if let Some(salt) = self.get::<[u8; 16]>(SALT)? {
+            self.unlock(passphrase.ok_or(ClientError::Locked)?, &salt)?;
+        }
+        self.secret(CHECK)?;
+        Ok(self)
     }
 
     /// Removes a profile that was begun and not finished.
     pub(crate) fn discard(self) {
-        let folder = self.folder.clone();
-        // Nothing is open any more that could be written.
-        drop(self);
-        folder.discard();
+        // What cannot be removed is reported when somebody tries to use it.
+        let _: Result<_, _> = self.keep.discard();
     }
 
     /// Has `watcher` told, once, when a log-in shows that a clock is wrong.
@@ -203,35 +193,14 @@ impl Profile {
         ClientError::Profile { path: self.path().to_owned(), reason: reason.to_string() }
     }
 
-    fn sql<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ClientError> {
-        run(&self.database).map_err(|error| self.explain(error))
-    }
-
-    /// Tells what is wrong with a value, which somebody may have sent, from what is wrong with the profile.
-    fn explain(&self, error: rusqlite::Error) -> ClientError {
-        use rusqlite::{Error, ErrorCode};
-        match &error {
-            Error::ToSqlConversionFailure(_) | Error::IntegralValueOutOfRange(..) => {
-                ClientError::Unfit(error.to_string())
-            }
-            Error::SqliteFailure(failure, _)
-                if matches!(failure.code, ErrorCode::TooBig | ErrorCode::ConstraintViolation) =>
-            {
-                ClientError::Unfit(error.to_string())
-            }
-            _ => self.failed(error),
-        }
-    }
-
     /// Runs `work` so that all of it is kept or none.
     ///
     /// # Errors
     /// What `work` says.
     pub fn atomically<T>(&self, work: impl FnOnce() -> Result<T, ClientError>) -> Result<T, ClientError> {
-        self.sql(|database| database.execute_batch("BEGIN IMMEDIATE"))?;
+        self.kept(self.keep.begin())?;
         let result = work();
-        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        self.sql(|database| database.execute_batch(end))?;
+        self.kept(if result.is_ok() { self.keep.commit() } else { self.keep.rollback() })?;
         result
     }
 
@@ -240,11 +209,8 @@ impl Profile {
     /// # Errors
     /// [`ClientError::Profile`].
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ClientError> {
-        let text: Option<String> = self.sql(|database| {
-            database
-                .query_row("SELECT value FROM settings WHERE name = ?1", [name], |row| row.get(0))
-                .optional()
-        })?;
+        let (table, value) = (&tables::settings::TABLE, tables::settings::VALUE);
+        let text = self.row(table, &[name.into()], &[value], Row::text)?;
         text.map(|text| serde_json::from_str(&text).map_err(|error| self.failed(error))).transpose()
     }
 
@@ -254,13 +220,12 @@ impl Profile {
     /// [`ClientError::Profile`].
     pub fn set<T: Serialize>(&self, name: &str, value: &T) -> Result<(), ClientError> {
         let text = serde_json::to_string(value).map_err(|error| self.failed(error))?;
-        let sql = "INSERT INTO settings VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2";
-        self.sql(|database| database.execute(sql, [name, &text]).map(drop))
+        self.put(&tables::settings::TABLE, [name.into(), text.into()])
     }
 
     /// Removes a setting.
     pub(crate) fn remove(&self, name: &str) -> Result<(), ClientError> {
-        self.sql(|database| database.execute("DELETE FROM settings WHERE name = ?1", [name]).map(drop))
+        self.delete(&tables::settings::TABLE, &[name.into()]).map(drop)
     }
 
     /// A secret, decrypted.
@@ -268,11 +233,8 @@ impl Profile {
     /// # Errors
     /// [`ClientError::WrongPassphrase`] when it cannot be decrypted.
     pub(crate) fn secret(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, ClientError> {
-        let stored: Option<Vec<u8>> = self.sql(|database| {
-            database
-                .query_row("SELECT value FROM secrets WHERE name = ?1", [name], |row| row.get(0))
-                .optional()
-        })?;
+        let (table, value) = (&tables::secrets::TABLE, tables::secrets::VALUE);
+        let stored = self.row(table, &[name.into()], &[value], Row::bytes)?;
         let stored = stored.ok_or_else(|| self.failed(format!("the secret {name} is missing")))?;
         self.unsealed(name, stored)
     }
@@ -289,31 +251,26 @@ impl Profile {
 
     /// Whether there is such a secret.
     pub(crate) fn has_secret(&self, name: &str) -> Result<bool, ClientError> {
-        self.sql(|database| {
-            database
-                .query_row("SELECT EXISTS (SELECT 1 FROM secrets WHERE name = ?1)", [name], |row| row.get(0))
-        })
+        self.has(&tables::secrets::TABLE, &[name.into()])
     }
 
-    /// Names of all secrets that begin with `prefix`.
+    /// Names of all secrets that begin with `prefix`, the oldest first.
     pub(crate) fn secret_names(&self, prefix: &str) -> Result<Vec<String>, ClientError> {
-        self.sql(|database| {
-            let mut statement = database.prepare("SELECT name FROM secrets ORDER BY rowid")?;
-            let names = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-            Ok(names.into_iter().filter(|name| name.starts_with(prefix)).collect())
-        })
+        let (table, name) = (&tables::secrets::TABLE, tables::secrets::NAME);
+        let mut names = self.rows(table, Scan::by_arrival(), &[name], Row::text)?;
+        names.retain(|name| name.starts_with(prefix));
+        Ok(names)
     }
 
     /// Removes a secret.
     pub(crate) fn remove_secret(&self, name: &str) -> Result<(), ClientError> {
-        self.sql(|database| database.execute("DELETE FROM secrets WHERE name = ?1", [name]).map(drop))
+        self.delete(&tables::secrets::TABLE, &[name.into()]).map(drop)
     }
 
     /// Stores a secret, encrypted when the profile has a passphrase.
     pub(crate) fn set_secret(&self, name: &str, value: &[u8]) -> Result<(), ClientError> {
         let stored = self.sealed(name, value)?;
-        let sql = "INSERT INTO secrets VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2";
-        self.sql(|database| database.execute(sql, params![name, stored]).map(drop))
+        self.put(&tables::secrets::TABLE, [name.into(), stored.into()])
     }
 
     /// Encrypts a value when the profile has a passphrase; `name` says what it is.
@@ -337,21 +294,30 @@ impl Profile {
         before: UnixMillis,
     ) -> Result<(), ClientError> {
         let stored = self.sealed(&signed_name(&sender.to_string(), &id.to_string()), message)?;
-        let sql = "INSERT INTO signed_messages VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-        let row = params![sender.to_string(), id.to_string(), now.0, stored];
-        self.sql(|database| database.execute(sql, row))?;
-        let sql = "DELETE FROM signed_messages WHERE received_at < ?1";
-        self.sql(|database| database.execute(sql, [before.0]).map(drop))
+        let row = [sender.to_string().into(), id.to_string().into(), number(now.0)?, stored.into()];
+        self.whole(|| {
+            self.insert(&tables::signed_messages::TABLE, row)?;
+            self.delete_before(
+                &tables::signed_messages::TABLE,
+                tables::signed_messages::RECEIVED_AT,
+                before.0,
+            )
+        })
     }
 
     /// Received messages with this ID, as they were signed, with their senders.
     pub(crate) fn signed(&self, id: MessageId) -> Result<Vec<Signed>, ClientError> {
         let id = id.to_string();
-        let rows: Vec<(String, Vec<u8>)> = self.sql(|database| {
-            let sql = "SELECT sender, message FROM signed_messages WHERE id = ?1";
-            let mut statement = database.prepare(sql)?;
-            statement.query_map([&id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        })?;
+        use tables::signed_messages::{ID, MESSAGE, SENDER, TABLE};
+        let mut rows = Vec::new();
+        // Senders choose IDs, so there may be several; and it is asked for once in a while.
+        let mut found =
+            self.rows(&TABLE, Scan::by_arrival(), &[ID, SENDER], |row| Ok((row.text()?, row.text()?)))?;
+        found.retain(|(other, _)| *other == id);
+        for (_, sender) in found {
+            let key = [Cell::from(&sender), Cell::from(&id)];
+            rows.extend(self.row(&TABLE, &key, &[MESSAGE], Row::bytes)?.map(|message| (sender, message)));
+        }
         let read = |(sender, stored): (String, Vec<u8>)| {
             let message = self.unsealed(&signed_name(&sender, &id), stored)?;
             Ok((sender.parse().map_err(|error| self.failed(error))?, message))
@@ -364,14 +330,10 @@ impl Profile {
     /// # Errors
     /// [`ClientError::Profile`].
     pub fn contact(&self, id: ParticipantId) -> Result<Option<Contact>, ClientError> {
-        type Row = (String, String, String, Option<String>);
-        let row: Option<Row> = self.sql(|database| {
-            let sql = "SELECT trust, bundle, earlier_keys, reset FROM contacts WHERE id = ?1";
-            database
-                .query_row(sql, [id.to_string()], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                })
-                .optional()
+        use tables::contacts::{BUNDLE, EARLIER_KEYS, RESET, TABLE, TRUST};
+        let columns = [TRUST, BUNDLE, EARLIER_KEYS, RESET];
+        let row = self.row(&TABLE, &[id.to_string().into()], &columns, |row| {
+            Ok((row.text()?, row.text()?, row.text()?, row.optional_text()?))
         })?;
         let Some((trust, bundle, earlier_keys, reset)) = row else { return Ok(None) };
         let read = |text: &str| serde_json::from_str(text).map_err(|error| self.failed(error));
@@ -392,10 +354,8 @@ impl Profile {
         let bundle = serde_json::to_string(&contact.bundle).map_err(write)?;
         let earlier_keys = serde_json::to_string(&contact.earlier_keys).map_err(write)?;
         let reset = contact.reset.as_ref().map(serde_json::to_string).transpose().map_err(write)?;
-        let sql = "INSERT INTO contacts VALUES (?1, ?2, ?3, ?4, ?5)
-                   ON CONFLICT DO UPDATE SET trust = ?2, bundle = ?3, earlier_keys = ?4, reset = ?5";
-        let row = params![id.to_string(), contact.trust.name(), bundle, earlier_keys, reset];
-        self.sql(|database| database.execute(sql, row).map(drop))
+        let (id, trust) = (id.to_string().into(), contact.trust.name().into());
+        self.put(&tables::contacts::TABLE, [id, trust, bundle.into(), earlier_keys.into(), reset.into()])
     }
 
     /// Copies every contact and every cached McEliece key from another profile of the same participant.
@@ -410,53 +370,41 @@ impl Profile {
 
     /// Everybody who is remembered; whose fingerprint was compared first, then by ID.
     pub(crate) fn contact_ids(&self) -> Result<Vec<ParticipantId>, ClientError> {
-        let ids: Vec<String> = self.sql(|database| {
-            let mut statement =
-                database.prepare("SELECT id FROM contacts ORDER BY trust <> 'compared', id")?;
-            statement.query_map([], |row| row.get(0))?.collect()
-        })?;
-        Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+        use tables::contacts::{ID, TABLE, TRUST};
+        let mut ids =
+            self.rows(&TABLE, Scan::by_key(&[]), &[TRUST, ID], |row| Ok((row.text()?, row.text()?)))?;
+        ids.sort_by_key(|(trust, _)| trust != "compared");
+        Ok(ids.iter().filter_map(|(_, id)| id.parse().ok()).collect())
     }
 
     /// A cached McEliece key.
     pub(crate) fn mceliece_key(&self, digest: &Sha512Digest) -> Result<Option<Vec<u8>>, ClientError> {
-        self.sql(|database| {
-            let sql = "SELECT key FROM mceliece_keys WHERE digest = ?1";
-            database.query_row(sql, [digest.0], |row| row.get(0)).optional()
-        })
+        self.row(&tables::mceliece_keys::TABLE, &[digest.0.into()], &[tables::mceliece_keys::KEY], Row::bytes)
     }
 
     /// Caches a McEliece key.
     pub(crate) fn set_mceliece_key(&self, digest: &Sha512Digest, key: &[u8]) -> Result<(), ClientError> {
-        let sql = "INSERT INTO mceliece_keys VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-        self.sql(|database| database.execute(sql, params![digest.0, key]).map(drop))
+        self.insert(&tables::mceliece_keys::TABLE, [digest.0.into(), key.into()]).map(drop)
     }
 
     /// Keeps the exact bytes of a submission until it is answered.
     pub(crate) fn put_outbox(&self, id: MessageId, request: &str) -> Result<(), ClientError> {
-        let sql = "INSERT INTO outbox VALUES (?1, ?2)";
-        self.sql(|database| database.execute(sql, [id.to_string(), request.to_owned()]).map(drop))
+        self.add(&tables::outbox::TABLE, [id.to_string().into(), request.into()])
     }
 
     /// Forgets a submission.
     pub(crate) fn remove_outbox(&self, id: MessageId) -> Result<(), ClientError> {
-        self.sql(|database| database.execute("DELETE FROM outbox WHERE id = ?1", [id.to_string()]).map(drop))
+        self.delete(&tables::outbox::TABLE, &[id.to_string().into()]).map(drop)
     }
 
     /// Submissions a killed program left unanswered, oldest first.
     pub(crate) fn outbox(&self) -> Result<Vec<String>, ClientError> {
-        self.sql(|database| {
-            let mut statement = database.prepare("SELECT request FROM outbox ORDER BY id")?;
-            statement.query_map([], |row| row.get(0))?.collect()
-        })
+        self.rows(&tables::outbox::TABLE, Scan::by_key(&[]), &[tables::outbox::REQUEST], Row::text)
     }
 
     /// Whether a message was taken already.
     pub(crate) fn is_known(&self, sender: &str, id: MessageId) -> Result<bool, ClientError> {
-        self.sql(|database| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM inbox WHERE sender = ?1 AND id = ?2)";
-            database.query_row(sql, [sender, &id.to_string()], |row| row.get(0))
-        })
+        self.has(&tables::inbox::TABLE, &[sender.into(), id.to_string().into()])
     }
 
     /// Takes a message; `event` is what is to be shown of it, if anything.
@@ -466,39 +414,53 @@ impl Profile {
         id: MessageId,
         event: Option<&str>,
     ) -> Result<(), ClientError> {
-        let sql = "INSERT INTO inbox (sender, id, event) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        let row = params![sender, id.to_string(), event];
-        self.sql(|database| database.execute(sql, row).map(drop))
+        let row = [sender.into(), id.to_string().into(), event.into(), Cell::Integer(0)];
+        self.insert(&tables::inbox::TABLE, row).map(drop)
     }
 
     /// What was taken and not shown yet, in the order it came.
     pub(crate) fn unshown(&self) -> Result<Vec<(String, String, String)>, ClientError> {
-        self.sql(|database| {
-            let sql = "SELECT sender, id, event FROM inbox WHERE event IS NOT NULL ORDER BY rowid";
-            let mut statement = database.prepare(sql)?;
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
-        })
+        use tables::inbox::{EVENT, ID, SENDER, TABLE};
+        let mut unshown = Vec::new();
+        self.visit(&TABLE, Scan::by_arrival(), &[EVENT, SENDER, ID], |row| {
+            if let Some(event) = row.optional_text()? {
+                unshown.push((row.text()?, row.text()?, event));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(unshown)
     }
 
     /// How often files of messages that are not shown yet were tried, of each sender.
     pub(crate) fn tries(&self) -> Result<HashMap<String, u64>, ClientError> {
-        self.sql(|database| {
-            let sql = "SELECT sender, sum(tries) FROM inbox WHERE event IS NOT NULL GROUP BY sender";
-            let mut statement = database.prepare(sql)?;
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        })
+        use tables::inbox::{EVENT, SENDER, TABLE, TRIES};
+        let mut tries = HashMap::new();
+        self.visit(&TABLE, Scan::by_arrival(), &[EVENT.length(), SENDER, TRIES], |row| {
+            if row.cell()? != Cell::Null {
+                let (sender, of_message) = (row.text()?, row.number::<u64>()?);
+                *tries.entry(sender).or_default() += of_message;
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(tries)
     }
 
     /// Counts a try to fetch a message's files; how many there were.
     pub(crate) fn count_try(&self, sender: &str, id: &str) -> Result<u32, ClientError> {
-        let sql = "UPDATE inbox SET tries = tries + 1 WHERE sender = ?1 AND id = ?2 RETURNING tries";
-        self.sql(|database| database.query_row(sql, [sender, id], |row| row.get(0)))
+        use tables::inbox::{TABLE, TRIES};
+        let key = [sender.into(), id.into()];
+        self.whole(|| {
+            let tries = self.row(&TABLE, &key, &[TRIES], Row::number::<u32>)?;
+            let tries = tries.ok_or_else(|| self.failed("a message is not there"))?.saturating_add(1);
+            self.change(&TABLE, &key, [(TRIES, tries.into())])?;
+            Ok(tries)
+        })
     }
 
     /// Notes that a message was shown; its text is forgotten here.
     pub(crate) fn mark_shown(&self, sender: &str, id: &str) -> Result<(), ClientError> {
-        let sql = "UPDATE inbox SET event = NULL WHERE sender = ?1 AND id = ?2";
-        self.sql(|database| database.execute(sql, [sender, id]).map(drop))
+        let shown = [(tables::inbox::EVENT, Cell::Null)];
+        self.change(&tables::inbox::TABLE, &[sender.into(), id.into()], shown).map(drop)
     }
 
     /// The participant this profile belongs to.
@@ -534,29 +496,4 @@ fn signed_name(sender: &str, id: &str) -> String {
 
 fn cipher(key: &[u8; 32]) -> Aes256Gcm {
     Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
-}
-
-fn connect(path: &Path) -> Result<Connection, ClientError> {
-    let open = || -> rusqlite::Result<Connection> {
-        let database = Connection::open(path.join("profile.db"))?;
-        // Two commands on one profile wait for each other.
-        database.busy_timeout(std::time::Duration::from_secs(10))?;
-        database.pragma_update(None, "journal_mode", "WAL")?;
-        database.pragma_update(None, "synchronous", "FULL")?;
-        database.pragma_update(None, "secure_delete", true)?;
-        Ok(database)
-    };
-    open().map_err(|error| ClientError::Profile { path: path.to_owned(), reason: error.to_string() })
-}
-
-#[cfg(unix)]
-fn make_private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
-}
-
-#[cfg(not(unix))]
-fn make_private(_: &Path) -> std::io::Result<()> {
-    // Folders below a Windows user's own are private already.
-    Ok(())
 }

@@ -515,17 +515,23 @@ mod tests {
 
     use super::*;
     use crate::registration::bundle_payload;
+    use crate::signing::signed;
+    use crate::testing::{new_keys, rsa_key};
+
+    /// What is at hand at once.
+    fn at_once<T: std::fmt::Debug>(work: impl Future<Output = Result<T, ClientError>>) -> T {
+        futures_util::FutureExt::now_or_never(work).unwrap().unwrap()
+    }
 
     #[test]
     fn what_renews_the_key_backup_counts_only_under_the_signature_key_it_came_with() {
-        let folder = tempfile::tempdir().unwrap();
-        let profile = Profile::create(folder.path(), None).unwrap();
-        let (keys, before, after) =
-            (NewKeys::generate(), RsaPrivateKey::generate(), RsaPrivateKey::generate());
+        let profile = crate::testing::profile(None);
+        let (keys, before, after) = (new_keys(), rsa_key().key, rsa_key().key);
         let id = ParticipantId::random();
-        let put_into_force = |version: u64, signature_key: &RsaPrivateKey| {
+        let put_into_force = |version: u64, signature_key: &PrivateKey| {
             let homes = vec![Fingerprint([1; 32])];
-            let jws = bundle_payload(id, "Ada", version, homes, signature_key, &keys).sign(&[signature_key]);
+            let payload = bundle_payload(id, "Ada", version, homes, signature_key, &keys);
+            let jws = at_once(signed(&payload, &[signature_key]));
             profile.set_own_bundle(&KeyBundle::verify(&jws).unwrap(), &jws).unwrap();
         };
         let sealing = |lock: u8| SealingKeys {
@@ -549,17 +555,16 @@ mod tests {
 
     #[test]
     fn only_keys_nothing_can_arrive_for_are_erased() {
-        let folder = tempfile::tempdir().unwrap();
-        let profile = Profile::create(folder.path(), Some("a passphrase")).unwrap();
-        let (keys, signature_key) = (NewKeys::generate(), RsaPrivateKey::generate());
+        let profile = crate::testing::profile(Some("a passphrase"));
+        let (keys, signature_key) = (new_keys(), rsa_key().key);
         let id = ParticipantId::random();
         let digests: Vec<_> = (1..=3)
             .map(|version| {
                 let payload =
                     bundle_payload(id, "Ada", version, vec![Fingerprint([1; 32])], &signature_key, &keys);
-                let jws = payload.sign(&[&signature_key]);
+                let jws = at_once(signed(&payload, &[&signature_key]));
                 let bundle = KeyBundle::verify(&jws).unwrap();
-                profile.store_bundle_keys(&bundle.digest, &StoredKeys::new(&keys.private)).unwrap();
+                profile.store_bundle_keys(&bundle.digest, &keys.stored).unwrap();
                 profile.set_own_bundle(&bundle, &jws).unwrap();
                 bundle.digest
             })

@@ -402,8 +402,7 @@ mod tests {
 
     #[test]
     fn a_server_that_leaves_out_other_devices_each_time_has_keys_made_once_and_it_is_said() {
-        let folder = tempfile::tempdir().unwrap();
-        let profile = Profile::create(folder.path(), None).unwrap();
+        let profile = crate::testing::profile(None);
         profile.set("id", &momedo_protocol::id::ParticipantId::random()).unwrap();
         profile.set("device", &device(1)).unwrap();
         let list = DeviceListPayload {

@@ -224,7 +224,7 @@ impl Opening<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Seek, SeekFrom};
+    use std::io::SeekFrom;
 
     use super::super::sealing::{Metadata, seal_file};
     use super::*;
@@ -232,30 +232,31 @@ mod tests {
     #[tokio::test]
     async fn files_are_sealed_in_chunks_and_opened_again() {
         let folder = tempfile::tempdir().unwrap();
-        let profile = Profile::create(&folder.path().join("profile"), Some("geheim")).unwrap();
+        let profile = crate::testing::profile(Some("geheim"));
         let source = folder.path().join("a.pdf");
         for size in [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 300_000] {
             let plain: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();
             std::fs::write(&source, &plain).unwrap();
-            let mut sealed = seal_file(&profile, &source, Metadata::Strip, 300_000).await.unwrap();
+            let sealed = seal_file(&profile, &source, Metadata::Strip, 300_000).await.unwrap();
             assert_eq!(sealed.reference.media_type, "application/pdf");
             assert_eq!(sealed.length, momedo_protocol::blob::sealed_length(size as u64));
             let mut bytes = Vec::new();
-            sealed.file.seek(SeekFrom::Start(0)).unwrap();
-            sealed.file.read_to_end(&mut bytes).unwrap();
+            let mut file = sealed.file.lock().unwrap();
+            file.seek(SeekFrom::Start(0)).unwrap();
+            file.read_to_end(&mut bytes).unwrap();
             let mut opening = Opening {
                 reference: &sealed.reference,
                 opener: None,
                 count: chunk_count(size as u64),
                 next: 0,
                 gathered: Vec::new(),
-                part: Part::new(folder.path()).unwrap(),
+                part: profile.platform.files.begin(folder.path()).await.unwrap(),
             };
             for piece in bytes.chunks(10_007) {
                 opening.take(piece).unwrap();
             }
             assert!(matches!(opening.take(&[0]), Err(ClientError::DamagedFile { .. })));
-            let path = opening.part.keep(folder.path(), &format!("{size}")).unwrap();
+            let path = opening.part.keep(&format!("{size}")).unwrap();
             assert_eq!(std::fs::read(path).unwrap(), plain);
         }
     }

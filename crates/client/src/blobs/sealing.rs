@@ -36,6 +36,12 @@ pub struct Sealed {
     pub(super) length: u64,
 }
 
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sealed({}, {} bytes)", self.reference.blob, self.length)
+    }
+}
+
 /// Seals a file into an unnamed one in the profile's folder.
 ///
 /// # Errors
@@ -222,10 +228,6 @@ impl Write for Sealing {
 mod tests {
     use super::*;
 
-    fn profile(folder: &Path) -> Profile {
-        Profile::create(&folder.join("profile"), Some("geheim")).unwrap()
-    }
-
     async fn seal(
         folder: &Path,
         name: &str,
@@ -234,14 +236,13 @@ mod tests {
     ) -> Result<Sealed, ClientError> {
         let path = folder.join(name);
         std::fs::write(&path, bytes).unwrap();
-        let profile = Profile::open(&folder.join("profile"), Some("geheim")).unwrap();
+        let profile = crate::testing::profile(Some("geheim"));
         seal_file(&profile, &path, metadata, 300_000).await
     }
 
     #[tokio::test]
     async fn a_file_larger_than_the_server_takes_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        drop(profile(folder.path()));
         let large = seal(folder.path(), "a.pdf", &[0; 300_001], Metadata::Strip).await.unwrap_err();
         assert!(large.to_string().contains("300000"), "{large}");
     }
@@ -251,7 +252,7 @@ mod tests {
         start: Vec<u8>,
         size: u64,
         place: u64,
-        sealed: File,
+        sealed: std::fs::File,
         most_held: u64,
     }
 
@@ -293,7 +294,7 @@ mod tests {
             (Format::Png, Metadata::Keep, png.clone()),
             (Format::Png, Metadata::Strip, png),
         ] {
-            let out = tempfile::tempfile().unwrap();
+            let out = Box::new(tempfile::tempfile().unwrap());
             let sealed = out.try_clone().unwrap();
             let mut watched = Watched { start, size: SIZE, place: 0, sealed, most_held: 0 };
             let mut sealing = Sealing::new(&FileKey::random(), BlobId::random(), out).unwrap();
@@ -308,7 +309,6 @@ mod tests {
     #[tokio::test]
     async fn an_image_that_cannot_be_cleaned_is_refused_unless_asked_for() {
         let folder = tempfile::tempdir().unwrap();
-        drop(profile(folder.path()));
         let heic = b"\0\0\0\x18ftypheic\0\0\0\0";
         let refused = seal(folder.path(), "a.heic", heic, Metadata::Strip).await.unwrap_err();
         assert!(refused.to_string().contains("--keep-metadata"), "{refused}");

@@ -44,15 +44,10 @@ mod tests {
     use momedo_protocol::id::ParticipantId;
     use momedo_protocol::rsa_private_key::RsaPrivateKey;
     use momedo_protocol::time::UnixMillis;
-    use rustls::pki_types::PrivatePkcs8KeyDer;
-    use rustls::pki_types::pem::PemObject;
 
     use super::*;
 
-    fn group(salt: u8) -> GroupState {
-        let pem = include_bytes!("../../../../tests/fixtures/rsa_keys.pem");
-        let key = PrivatePkcs8KeyDer::pem_slice_iter(pem).next().unwrap().unwrap();
-        let signer = RsaPrivateKey::from_pkcs8(key.secret_pkcs8_der()).unwrap();
+    fn group(signer: &RsaPrivateKey, salt: u8) -> GroupState {
         let settings = Settings { name: "7b".into(), posting: Posting::Everyone, access: Access::Closed };
         let payload = GroupEntryPayload {
             group: None,
@@ -69,12 +64,13 @@ mod tests {
                 salt: Base64Bytes(vec![salt; 16]),
             },
         };
-        GroupState::create(&GroupEntry::read(&payload.sign(&signer)).unwrap()).unwrap()
+        GroupState::create(&GroupEntry::read(&payload.sign(signer)).unwrap()).unwrap()
     }
 
     #[test]
     fn checking_goes_on_from_the_nearest_place_before_and_never_from_one_after() {
-        let (ours, other) = (group(1), group(2));
+        let signer = RsaPrivateKey::generate();
+        let (ours, other) = (group(&signer, 1), group(&signer, 2));
         let earlier = EarlierGroups::default();
         for number in [10, 500, 90] {
             earlier.keep(GroupState { number, ..ours.clone() });

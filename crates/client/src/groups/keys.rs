@@ -411,8 +411,7 @@ mod tests {
 
     #[test]
     fn made_up_keys_push_no_true_one_out_of_what_other_devices_get() {
-        let folder = tempfile::tempdir().unwrap();
-        let profile = Profile::create(folder.path(), None).unwrap();
+        let profile = crate::testing::profile(None);
         let true_key = GroupKey::random();
         keep(&profile, &true_key).unwrap();
         let eve = ParticipantId::random();
@@ -478,8 +477,7 @@ mod tests {
 
     #[test]
     fn a_key_counts_once_the_chain_commits_to_it_and_what_it_contradicts_is_forgotten() {
-        let folder = tempfile::tempdir().unwrap();
-        let profile = Profile::create(folder.path(), Some("geheim")).unwrap();
+        let profile = crate::testing::profile(Some("geheim"));
         let signer = RsaPrivateKey::generate();
         let (ada, eve) = (ParticipantId::random(), ParticipantId::random());
         let (state, chain, keys) = group_with_epochs(ada, &signer, 2);
@@ -508,8 +506,7 @@ mod tests {
 
     #[test]
     fn a_group_of_many_epochs_pushes_out_its_own_keys_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let profile = Profile::create(folder.path(), None).unwrap();
+        let profile = crate::testing::profile(None);
         let signer = RsaPrivateKey::generate();
         let ada = ParticipantId::random();
         let (small_state, small_chain, small) = group_with_epochs(ada, &signer, 2);

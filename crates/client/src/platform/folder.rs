@@ -73,7 +73,4 @@ pub trait Folder: Send + Sync {
 
     /// Waits until no other program shows what the profile holds. Whoever holds what is returned has the turn.
     fn turn(&self) -> BoxFuture<'_, Box<dyn Any + Send + Sync>>;
-
-    /// Removes a profile that was begun and not finished; what cannot be removed is reported when somebody tries to use it.
-    fn discard(&self);
 }

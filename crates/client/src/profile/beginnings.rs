@@ -3,10 +3,12 @@
 
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::time::UnixMillis;
-use rusqlite::{OptionalExtension, params};
 
 use super::Profile;
+use super::rows::number;
 use crate::ClientError;
+use crate::keeping::Row;
+use crate::keeping::tables::beginnings::{KEPT_AT, TABLE, WORDS};
 
 /// How long they are kept, in days: as long as a server does.
 const DAYS: u64 = 90;
@@ -26,20 +28,16 @@ impl Profile {
         let id = id.to_string();
         let sealed = self.sealed(&name(&id), words.as_bytes())?;
         let before = now.0.saturating_sub(DAYS * 86_400_000);
-        self.sql(|database| {
-            database.execute("DELETE FROM beginnings WHERE kept_at < ?1", [before])?;
-            let sql = "INSERT INTO beginnings VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-            database.execute(sql, params![id, now.0, sealed]).map(drop)
+        self.whole(|| {
+            self.delete_before(&TABLE, KEPT_AT, before)?;
+            self.insert(&TABLE, [id.into(), number(now.0)?, sealed.into()]).map(drop)
         })
     }
 
     /// How an own message begins, if it is kept.
     pub(crate) fn beginning(&self, id: MessageId) -> Result<Option<String>, ClientError> {
         let id = id.to_string();
-        let sealed: Option<Vec<u8>> = self.sql(|database| {
-            let sql = "SELECT words FROM beginnings WHERE id = ?1";
-            database.query_row(sql, [&id], |row| row.get(0)).optional()
-        })?;
+        let sealed = self.row(&TABLE, &[(&id).into()], &[WORDS], Row::bytes)?;
         let Some(sealed) = sealed else { return Ok(None) };
         let words = self.unsealed(&name(&id), sealed)?;
         Ok(Some(String::from_utf8_lossy(&words).into_owned()))
@@ -47,8 +45,6 @@ impl Profile {
 
     /// Forgets how an own message begins.
     pub(crate) fn forget_beginning(&self, id: MessageId) -> Result<(), ClientError> {
-        self.sql(|database| {
-            database.execute("DELETE FROM beginnings WHERE id = ?1", [id.to_string()]).map(drop)
-        })
+        self.delete(&TABLE, &[id.to_string().into()]).map(drop)
     }
 }

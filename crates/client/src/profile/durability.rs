@@ -2,6 +2,7 @@
 
 use super::Profile;
 use crate::ClientError;
+use crate::keeping::Durability;
 
 /// Setting that is written to bring everything before it to the disk.
 const BROUGHT: &str = "brought-to-disk";
@@ -13,9 +14,9 @@ const BROUGHT: &str = "brought-to-disk";
 pub(crate) struct Together<'a>(&'a Profile);
 
 impl Profile {
-    /// From here on commits reach the disk together (SQLite's `synchronous = NORMAL` in its WAL mode).
+    /// From here on commits reach the disk together.
     pub(crate) fn together(&self) -> Result<Together<'_>, ClientError> {
-        self.sql(|database| database.pragma_update(None, "synchronous", "NORMAL"))?;
+        self.kept(self.keep.set_durability(Durability::Together))?;
         Ok(Together(self))
     }
 }
@@ -25,7 +26,7 @@ impl Together<'_> {
     pub(crate) fn bring_to_disk(self) -> Result<(), ClientError> {
         let profile = self.0;
         drop(self);
-        // The write-ahead log is one file: making its last commit durable makes all before it so.
+        // Making this commit durable makes all before it so.
         let turns: u64 = profile.get(BROUGHT)?.unwrap_or_default();
         profile.set(BROUGHT, &turns.wrapping_add(1))
     }
@@ -34,31 +35,6 @@ impl Together<'_> {
 impl Drop for Together<'_> {
     fn drop(&mut self) {
         // It cannot fail on an open database outside a transaction; should it, commits stay as they are.
-        let _: Result<(), _> = self.0.sql(|database| database.pragma_update(None, "synchronous", "FULL"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_commit_reaches_the_disk_by_itself_again_afterwards() {
-        let folder = tempfile::tempdir().unwrap();
-        let profile = Profile::create(folder.path(), None).unwrap();
-        let level = || -> i64 {
-            profile
-                .sql(|database| database.pragma_query_value(None, "synchronous", |row| row.get(0)))
-                .unwrap()
-        };
-        let full = level();
-        assert_eq!(full, 2);
-        let together = profile.together().unwrap();
-        assert_eq!(level(), 1);
-        profile.set("something", &1).unwrap();
-        together.bring_to_disk().unwrap();
-        assert_eq!(level(), full);
-        drop(profile.together().unwrap());
-        assert_eq!(level(), full);
+        let _: Result<(), _> = self.0.keep.set_durability(Durability::AtOnce);
     }
 }

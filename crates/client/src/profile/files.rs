@@ -1,6 +1,7 @@
 //! Files that came or went along with messages: where each is to be fetched, and where it was saved. Keys are among
 //! the profile's secrets.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use momedo_protocol::blob::{BlobId, FileKey, FileReference};
@@ -8,11 +9,13 @@ use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::MessageReference;
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::time::UnixMillis;
-use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
+use super::rows::number;
 use super::{Profile, stored_time};
 use crate::ClientError;
+use crate::keeping::tables::{due_releases, file_messages, files};
+use crate::keeping::{Cell, Row, Scan};
 
 /// A file this device knows of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -50,21 +53,21 @@ impl Profile {
         sent_at: UnixMillis,
     ) -> Result<(), ClientError> {
         let (blob, sender) = (file.blob.to_string(), from.to_string());
-        let sql = "INSERT INTO files VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL) ON CONFLICT DO NOTHING";
-        let row = params![
-            blob,
-            sender,
-            message.to_string(),
-            file.name,
-            file.media_type,
-            file.size,
-            stored_time(sent_at.0)
+        let row = [
+            (&blob).into(),
+            (&sender).into(),
+            message.to_string().into(),
+            (&file.name).into(),
+            (&file.media_type).into(),
+            number(file.size)?,
+            stored_time(sent_at.0).into(),
+            Cell::Null,
         ];
-        if self.sql(|database| database.execute(sql, row))? == 1 {
+        if self.insert(&files::TABLE, row)? {
             self.set_secret(&secret_name(&blob, &sender), file.key.bytes())?;
         }
-        let sql = "INSERT INTO file_messages VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        self.sql(|database| database.execute(sql, [&blob, &sender, &message.to_string()]).map(drop))
+        let row = [blob.into(), sender.into(), message.to_string().into()];
+        self.insert(&file_messages::TABLE, row).map(drop)
     }
 
     /// Every file this device knows of, the oldest first.
@@ -72,19 +75,18 @@ impl Profile {
     /// # Errors
     /// [`ClientError::Profile`].
     pub fn files(&self) -> Result<Vec<KnownFile>, ClientError> {
-        type Row = (String, String, String, String, String, u64, u64, Option<String>);
-        let rows: Vec<Row> = self.sql(|database| {
-            let sql = "SELECT blob, sender, message, name, media_type, size, sent_at, saved FROM files
-                       ORDER BY sent_at, blob, sender";
-            let mut statement = database.prepare(sql)?;
-            let row = |row: &rusqlite::Row<'_>| {
-                let text = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-                Ok((text.0, text.1, text.2, text.3, text.4, row.get(5)?, row.get(6)?, row.get(7)?))
-            };
-            statement.query_map([], row)?.collect()
+        use files::{BLOB, MEDIA_TYPE, MESSAGE, NAME, SAVED, SENDER, SENT_AT, SIZE, TABLE};
+        let columns = [SENT_AT, BLOB, SENDER, MESSAGE, NAME, MEDIA_TYPE, SIZE, SAVED];
+        let mut rows = self.rows(&TABLE, Scan::by_key(&[]), &columns, |row| {
+            let (sent_at, blob, sender, message) =
+                (row.number::<u64>()?, row.text()?, row.text()?, row.text()?);
+            let (name, media_type, size) = (row.text()?, row.text()?, row.number()?);
+            let saved = row.optional_text()?.map(PathBuf::from);
+            Ok((sent_at, blob, sender, message, name, media_type, size, saved))
         })?;
+        rows.sort_by_key(|row| row.0);
         rows.into_iter()
-            .map(|(blob, sender, message, name, media_type, size, sent_at, saved)| {
+            .map(|(sent_at, blob, sender, message, name, media_type, size, saved)| {
                 Ok(KnownFile {
                     id: blob.parse().map_err(|error| self.failed(error))?,
                     from: sender.parse().map_err(|error| self.failed(error))?,
@@ -93,7 +95,7 @@ impl Profile {
                     media_type,
                     size,
                     sent_at: UnixMillis(sent_at),
-                    saved: saved.map(PathBuf::from),
+                    saved,
                 })
             })
             .collect()
@@ -106,38 +108,60 @@ impl Profile {
         message: &MessageReference,
         own: ParticipantId,
     ) -> Result<(), ClientError> {
-        let sender = message.from.to_string();
-        let blobs: Vec<String> = self.sql(|database| {
-            let sql = "DELETE FROM file_messages WHERE sender = ?1 AND message = ?2 RETURNING blob";
-            let mut statement = database.prepare(sql)?;
-            statement.query_map([&sender, &message.id.to_string()], |row| row.get(0))?.collect()
-        })?;
+        let (sender, id) = (message.from.to_string(), message.id.to_string());
         // Anybody may name somebody else's file in a message and take that back; this must not cost the others theirs.
         let is_own = message.from == own;
-        for blob in blobs {
-            let sql =
-                "SELECT EXISTS (SELECT 1 FROM file_messages WHERE blob = ?1 AND (sender = ?2 OR NOT ?3))";
-            let row = params![blob, sender, is_own];
-            if self.sql(|database| database.query_row(sql, row, |row| row.get(0)))? {
-                continue;
+        self.whole(|| {
+            for blob in self.files_of(&sender, &id)? {
+                let key = [Cell::from(&blob), Cell::from(&sender), Cell::from(&id)];
+                self.delete(&file_messages::TABLE, &key)?;
+                if self.is_file_wanted(&blob, &sender, is_own)? {
+                    continue;
+                }
+                let key = [Cell::from(&blob)];
+                let erased = self.row(&due_releases::TABLE, &key, &[due_releases::ERASES], Row::is)?;
+                let erases = is_own || erased.unwrap_or(false);
+                self.put(&due_releases::TABLE, [(&blob).into(), erases.into()])?;
+                let key = [Cell::from(&blob), Cell::from(&sender)];
+                let saved = self.row(&files::TABLE, &key, &[files::SAVED], Row::optional_text)?;
+                if saved == Some(None) {
+                    self.delete(&files::TABLE, &key)?;
+                    self.remove_secret(&secret_name(&blob, &sender))?;
+                }
             }
-            let sql =
-                "INSERT INTO due_releases VALUES (?1, ?2) ON CONFLICT DO UPDATE SET erases = max(erases, ?2)";
-            self.sql(|database| database.execute(sql, params![blob, is_own]))?;
-            let sql = "DELETE FROM files WHERE blob = ?1 AND sender = ?2 AND saved IS NULL";
-            if self.sql(|database| database.execute(sql, [&blob, &sender]))? == 1 {
-                self.remove_secret(&secret_name(&blob, &sender))?;
+            Ok(())
+        })
+    }
+
+    /// Blobs that came along with a message.
+    fn files_of(&self, sender: &str, message: &str) -> Result<Vec<String>, ClientError> {
+        use file_messages::{BLOB, MESSAGE, SENDER, TABLE};
+        let mut blobs = Vec::new();
+        self.visit(&TABLE, Scan::by_key(&[]), &[SENDER, MESSAGE, BLOB], |row| {
+            if row.text()? == sender && row.text()? == message {
+                blobs.push(row.text()?);
             }
-        }
-        Ok(())
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(blobs)
+    }
+
+    /// Whether another message has a file too; of an own one, another own message.
+    fn is_file_wanted(&self, blob: &str, sender: &str, is_own: bool) -> Result<bool, ClientError> {
+        let mut is_wanted = false;
+        let scan = [blob.into()];
+        self.visit(&file_messages::TABLE, Scan::by_key(&scan), &[file_messages::SENDER], |row| {
+            is_wanted = !is_own || row.text()? == sender;
+            Ok(if is_wanted { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(is_wanted)
     }
 
     /// Files that the server need not keep for this device any more, and whether they are its owner's to erase.
     pub(crate) fn due_releases(&self) -> Result<Vec<(BlobId, bool)>, ClientError> {
-        let rows: Vec<(String, bool)> = self.sql(|database| {
-            let mut statement = database.prepare("SELECT blob, erases FROM due_releases")?;
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        })?;
+        use due_releases::{BLOB, ERASES, TABLE};
+        let rows =
+            self.rows(&TABLE, Scan::by_arrival(), &[BLOB, ERASES], |row| Ok((row.text()?, row.is()?)))?;
         let read =
             |(blob, erases): (String, bool)| Ok((blob.parse().map_err(|error| self.failed(error))?, erases));
         rows.into_iter().map(read).collect()
@@ -145,8 +169,7 @@ impl Profile {
 
     /// Notes that the server has heard of it.
     pub(crate) fn settle_release(&self, blob: BlobId) -> Result<(), ClientError> {
-        let sql = "DELETE FROM due_releases WHERE blob = ?1";
-        self.sql(|database| database.execute(sql, [blob.to_string()]).map(drop))
+        self.delete(&due_releases::TABLE, &[blob.to_string().into()]).map(drop)
     }
 
     /// How to fetch and open a known file.
@@ -163,10 +186,8 @@ impl Profile {
         blob: BlobId,
         from: ParticipantId,
     ) -> Result<Option<PathBuf>, ClientError> {
-        let sql = "SELECT saved FROM files WHERE blob = ?1 AND sender = ?2";
-        let row = [blob.to_string(), from.to_string()];
-        let saved: Option<Option<String>> =
-            self.sql(|database| database.query_row(sql, row, |row| row.get(0)).optional())?;
+        let key = [blob.to_string().into(), from.to_string().into()];
+        let saved = self.row(&files::TABLE, &key, &[files::SAVED], Row::optional_text)?;
         Ok(saved.flatten().map(PathBuf::from))
     }
 
@@ -177,8 +198,8 @@ impl Profile {
         from: ParticipantId,
         path: &Path,
     ) -> Result<(), ClientError> {
-        let sql = "UPDATE files SET saved = ?3 WHERE blob = ?1 AND sender = ?2";
-        let row = [blob.to_string(), from.to_string(), path.to_string_lossy().into_owned()];
-        self.sql(|database| database.execute(sql, row).map(drop))
+        let key = [blob.to_string().into(), from.to_string().into()];
+        let saved = [(files::SAVED, path.to_string_lossy().into_owned().into())];
+        self.change(&files::TABLE, &key, saved).map(drop)
     }
 }

@@ -1,5 +1,8 @@
 //! What a device keeps of its groups: their chains.
 
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
 use momedo_protocol::digest::Sha512Digest;
 use momedo_protocol::group::GroupId;
 use momedo_protocol::group::entry::{Action, GroupEntry};
@@ -8,13 +11,16 @@ use momedo_protocol::group::state::GroupState;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::jws::Jws;
 use momedo_protocol::time::UnixMillis;
-use rusqlite::{OptionalExtension, params};
+use serde::Deserialize;
 
 use super::Profile;
+use super::rows::number;
 use crate::ClientError;
+use crate::keeping::tables::{group_entries, group_epochs, groups, unconfirmed_group_keys};
+use crate::keeping::{Cell, Row, Scan};
 
 /// Most keys from one sender that no chain confirms yet; more push out that sender's own.
-const MAX_UNCONFIRMED_KEYS: u32 = 64;
+const MAX_UNCONFIRMED_KEYS: usize = 64;
 
 /// What unconfirmed keys are sealed as.
 const UNCONFIRMED: &str = "unconfirmed group key";
@@ -30,16 +36,27 @@ pub(crate) struct UnconfirmedKey {
     pub(crate) key: GroupKey,
 }
 
+/// A state as far as its name.
+#[derive(Deserialize)]
+struct Named {
+    settings: Name,
+}
+
+/// What a group is called, without its rules.
+#[derive(Deserialize)]
+struct Name {
+    name: String,
+}
+
 impl Profile {
     /// A group as far as this device has read its chain.
     ///
     /// # Errors
     /// [`ClientError::Profile`].
     pub fn group(&self, id: GroupId) -> Result<Option<GroupState>, ClientError> {
-        let row: Option<(String, String)> = self.sql(|database| {
-            let sql = "SELECT state, members FROM groups WHERE id = ?1";
-            database.query_row(sql, [id.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()
-        })?;
+        let columns = [groups::STATE, groups::MEMBERS];
+        let read = |row: &mut Row| Ok((row.text()?, row.text()?));
+        let row = self.row(&groups::TABLE, &[id.to_string().into()], &columns, read)?;
         let Some((state, members)) = row else { return Ok(None) };
         let mut state: GroupState = serde_json::from_str(&state).map_err(|error| self.failed(error))?;
         state.members = serde_json::from_str(&members).map_err(|error| self.failed(error))?;
@@ -48,10 +65,9 @@ impl Profile {
 
     /// What a group is called: asked for each message of it, so its members are left alone.
     pub(crate) fn group_name(&self, id: GroupId) -> Result<Option<String>, ClientError> {
-        self.sql(|database| {
-            let sql = "SELECT json_extract(state, '$.settings.name') FROM groups WHERE id = ?1";
-            database.prepare_cached(sql)?.query_row([id.to_string()], |row| row.get(0)).optional()
-        })
+        let state = self.row(&groups::TABLE, &[id.to_string().into()], &[groups::STATE], Row::text)?;
+        let read = |state: String| serde_json::from_str::<Named>(&state).map_err(|error| self.failed(error));
+        Ok(state.map(read).transpose()?.map(|named| named.settings.name))
     }
 
     /// Keeps what a group is now, with the entries that led there.
@@ -64,33 +80,37 @@ impl Profile {
         let id = state.id().to_string();
         let members = serde_json::to_string(&state.members).map_err(|error| self.failed(error))?;
         let state = serde_json::to_string(state).map_err(|error| self.failed(error))?;
-        let sql = "INSERT INTO groups (id, state, members) VALUES (?1, ?2, ?3)
-                   ON CONFLICT DO UPDATE SET state = ?2, members = ?3, gone = 0";
-        self.sql(|database| database.execute(sql, [&id, &state, &members]))?;
-        self.wake_set_aside(&id)?;
-        for (entry, jws) in entries {
-            let (number, entry_text) = (entry.payload.number, text(jws)?);
-            self.sql(|database| {
-                let sql = "INSERT INTO group_entries VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-                database.execute(sql, params![id, number, entry.digest.0, entry_text])
-            })?;
-            if let Action::Epoch { epoch, commitment } = &entry.payload.action {
-                self.sql(|database| {
-                    let sql = "INSERT INTO group_epochs VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-                    database.execute(sql, params![id, epoch, commitment.0])
-                })?;
+        self.whole(|| {
+            let row = [(&id).into(), state.into(), members.into(), false.into()];
+            self.put(&groups::TABLE, row)?;
+            self.wake_set_aside(&id)?;
+            for (entry, jws) in entries {
+                let (number, digest) = (entry.payload.number.into(), entry.digest.0.into());
+                let row = [(&id).into(), number, digest, text(jws)?.into()];
+                self.insert(&group_entries::TABLE, row)?;
+                if let Action::Epoch { epoch, commitment } = &entry.payload.action {
+                    let row = [(&id).into(), (*epoch).into(), commitment.0.into()];
+                    self.insert(&group_epochs::TABLE, row)?;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The entries of a group up to a number, as they were signed.
     pub(crate) fn group_entries(&self, id: GroupId, from: u32, to: u32) -> Result<Vec<Jws>, ClientError> {
-        let texts: Vec<String> = self.sql(|database| {
-            let sql = "SELECT entry FROM group_entries WHERE group_id = ?1 AND number BETWEEN ?2 AND ?3
-                       ORDER BY number";
-            let mut statement = database.prepare(sql)?;
-            statement.query_map(params![id.to_string(), from, to], |row| row.get(0))?.collect()
+        use group_entries::{ENTRY, NUMBER, TABLE};
+        if from > to {
+            return Ok(Vec::new());
+        }
+        let mut texts = Vec::new();
+        let group = [id.to_string().into()];
+        self.visit(&TABLE, Scan::by_key(&group).from(from.into()), &[NUMBER, ENTRY], |row| {
+            let number: u32 = row.number()?;
+            if number <= to {
+                texts.push(row.text()?);
+            }
+            Ok(if number >= to { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         texts.iter().map(|text| serde_json::from_str(text).map_err(|error| self.failed(error))).collect()
     }
@@ -101,19 +121,17 @@ impl Profile {
         id: GroupId,
         epoch: u32,
     ) -> Result<Option<Sha512Digest>, ClientError> {
-        let bytes: Option<[u8; 64]> = self.sql(|database| {
-            let sql = "SELECT commitment FROM group_epochs WHERE group_id = ?1 AND epoch = ?2";
-            database.query_row(sql, params![id.to_string(), epoch], |row| row.get(0)).optional()
-        })?;
+        let key = [id.to_string().into(), epoch.into()];
+        let bytes = self.row(&group_epochs::TABLE, &key, &[group_epochs::COMMITMENT], Row::array)?;
         Ok(bytes.map(Sha512Digest))
     }
 
     /// The commitments of a group's epochs, the newest first.
     pub(crate) fn group_commitments(&self, id: GroupId) -> Result<Vec<Sha512Digest>, ClientError> {
-        self.sql(|database| {
-            let sql = "SELECT commitment FROM group_epochs WHERE group_id = ?1 ORDER BY epoch DESC";
-            let mut statement = database.prepare(sql)?;
-            statement.query_map([id.to_string()], |row| row.get(0).map(Sha512Digest))?.collect()
+        let group = [id.to_string().into()];
+        let scan = Scan::by_key(&group).down();
+        self.rows(&group_epochs::TABLE, scan, &[group_epochs::COMMITMENT], |row| {
+            row.array().map(Sha512Digest)
         })
     }
 
@@ -128,34 +146,36 @@ impl Profile {
     ) -> Result<(), ClientError> {
         let stored = self.sealed(UNCONFIRMED, key.bytes())?;
         let sender = sender.to_string();
-        self.sql(|database| {
-            database.execute(
-                "INSERT INTO unconfirmed_group_keys (group_digest, epoch, sender, kept_at, key)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![group.0, epoch, sender, now.0, stored],
-            )?;
-            let sql = "DELETE FROM unconfirmed_group_keys WHERE sender = ?1 AND id NOT IN
-                       (SELECT id FROM unconfirmed_group_keys WHERE sender = ?1 ORDER BY id DESC LIMIT ?2)";
-            database.execute(sql, params![sender, MAX_UNCONFIRMED_KEYS]).map(drop)
+        use unconfirmed_group_keys::{ID, SENDER, TABLE};
+        self.whole(|| {
+            let kept_at = number(now.0)?;
+            let row = [Cell::Null, group.0.into(), epoch.into(), (&sender).into(), kept_at, stored.into()];
+            self.add(&TABLE, row)?;
+            let read = |row: &mut Row| Ok((row.text()?, row.cell()?));
+            let mut own = self.rows(&TABLE, Scan::by_arrival().down(), &[SENDER, ID], read)?;
+            own.retain(|(of, _)| *of == sender);
+            let mut oldest = own.into_iter().skip(MAX_UNCONFIRMED_KEYS);
+            oldest.try_for_each(|(_, id)| self.delete(&TABLE, &[id]).map(drop))
         })
     }
 
     /// Groups that unconfirmed keys are said to be of.
     pub(crate) fn unconfirmed_groups(&self) -> Result<Vec<Sha512Digest>, ClientError> {
-        self.sql(|database| {
-            let sql = "SELECT DISTINCT group_digest FROM unconfirmed_group_keys";
-            let mut statement = database.prepare(sql)?;
-            statement.query_map([], |row| row.get(0).map(Sha512Digest))?.collect()
-        })
+        use unconfirmed_group_keys::{GROUP_DIGEST, TABLE};
+        let all = self.rows(&TABLE, Scan::by_arrival(), &[GROUP_DIGEST], Row::array)?;
+        let mut seen = HashSet::new();
+        Ok(all.into_iter().filter(|digest| seen.insert(*digest)).map(Sha512Digest).collect())
     }
 
     /// What was said to be keys of a group, oldest first.
     pub(crate) fn unconfirmed_keys(&self, group: &Sha512Digest) -> Result<Vec<UnconfirmedKey>, ClientError> {
-        let rows: Vec<(i64, u32, String, Vec<u8>)> = self.sql(|database| {
-            let sql = "SELECT id, epoch, sender, key FROM unconfirmed_group_keys WHERE group_digest = ?1 ORDER BY id";
-            let mut statement = database.prepare(sql)?;
-            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-            statement.query_map([group.0], read)?.collect()
+        use unconfirmed_group_keys::{EPOCH, GROUP_DIGEST, ID, KEY, SENDER, TABLE};
+        let mut rows = Vec::new();
+        self.visit(&TABLE, Scan::by_arrival(), &[GROUP_DIGEST, ID, EPOCH, SENDER, KEY], |row| {
+            if row.bytes()? == group.0 {
+                rows.push((row.number()?, row.number()?, row.text()?, row.bytes()?));
+            }
+            Ok(ControlFlow::Continue(()))
         })?;
         let read = |(id, epoch, sender, stored): (i64, u32, String, Vec<u8>)| {
             let key = GroupKey::from_bytes(&self.unsealed(UNCONFIRMED, stored)?);
@@ -168,14 +188,12 @@ impl Profile {
 
     /// Forgets what was said to be a key.
     pub(crate) fn remove_unconfirmed_key(&self, key: &UnconfirmedKey) -> Result<(), ClientError> {
-        let sql = "DELETE FROM unconfirmed_group_keys WHERE id = ?1";
-        self.sql(|database| database.execute(sql, [key.id]).map(drop))
+        self.delete(&unconfirmed_group_keys::TABLE, &[key.id.into()]).map(drop)
     }
 
     /// Forgets what was said to be a key before `before`.
     pub(crate) fn remove_unconfirmed_keys_before(&self, before: UnixMillis) -> Result<(), ClientError> {
-        let sql = "DELETE FROM unconfirmed_group_keys WHERE kept_at < ?1";
-        self.sql(|database| database.execute(sql, [before.0]).map(drop))
+        self.delete_before(&unconfirmed_group_keys::TABLE, unconfirmed_group_keys::KEPT_AT, before.0)
     }
 
     /// Groups this device knows and that the server still counts it into.
@@ -183,12 +201,12 @@ impl Profile {
     /// # Errors
     /// [`ClientError::Profile`].
     pub fn groups(&self) -> Result<Vec<GroupState>, ClientError> {
-        let ids: Vec<String> = self.sql(|database| {
-            let mut statement = database.prepare("SELECT id FROM groups WHERE gone = 0 ORDER BY id")?;
-            statement.query_map([], |row| row.get(0))?.collect()
-        })?;
+        let columns = [groups::GONE, groups::ID];
+        let read = |row: &mut Row| Ok((row.is()?, row.text()?));
+        let mut ids = self.rows(&groups::TABLE, Scan::by_key(&[]), &columns, read)?;
+        ids.retain(|(is_gone, _)| !is_gone);
         let mut groups = Vec::with_capacity(ids.len());
-        for id in ids.iter().filter_map(|id| id.parse().ok()) {
+        for id in ids.iter().filter_map(|(_, id)| id.parse().ok()) {
             groups.extend(self.group(id)?);
         }
         Ok(groups)
@@ -196,8 +214,8 @@ impl Profile {
 
     /// Notes that the server does not count this participant into a group any more.
     pub(crate) fn mark_group_gone(&self, id: GroupId) -> Result<(), ClientError> {
-        let sql = "UPDATE groups SET gone = 1 WHERE id = ?1";
-        self.sql(|database| database.execute(sql, [id.to_string()]).map(drop))
+        let gone = [(groups::GONE, true.into())];
+        self.change(&groups::TABLE, &[id.to_string().into()], gone).map(drop)
     }
 
     /// Copies every group and every group key that counts from another profile of the same participant.

@@ -1,16 +1,21 @@
 //! What a device keeps of its homes' logs of key changes: every entry, who is who, and what was wrong.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use momedo_protocol::digest::{Fingerprint, Sha512Digest};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::key_log::{KeyLogEntry, LogPlace, LogSubject, LogView, SignedHead};
 use momedo_protocol::time::UnixMillis;
-use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
 use super::Profile;
+use super::rows::number;
 use crate::ClientError;
+use crate::keeping::tables::{
+    key_log_alarms, log_homes, log_watches, server_log_subjects, server_logs, server_logs_past,
+};
+use crate::keeping::{Cell, Column, Result as Kept, Row, Scan};
 
 /// Setting, with the server's fingerprint after it, with the newest signed head that continued its log.
 const HEAD: &str = "key-log-head";
@@ -61,33 +66,44 @@ fn of(setting: &str, server: Fingerprint) -> String {
     format!("{setting}:{server}")
 }
 
+/// A server's name among keys.
+fn name(server: Fingerprint) -> Cell {
+    server.to_string().into()
+}
+
+/// What is read of an entry about somebody.
+const NEWEST: [Column; 4] =
+    [server_logs::NUMBER, server_logs::VERSION, server_logs::DIGEST, server_logs::MADE_AT];
+
+fn newest(row: &mut Row) -> Kept<Newest> {
+    Ok(Newest {
+        number: row.number()?,
+        version: row.number()?,
+        digest: Sha512Digest(row.array()?),
+        made_at: UnixMillis(row.number()?),
+    })
+}
+
 impl Profile {
     /// Up to where the server's log was followed.
     pub(crate) fn log_end(&self, server: Fingerprint) -> Result<LogPlace, ClientError> {
-        let sql = "SELECT number, hash FROM server_logs WHERE server = ?1 ORDER BY number DESC LIMIT 1";
-        let end = self.sql(|database| {
-            let place = |row: &rusqlite::Row<'_>| {
-                Ok(LogPlace { number: row.get(0)?, hash: Sha512Digest(row.get(1)?) })
-            };
-            database.query_row(sql, [server.to_string()], place).optional()
+        use server_logs::{HASH, NUMBER, TABLE};
+        let mut end = None;
+        self.visit(&TABLE, Scan::by_key(&[name(server)]).down(), &[NUMBER, HASH], |row| {
+            end = Some(LogPlace { number: row.number()?, hash: Sha512Digest(row.array()?) });
+            Ok(ControlFlow::Break(()))
         })?;
         Ok(end.unwrap_or_else(|| LogPlace::start(server)))
     }
 
     /// The place with this number, if the log was followed so far.
-    pub(crate) fn log_place(
-        &self,
-        server: Fingerprint,
-        number: u64,
-    ) -> Result<Option<LogPlace>, ClientError> {
-        if number == 0 {
+    pub(crate) fn log_place(&self, server: Fingerprint, place: u64) -> Result<Option<LogPlace>, ClientError> {
+        if place == 0 {
             return Ok(Some(LogPlace::start(server)));
         }
-        let sql = "SELECT hash FROM server_logs WHERE server = ?1 AND number = ?2";
-        let hash: Option<[u8; 64]> = self.sql(|database| {
-            database.query_row(sql, params![server.to_string(), number], |row| row.get(0)).optional()
-        })?;
-        Ok(hash.map(|hash| LogPlace { number, hash: Sha512Digest(hash) }))
+        let key = [name(server), number(place)?];
+        let hash = self.row(&server_logs::TABLE, &key, &[server_logs::HASH], Row::array)?;
+        Ok(hash.map(|hash| LogPlace { number: place, hash: Sha512Digest(hash) }))
     }
 
     /// Everything the log says about somebody after a number, newest first.
@@ -97,20 +113,18 @@ impl Profile {
         subject: LogSubject,
         after: u64,
     ) -> Result<Vec<Newest>, ClientError> {
-        let sql = "SELECT number, version, digest, made_at FROM server_logs
-                   WHERE server = ?1 AND subject = ?2 AND number > ?3 ORDER BY number DESC";
-        self.sql(|database| {
-            let mut statement = database.prepare(sql)?;
-            let newest = |row: &rusqlite::Row<'_>| {
-                Ok(Newest {
-                    number: row.get(0)?,
-                    version: row.get(1)?,
-                    digest: Sha512Digest(row.get(2)?),
-                    made_at: UnixMillis(row.get(3)?),
-                })
-            };
-            statement.query_map(params![server.to_string(), subject.0, after], newest)?.collect()
-        })
+        use server_logs::{SERVER_LOGS_BY_SUBJECT, TABLE};
+        let key = [name(server), subject.0.into()];
+        let mut entries = Vec::new();
+        self.visit(&TABLE, Scan::by_index(&SERVER_LOGS_BY_SUBJECT, &key).down(), &NEWEST, |row| {
+            let entry = newest(row)?;
+            if entry.number <= after {
+                return Ok(ControlFlow::Break(()));
+            }
+            entries.push(entry);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(entries)
     }
 
     /// The last entries of a server's log, at most `most`, with the signed head they end at; `None` if nothing of it, or
@@ -125,20 +139,17 @@ impl Profile {
         if end.number == 0 || !head.verify(server).is_ok_and(|signed| signed.place() == end) {
             return Ok(None);
         }
-        let sql = "SELECT subject, version, digest, made_at FROM server_logs
-                   WHERE server = ?1 AND number > ?2 ORDER BY number";
-        let after = end.number.saturating_sub(most as u64);
-        let entries = self.sql(|database| {
-            let mut statement = database.prepare(sql)?;
-            let entry = |row: &rusqlite::Row<'_>| {
-                Ok(KeyLogEntry {
-                    subject: LogSubject(row.get(0)?),
-                    version: row.get(1)?,
-                    digest: Sha512Digest(row.get(2)?),
-                    made_at: UnixMillis(row.get(3)?),
-                })
-            };
-            statement.query_map(params![server.to_string(), after], entry)?.collect()
+        use server_logs::{DIGEST, MADE_AT, SUBJECT, TABLE, VERSION};
+        let first = end.number.saturating_sub(most as u64).saturating_add(1);
+        let key = [name(server)];
+        let scan = Scan::by_key(&key).from(number(first)?);
+        let entries = self.rows(&TABLE, scan, &[SUBJECT, VERSION, DIGEST, MADE_AT], |row| {
+            Ok(KeyLogEntry {
+                subject: LogSubject(row.array()?),
+                version: row.number()?,
+                digest: Sha512Digest(row.array()?),
+                made_at: UnixMillis(row.number()?),
+            })
         })?;
         Ok(Some((entries, head)))
     }
@@ -149,14 +160,14 @@ impl Profile {
         server: Fingerprint,
         subjects: impl Iterator<Item = LogSubject>,
     ) -> Result<HashMap<LogSubject, u64>, ClientError> {
+        use server_logs::{SERVER_LOGS_BY_SUBJECT, TABLE, VERSION};
         let mut newest = HashMap::new();
-        let sql =
-            "SELECT version FROM server_logs WHERE server = ?1 AND subject = ?2 ORDER BY number DESC LIMIT 1";
         for subject in subjects {
-            let version = self.sql(|database| {
-                database.query_row(sql, params![server.to_string(), subject.0], |row| row.get(0)).optional()
+            let key = [name(server), subject.0.into()];
+            self.visit(&TABLE, Scan::by_index(&SERVER_LOGS_BY_SUBJECT, &key).down(), &[VERSION], |row| {
+                newest.insert(subject, row.number()?);
+                Ok(ControlFlow::Break(()))
             })?;
-            newest.extend(version.map(|version: u64| (subject, version)));
         }
         Ok(newest)
     }
@@ -173,16 +184,15 @@ impl Profile {
             if self.log_end(server)? != from {
                 return Ok(());
             }
-            let sql = "INSERT INTO server_logs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-            let name = server.to_string();
-            for (entry, place) in entries {
+            for (entry, at) in entries {
                 let KeyLogEntry { subject, version, digest, made_at } = entry;
-                let row = params![name, place.number, subject.0, version, digest.0, made_at.0, place.hash.0];
-                self.sql(|database| database.execute(sql, row))?;
+                let (place, version, made_at) = (number(at.number)?, number(*version)?, number(made_at.0)?);
+                let hash = at.hash.0.into();
+                let row =
+                    [name(server), place.clone(), subject.0.into(), version, digest.0.into(), made_at, hash];
+                self.add(&server_logs::TABLE, row)?;
                 if let Some(home) = entry.home(server) {
-                    let sql = "INSERT INTO log_homes VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-                    let row = params![name, home.to_string(), place.number];
-                    self.sql(|database| database.execute(sql, row))?;
+                    self.insert(&log_homes::TABLE, [name(server), home.to_string().into(), place])?;
                 }
             }
             self.set(&of(HEAD, server), head)
@@ -197,13 +207,15 @@ impl Profile {
     /// Begins to follow the log anew; of what was seen before, the hashes are remembered.
     pub(crate) fn forget_log(&self, server: Fingerprint) -> Result<(), ClientError> {
         self.atomically(|| {
-            for sql in [
-                "INSERT INTO server_logs_past SELECT server, number, hash FROM server_logs WHERE server = ?1
-                 ON CONFLICT DO NOTHING",
-                "DELETE FROM server_logs WHERE server = ?1",
-                "DELETE FROM log_homes WHERE server = ?1",
-            ] {
-                self.sql(|database| database.execute(sql, [server.to_string()]))?;
+            let key = [name(server)];
+            let read = |row: &mut Row| Ok((row.cell()?, row.cell()?));
+            let columns = [server_logs::NUMBER, server_logs::HASH];
+            for (number, hash) in self.rows(&server_logs::TABLE, Scan::by_key(&key), &columns, read)? {
+                self.insert(&server_logs_past::TABLE, [name(server), number.clone(), hash])?;
+                self.delete(&server_logs::TABLE, &[name(server), number])?;
+            }
+            for home in self.rows(&log_homes::TABLE, Scan::by_key(&key), &[log_homes::HOME], Row::cell)? {
+                self.delete(&log_homes::TABLE, &[name(server), home])?;
             }
             self.remove(&of(CHECKED, server))?;
             self.remove(&of(HEAD, server))
@@ -212,10 +224,14 @@ impl Profile {
 
     /// Whether this device saw the log so before it began anew.
     pub(crate) fn was_seen(&self, server: Fingerprint, view: &LogView) -> Result<bool, ClientError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM server_logs_past
-                   WHERE server = ?1 AND number = ?2 AND substr(hash, 1, 16) = ?3)";
-        let parameters = params![server.to_string(), view.number, view.hash];
-        self.sql(|database| database.query_row(sql, parameters, |row| row.get(0)))
+        use server_logs_past::{HASH, TABLE};
+        let key = [name(server), number(view.number)?];
+        let mut was_seen = false;
+        self.visit(&TABLE, Scan::by_key(&key), &[HASH], |row| {
+            was_seen = row.bytes()?.get(..view.hash.len()) == Some(&view.hash[..]);
+            Ok(if was_seen { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(was_seen)
     }
 
     /// Up to where entries about the participant were looked at.
@@ -254,11 +270,9 @@ impl Profile {
         server: Fingerprint,
         id: ParticipantId,
     ) -> Result<Option<LogSubject>, ClientError> {
-        let sql = "SELECT subject FROM server_log_subjects WHERE server = ?1 AND id = ?2";
-        let parameters = [server.to_string(), id.to_string()];
-        let subject: Option<[u8; 32]> =
-            self.sql(|database| database.query_row(sql, parameters, |row| row.get(0)).optional())?;
-        Ok(subject.map(LogSubject))
+        use server_log_subjects::{SUBJECT, TABLE};
+        let key = [name(server), id.to_string().into()];
+        Ok(self.row(&TABLE, &key, &[SUBJECT], Row::array)?.map(LogSubject))
     }
 
     /// Keeps who somebody is in a server's log.
@@ -268,9 +282,8 @@ impl Profile {
         id: ParticipantId,
         subject: LogSubject,
     ) -> Result<(), ClientError> {
-        let sql = "INSERT INTO server_log_subjects VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        let parameters = params![server.to_string(), id.to_string(), subject.0];
-        self.sql(|database| database.execute(sql, parameters).map(drop))
+        let row = [name(server), id.to_string().into(), subject.0.into()];
+        self.insert(&server_log_subjects::TABLE, row).map(drop)
     }
 
     /// Other servers whose logs this one says it follows, with the numbers of the entries that say so.
@@ -278,11 +291,10 @@ impl Profile {
     /// # Errors
     /// [`ClientError::Profile`].
     pub fn log_homes(&self, server: Fingerprint) -> Result<Vec<(Fingerprint, u64)>, ClientError> {
-        let sql = "SELECT home, number FROM log_homes WHERE server = ?1 ORDER BY number";
-        let rows: Vec<(String, u64)> = self.sql(|database| {
-            let mut statement = database.prepare(sql)?;
-            statement.query_map([server.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        })?;
+        use log_homes::{HOME, NUMBER, TABLE};
+        let read = |row: &mut Row| Ok((row.text()?, row.number::<u64>()?));
+        let mut rows = self.rows(&TABLE, Scan::by_key(&[name(server)]), &[HOME, NUMBER], read)?;
+        rows.sort_by_key(|(_, number)| *number);
         let read =
             |(home, number): (String, u64)| Ok((home.parse().map_err(|error| self.failed(error))?, number));
         rows.into_iter().map(read).collect()
@@ -290,11 +302,10 @@ impl Profile {
 
     /// Other servers in whose logs this device watches contacts' devices.
     pub(crate) fn watched_logs(&self, except: Fingerprint) -> Result<Vec<Fingerprint>, ClientError> {
-        let sql = "SELECT DISTINCT server FROM log_watches WHERE server <> ?1";
-        let rows: Vec<String> = self.sql(|database| {
-            let mut statement = database.prepare(sql)?;
-            statement.query_map([except.to_string()], |row| row.get(0))?.collect()
-        })?;
+        let scan = Scan::by_key(&[]);
+        let mut rows = self.rows(&log_watches::TABLE, scan, &[log_watches::SERVER], Row::text)?;
+        rows.dedup();
+        rows.retain(|server| *server != except.to_string());
         rows.iter().map(|server| server.parse().map_err(|error| self.failed(error))).collect()
     }
 
@@ -305,22 +316,28 @@ impl Profile {
         subject: LogSubject,
         id: ParticipantId,
     ) -> Result<(), ClientError> {
-        let since = self.log_end(server)?.number;
-        let sql = "INSERT INTO log_watches VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-        let row = params![server.to_string(), subject.0, id.to_string(), since];
-        self.sql(|database| database.execute(sql, row).map(drop))
+        let since = number(self.log_end(server)?.number)?;
+        let row = [name(server), subject.0.into(), id.to_string().into(), since];
+        self.insert(&log_watches::TABLE, row).map(drop)
     }
 
     /// What a log says of watched devices and was not noticed yet, in its order.
     pub(crate) fn devices_added(&self, server: Fingerprint) -> Result<Vec<DevicesAdded>, ClientError> {
-        let sql = "SELECT w.id, w.subject, l.number, l.digest FROM log_watches w
-                   JOIN server_logs l ON l.server = w.server AND l.subject = w.subject AND l.number > w.since
-                   WHERE w.server = ?1 ORDER BY l.number";
-        let rows: Vec<(String, [u8; 32], u64, [u8; 64])> = self.sql(|database| {
-            let mut statement = database.prepare(sql)?;
-            let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-            statement.query_map([server.to_string()], columns)?.collect()
-        })?;
+        use log_watches::{ID, SINCE, SUBJECT};
+        use server_logs::{DIGEST, NUMBER, SERVER_LOGS_BY_SUBJECT};
+        let read = |row: &mut Row| Ok((row.text()?, row.array::<32>()?, row.number::<i64>()?));
+        let scan = [name(server)];
+        let columns = [ID, SUBJECT, SINCE];
+        let mut rows: Vec<(String, [u8; 32], u64, [u8; 64])> = Vec::new();
+        for (id, subject, since) in self.rows(&log_watches::TABLE, Scan::by_key(&scan), &columns, read)? {
+            let key = [name(server), subject.into()];
+            let scan = Scan::by_index(&SERVER_LOGS_BY_SUBJECT, &key).from(since.saturating_add(1).into());
+            self.visit(&server_logs::TABLE, scan, &[NUMBER, DIGEST], |row| {
+                rows.push((id.clone(), subject, row.number()?, row.array()?));
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        rows.sort_by_key(|row| row.2);
         let added = |(id, subject, number, digest): (String, _, _, _)| {
             let id = id.parse().map_err(|error| self.failed(error))?;
             Ok(DevicesAdded { id, subject: LogSubject(subject), number, digest: Sha512Digest(digest) })
@@ -334,9 +351,9 @@ impl Profile {
         server: Fingerprint,
         added: &DevicesAdded,
     ) -> Result<(), ClientError> {
-        let sql = "UPDATE log_watches SET since = ?3 WHERE server = ?1 AND subject = ?2";
-        let row = params![server.to_string(), added.subject.0, added.number];
-        self.sql(|database| database.execute(sql, row).map(drop))
+        let key = [name(server), added.subject.0.into()];
+        let since = [(log_watches::SINCE, number(added.number)?)];
+        self.change(&log_watches::TABLE, &key, since).map(drop)
     }
 
     /// Keeps an alarm; false when the same was raised before.
@@ -350,8 +367,8 @@ impl Profile {
         let text = |head: &SignedHead| serde_json::to_string(head).map_err(|error| self.failed(error));
         let before = heads.map(|heads| text(&heads[0])).transpose()?;
         let after = heads.map(|heads| text(&heads[1])).transpose()?;
-        let sql = "INSERT INTO key_log_alarms VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
-        self.sql(|database| Ok(database.execute(sql, params![about, at.0, words, before, after])? == 1))
+        let row = [about.into(), number(at.0)?, words.into(), before.into(), after.into()];
+        self.insert(&key_log_alarms::TABLE, row)
     }
 
     /// Every alarm that was raised, the newest first.
@@ -359,19 +376,14 @@ impl Profile {
     /// # Errors
     /// [`ClientError::Profile`].
     pub fn log_alarms(&self) -> Result<Vec<LogAlarm>, ClientError> {
-        let sql = "SELECT at, words, before, after FROM key_log_alarms ORDER BY at DESC";
-        self.sql(|database| {
-            let mut statement = database.prepare(sql)?;
-            let alarm = |row: &rusqlite::Row<'_>| {
-                let read = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
-                let heads = read(row.get(2)?).zip(read(row.get(3)?));
-                Ok(LogAlarm {
-                    at: UnixMillis(row.get(0)?),
-                    words: row.get(1)?,
-                    heads: heads.map(|(before, after)| [before, after]),
-                })
-            };
-            statement.query_map([], alarm)?.collect()
-        })
+        use key_log_alarms::{AFTER, AT, BEFORE, TABLE, WORDS};
+        let mut alarms = self.rows(&TABLE, Scan::by_arrival(), &[AT, WORDS, BEFORE, AFTER], |row| {
+            let (at, words) = (UnixMillis(row.number()?), row.text()?);
+            let read = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
+            let heads = read(row.optional_text()?).zip(read(row.optional_text()?));
+            Ok(LogAlarm { at, words, heads: heads.map(|(before, after)| [before, after]) })
+        })?;
+        alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.at.0));
+        Ok(alarms)
     }
 }

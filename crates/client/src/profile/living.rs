@@ -1,13 +1,16 @@
 //! What a device keeps of messages that live on after they were shown: who has seen them, how far a task is, how
 //! people voted. Texts are kept of announcements, tasks and polls alone.
 
+use std::ops::ControlFlow;
+
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::{MessageReference, ReceiptKind};
 use momedo_protocol::message_id::MessageId;
-use rusqlite::params;
 
 use super::{Profile, stored_time};
 use crate::ClientError;
+use crate::keeping::tables::{due_receipts, marks, messages};
+use crate::keeping::{Cell, Result as Kept, Row, Scan};
 
 /// A message as it is kept.
 #[derive(Debug, Clone)]
@@ -50,38 +53,31 @@ pub(crate) struct Mark {
     pub(crate) at: u64,
 }
 
-fn pair(reference: &MessageReference) -> [String; 2] {
-    [reference.from.to_string(), reference.id.to_string()]
+fn pair(reference: &MessageReference) -> [Cell; 2] {
+    [reference.from.to_string().into(), reference.id.to_string().into()]
 }
 
 impl Profile {
     /// Keeps what a message is about, unless it is kept already.
     pub(crate) fn keep_message(&self, message: &KeptMessage) -> Result<(), ClientError> {
         let [sender, id] = pair(&message.reference);
-        let sql = "INSERT INTO messages (sender, id, conversation, kind, body, audience)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
-        let row = params![sender, id, message.conversation, message.kind, message.body, message.audience];
-        self.sql(|database| database.execute(sql, row).map(drop))
+        let (conversation, kind) = ((&message.conversation).into(), (&message.kind).into());
+        let (body, audience) = (message.body.clone().into(), message.audience.clone().into());
+        let row = [sender, id, conversation, kind, body, audience, false.into()];
+        self.insert(&messages::TABLE, row).map(drop)
     }
 
     /// Every kept message with this ID; senders choose IDs, so there may be several.
     pub(crate) fn kept_messages(&self, id: MessageId) -> Result<Vec<KeptMessage>, ClientError> {
-        type Row = (String, String, String, Option<String>, Option<String>, bool);
-        let rows: Vec<Row> = self.sql(|database| {
-            let sql =
-                "SELECT sender, conversation, kind, body, audience, withdrawn FROM messages WHERE id = ?1";
-            let mut statement = database.prepare(sql)?;
-            statement
-                .query_map([id.to_string()], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-                })?
-                .collect()
-        })?;
+        use messages::{AUDIENCE, BODY, CONVERSATION, KIND, MESSAGES_BY_ID, SENDER, TABLE, WITHDRAWN};
+        let columns = [SENDER, CONVERSATION, KIND, BODY, AUDIENCE, WITHDRAWN];
+        let read = |row: &mut Row| Ok((row.text()?, rest(row)?));
+        let key = [id.to_string().into()];
+        let rows = self.rows(&TABLE, Scan::by_index(&MESSAGES_BY_ID, &key), &columns, read)?;
         rows.into_iter()
-            .map(|(sender, conversation, kind, body, audience, withdrawn)| {
+            .map(|(sender, rest)| {
                 let from = sender.parse().map_err(|error| self.failed(error))?;
-                let reference = MessageReference { from, id };
-                Ok(KeptMessage { reference, conversation, kind, body, audience, withdrawn })
+                Ok(rest.of(MessageReference { from, id }))
             })
             .collect()
     }
@@ -93,38 +89,31 @@ impl Profile {
         limit: usize,
         is_wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<KeptMessage>, ClientError> {
-        type Row = (String, String, String, String, Option<String>, Option<String>, bool);
-        let rows: Vec<Row> = self.sql(|database| {
-            // Rows come in the order in which they were kept; senders choose their times.
-            let sql = "SELECT sender, id, conversation, kind, body, audience, withdrawn FROM messages
-                       WHERE ?1 IS NULL OR conversation = ?1 ORDER BY rowid DESC";
-            let mut statement = database.prepare(sql)?;
-            let mut rows = statement.query([conversation])?;
-            let mut found = Vec::new();
-            while let (true, Some(row)) = (found.len() < limit, rows.next()?) {
-                let kind: String = row.get(3)?;
-                if is_wanted(&kind) {
-                    found.push((
-                        row.get(0)?,
-                        row.get(1)?,
-                        row.get(2)?,
-                        kind,
-                        row.get(4)?,
-                        row.get(5)?,
-                        row.get(6)?,
-                    ));
-                }
+        use messages::{AUDIENCE, BODY, CONVERSATION, ID, KIND, SENDER, TABLE, WITHDRAWN};
+        let mut found = Vec::new();
+        // Rows come in the order in which they were kept; senders choose their times.
+        let scan = Scan::by_arrival().down();
+        self.visit(&TABLE, scan, &[CONVERSATION, KIND, SENDER, ID], |row| {
+            if found.len() >= limit {
+                return Ok(ControlFlow::Break(()));
             }
-            Ok(found)
+            let (of, kind) = (row.text()?, row.text()?);
+            if conversation.is_none_or(|conversation| conversation == of) && is_wanted(&kind) {
+                found.push((row.text()?, row.text()?));
+            }
+            Ok(ControlFlow::Continue(()))
         })?;
-        rows.into_iter()
-            .map(|(sender, id, conversation, kind, body, audience, withdrawn)| {
-                let from = sender.parse().map_err(|error| self.failed(error))?;
-                let id = id.parse().map_err(|error| self.failed(error))?;
-                let reference = MessageReference { from, id };
-                Ok(KeptMessage { reference, conversation, kind, body, audience, withdrawn })
-            })
-            .collect()
+        let mut newest = Vec::with_capacity(found.len());
+        for (sender, id) in found {
+            let columns = [CONVERSATION, KIND, BODY, AUDIENCE, WITHDRAWN];
+            let Some(rest) = self.row(&TABLE, &[(&sender).into(), (&id).into()], &columns, rest)? else {
+                continue;
+            };
+            let from = sender.parse().map_err(|error| self.failed(error))?;
+            let id = id.parse().map_err(|error| self.failed(error))?;
+            newest.push(rest.of(MessageReference { from, id }));
+        }
+        Ok(newest)
     }
 
     /// A kept message.
@@ -138,36 +127,45 @@ impl Profile {
 
     /// Gives a kept message another body.
     pub(crate) fn replace_body(&self, reference: &MessageReference, body: &str) -> Result<(), ClientError> {
-        let [sender, id] = pair(reference);
-        let sql = "UPDATE messages SET body = ?3 WHERE sender = ?1 AND id = ?2 AND body IS NOT NULL";
-        self.sql(|database| database.execute(sql, [&sender, &id, body]).map(drop))
+        let key = pair(reference);
+        self.whole(|| {
+            let length = self.row(&messages::TABLE, &key, &[messages::BODY.length()], Row::cell)?;
+            if matches!(length, None | Some(Cell::Null)) {
+                return Ok(());
+            }
+            self.change(&messages::TABLE, &key, [(messages::BODY, body.into())]).map(drop)
+        })
     }
 
     /// Forgets what a message said; its sender took it back.
     pub(crate) fn mark_withdrawn(&self, reference: &MessageReference) -> Result<(), ClientError> {
-        let [sender, id] = pair(reference);
-        let sql = "UPDATE messages SET withdrawn = 1, body = NULL WHERE sender = ?1 AND id = ?2";
-        self.sql(|database| database.execute(sql, [&sender, &id]).map(drop))
+        let withdrawn = [(messages::WITHDRAWN, true.into()), (messages::BODY, Cell::Null)];
+        self.change(&messages::TABLE, &pair(reference), withdrawn).map(drop)
     }
 
     /// Notes what somebody said about a message; only something later takes its place.
     pub(crate) fn put_mark(&self, reference: &MessageReference, mark: &Mark) -> Result<(), ClientError> {
         let [sender, id] = pair(reference);
-        let sql = "INSERT INTO marks VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE
-                   SET value = ?5, at = ?6 WHERE at <= ?6";
-        let row = params![sender, id, mark.who.to_string(), mark.mark, mark.value, stored_time(mark.at)];
-        self.sql(|database| database.execute(sql, row).map(drop))
+        let key = [sender, id, mark.who.to_string().into(), (&mark.mark).into()];
+        let at = stored_time(mark.at);
+        self.whole(|| {
+            let before: Option<i64> = self.row(&marks::TABLE, &key, &[marks::AT], Row::number)?;
+            if before.is_some_and(|before| before > at) {
+                return Ok(());
+            }
+            let [sender, id, who, about] = key;
+            self.put(&marks::TABLE, [sender, id, who, about, (&mark.value).into(), at.into()])
+        })
     }
 
     /// What was said about a message, the newest last.
     pub(crate) fn marks(&self, reference: &MessageReference) -> Result<Vec<Mark>, ClientError> {
-        let rows: Vec<(String, String, String, u64)> = self.sql(|database| {
-            let sql = "SELECT who, mark, value, at FROM marks WHERE sender = ?1 AND id = ?2 ORDER BY at, who";
-            let mut statement = database.prepare(sql)?;
-            statement
-                .query_map(pair(reference), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-                .collect()
+        let key = pair(reference);
+        let columns = [marks::WHO, marks::MARK, marks::VALUE, marks::AT];
+        let mut rows = self.rows(&marks::TABLE, Scan::by_key(&key), &columns, |row| {
+            Ok((row.text()?, row.text()?, row.text()?, row.number::<u64>()?))
         })?;
+        rows.sort_by(|one, other| (one.3, &one.0).cmp(&(other.3, &other.0)));
         rows.into_iter()
             .map(|(who, mark, value, at)| {
                 let who = who.parse().map_err(|error| self.failed(error))?;
@@ -183,22 +181,33 @@ impl Profile {
         group: &str,
         state: ReceiptKind,
     ) -> Result<(), ClientError> {
-        let [sender, id] = pair(reference);
-        let sql = "INSERT INTO due_receipts (sender, id, group_digest, state) VALUES (?1, ?2, ?3, ?4)
-                   ON CONFLICT DO UPDATE SET state = ?4 WHERE state = 'delivered'";
-        self.sql(|database| database.execute(sql, [&sender, &id, group, state.word()]).map(drop))
+        let key = pair(reference);
+        self.whole(|| {
+            let owed = self.row(&due_receipts::TABLE, &key, &[due_receipts::STATE], Row::text)?;
+            match owed.as_deref() {
+                None => {
+                    let [sender, id] = key;
+                    self.add(&due_receipts::TABLE, [sender, id, group.into(), state.word().into()])
+                }
+                Some("delivered") => {
+                    let owes = [(due_receipts::STATE, state.word().into())];
+                    self.change(&due_receipts::TABLE, &key, owes).map(drop)
+                }
+                Some(_) => Ok(()),
+            }
+        })
     }
 
     /// Receipts that are due; those for one sender and group that say the same stand together.
     pub(crate) fn due_receipts(&self) -> Result<Vec<DueReceipt>, ClientError> {
-        let rows: Vec<(String, String, String, String)> = self.sql(|database| {
-            let sql = "SELECT sender, id, group_digest, state FROM due_receipts
-                       ORDER BY sender, group_digest, state, id";
-            let mut statement = database.prepare(sql)?;
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
+        use due_receipts::{GROUP_DIGEST, ID, SENDER, STATE, TABLE};
+        let columns = [SENDER, GROUP_DIGEST, STATE, ID];
+        let mut rows = self.rows(&TABLE, Scan::by_key(&[]), &columns, |row| {
+            Ok((row.text()?, row.text()?, row.text()?, row.text()?))
         })?;
+        rows.sort();
         rows.into_iter()
-            .map(|(sender, id, group, state)| {
+            .map(|(sender, group, state, id)| {
                 let from = sender.parse().map_err(|error| self.failed(error))?;
                 let id = id.parse().map_err(|error| self.failed(error))?;
                 let is_read = state == ReceiptKind::Read.word();
@@ -210,8 +219,40 @@ impl Profile {
 
     /// Notes that a sender has heard, or never will.
     pub(crate) fn settle_receipt(&self, due: &DueReceipt) -> Result<(), ClientError> {
-        let [sender, id] = pair(&due.reference);
-        let sql = "DELETE FROM due_receipts WHERE sender = ?1 AND id = ?2 AND state = ?3";
-        self.sql(|database| database.execute(sql, [&sender, &id, due.state.word()]).map(drop))
+        let key = pair(&due.reference);
+        self.whole(|| {
+            let owed = self.row(&due_receipts::TABLE, &key, &[due_receipts::STATE], Row::text)?;
+            if owed.is_some_and(|owed| owed == due.state.word()) {
+                self.delete(&due_receipts::TABLE, &key)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What is kept of a message beside whose it is.
+struct Rest {
+    conversation: String,
+    kind: String,
+    body: Option<String>,
+    audience: Option<String>,
+    withdrawn: bool,
+}
+
+fn rest(row: &mut Row) -> Kept<Rest> {
+    let (conversation, kind) = (row.text()?, row.text()?);
+    Ok(Rest {
+        conversation,
+        kind,
+        body: row.optional_text()?,
+        audience: row.optional_text()?,
+        withdrawn: row.is()?,
+    })
+}
+
+impl Rest {
+    fn of(self, reference: MessageReference) -> KeptMessage {
+        let Self { conversation, kind, body, audience, withdrawn } = self;
+        KeptMessage { reference, conversation, kind, body, audience, withdrawn }
     }
 }

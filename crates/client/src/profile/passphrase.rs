@@ -12,7 +12,7 @@ use crate::ClientError;
 pub(super) const SALT: &str = "passphrase-salt";
 
 /// Secret that is only there to tell a right passphrase from a wrong one.
-pub(super) const CHECK: &str = "check";
+pub(crate) const CHECK: &str = "check";
 
 impl Profile {
     /// Encrypts what is stored from now on, under the passphrase's composed form.
@@ -47,26 +47,29 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keeping::Pages;
+    use crate::keeping::disk::Disk;
+    use crate::testing::{made_in, opened_in};
 
     #[test]
     fn a_profile_of_an_earlier_version_opens_however_its_passphrase_is_typed() {
         let (composed, decomposed) = ("Gr\u{fc}ne Bl\u{e4}tter", "Gru\u{308}ne Bla\u{308}tter");
         let marked = format!("\u{feff}{composed}");
         for made_with in [composed, decomposed, &marked] {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("profile");
-            let mut profile = Profile::create(&path, Some("another")).unwrap();
+            let disk = Disk::holding(Vec::new(), usize::MAX);
+            let pages = || Box::new(Pages::open(disk.clone(), 1 << 20).unwrap());
+            let mut profile = made_in(pages(), Some("another")).unwrap();
             // The key of the bytes as they came.
             let salt = profile.get::<[u8; 16]>(SALT).unwrap().unwrap();
             profile.key = Some(profile.derive(made_with, &salt).unwrap());
             profile.set_secret(CHECK, b"momedo").unwrap();
             drop(profile);
             for typed in [composed, decomposed, &marked] {
-                assert!(Profile::open(&path, Some(typed)).is_ok(), "{made_with:?} by {typed:?}");
+                assert!(opened_in(pages(), Some(typed)).is_ok(), "{made_with:?} by {typed:?}");
             }
-            let wrong = Profile::open(&path, Some("Grune Blatter"));
+            let wrong = opened_in(pages(), Some("Grune Blatter"));
             assert!(matches!(wrong, Err(ClientError::WrongPassphrase)));
-            assert!(matches!(Profile::open(&path, None), Err(ClientError::Locked)));
+            assert!(matches!(opened_in(pages(), None), Err(ClientError::Locked)));
         }
     }
 }

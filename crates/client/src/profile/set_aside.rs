@@ -1,22 +1,33 @@
 //! What arrived and cannot be judged yet, with the reason; each sender has a share of the room.
 
+use std::collections::{HashMap, VecDeque};
+use std::ops::ControlFlow;
+
 use momedo_protocol::api::Delivery;
 use momedo_protocol::digest::{Sha512Digest, sha256};
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
-use rusqlite::params;
 
 use super::Profile;
+use super::rows::number;
 use crate::ClientError;
+use crate::keeping::tables::set_aside::{
+    CONVERSATION, DELIVERY, DUE, ID, REASON, REFUSALS, SEALED_TO, SENDER, SET_ASIDE_BY_CONVERSATION,
+    SET_ASIDE_BY_DUE, TABLE, TOLD, TRIES,
+};
+use crate::keeping::{Cell, Column, Result as Kept, Row, Scan};
 
 /// Setting that counts runs of receiving: what waits is due by it, so that no clock has to be right.
 const RUNS: &str = "receive-runs";
 
 /// Deliveries that are looked at for keys that are missing.
-const MAX_LOOKED_AT: u32 = 256;
+const MAX_LOOKED_AT: usize = 256;
 
 /// Longest pause between two tries, in runs of receiving.
 const LONGEST_PAUSE: u64 = 16;
+
+/// Most tries that are counted.
+const MAX_TRIES: u32 = 30;
 
 /// The room there is.
 #[derive(Debug, Clone, Copy)]
@@ -44,11 +55,48 @@ pub(crate) struct Waiting {
     pub(crate) tries: u32,
 }
 
-/// A row that waits: its number, the delivery as text, refusals and tries.
-type Row = (i64, String, u32, u32);
+/// What is read of a delivery that waits.
+const WAITING: [Column; 4] = [ID, DELIVERY, REFUSALS, TRIES];
 
-fn columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+/// Reads one; its row alone if it is damaged on this disk.
+fn waiting(row: &mut Row) -> Kept<Result<Waiting, i64>> {
+    let (row, text, refusals, tries) = (row.number()?, row.text()?, row.number()?, row.number()?);
+    Ok(match serde_json::from_str(&text) {
+        Ok(delivery) => Ok(Waiting { row, delivery, refusals, tries }),
+        Err(_) => Err(row),
+    })
+}
+
+/// What waits of somebody, or of all.
+#[derive(Default)]
+struct Share {
+    count: u64,
+    bytes: u64,
+    /// Which they are, the oldest first, with their bytes.
+    rows: VecDeque<(i64, u64)>,
+}
+
+impl Share {
+    fn add(&mut self, row: i64, bytes: u64) {
+        self.count += 1;
+        self.bytes += bytes;
+        self.rows.push_back((row, bytes));
+    }
+
+    /// Lets the oldest go.
+    fn shift(&mut self) -> Option<(i64, u64)> {
+        let (row, bytes) = self.rows.pop_front()?;
+        self.count -= 1;
+        self.bytes -= bytes;
+        Some((row, bytes))
+    }
+}
+
+/// Numbers what follows among others of the same kind, from 1 on.
+fn place<K: Eq + std::hash::Hash>(places: &mut HashMap<K, u64>, of: K) -> u64 {
+    let place = places.entry(of).or_default();
+    *place += 1;
+    *place
 }
 
 /// What waits for the same reason, to be told to people.
@@ -72,8 +120,8 @@ impl Profile {
         Ok(self.get(RUNS)?.unwrap_or_default())
     }
 
-    /// Sets a delivery aside, unless it waits already; returns what has to give way for it: the oldest of its own sender,
-    /// or of whoever has the most. `quiet` ones are told to nobody.
+    /// Sets a delivery aside, unless it waits already; whether there is room for all is for the caller to look
+    /// ([`Profile::gives_way_to`]). `quiet` ones are told to nobody.
     pub(crate) fn set_aside(
         &self,
         delivery: &Delivery,
@@ -87,55 +135,71 @@ impl Profile {
         let sender = delivery.from.to_string();
         let group = delivery.group.map(|group| group.to_string()).unwrap_or_default();
         let due = self.run()?.saturating_add(1);
-        let sql = "INSERT INTO set_aside (sender, conversation, digest, sealed_to, delivery, reason, refusals, tries, due, told)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7, ?8) ON CONFLICT DO NOTHING";
         let sealed_to = sealed_to.map(|digest| digest.0);
-        let row = params![sender, group, digest, sealed_to, text, reason, due, quiet];
-        self.sql(|database| database.execute(sql, row).map(drop))
+        let row = [
+            Cell::Null,
+            sender.into(),
+            group.into(),
+            digest.into(),
+            sealed_to.into(),
+            text.into(),
+            reason.into(),
+            Cell::Integer(0),
+            Cell::Integer(0),
+            number(due)?,
+            quiet.into(),
+        ];
+        self.insert(&TABLE, row).map(drop)
     }
 
-    /// What has to give way because there is no room for all that waits: the oldest of `sender`, who set something aside
-    /// last, or of whoever has the most; it is for the caller to remove it.
+    /// What has to give way because there is no room for all that waits, one after another: the oldest of `sender`, who set
+    /// something aside last, or of whoever has the most. It is for the caller to remove each.
     pub(crate) fn gives_way_to(
         &self,
         sender: ParticipantId,
         room: Room,
-    ) -> Result<Option<Waiting>, ClientError> {
+    ) -> Result<Vec<Waiting>, ClientError> {
         let sender = sender.to_string();
-        let sql =
-            "SELECT count(*), coalesce(sum(octet_length(delivery)), 0) FROM set_aside WHERE sender = ?1";
-        let (count, bytes): (u64, u64) =
-            self.sql(|database| database.query_row(sql, [&sender], |row| Ok((row.get(0)?, row.get(1)?))))?;
-        if count > 1 && (count > room.of_sender || bytes > room.bytes_of_sender) {
-            return self.oldest_of(&sender);
-        }
-        let sql = "SELECT count(*), coalesce(sum(octet_length(delivery)), 0) FROM set_aside";
-        let (count, bytes): (u64, u64) =
-            self.sql(|database| database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))))?;
-        if count <= 1 || (count <= room.of_all && bytes <= room.bytes_of_all) {
-            return Ok(None);
-        }
-        let sql = "SELECT sender FROM set_aside GROUP BY sender ORDER BY sum(octet_length(delivery)) DESC, min(id) LIMIT 1";
-        let largest: String = self.sql(|database| database.query_row(sql, [], |row| row.get(0)))?;
-        self.oldest_of(&largest)
-    }
-
-    fn oldest_of(&self, sender: &str) -> Result<Option<Waiting>, ClientError> {
-        let sql = "SELECT id, delivery, refusals, tries FROM set_aside WHERE sender = ?1 ORDER BY id LIMIT 1";
-        Ok(self.waiting(sql, [sender])?.pop())
-    }
-
-    fn waiting(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Waiting>, ClientError> {
-        let rows: Vec<Row> = self.sql(|database| {
-            let mut statement = database.prepare(sql)?;
-            statement.query_map(parameters, columns)?.collect()
+        let mut shares: HashMap<String, Share> = HashMap::new();
+        let (mut count, mut bytes) = (0_u64, 0_u64);
+        self.visit(&TABLE, Scan::by_arrival(), &[SENDER, ID, DELIVERY.length()], |row| {
+            let (sender, id, length) = (row.text()?, row.number()?, row.number()?);
+            count += 1;
+            bytes += length;
+            shares.entry(sender).or_default().add(id, length);
+            Ok(ControlFlow::Continue(()))
         })?;
-        let mut all = Vec::with_capacity(rows.len());
+        let mut rows = Vec::new();
+        loop {
+            let own = shares.get(&sender).filter(|own| own.count > 1);
+            let is_own_full =
+                own.is_some_and(|own| own.count > room.of_sender || own.bytes > room.bytes_of_sender);
+            let largest = if is_own_full {
+                shares.get_mut(&sender)
+            } else if count <= 1 || (count <= room.of_all && bytes <= room.bytes_of_all) {
+                None
+            } else {
+                let oldest = |share: &Share| std::cmp::Reverse(share.rows.front().map(|(row, _)| *row));
+                let waiting = shares.values_mut().filter(|share| share.count > 0);
+                waiting.max_by_key(|share| (share.bytes, oldest(share)))
+            };
+            let Some((row, length)) = largest.and_then(Share::shift) else { break };
+            count -= 1;
+            bytes -= length;
+            rows.push(row);
+        }
+        self.waiting(rows)
+    }
+
+    /// What waits in these rows, in this order.
+    fn waiting(&self, rows: impl IntoIterator<Item = i64>) -> Result<Vec<Waiting>, ClientError> {
+        let mut all = Vec::new();
         for row in rows {
-            match read(&row) {
-                Some(waiting) => all.push(waiting),
-                // Damaged on this disk: it will never be read.
-                None => self.remove_set_aside(row.0)?,
+            match self.row(&TABLE, &[row.into()], &WAITING, waiting)? {
+                Some(Ok(waiting)) => all.push(waiting),
+                // It will never be read.
+                Some(Err(damaged)) => self.remove_set_aside(damaged)?,
+                None => {}
             }
         }
         Ok(all)
@@ -143,86 +207,141 @@ impl Profile {
 
     /// What is to be tried in this run, at most `limit`: one of each sender before a second of anybody.
     pub(crate) fn due_set_aside(&self, limit: usize) -> Result<Vec<Waiting>, ClientError> {
-        // Chosen first and read after: sorting would carry every delivery along.
-        let sql = "SELECT id, delivery, refusals, tries FROM set_aside JOIN (
-                       SELECT id AS chosen, row_number() OVER (PARTITION BY sender ORDER BY tries, id) AS place
-                       FROM set_aside WHERE due <= ?1 ORDER BY place, tries, id LIMIT ?2) ON id = chosen
-                   ORDER BY place, tries, id";
-        self.waiting(sql, params![self.run()?, limit])
+        let Cell::Integer(run) = number(self.run()?)? else { return Ok(Vec::new()) };
+        let mut due = Vec::new();
+        self.visit(&TABLE, Scan::by_index(&SET_ASIDE_BY_DUE, &[]), &[DUE, TRIES, ID, SENDER], |row| {
+            if row.number::<i64>()? > run {
+                return Ok(ControlFlow::Break(()));
+            }
+            due.push((row.number::<u32>()?, row.number::<i64>()?, row.text()?));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        due.sort_by_key(|(tries, id, _)| (*tries, *id));
+        let mut places = HashMap::new();
+        // Chosen first and read after: only what is tried is read.
+        let mut chosen: Vec<_> =
+            due.into_iter().map(|(tries, id, sender)| (place(&mut places, sender), tries, id)).collect();
+        chosen.sort();
+        self.waiting(chosen.into_iter().take(limit).map(|(_, _, id)| id))
     }
 
     /// What waits in a group, oldest first.
     pub(crate) fn set_aside_in(&self, group: GroupId) -> Result<Vec<Waiting>, ClientError> {
-        let sql = "SELECT id, delivery, refusals, tries FROM set_aside WHERE conversation = ?1 ORDER BY id";
-        self.waiting(sql, [group.to_string()])
+        let group = [group.to_string().into()];
+        let scan = Scan::by_index(&SET_ASIDE_BY_CONVERSATION, &group);
+        self.waiting(self.rows(&TABLE, scan, &[ID], Row::number)?)
     }
 
     /// What was posted to groups and waits, as much of it as tells whose keys are missing, with how much waits in that
     /// group: one of each group before a second of any, so that nobody's flood hides another group.
     pub(crate) fn set_aside_for_group_keys(&self) -> Result<Vec<(Delivery, u64)>, ClientError> {
-        let sql = "SELECT delivery, in_group FROM set_aside JOIN (
-                       SELECT id AS chosen, count(*) OVER (PARTITION BY conversation) AS in_group,
-                              row_number() OVER (PARTITION BY conversation ORDER BY id DESC) AS place
-                       FROM set_aside WHERE conversation <> '' ORDER BY place, id LIMIT ?1) ON id = chosen
-                   ORDER BY place, id";
-        let rows: Vec<(String, u64)> = self.sql(|database| {
-            let mut statement = database.prepare(sql)?;
-            statement.query_map([MAX_LOOKED_AT], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        let mut waiting = Vec::new();
+        let scan = Scan::by_index(&SET_ASIDE_BY_CONVERSATION, &[]).down();
+        self.visit(&TABLE, scan, &[CONVERSATION, ID], |row| {
+            let conversation = row.text()?;
+            if conversation.is_empty() {
+                return Ok(ControlFlow::Break(()));
+            }
+            waiting.push((conversation, row.number::<i64>()?));
+            Ok(ControlFlow::Continue(()))
         })?;
-        Ok(rows
-            .iter()
-            .filter_map(|(text, in_group)| Some((serde_json::from_str(text).ok()?, *in_group)))
-            .collect())
+        // Of each group the newest come first.
+        let mut places = HashMap::new();
+        let mut chosen: Vec<_> = waiting
+            .into_iter()
+            .map(|(conversation, id)| (place(&mut places, conversation.clone()), id, conversation))
+            .collect();
+        chosen.sort_by_key(|(place, id, _)| (*place, *id));
+        let mut found = Vec::new();
+        for (_, id, conversation) in chosen.into_iter().take(MAX_LOOKED_AT) {
+            let text = self.row(&TABLE, &[id.into()], &[DELIVERY], Row::text)?;
+            let delivery = text.and_then(|text| serde_json::from_str(&text).ok());
+            found.extend(delivery.zip(places.get(&conversation).copied()));
+        }
+        Ok(found)
     }
 
     /// Notes that another try led to nothing, and why.
     pub(crate) fn keep_waiting(&self, row: i64, reason: &str, was_refused: bool) -> Result<(), ClientError> {
-        let sql = "UPDATE set_aside SET reason = ?2, refusals = refusals + ?3, tries = min(tries + 1, 30),
-                       due = ?4 + min(1 << tries, ?5) WHERE id = ?1";
-        let row = params![row, reason, was_refused, self.run()?, LONGEST_PAUSE];
-        self.sql(|database| database.execute(sql, row).map(drop))
+        let key = [row.into()];
+        self.whole(|| {
+            let read = |row: &mut Row| Ok((row.number::<u32>()?, row.number::<u32>()?));
+            let Some((refusals, tries)) = self.row(&TABLE, &key, &[REFUSALS, TRIES], read)? else {
+                return Ok(());
+            };
+            let pause = 1_u64.checked_shl(tries).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
+            let cells = [
+                (REASON, reason.into()),
+                (REFUSALS, refusals.saturating_add(was_refused.into()).into()),
+                (TRIES, tries.saturating_add(1).min(MAX_TRIES).into()),
+                (DUE, number(self.run()?.saturating_add(pause))?),
+            ];
+            self.change(&TABLE, &key, cells).map(drop)
+        })
     }
 
     /// Has what waits in a group tried with the next occasion: its chain went on.
     pub(super) fn wake_set_aside(&self, group: &str) -> Result<(), ClientError> {
-        let sql = "UPDATE set_aside SET due = 0 WHERE conversation = ?1";
-        self.sql(|database| database.execute(sql, [group]).map(drop))
+        self.whole(|| {
+            let group = [group.into()];
+            let scan = Scan::by_index(&SET_ASIDE_BY_CONVERSATION, &group);
+            let rows = self.rows(&TABLE, scan, &[ID], Row::cell)?;
+            rows.into_iter()
+                .try_for_each(|id| self.change(&TABLE, &[id], [(DUE, Cell::Integer(0))]).map(drop))
+        })
     }
 
     /// Forgets what waits no longer.
     pub(crate) fn remove_set_aside(&self, row: i64) -> Result<(), ClientError> {
-        self.sql(|database| database.execute("DELETE FROM set_aside WHERE id = ?1", [row]).map(drop))
+        self.delete(&TABLE, &[row.into()]).map(drop)
     }
 
     /// Whether something waits that is sealed to the keys with this digest.
     pub(crate) fn awaits_keys(&self, digest: &Sha512Digest) -> Result<bool, ClientError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM set_aside WHERE sealed_to = ?1)";
-        self.sql(|database| database.query_row(sql, [digest.0], |row| row.get(0)))
+        let mut awaits = false;
+        self.visit(&TABLE, Scan::by_arrival(), &[SEALED_TO], |row| {
+            awaits = row.cell()? == Cell::from(digest.0);
+            Ok(if awaits { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(awaits)
     }
 
     /// What waits, and whether people were told; with `new` only what they were not, which counts as told from now on.
     pub(crate) fn piles(&self, new: bool) -> Result<Vec<Pile>, ClientError> {
-        let sql = "SELECT sender, conversation, reason, count(*) FROM set_aside WHERE told = 0 OR NOT ?1
-                   GROUP BY sender, conversation, reason ORDER BY min(id)";
-        let rows: Vec<(String, String, String, u64)> = self.sql(|database| {
-            let mut statement = database.prepare(sql)?;
-            statement
-                .query_map([new], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-                .collect()
-        })?;
-        if new {
-            self.sql(|database| database.execute("UPDATE set_aside SET told = 1 WHERE told = 0", []))?;
+        if !new {
+            return self.piles_of(|_| true);
         }
-        let pile = |(from, group, reason, count): (String, String, String, u64)| {
+        self.whole(|| {
+            let piles = self.piles_of(|was_told| !was_told)?;
+            let mut untold =
+                self.rows(&TABLE, Scan::by_arrival(), &[TOLD, ID], |row| Ok((row.is()?, row.cell()?)))?;
+            untold.retain(|(was_told, _)| !was_told);
+            for (_, id) in untold {
+                self.change(&TABLE, &[id], [(TOLD, true.into())])?;
+            }
+            Ok(piles)
+        })
+    }
+
+    fn piles_of(&self, is_wanted: impl Fn(bool) -> bool) -> Result<Vec<Pile>, ClientError> {
+        let mut piles: Vec<((String, String, String), u64)> = Vec::new();
+        let mut places = HashMap::new();
+        self.visit(&TABLE, Scan::by_arrival(), &[TOLD, SENDER, CONVERSATION, REASON], |row| {
+            if is_wanted(row.is()?) {
+                let pile = (row.text()?, row.text()?, row.text()?);
+                let place = *places.entry(pile).or_insert_with_key(|pile| {
+                    piles.push((pile.clone(), 0));
+                    piles.len() - 1
+                });
+                piles[place].1 += 1;
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let pile = |((from, group, reason), count): ((String, String, String), u64)| {
             Some(Pile { from: from.parse().ok()?, group: group.parse().ok(), reason, count })
         };
-        Ok(rows.into_iter().filter_map(pile).collect())
+        Ok(piles.into_iter().filter_map(pile).collect())
     }
-}
-
-fn read((row, text, refusals, tries): &Row) -> Option<Waiting> {
-    let delivery = serde_json::from_str(text).ok()?;
-    Some(Waiting { row: *row, delivery, refusals: *refusals, tries: *tries })
 }
 
 #[cfg(test)]
@@ -233,6 +352,7 @@ mod tests {
     use momedo_protocol::time::UnixMillis;
 
     use super::*;
+    use crate::profile::tests::with_each;
 
     fn somebody(number: u64) -> ParticipantId {
         ParticipantId::from_number(number).unwrap()
@@ -252,97 +372,95 @@ mod tests {
 
     const ROOM: Room = Room { of_sender: 3, bytes_of_sender: 1 << 20, of_all: 5, bytes_of_all: 1 << 20 };
 
-    fn profile() -> (tempfile::TempDir, Profile) {
-        let folder = tempfile::tempdir().unwrap();
-        let profile = Profile::create(folder.path(), None).unwrap();
-        (folder, profile)
-    }
-
     #[test]
     fn whoever_floods_pushes_out_their_own_alone_and_nothing_goes_without_a_word() {
-        let (_folder, profile) = profile();
-        let put = |from, number| {
-            let gone = profile.set_aside(&delivery(from, number), None, "because", false, ROOM).unwrap();
-            gone.into_iter()
-                .map(|waiting| (waiting.delivery.from, waiting.delivery.id.0[0]))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(put(1, 1), []);
-        for number in 2..5 {
-            assert_eq!(put(2, number), []);
-        }
-        // The same again is not another one.
-        assert_eq!(put(2, 4), []);
-        assert_eq!(put(2, 5), [(somebody(2), 2)]);
-        assert_eq!(put(3, 6), []);
-        // All of the room is taken: whoever has the most makes some.
-        assert_eq!(put(4, 7), [(somebody(2), 3)]);
-        let left: u64 = profile.piles(false).unwrap().iter().map(|pile| pile.count).sum();
-        assert_eq!(left, 5);
+        with_each(|profile| {
+            let put = |from, number| {
+                profile.set_aside(&delivery(from, number), None, "because", false).unwrap();
+                let gone = profile.gives_way_to(somebody(from), ROOM).unwrap();
+                gone.iter().for_each(|waiting| profile.remove_set_aside(waiting.row).unwrap());
+                gone.into_iter()
+                    .map(|waiting| (waiting.delivery.from, waiting.delivery.id.0[0]))
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(put(1, 1), []);
+            for number in 2..5 {
+                assert_eq!(put(2, number), []);
+            }
+            // The same again is not another one.
+            assert_eq!(put(2, 4), []);
+            assert_eq!(put(2, 5), [(somebody(2), 2)]);
+            assert_eq!(put(3, 6), []);
+            // All of the room is taken: whoever has the most makes some.
+            assert_eq!(put(4, 7), [(somebody(2), 3)]);
+            let left: u64 = profile.piles(false).unwrap().iter().map(|pile| pile.count).sum();
+            assert_eq!(left, 5);
+        });
     }
 
     #[test]
     fn what_waits_is_tried_in_turn_and_ever_more_seldom() {
-        let (_folder, profile) = profile();
-        let room = Room { of_sender: 100, of_all: 100, ..ROOM };
-        for (from, number) in [(1, 1), (1, 2), (1, 3), (2, 4)] {
-            profile.set_aside(&delivery(from, number), None, "because", false, room).unwrap();
-        }
-        assert!(profile.due_set_aside(9).unwrap().is_empty(), "not in the run that set it aside");
-        profile.begin_run().unwrap();
-        let due = profile.due_set_aside(2).unwrap();
-        let senders: Vec<_> = due.iter().map(|waiting| waiting.delivery.from).collect();
-        assert_eq!(senders, [somebody(1), somebody(2)]);
-        let row = due[1].row;
-        let mut tried = Vec::new();
-        for _ in 0..70 {
-            let run = profile.begin_run().unwrap();
-            if profile.due_set_aside(9).unwrap().iter().any(|waiting| waiting.row == row) {
-                profile.keep_waiting(row, "still", true).unwrap();
-                tried.push(run);
+        with_each(|profile| {
+            for (from, number) in [(1, 1), (1, 2), (1, 3), (2, 4)] {
+                profile.set_aside(&delivery(from, number), None, "because", false).unwrap();
             }
-        }
-        let pauses: Vec<u64> = tried.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16]);
+            assert!(profile.due_set_aside(9).unwrap().is_empty(), "not in the run that set it aside");
+            profile.begin_run().unwrap();
+            let due = profile.due_set_aside(2).unwrap();
+            let senders: Vec<_> = due.iter().map(|waiting| waiting.delivery.from).collect();
+            assert_eq!(senders, [somebody(1), somebody(2)]);
+            let row = due[1].row;
+            let mut tried = Vec::new();
+            for _ in 0..70 {
+                let run = profile.begin_run().unwrap();
+                if profile.due_set_aside(9).unwrap().iter().any(|waiting| waiting.row == row) {
+                    profile.keep_waiting(row, "still", true).unwrap();
+                    tried.push(run);
+                }
+            }
+            let pauses: Vec<u64> = tried.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16]);
+        });
     }
 
     #[test]
     fn a_flood_in_one_group_hides_no_other_that_waits_for_its_key() {
-        let (_folder, profile) = profile();
-        let room = Room { of_sender: 1_000, of_all: 1_000, ..ROOM };
-        let group = |byte| GroupId::of(&Sha512Digest([byte; 64]));
-        let put = |from, number: u64, byte| {
-            let delivery = Delivery {
-                group: Some(group(byte)),
-                envelope: Base64Bytes(number.to_be_bytes().to_vec()),
-                ..delivery(from, from)
+        with_each(|profile| {
+            let group = |byte| GroupId::of(&Sha512Digest([byte; 64]));
+            let put = |from, number: u64, byte| {
+                let delivery = Delivery {
+                    group: Some(group(byte)),
+                    envelope: Base64Bytes(number.to_be_bytes().to_vec()),
+                    ..delivery(from, from)
+                };
+                profile.set_aside(&delivery, None, "because", false).unwrap();
             };
-            profile.set_aside(&delivery, None, "because", false, room).unwrap();
-        };
-        for number in 0..300 {
-            put(1, number, 1);
-        }
-        put(2, 300, 2);
-        let found = profile.set_aside_for_group_keys().unwrap();
-        let of = |byte| -> Vec<u64> {
-            let in_group = found.iter().filter(|(delivery, _)| delivery.group == Some(group(byte)));
-            in_group.map(|(_, in_group)| *in_group).collect()
-        };
-        assert_eq!(of(2), [1]);
-        assert_eq!(of(1), vec![300; 255]);
+            for number in 0..300 {
+                put(1, number, 1);
+            }
+            put(2, 300, 2);
+            let found = profile.set_aside_for_group_keys().unwrap();
+            let of = |byte| -> Vec<u64> {
+                let in_group = found.iter().filter(|(delivery, _)| delivery.group == Some(group(byte)));
+                in_group.map(|(_, in_group)| *in_group).collect()
+            };
+            assert_eq!(of(2), [1]);
+            assert_eq!(of(1), vec![300; 255]);
+        });
     }
 
     #[test]
     fn people_are_told_once_and_can_always_look() {
-        let (_folder, profile) = profile();
-        for number in 1..3 {
-            profile.set_aside(&delivery(1, number), None, "because", false, ROOM).unwrap();
-        }
-        profile.set_aside(&delivery(2, 3), None, "a key", true, ROOM).unwrap();
-        let pile = Pile { from: somebody(1), group: None, reason: "because".into(), count: 2 };
-        assert_eq!(profile.piles(true).unwrap(), std::slice::from_ref(&pile));
-        assert_eq!(profile.piles(true).unwrap(), []);
-        assert_eq!(profile.piles(false).unwrap().len(), 2);
-        assert_eq!(profile.piles(false).unwrap()[0], pile);
+        with_each(|profile| {
+            for number in 1..3 {
+                profile.set_aside(&delivery(1, number), None, "because", false).unwrap();
+            }
+            profile.set_aside(&delivery(2, 3), None, "a key", true).unwrap();
+            let pile = Pile { from: somebody(1), group: None, reason: "because".into(), count: 2 };
+            assert_eq!(profile.piles(true).unwrap(), std::slice::from_ref(&pile));
+            assert_eq!(profile.piles(true).unwrap(), []);
+            assert_eq!(profile.piles(false).unwrap().len(), 2);
+            assert_eq!(profile.piles(false).unwrap()[0], pile);
+        });
     }
 }

@@ -3,10 +3,12 @@
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::time::UnixMillis;
-use rusqlite::params;
 
 use super::Profile;
+use super::rows::number;
 use crate::ClientError;
+use crate::keeping::tables::unconfirmed::{ACCEPTED_AT, DUE, ID, RECIPIENT, REQUEST, TABLE};
+use crate::keeping::{Cell, Row, Scan};
 
 /// How long they are kept, in days: as long as a server does.
 const DAYS: u64 = 90;
@@ -21,10 +23,11 @@ impl Profile {
         now: UnixMillis,
     ) -> Result<(), ClientError> {
         let before = now.0.saturating_sub(DAYS * 86_400_000);
-        self.sql(|database| {
-            database.execute("DELETE FROM unconfirmed WHERE accepted_at < ?1", [before])?;
-            let sql = "INSERT INTO unconfirmed VALUES (?1, ?2, ?3, ?4, 0) ON CONFLICT DO NOTHING";
-            database.execute(sql, params![id.to_string(), recipient.to_string(), request, now.0]).map(drop)
+        let (id, recipient) = (id.to_string().into(), recipient.to_string().into());
+        self.whole(|| {
+            self.delete_before(&TABLE, ACCEPTED_AT, before)?;
+            let row = [id, recipient, request.into(), number(now.0)?, false.into()];
+            self.insert(&TABLE, row).map(drop)
         })
     }
 
@@ -34,22 +37,32 @@ impl Profile {
         id: MessageId,
         recipient: ParticipantId,
     ) -> Result<(), ClientError> {
-        let sql = "DELETE FROM unconfirmed WHERE id = ?1 AND recipient = ?2";
-        self.sql(|database| database.execute(sql, [id.to_string(), recipient.to_string()]).map(drop))
+        self.delete(&TABLE, &[id.to_string().into(), recipient.to_string().into()]).map(drop)
     }
 
     /// Notes that all of them have to be submitted again: who had accepted them is lost.
     pub(crate) fn mark_unconfirmed_due(&self) -> Result<(), ClientError> {
-        self.sql(|database| database.execute("UPDATE unconfirmed SET due = 1", []).map(drop))
+        self.whole(|| {
+            self.by_due(false)?
+                .iter()
+                .try_for_each(|key| self.change(&TABLE, key, [(DUE, true.into())]).map(drop))
+        })
     }
 
     /// Those that have to be submitted again, oldest first.
     pub(crate) fn due_unconfirmed(&self) -> Result<Vec<String>, ClientError> {
-        self.sql(|database| {
-            let mut statement =
-                database.prepare("SELECT request FROM unconfirmed WHERE due = 1 ORDER BY id")?;
-            statement.query_map([], |row| row.get(0))?.collect()
-        })
+        let mut due = Vec::new();
+        for key in self.by_due(true)? {
+            due.extend(self.row(&TABLE, &key, &[REQUEST], Row::text)?);
+        }
+        Ok(due)
+    }
+
+    /// Keys of those that are due, or of those that are not.
+    fn by_due(&self, is_due: bool) -> Result<Vec<[Cell; 2]>, ClientError> {
+        let read = |row: &mut Row| Ok((row.is()?, [row.cell()?, row.cell()?]));
+        let all = self.rows(&TABLE, Scan::by_key(&[]), &[DUE, ID, RECIPIENT], read)?;
+        Ok(all.into_iter().filter(|(due, _)| *due == is_due).map(|(_, key)| key).collect())
     }
 
     /// Notes that one was submitted again.
@@ -58,7 +71,7 @@ impl Profile {
         id: MessageId,
         recipient: ParticipantId,
     ) -> Result<(), ClientError> {
-        let sql = "UPDATE unconfirmed SET due = 0 WHERE id = ?1 AND recipient = ?2";
-        self.sql(|database| database.execute(sql, [id.to_string(), recipient.to_string()]).map(drop))
+        let key = [id.to_string().into(), recipient.to_string().into()];
+        self.change(&TABLE, &key, [(DUE, false.into())]).map(drop)
     }
 }

@@ -125,7 +125,7 @@ pub(super) async fn put(
     let sealed_to = sealed_to(delivery);
     profile.set_aside(delivery, sealed_to.as_ref(), &why.words(), is_quiet)?;
     // Each by itself: should this end in between, the next that is set aside goes on with it.
-    while let Some(Waiting { row, delivery, .. }) = profile.gives_way_to(delivery.from, ROOM)? {
+    for Waiting { row, delivery, .. } in profile.gives_way_to(delivery.from, ROOM)? {
         let words = last_words(profile, &delivery).await;
         profile.atomically(|| {
             show_last(profile, &delivery, words)?;

@@ -1,9 +1,8 @@
-//! The profile's schema: numbered steps, forward-only, each whole or not at all with its `user_version`.
+//! SQLite's schema: numbered steps, forward-only, each whole or not at all with its `user_version`.
 //!
 //! Append a file, never edit one that shipped: devices already ran it.
 
-use super::Profile;
-use crate::ClientError;
+use super::{Keep, Result, Sqlite};
 
 /// Every step, oldest first.
 const STEPS: &[&str] = &[
@@ -19,24 +18,31 @@ const STEPS: &[&str] = &[
 /// The `user_version` the first step leads to.
 const FIRST: usize = 2;
 
-impl Profile {
-    /// The version of the schema, if it is one that a finished profile of this or an earlier momedo has.
-    pub(super) fn schema_version(&self) -> Result<Option<usize>, ClientError> {
-        let found: i64 =
-            self.sql(|database| database.pragma_query_value(None, "user_version", |row| row.get(0)))?;
-        let known = FIRST..FIRST + STEPS.len();
-        Ok(usize::try_from(found).ok().filter(|version| known.contains(version)))
+impl Sqlite {
+    pub(super) fn user_version(&self) -> Result<i64> {
+        Ok(self.database.pragma_query_value(None, "user_version", |row| row.get(0))?)
     }
 
-    /// Brings the schema up to date from `version`; 0 for a profile that is being made.
-    pub(super) fn upgrade(&self, version: usize) -> Result<(), ClientError> {
+    /// The version of the schema, if it is one that a finished profile of this or an earlier momedo has.
+    pub(super) fn schema_version(&self) -> Result<Option<usize>> {
+        let known = FIRST..FIRST + STEPS.len();
+        Ok(usize::try_from(self.user_version()?).ok().filter(|version| known.contains(version)))
+    }
+
+    /// Brings the schema up to date from `version`; 0 for one that is being made.
+    pub(super) fn migrate_from(&self, version: usize) -> Result<()> {
         for (number, step) in (FIRST..).zip(STEPS).filter(|(number, _)| *number > version) {
-            self.atomically(|| {
-                self.sql(|database| {
-                    database.execute_batch(step)?;
-                    database.pragma_update(None, "user_version", number)
-                })
-            })?;
+            self.begin()?;
+            let result = self
+                .database
+                .execute_batch(step)
+                .and_then(|()| self.database.pragma_update(None, "user_version", number));
+            if result.is_ok() {
+                self.commit()?
+            } else {
+                self.rollback()?
+            }
+            result?;
         }
         Ok(())
     }
@@ -48,7 +54,21 @@ mod tests {
 
     use rusqlite::Connection;
 
+    use super::super::tables;
     use super::*;
+    use crate::ClientError;
+    use crate::keeping::{KeepError, Sqlite};
+    use crate::testing::{made_in, opened_in};
+
+    fn create(path: &Path) -> Profile {
+        made_in(Box::new(Sqlite::create(path).unwrap()), None).unwrap()
+    }
+
+    fn open(path: &Path) -> std::result::Result<Profile, ClientError> {
+        let failed = |error: KeepError| ClientError::Protocol(error.to_string());
+        opened_in(Box::new(Sqlite::open(path).map_err(failed)?), None)
+    }
+    use crate::profile::Profile;
     use crate::profile::passphrase::CHECK;
 
     fn schema(database: &Connection) -> Vec<(String, String)> {
@@ -56,7 +76,7 @@ mod tests {
             "SELECT name, replace(coalesce(sql, ''), 'IF NOT EXISTS ', '') FROM sqlite_schema ORDER BY name";
         let mut statement = database.prepare(sql).unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        rows.map(Result::unwrap).collect()
+        rows.map(rusqlite::Result::unwrap).collect()
     }
 
     /// A profile as a momedo left it that knew fewer steps.
@@ -72,13 +92,16 @@ mod tests {
     #[test]
     fn a_profile_of_any_earlier_version_is_brought_up_to_date() {
         let folder = tempfile::tempdir().unwrap();
-        let wanted = schema(&Profile::create(&folder.path().join("new"), None).unwrap().database);
+        drop(create(&folder.path().join("new")));
+        let wanted = schema(&Sqlite::open(&folder.path().join("new")).unwrap().database);
         for version in FIRST..FIRST + STEPS.len() {
             let path = folder.path().join(version.to_string());
             drop(older(&path, version));
-            let profile = Profile::open(&path, None).unwrap();
-            assert_eq!(schema(&profile.database), wanted, "{version}");
-            assert_eq!(profile.schema_version().unwrap(), Some(FIRST + STEPS.len() - 1));
+            drop(open(&path).unwrap());
+            let sqlite = Sqlite::open(&path).unwrap();
+            assert_eq!(schema(&sqlite.database), wanted, "{version}");
+            assert_eq!(sqlite.schema_version().unwrap(), Some(FIRST + STEPS.len() - 1));
+            assert_eq!(sqlite.user_version().unwrap(), i64::from(tables::VERSION));
         }
     }
 
@@ -100,14 +123,15 @@ mod tests {
                 INSERT INTO locked_messages (delivery) VALUES ('{"from":"M8N22HT6"}');"#,
             )
             .unwrap();
-        let profile = Profile::open(&path, None).unwrap();
+        drop(open(&path).unwrap());
+        let sqlite = Sqlite::open(&path).unwrap();
         for found in [
             "SELECT 1 FROM file_messages WHERE message = 'm'",
             "SELECT 1 FROM server_logs WHERE server = 'ab' AND number = 1",
             "SELECT 1 FROM settings WHERE name = 'key-log-head:ab'",
             "SELECT 1 FROM set_aside WHERE sender = 'M8N22HT6'",
         ] {
-            assert_eq!(profile.database.query_row(found, [], |row| row.get(0)), Ok(1), "{found}");
+            assert_eq!(sqlite.database.query_row(found, [], |row| row.get(0)), Ok(1), "{found}");
         }
     }
 
@@ -115,12 +139,12 @@ mod tests {
     fn a_profile_of_a_newer_version_or_one_that_was_cut_off_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("profile");
-        Profile::create(&path, None).unwrap();
+        create(&path);
         for version in [0, 1, FIRST + STEPS.len(), 99] {
             let database = Connection::open(path.join("profile.db")).unwrap();
             database.pragma_update(None, "user_version", version).unwrap();
             drop(database);
-            assert!(Profile::open(&path, None).is_err(), "{version}");
+            assert!(open(&path).is_err(), "{version}");
         }
     }
 }
