@@ -23,6 +23,7 @@ pub(crate) fn bind(wasm: &Path, scratch: &Path) -> Result<Files> {
         .input_path(wasm)
         .out_name("client")
         .web(true)?
+        .omit_default_module_path(false)
         .typescript(false)
         .remove_name_section(true)
         .remove_producers_section(true)
