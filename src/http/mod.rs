@@ -30,6 +30,7 @@ mod sessions;
 mod stream;
 pub(crate) mod trust;
 pub(crate) mod unread;
+mod web_client;
 mod websocket;
 
 use std::net::IpAddr;
@@ -146,6 +147,7 @@ pub fn router(app: AppState, stop: Shutdown) -> Router {
         .route("/trust/{name}", get(trust::certificate))
         .route("/.well-known/security.txt", get(security::text))
         .route("/static/public.css", get(invite_page::style))
+        .merge(web_client::routes())
         .fallback(|| async { error::ApiError(crate::service::ServiceError::NoSuchPath) })
         .method_not_allowed_fallback(|| async { error::ApiError(crate::service::ServiceError::WrongMethod) })
         // Innermost: a refusal must not leave the line broken.

@@ -105,6 +105,8 @@ mod typed_secrets;
 mod unread;
 mod verification;
 mod visitor;
+#[cfg(feature = "web-client")]
+mod web_client;
 mod websocket;
 mod withdrawing;
 mod wrong_clocks;

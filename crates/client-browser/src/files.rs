@@ -68,7 +68,7 @@ impl Read for BlobSource {
             return Ok(0);
         }
         let part = self.blob.slice_with_f64_and_f64(self.place as f64, end as f64).map_err(failed)?;
-        let read = Uint8Array::new(&self.reader.read_as_array_buffer(&part).map_err(failed)?);
+        let read = Uint8Array::new(&self.reader.read_as_array_buffer(&part).map_err(failed)?.into());
         let count = (read.length() as usize).min(bytes.len());
         read.subarray(0, count as u32).copy_to(&mut bytes[..count]);
         self.place += count as u64;

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use momedo_client::ClientError;
-use redb::{BackendIoError, StorageBackend};
+use redb::StorageBackend;
 use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
@@ -138,31 +138,31 @@ impl std::fmt::Debug for PrivateFile {
 }
 
 impl StorageBackend for PrivateFile {
-    fn len(&self) -> Result<u64, BackendIoError> {
-        Ok(self.length()?)
+    fn len(&self) -> Result<u64, io::Error> {
+        self.length()
     }
 
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), BackendIoError> {
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
         let mut read = 0;
         while read < out.len() {
             match self.read_at(offset + read as u64, &mut out[read..])? {
-                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 count => read += count,
             }
         }
         Ok(())
     }
 
-    fn set_len(&self, length: u64) -> Result<(), BackendIoError> {
-        Ok(self.set_length(length)?)
+    fn set_len(&self, length: u64) -> Result<(), io::Error> {
+        self.set_length(length)
     }
 
-    fn sync_data(&self) -> Result<(), BackendIoError> {
-        Ok(self.flush()?)
+    fn sync_data(&self) -> Result<(), io::Error> {
+        self.flush()
     }
 
-    fn write(&self, offset: u64, data: &[u8]) -> Result<(), BackendIoError> {
-        Ok(self.write_at(offset, data)?)
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        self.write_at(offset, data)
     }
 }
 
