@@ -1,13 +1,77 @@
-// The client core in a worker of its own: what it computes never stops the page.
-import init, { readInvite } from "./client.js";
+// The client core in a worker of its own: what it computes never stops the page. One worker of a browser has the profile
+// at a time; the browser's locks say which.
+import init, { Client, readInvite } from "./client.js";
 
-const ready = init();
+// The lock that whoever has the profile holds until the worker ends.
+const LOCK = "momedo";
 
-addEventListener("message", async ({ data }) => {
-  try {
-    await ready;
-    postMessage(readInvite(data));
-  } catch (error) {
-    postMessage(JSON.stringify({ error: String(error) }));
+const loaded = init();
+let client;
+// Commands run one after another.
+let last = Promise.resolve();
+
+const answer = (id, kind, value) => postMessage({ id, kind, value });
+const refused = (word, said) => JSON.stringify({ error: word, said });
+
+// Holds the lock for as long as the worker lives; false when another tab has it.
+function hold(takesOver) {
+  return new Promise((resolve, reject) => {
+    const options = takesOver ? { steal: true } : { ifAvailable: true };
+    navigator.locks
+      .request(LOCK, options, (lock) => {
+        resolve(lock !== null);
+        return lock === null ? undefined : new Promise(() => {});
+      })
+      .catch((error) => {
+        // Another tab took it: nothing is written here any more.
+        client?.close();
+        client = undefined;
+        answer(null, "taken-over", null);
+        reject(error);
+      });
+  });
+}
+
+async function open({ language, takesOver }) {
+  await loaded;
+  for (const [there, what] of [
+    [globalThis.isSecureContext, "HTTPS"],
+    [navigator.locks, "Web Locks"],
+    [globalThis.crypto?.subtle, "WebCrypto"],
+    [navigator.storage?.getDirectory, "private files (OPFS)"],
+  ]) {
+    if (!there) throw refused("not-possible-here", `This browser lacks ${what}: a newer one is needed.`);
   }
+  if (!(await hold(takesOver))) {
+    throw refused("open-elsewhere", "momedo is open in another tab or window of this browser.");
+  }
+  // The tab that had it closes its file first.
+  for (let tries = 0; ; tries += 1) {
+    try {
+      client = await Client.open(language);
+      return "{}";
+    } catch (error) {
+      if (!takesOver || tries === 50) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+async function run(id, { words, files }) {
+  if (client === undefined) throw refused("not-open", "The client is not open here.");
+  await client.run(words, files, (kind, json) => answer(id, kind, json));
+  return "{}";
+}
+
+async function work({ id, command, value }) {
+  try {
+    const commands = { open, run: (given) => run(id, given), invite: async (link) => (await loaded, readInvite(link)) };
+    answer(id, "done", await commands[command](value));
+  } catch (error) {
+    answer(id, "failed", typeof error === "string" ? error : refused("broken", String(error)));
+  }
+}
+
+addEventListener("message", ({ data }) => {
+  last = last.then(() => work(data));
 });

@@ -72,6 +72,8 @@ impl Browser {
         }
         let capabilities = json!({
             "browserName": "chrome", "acceptInsecureCerts": true,
+            // Keys are made by some scripts.
+            "timeouts": { "script": 120_000 },
             "goog:chromeOptions": { "args": arguments, "prefs": preferences },
         });
         let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())

@@ -1,6 +1,7 @@
 //! Black-box tests: the real program on a free port with a temporary data directory, over real TLS.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod both_shells;
 mod harness;
 
 mod acme;
@@ -89,6 +90,7 @@ mod second_home;
 mod set_up_addresses;
 mod settings;
 mod shares;
+mod shells;
 mod smoke;
 mod smoke_client;
 mod smoke_frames;

@@ -55,8 +55,7 @@ pub(crate) struct Shell {
 impl Shell {
     /// A shell on this browser's profile, which is opened if there is one.
     pub(crate) fn new(place: Place, language: &str) -> Result<Self, ClientError> {
-        let profile =
-            if profile::Place::exists(&place) { Some(profile::Place::open(&place)?) } else { None };
+        let profile = if profile::Place::exists(&place) { Some(profile::Place::open(&place)?) } else { None };
         Ok(Self { place, profile, language: language.to_owned() })
     }
 
@@ -167,8 +166,7 @@ impl Shell {
         } else {
             Content::Text(text)
         };
-        let sent =
-            sending::send(profile, to, &Draft::of(&content), wait, &self.language, &progress).await?;
+        let sent = sending::send(profile, to, &Draft::of(&content), wait, &self.language, &progress).await?;
         let mut answer = json!({ "id": sent.id, "status": "accepted" });
         if let Some(members) = sent.members {
             answer["members"] = members.into();
@@ -199,7 +197,8 @@ impl Shell {
         };
         let mut session = profile.log_in(&self.language).await?;
         let outcome =
-            receiving::receive_files(profile, &mut session, wait, saves.then_some(&saving), &mut show).await?;
+            receiving::receive_files(profile, &mut session, wait, saves.then_some(&saving), &mut show)
+                .await?;
         outcome.failed.map_or(Ok(()), Err)
     }
 }

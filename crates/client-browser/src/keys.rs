@@ -85,8 +85,7 @@ async fn make(purpose: KeyUse) -> Result<Zeroizing<Vec<u8>>, ClientError> {
 }
 
 async fn load(pkcs8: Zeroizing<Vec<u8>>, purpose: KeyUse) -> Result<PrivateKey, ClientError> {
-    let public =
-        RsaPublicKey::of_pkcs8(&pkcs8).map_err(|error| ClientError::Protocol(error.to_string()))?;
+    let public = RsaPublicKey::of_pkcs8(&pkcs8).map_err(|error| ClientError::Protocol(error.to_string()))?;
     let usage = match purpose {
         KeyUse::Signing => "sign",
         KeyUse::Opening => "decrypt",
@@ -135,8 +134,7 @@ impl RsaPrivateKey for Key {
     fn decrypt<'a>(&'a self, ciphertext: &'a [u8]) -> BoxFuture<'a, Option<SharedSecret>> {
         let decrypting = async move {
             let parameters = object(&[("name", name(KeyUse::Opening).into())]);
-            let opened =
-                subtle().ok()?.decrypt_with_object_and_u8_array(&parameters, &self.key, ciphertext);
+            let opened = subtle().ok()?.decrypt_with_object_and_u8_array(&parameters, &self.key, ciphertext);
             let plain = Zeroizing::new(bytes(done(opened).await.ok()?));
             Some(Zeroizing::new(<[u8; 32]>::try_from(plain.as_slice()).ok()?))
         };

@@ -109,6 +109,9 @@ impl Client {
         Ok(Self { shell, files, language: spoken })
     }
 
+    /// Lets go of what is kept, so that another tab can have it.
+    pub fn close(self) {}
+
     /// Runs a command: the words of the command line after `momedo`, without a profile; `files` are those it sends, by name.
     /// `tell` gets every line and step as it comes.
     ///

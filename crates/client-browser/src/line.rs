@@ -12,14 +12,15 @@ use js_sys::{Reflect, Uint8Array};
 use momedo_client::ClientError;
 use momedo_client::clocks::Clocks;
 use momedo_client::platform::line::{
-    ANSWER_TIME, Answer, Asked, Download, Line, Lines, MAX_ANSWER_BYTES, Pieces, ServerAddress, Upload, Wanted,
+    ANSWER_TIME, Answer, Asked, Download, Line, Lines, MAX_ANSWER_BYTES, Pieces, ServerAddress, Upload,
+    Wanted,
 };
 use momedo_client::platform::work::Work;
 use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
-    AbortController, Headers, ReadableStreamDefaultReader, Request, RequestCache, RequestCredentials, RequestInit,
-    RequestRedirect, Response,
+    AbortController, Headers, ReadableStreamDefaultReader, Request, RequestCache, RequestCredentials,
+    RequestInit, RequestRedirect, Response,
 };
 
 use crate::scope::{scope, settled, words};

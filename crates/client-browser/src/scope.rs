@@ -12,7 +12,9 @@ use web_sys::WorkerGlobalScope;
 /// # Errors
 /// [`ClientError::Protocol`] elsewhere.
 pub(crate) fn scope() -> Result<WorkerGlobalScope, ClientError> {
-    js_sys::global().dyn_into().map_err(|_| ClientError::Protocol("this runs in a browser's worker alone".into()))
+    js_sys::global()
+        .dyn_into()
+        .map_err(|_| ClientError::Protocol("this runs in a browser's worker alone".into()))
 }
 
 /// Waits for a promise. A worker has one thread, so what it waits for never meets another.

@@ -34,9 +34,12 @@ impl Drop for Open {
 fn refused(error: &JsValue) -> ClientError {
     let reason = match name_of(error).as_str() {
         "NoModificationAllowedError" => "it is open in another tab or window".to_owned(),
-        "QuotaExceededError" => "the browser has no room left for it: free some space on this device".to_owned(),
+        "QuotaExceededError" => {
+            "the browser has no room left for it: free some space on this device".to_owned()
+        }
         "SecurityError" | "NotAllowedError" | "InvalidStateError" => {
-            "the browser keeps nothing here: leave the private window, or allow this page to keep data".to_owned()
+            "the browser keeps nothing here: leave the private window, or allow this page to keep data"
+                .to_owned()
         }
         _ => words(error),
     };
@@ -73,7 +76,8 @@ impl PrivateFile {
         let options = FileSystemGetFileOptions::new();
         options.set_create(true);
         let file = settled(folder.get_file_handle_with_options(name, &options)).await;
-        let file = SendWrapper::new(file.map_err(|error| refused(&error))?.unchecked_into::<FileSystemFileHandle>());
+        let file =
+            SendWrapper::new(file.map_err(|error| refused(&error))?.unchecked_into::<FileSystemFileHandle>());
         let opened = settled(file.create_sync_access_handle()).await.map_err(|error| refused(&error))?;
         Ok(Self(Arc::new(Open(SendWrapper::new(opened.unchecked_into())))))
     }
@@ -114,7 +118,8 @@ impl PrivateFile {
         let mut written = 0;
         while written < bytes.len() {
             let options = Self::at(place + written as u64);
-            let count = self.handle().write_with_u8_array_and_options(&bytes[written..], &options).map_err(failed)?;
+            let count =
+                self.handle().write_with_u8_array_and_options(&bytes[written..], &options).map_err(failed)?;
             if count < 1.0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -126,7 +131,9 @@ impl PrivateFile {
 
 fn failed(error: JsValue) -> io::Error {
     match name_of(&error).as_str() {
-        "QuotaExceededError" => io::Error::other("the browser has no room left for it: free some space on this device"),
+        "QuotaExceededError" => {
+            io::Error::other("the browser has no room left for it: free some space on this device")
+        }
         _ => io::Error::other(words(&error)),
     }
 }

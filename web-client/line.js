@@ -1,0 +1,66 @@
+// The page's line to the worker: commands go there, lines, steps and outcomes come back.
+
+// Nothing but this worker is ever loaded by an address that a script made.
+const address = new URL("worker.js", import.meta.url).href;
+const policy = globalThis.trustedTypes?.createPolicy("momedo", { createScriptURL: () => address });
+
+// A refusal: `error` is a word for programs, `said` is for people.
+export class Refused extends Error {
+  constructor({ error, said }) {
+    super(said);
+    this.word = error;
+  }
+}
+
+export class Line {
+  #worker = new Worker(policy ? policy.createScriptURL("") : address, { type: "module" });
+  #waiting = new Map();
+  #next = 1;
+
+  // `onTakenOver` hears that another tab has the profile now, `onBroken` that the worker ended.
+  constructor({ onTakenOver = () => {}, onBroken = () => {} } = {}) {
+    this.#worker.addEventListener("message", ({ data: { id, kind, value } }) => {
+      if (kind === "taken-over") return onTakenOver();
+      const waiting = this.#waiting.get(id);
+      if (kind === "line") return waiting?.lines.push(JSON.parse(value)), waiting?.tell("line", JSON.parse(value));
+      if (kind === "step") return waiting?.tell("step", JSON.parse(value));
+      this.#waiting.delete(id);
+      if (kind === "done") waiting?.resolve({ lines: waiting.lines, value: JSON.parse(value) });
+      else waiting?.reject(new Refused(JSON.parse(value)));
+    });
+    this.#worker.addEventListener("error", (event) => {
+      const error = new Refused({ error: "broken", said: event.message ?? "the worker ended" });
+      for (const { reject } of this.#waiting.values()) reject(error);
+      this.#waiting.clear();
+      onBroken(error);
+    });
+  }
+
+  #ask(command, value, tell = () => {}) {
+    return new Promise((resolve, reject) => {
+      const id = this.#next++;
+      this.#waiting.set(id, { resolve, reject, tell, lines: [] });
+      this.#worker.postMessage({ id, command, value });
+    });
+  }
+
+  // Opens what this browser keeps; with `takesOver` another tab has to let go of it.
+  open(language, takesOver = false) {
+    return this.#ask("open", { language, takesOver });
+  }
+
+  // Runs a command of the command line; `files` are what it sends, by name. Resolves to its lines.
+  async run(words, files = {}, tell = () => {}) {
+    return (await this.#ask("run", { words, files }, tell)).lines;
+  }
+
+  // What an invite link says.
+  async invite(link) {
+    return (await this.#ask("invite", link)).value;
+  }
+
+  // Ends the worker at once, as a crash would.
+  kill() {
+    this.#worker.terminate();
+  }
+}
