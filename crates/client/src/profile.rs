@@ -15,8 +15,8 @@ pub(crate) mod set_aside;
 mod tests;
 mod unconfirmed;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ use crate::addresses::Finder;
 use crate::clocks::Clocks;
 use crate::contacts::{Contact, Trust};
 use crate::groups::earlier::EarlierGroups;
-use crate::keeping::{Cell, Keep, Row, Scan, tables};
+use crate::keeping::{Cell, Column, Keep, Row, Scan, tables};
 use crate::platform::Platform;
 use crate::platform::folder::Folder;
 use crate::progress::Step;
@@ -73,6 +73,8 @@ pub trait Place: Send + Sync {
 /// A device's profile.
 pub struct Profile {
     keep: Box<dyn Keep>,
+    /// In tables of which old rows are removed: nothing is older than this, by this column.
+    oldest: RefCell<HashMap<&'static str, (Column, i64)>>,
     key: Option<Zeroizing<[u8; 32]>>,
     /// Who hears of clocks that are wrong, once.
     watcher: std::cell::Cell<Option<fn(Step)>>,
@@ -131,6 +133,7 @@ impl Profile {
     fn of(keep: Box<dyn Keep>, platform: Platform, folder: Arc<dyn Folder>) -> Self {
         Self {
             keep,
+            oldest: RefCell::default(),
             key: None,
             watcher: std::cell::Cell::new(None),
             earlier_groups: EarlierGroups::default(),
@@ -200,6 +203,10 @@ impl Profile {
     pub fn atomically<T>(&self, work: impl FnOnce() -> Result<T, ClientError>) -> Result<T, ClientError> {
         self.kept(self.keep.begin())?;
         let result = work();
+        if result.is_err() {
+            // What was removed comes back.
+            self.oldest.borrow_mut().clear();
+        }
         self.kept(if result.is_ok() { self.keep.commit() } else { self.keep.rollback() })?;
         result
     }
@@ -309,15 +316,9 @@ impl Profile {
     pub(crate) fn signed(&self, id: MessageId) -> Result<Vec<Signed>, ClientError> {
         let id = id.to_string();
         use tables::signed_messages::{ID, MESSAGE, SENDER, TABLE};
-        let mut rows = Vec::new();
-        // Senders choose IDs, so there may be several; and it is asked for once in a while.
-        let mut found =
-            self.rows(&TABLE, Scan::by_arrival(), &[ID, SENDER], |row| Ok((row.text()?, row.text()?)))?;
-        found.retain(|(other, _)| *other == id);
-        for (_, sender) in found {
-            let key = [Cell::from(&sender), Cell::from(&id)];
-            rows.extend(self.row(&TABLE, &key, &[MESSAGE], Row::bytes)?.map(|message| (sender, message)));
-        }
+        // Senders choose IDs, so there may be several.
+        let scan = Scan::by_arrival().only(ID, (&id).into());
+        let rows = self.rows(&TABLE, scan, &[SENDER, MESSAGE], |row| Ok((row.text()?, row.bytes()?)))?;
         let read = |(sender, stored): (String, Vec<u8>)| {
             let message = self.unsealed(&signed_name(&sender, &id), stored)?;
             Ok((sender.parse().map_err(|error| self.failed(error))?, message))
@@ -421,27 +422,19 @@ impl Profile {
     /// What was taken and not shown yet, in the order it came.
     pub(crate) fn unshown(&self) -> Result<Vec<(String, String, String)>, ClientError> {
         use tables::inbox::{EVENT, ID, SENDER, TABLE};
-        let mut unshown = Vec::new();
-        self.visit(&TABLE, Scan::by_arrival(), &[EVENT, SENDER, ID], |row| {
-            if let Some(event) = row.optional_text()? {
-                unshown.push((row.text()?, row.text()?, event));
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(unshown)
+        let scan = Scan::by_arrival().except(EVENT, Cell::Null);
+        self.rows(&TABLE, scan, &[SENDER, ID, EVENT], |row| Ok((row.text()?, row.text()?, row.text()?)))
     }
 
     /// How often files of messages that are not shown yet were tried, of each sender.
     pub(crate) fn tries(&self) -> Result<HashMap<String, u64>, ClientError> {
         use tables::inbox::{EVENT, SENDER, TABLE, TRIES};
+        let scan = Scan::by_arrival().except(EVENT, Cell::Null);
+        let read = |row: &mut Row| Ok((row.text()?, row.number::<u64>()?));
         let mut tries = HashMap::new();
-        self.visit(&TABLE, Scan::by_arrival(), &[EVENT.length(), SENDER, TRIES], |row| {
-            if row.cell()? != Cell::Null {
-                let (sender, of_message) = (row.text()?, row.number::<u64>()?);
-                *tries.entry(sender).or_default() += of_message;
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
+        for (sender, of_message) in self.rows(&TABLE, scan, &[SENDER, TRIES], read)? {
+            *tries.entry(sender).or_default() += of_message;
+        }
         Ok(tries)
     }
 

@@ -28,7 +28,8 @@ mod tests {
     fn every_sentence_is_still_said_and_names_the_same_things() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let sentences = Sentences::read(include_str!("../messages/sentences.de.toml"));
-        let folders = [root.join("src"), root.join("../protocol/src")];
+        let folders = ["src", "../protocol/src", "../client-native/src", "../client-browser/src"]
+            .map(|name| root.join(name));
         // Put together where they are said.
         let composed = [
             "1 message waits",

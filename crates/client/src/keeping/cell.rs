@@ -76,21 +76,32 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 }
 
 /// The wanted columns of a row, read one after the other.
-#[derive(Debug)]
-pub struct Row(std::vec::IntoIter<Cell>);
+#[derive(Debug, Default)]
+pub struct Row {
+    cells: Vec<Cell>,
+    next: usize,
+}
 
 impl Row {
-    /// Of these values.
-    pub fn new(cells: Vec<Cell>) -> Self {
-        Self(cells.into_iter())
+    /// Takes the values of another row; its room is used again.
+    pub(super) fn fill(&mut self, cells: impl Iterator<Item = Result<Cell>>) -> Result<()> {
+        self.cells.clear();
+        self.next = 0;
+        cells.into_iter().try_for_each(|cell| {
+            self.cells.push(cell?);
+            Ok(())
+        })
     }
 
     /// The next value.
     ///
     /// # Errors
-    /// [`KeepError::Failed`] when there are no more, as of the calls that follow when it is of another kind.
+    /// [`KeepError::Failed`] when there are no more.
     pub fn cell(&mut self) -> Result<Cell> {
-        self.0.next().ok_or_else(|| KeepError::failed("a row has too few columns"))
+        let cell =
+            self.cells.get_mut(self.next).ok_or_else(|| KeepError::failed("a row has too few columns"))?;
+        self.next += 1;
+        Ok(std::mem::replace(cell, Cell::Null))
     }
 
     /// The next value, a text.

@@ -114,6 +114,9 @@ impl Model {
                 Direction::Down => row[column.index()] <= *from,
             });
         }
+        if let Some(Filter { column, cell, is }) = &scan.filter {
+            rows.retain(|(_, row)| (row[column.index()] == *cell) == *is);
+        }
         rows.sort_by_key(|(place, row)| (by(row), *place));
         if scan.direction == Direction::Down {
             rows.reverse();
@@ -135,7 +138,7 @@ fn wanted(row: &[Cell], column: Column) -> Cell {
 fn all<E: Keep + ?Sized>(engine: &E, tested: usize, scan: Scan<'_>, columns: &[Column]) -> Vec<Vec<Cell>> {
     let mut found = Vec::new();
     engine
-        .scan(TESTED[tested].table, scan, columns, &mut |mut row| {
+        .scan(TESTED[tested].table, scan, columns, &mut |row| {
             found.push(columns.iter().map(|_| row.cell()).collect::<Result<_>>()?);
             Ok(ControlFlow::Continue(()))
         })
@@ -149,8 +152,8 @@ enum Step {
     Put(usize, Vec<Cell>),
     Set(usize, Vec<Cell>, Vec<(Column, Cell)>),
     Remove(usize, Vec<Cell>),
-    /// Key or index, how much of it is named, of which row, whether it begins there, and the direction.
-    Scan(usize, usize, usize, Vec<Cell>, bool, Direction, Vec<Column>),
+    /// Key or index, how much of it is named, of which row, whether it begins there, the direction, and what is left out.
+    Scan(usize, usize, usize, Vec<Cell>, bool, Direction, Vec<Column>, Option<(Column, bool)>),
     Begin,
     Commit,
     Rollback,
@@ -227,11 +230,18 @@ fn set(tested: usize) -> BoxedStrategy<Step> {
 fn step() -> impl Strategy<Value = Step> {
     (0..TESTED.len()).prop_flat_map(|tested| {
         let direction = any::<bool>().prop_map(|is_up| if is_up { Direction::Up } else { Direction::Down });
-        let scan =
-            (0..4_usize, 0..3_usize, row(tested), any::<bool>(), direction, vec(wanted_column(tested), 0..4))
-                .prop_map(move |(by, length, row, begins, direction, columns)| {
-                    Step::Scan(tested, by, length, row, begins, direction, columns)
-                });
+        let scan = (
+            0..4_usize,
+            0..3_usize,
+            row(tested),
+            any::<bool>(),
+            direction,
+            vec(wanted_column(tested), 0..4),
+            prop::option::of((column(tested, 0), any::<bool>())),
+        )
+            .prop_map(move |(by, length, row, begins, direction, columns, filter)| {
+                Step::Scan(tested, by, length, row, begins, direction, columns, filter)
+            });
         prop_oneof![
             8 => row(tested).prop_map(move |row| Step::Insert(tested, row)),
             4 => row(tested).prop_map(move |row| Step::Put(tested, row)),
@@ -272,7 +282,7 @@ fn take(engine: &dyn Keep, step: &Step, model: &mut Model, before: &mut Option<M
             found.into_iter().for_each(|at| drop(model.of(tested).remove(at)));
             assert_eq!(engine.remove(TESTED[tested].table, &key).unwrap(), found.is_some());
         }
-        Step::Scan(tested, by, length, row, begins, direction, columns) => {
+        Step::Scan(tested, by, length, row, begins, direction, columns, filter) => {
             let table = TESTED[tested].table;
             let indexes: Vec<_> = table.indexes.iter().filter(|index| !index.is_unique).collect();
             let mut scan = match by {
@@ -284,6 +294,7 @@ fn take(engine: &dyn Keep, step: &Step, model: &mut Model, before: &mut Option<M
             let prefix: Vec<_> =
                 order.iter().take(length).map(|column| row[column.index()].clone()).collect();
             scan.prefix = &prefix;
+            scan.filter = filter.map(|(column, is)| Filter { column, cell: row[column.index()].clone(), is });
             scan.direction = direction;
             let from = order.get(prefix.len()).filter(|_| begins).map(|column| row[column.index()].clone());
             // SQL finds nothing that compares with none.
@@ -321,8 +332,8 @@ proptest! {
             for step in &steps {
                 take(&**engine, step, &mut model, &mut before);
             }
-            for tested in 0..TESTED.len() {
-                let columns: Vec<_> = (0..).map(Column::at).take(TESTED[tested].kinds.len()).collect();
+            for (tested, Tested { kinds, .. }) in TESTED.iter().enumerate() {
+                let columns: Vec<_> = (0..).map(Column::at).take(kinds.len()).collect();
                 let expected = model.scan(tested, &Scan::by_arrival(), &columns);
                 prop_assert_eq!(all(&**engine, tested, Scan::by_arrival(), &columns), expected);
             }
@@ -340,13 +351,13 @@ fn a_visitor_breaks_off_and_its_error_is_told() {
         let mut seen = Vec::new();
         let names = [settings::NAME];
         engine
-            .scan(&settings::TABLE, Scan::by_key(&[]), &names, &mut |mut row| {
+            .scan(&settings::TABLE, Scan::by_key(&[]), &names, &mut |row| {
                 seen.push(row.text()?);
                 Ok(if seen.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             })
             .unwrap();
         assert_eq!(seen, ["a", "b"]);
-        let told = engine.scan(&settings::TABLE, Scan::by_key(&[]), &names, &mut |mut row| {
+        let told = engine.scan(&settings::TABLE, Scan::by_key(&[]), &names, &mut |row| {
             row.text()?;
             row.text().map(|_| ControlFlow::Continue(()))
         });

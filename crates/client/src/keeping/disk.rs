@@ -74,7 +74,7 @@ impl Disk {
     }
 
     /// What the disk may hold after the cut: everything that came, nothing since it was brought there, or some of it:
-    /// every other change, from the first or the second on, or a torn last one.
+    /// every other change, from the first or the second on, any, or a torn last one.
     pub(super) fn remains(&self) -> Vec<Vec<u8>> {
         let state = self.0.lock().unwrap();
         let with = |is_kept: &dyn Fn(usize) -> bool| {
@@ -90,6 +90,9 @@ impl Disk {
             with(&|number| number % 2 == 1),
             with(&|number| number + 1 == state.since.len()),
         ];
+        for seed in 1..8_usize {
+            remains.push(with(&|number| (seed * (number + 3) * 0x9E37_79B9) >> 20 & 1 == 1));
+        }
         if let Some(Change::Write(at, bytes)) = state.since.last() {
             let mut torn = with(&|number| number + 1 < state.since.len());
             Change::Write(*at, bytes[..bytes.len() / 2].to_vec()).apply(&mut torn);

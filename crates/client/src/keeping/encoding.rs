@@ -173,6 +173,21 @@ pub(super) fn wanted(row: &[u8], columns: &[Column]) -> Result<Vec<Field>> {
     Ok(found)
 }
 
+/// Whether a column of a row has this value; `None` for a long one, which stands elsewhere.
+pub(super) fn is(mut row: &[u8], column: Column, cell: &Cell) -> Result<Option<bool>> {
+    for _ in 0..column.place {
+        next(&mut row)?;
+    }
+    Ok(Some(match (next(&mut row)?, cell) {
+        (Raw::Apart { .. }, Cell::Text(_) | Cell::Bytes(_)) => return Ok(None),
+        (Raw::Null, Cell::Null) => true,
+        (Raw::Integer(number), Cell::Integer(other)) => number == *other,
+        (Raw::Text(text), Cell::Text(other)) => text == other.as_bytes(),
+        (Raw::Bytes(bytes), Cell::Bytes(other)) => bytes == other,
+        _ => false,
+    }))
+}
+
 fn length_of(raw: &Raw<'_>) -> Cell {
     match raw {
         Raw::Null => Cell::Null,

@@ -88,28 +88,49 @@ pub struct Scan<'a> {
     pub(crate) prefix: &'a [Cell],
     pub(crate) from: Option<Cell>,
     pub(crate) direction: Direction,
+    pub(crate) filter: Option<Filter>,
+}
+
+/// Which value a column of the visited rows has, or has not.
+#[derive(Debug, Clone)]
+pub(crate) struct Filter {
+    pub(crate) column: Column,
+    pub(crate) cell: Cell,
+    pub(crate) is: bool,
 }
 
 impl<'a> Scan<'a> {
     /// All of a table in the order in which rows came; a row that was changed keeps its place.
     pub fn by_arrival() -> Self {
-        Self { by: By::Arrival, prefix: &[], from: None, direction: Direction::Up }
+        Self { by: By::Arrival, prefix: &[], from: None, direction: Direction::Up, filter: None }
     }
 
     /// By the key, those whose key begins with `prefix`.
     pub fn by_key(prefix: &'a [Cell]) -> Self {
-        Self { by: By::Key, prefix, from: None, direction: Direction::Up }
+        Self { by: By::Key, prefix, from: None, direction: Direction::Up, filter: None }
     }
 
     /// By an index, those whose indexed columns begin with `prefix`; then by arrival.
     pub fn by_index(index: &'static Index, prefix: &'a [Cell]) -> Self {
-        Self { by: By::Index(index), prefix, from: None, direction: Direction::Up }
+        Self { by: By::Index(index), prefix, from: None, direction: Direction::Up, filter: None }
     }
 
     /// Begins where the column after the prefix has this value. Not for arrival.
     #[must_use]
     pub fn from(self, cell: Cell) -> Self {
         Self { from: Some(cell), ..self }
+    }
+
+    /// Leaves out all rows that have another value there.
+    #[must_use]
+    pub fn only(self, column: Column, cell: Cell) -> Self {
+        Self { filter: Some(Filter { column, cell, is: true }), ..self }
+    }
+
+    /// Leaves out all rows that have this value there.
+    #[must_use]
+    pub fn except(self, column: Column, cell: Cell) -> Self {
+        Self { filter: Some(Filter { column, cell, is: false }), ..self }
     }
 
     /// The greatest, or the last to come, first.
@@ -129,7 +150,7 @@ impl<'a> Scan<'a> {
 }
 
 /// Looks at a row; breaks off when it has seen enough.
-pub type Visit<'a> = &'a mut dyn FnMut(Row) -> Result<ControlFlow<()>>;
+pub type Visit<'a> = &'a mut dyn FnMut(&mut Row) -> Result<ControlFlow<()>>;
 
 /// Keeps rows of [`tables`].
 ///

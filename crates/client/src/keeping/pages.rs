@@ -22,6 +22,7 @@
 //! profiles with a passphrase do, and then what stays behind is sealed as well.
 
 use std::cell::{Cell as Flag, RefCell};
+use std::ops::ControlFlow;
 
 use redb::{Builder, Database, ReadableDatabase, StorageBackend, TableError, WriteTransaction};
 
@@ -110,7 +111,12 @@ impl Pages {
 
 /// Keeps what a transaction did, or takes it back.
 fn end(transaction: WriteTransaction, is_kept: bool) -> Result<()> {
-    Ok(if is_kept { transaction.commit()? } else { transaction.abort()? })
+    if is_kept {
+        transaction.commit()?;
+    } else {
+        transaction.abort()?;
+    }
+    Ok(())
 }
 
 impl Keep for Pages {
@@ -160,7 +166,10 @@ impl Keep for Pages {
     fn row(&self, table: &'static Table, key: &[Cell], columns: &[Column]) -> Result<Option<Row>> {
         self.read(|trees| {
             let Some(place) = trees.find(table, key)? else { return Ok(None) };
-            trees.wanted(table, place, columns)
+            let row = trees.row(table, place)?.ok_or_else(encoding::damaged)?;
+            let mut found = Row::default();
+            trees.read(table, place, row.value(), columns, &mut found)?;
+            Ok(Some(found))
         })
     }
 
@@ -253,14 +262,23 @@ impl Keep for Pages {
             }
         }
         self.read(|trees| {
+            let mut seen = Row::default();
+            let mut look = |place, row: &[u8]| {
+                if let Some(filter) = &scan.filter
+                    && !trees.fits(table, place, row, filter)?
+                {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                trees.read(table, place, row, columns, &mut seen)?;
+                visit(&mut seen)
+            };
             trees.visit(&low, &high, scan.direction, |key, value| {
-                let row = if is_of_rows {
-                    let place = encoding::number(&key[2..])?;
-                    Some(trees.read(table, place, value, columns)?)
-                } else {
-                    trees.wanted(table, encoding::number(value)?, columns)?
-                };
-                visit(row.ok_or_else(encoding::damaged)?)
+                if is_of_rows {
+                    return look(encoding::number(&key[2..])?, value);
+                }
+                let place = encoding::number(value)?;
+                let row = trees.row(table, place)?.ok_or_else(encoding::damaged)?;
+                look(place, row.value())
             })
         })
     }

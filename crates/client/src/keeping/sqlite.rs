@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, params_from_iter};
 
-use super::{By, Cell, Column, Direction, Durability, Keep, KeepError, Result, Row, Scan, Table, Visit};
+use super::{
+    By, Cell, Column, Direction, Durability, Filter, Keep, KeepError, Result, Row, Scan, Table, Visit,
+};
 
 /// Statements that stay prepared; every place that reads or writes rows has one or two.
 const STATEMENTS: usize = 128;
@@ -99,8 +101,10 @@ impl Keep for Sqlite {
     fn row(&self, table: &'static Table, key: &[Cell], columns: &[Column]) -> Result<Option<Row>> {
         let sql = format!("SELECT {} FROM {} WHERE {}", wanted(table, columns), table.name, key_is(table, 1));
         let mut statement = self.prepare(&sql)?;
-        let read = |row: &rusqlite::Row<'_>| Ok(read(row, columns.len()));
-        statement.query_row(params_from_iter(key), read).optional()?.transpose()
+        let mut found = Row::default();
+        let read = |row: &rusqlite::Row<'_>| Ok(read(row, columns.len(), &mut found));
+        let is_found = statement.query_row(params_from_iter(key), read).optional()?.transpose()?.is_some();
+        Ok(is_found.then_some(found))
     }
 
     fn insert(&self, table: &'static Table, row: Vec<Cell>) -> Result<bool> {
@@ -139,9 +143,11 @@ impl Keep for Sqlite {
         visit: Visit<'_>,
     ) -> Result<()> {
         let mut statement = self.prepare(&selection(table, &scan, columns))?;
-        let mut rows = statement.query(params_from_iter(scan.prefix.iter().chain(&scan.from)))?;
+        let mut rows = statement.query(params_from_iter(parameters(&scan)))?;
+        let mut seen = Row::default();
         while let Some(row) = rows.next()? {
-            if visit(read(row, columns.len())?)?.is_break() {
+            read(row, columns.len(), &mut seen)?;
+            if visit(&mut seen)?.is_break() {
                 return Ok(());
             }
         }
@@ -203,6 +209,11 @@ fn selection(table: &Table, scan: &Scan<'_>, columns: &[Column]) -> String {
         let name = table.column_name(*column);
         conditions.push(format!("{name} {relation} ?{}", fixed.len() + 1));
     }
+    if let Some(Filter { column, is, .. }) = &scan.filter {
+        let relation = if *is { "IS" } else { "IS NOT" };
+        let number = fixed.len() + usize::from(scan.from.is_some()) + 1;
+        conditions.push(format!("{} {relation} ?{number}", table.column_name(*column)));
+    }
     if !conditions.is_empty() {
         let _ = write!(sql, " WHERE {}", conditions.join(" AND "));
     }
@@ -218,7 +229,12 @@ fn selection(table: &Table, scan: &Scan<'_>, columns: &[Column]) -> String {
     sql
 }
 
-fn read(row: &rusqlite::Row<'_>, columns: usize) -> Result<Row> {
+/// What the parameters of a [`selection`] are.
+fn parameters<'a>(scan: &'a Scan<'_>) -> impl Iterator<Item = &'a Cell> {
+    scan.prefix.iter().chain(&scan.from).chain(scan.filter.iter().map(|filter| &filter.cell))
+}
+
+fn read(row: &rusqlite::Row<'_>, columns: usize, into: &mut Row) -> Result<()> {
     let cell = |index| {
         Ok(match row.get_ref(index)? {
             ValueRef::Null => Cell::Null,
@@ -230,7 +246,7 @@ fn read(row: &rusqlite::Row<'_>, columns: usize) -> Result<Row> {
             ValueRef::Real(_) => return Err(KeepError::failed("a value is of another kind")),
         })
     };
-    Ok(Row::new((0..columns).map(cell).collect::<Result<_>>()?))
+    into.fill((0..columns).map(cell))
 }
 
 impl ToSql for Cell {
@@ -372,9 +388,8 @@ mod tests {
         for (table, scan) in asked {
             let sql = format!("EXPLAIN QUERY PLAN {}", selection(table, &scan, &[Column::at(1)]));
             let mut statement = sqlite.database.prepare(&sql).unwrap();
-            let cells = scan.prefix.iter().chain(&scan.from);
             let plan: Vec<String> = statement
-                .query_map(params_from_iter(cells), |row| row.get("detail"))
+                .query_map(params_from_iter(parameters(&scan)), |row| row.get("detail"))
                 .unwrap()
                 .map(rusqlite::Result::unwrap)
                 .collect();

@@ -11,7 +11,7 @@ use redb::{
 };
 
 use super::encoding::{self, Field};
-use super::{Cell, Column, Direction, Index, KeepError, Result, Row, Table};
+use super::{Cell, Column, Direction, Filter, Index, KeepError, Result, Row, Table};
 
 type Bytes = &'static [u8];
 
@@ -122,24 +122,40 @@ impl<'t> Trees<'t> {
         encoding::fields(row.value())
     }
 
-    /// These columns of a row.
-    pub(super) fn wanted(&self, table: &Table, place: i64, columns: &[Column]) -> Result<Option<Row>> {
-        let row = self.small.get(&row_key(table, place))?;
-        row.map(|row| self.read(table, place, row.value(), columns)).transpose()
+    /// The bytes of a row.
+    pub(super) fn row(&self, table: &Table, place: i64) -> Result<Option<AccessGuard<'_, Bytes>>> {
+        self.small.get(&row_key(table, place))
     }
 
-    /// These columns of a row with these bytes.
-    pub(super) fn read(&self, table: &Table, place: i64, row: &[u8], columns: &[Column]) -> Result<Row> {
+    /// Reads these columns of a row with these bytes.
+    pub(super) fn read(
+        &self,
+        table: &Table,
+        place: i64,
+        row: &[u8],
+        columns: &[Column],
+        into: &mut Row,
+    ) -> Result<()> {
         let fields = encoding::wanted(row, columns)?;
-        let cells = columns.iter().zip(fields).map(|(column, field)| match field {
+        into.fill(columns.iter().zip(fields).map(|(column, field)| match field {
             Field::Here(cell) => Ok(cell),
             Field::Apart { is_text, .. } => {
                 let value = self.heavy.get(&heavy_key(table, place, *column))?;
                 let bytes = value.ok_or_else(encoding::damaged)?.value().to_vec();
                 Ok(if is_text { Cell::Text(encoding::text_of(bytes)?) } else { Cell::Bytes(bytes) })
             }
-        });
-        Ok(Row::new(cells.collect::<Result<_>>()?))
+        }))
+    }
+
+    /// Whether a row with these bytes is not left out.
+    pub(super) fn fits(&self, table: &Table, place: i64, row: &[u8], filter: &Filter) -> Result<bool> {
+        let Filter { column, cell, is } = filter;
+        if let Some(found) = encoding::is(row, *column, cell)? {
+            return Ok(found == *is);
+        }
+        let mut long = Row::default();
+        self.read(table, place, row, &[*column], &mut long)?;
+        Ok((long.cell()? == *cell) == *is)
     }
 
     /// Visits what stands between two keys, the second left out.

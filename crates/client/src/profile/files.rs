@@ -136,14 +136,10 @@ impl Profile {
     /// Blobs that came along with a message.
     fn files_of(&self, sender: &str, message: &str) -> Result<Vec<String>, ClientError> {
         use file_messages::{BLOB, MESSAGE, SENDER, TABLE};
-        let mut blobs = Vec::new();
-        self.visit(&TABLE, Scan::by_key(&[]), &[SENDER, MESSAGE, BLOB], |row| {
-            if row.text()? == sender && row.text()? == message {
-                blobs.push(row.text()?);
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(blobs)
+        let scan = Scan::by_arrival().only(MESSAGE, message.into());
+        let mut blobs = self.rows(&TABLE, scan, &[SENDER, BLOB], |row| Ok((row.text()?, row.text()?)))?;
+        blobs.retain(|(of, _)| of == sender);
+        Ok(blobs.into_iter().map(|(_, blob)| blob).collect())
     }
 
     /// Whether another message has a file too; of an own one, another own message.

@@ -151,11 +151,10 @@ impl Profile {
             let kept_at = number(now.0)?;
             let row = [Cell::Null, group.0.into(), epoch.into(), (&sender).into(), kept_at, stored.into()];
             self.add(&TABLE, row)?;
-            let read = |row: &mut Row| Ok((row.text()?, row.cell()?));
-            let mut own = self.rows(&TABLE, Scan::by_arrival().down(), &[SENDER, ID], read)?;
-            own.retain(|(of, _)| *of == sender);
-            let mut oldest = own.into_iter().skip(MAX_UNCONFIRMED_KEYS);
-            oldest.try_for_each(|(_, id)| self.delete(&TABLE, &[id]).map(drop))
+            let scan = Scan::by_arrival().down().only(SENDER, sender.into());
+            let mut oldest =
+                self.rows(&TABLE, scan, &[ID], Row::cell)?.into_iter().skip(MAX_UNCONFIRMED_KEYS);
+            oldest.try_for_each(|id| self.delete(&TABLE, &[id]).map(drop))
         })
     }
 
@@ -170,12 +169,9 @@ impl Profile {
     /// What was said to be keys of a group, oldest first.
     pub(crate) fn unconfirmed_keys(&self, group: &Sha512Digest) -> Result<Vec<UnconfirmedKey>, ClientError> {
         use unconfirmed_group_keys::{EPOCH, GROUP_DIGEST, ID, KEY, SENDER, TABLE};
-        let mut rows = Vec::new();
-        self.visit(&TABLE, Scan::by_arrival(), &[GROUP_DIGEST, ID, EPOCH, SENDER, KEY], |row| {
-            if row.bytes()? == group.0 {
-                rows.push((row.number()?, row.number()?, row.text()?, row.bytes()?));
-            }
-            Ok(ControlFlow::Continue(()))
+        let scan = Scan::by_arrival().only(GROUP_DIGEST, group.0.into());
+        let rows = self.rows(&TABLE, scan, &[ID, EPOCH, SENDER, KEY], |row| {
+            Ok((row.number()?, row.number()?, row.text()?, row.bytes()?))
         })?;
         let read = |(id, epoch, sender, stored): (i64, u32, String, Vec<u8>)| {
             let key = GroupKey::from_bytes(&self.unsealed(UNCONFIRMED, stored)?);
@@ -201,12 +197,10 @@ impl Profile {
     /// # Errors
     /// [`ClientError::Profile`].
     pub fn groups(&self) -> Result<Vec<GroupState>, ClientError> {
-        let columns = [groups::GONE, groups::ID];
-        let read = |row: &mut Row| Ok((row.is()?, row.text()?));
-        let mut ids = self.rows(&groups::TABLE, Scan::by_key(&[]), &columns, read)?;
-        ids.retain(|(is_gone, _)| !is_gone);
+        let scan = Scan::by_key(&[]).only(groups::GONE, false.into());
+        let ids = self.rows(&groups::TABLE, scan, &[groups::ID], Row::text)?;
         let mut groups = Vec::with_capacity(ids.len());
-        for id in ids.iter().filter_map(|(_, id)| id.parse().ok()) {
+        for id in ids.iter().filter_map(|id| id.parse().ok()) {
             groups.extend(self.group(id)?);
         }
         Ok(groups)

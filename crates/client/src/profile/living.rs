@@ -90,30 +90,27 @@ impl Profile {
         is_wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<KeptMessage>, ClientError> {
         use messages::{AUDIENCE, BODY, CONVERSATION, ID, KIND, SENDER, TABLE, WITHDRAWN};
-        let mut found = Vec::new();
         // Rows come in the order in which they were kept; senders choose their times.
-        let scan = Scan::by_arrival().down();
-        self.visit(&TABLE, scan, &[CONVERSATION, KIND, SENDER, ID], |row| {
-            if found.len() >= limit {
-                return Ok(ControlFlow::Break(()));
-            }
-            let (of, kind) = (row.text()?, row.text()?);
-            if conversation.is_none_or(|conversation| conversation == of) && is_wanted(&kind) {
-                found.push((row.text()?, row.text()?));
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        let mut newest = Vec::with_capacity(found.len());
-        for (sender, id) in found {
-            let columns = [CONVERSATION, KIND, BODY, AUDIENCE, WITHDRAWN];
-            let Some(rest) = self.row(&TABLE, &[(&sender).into(), (&id).into()], &columns, rest)? else {
-                continue;
-            };
+        let mut scan = Scan::by_arrival().down();
+        if let Some(conversation) = conversation {
+            scan = scan.only(CONVERSATION, conversation.into());
+        }
+        let mut found = Vec::new();
+        if limit > 0 {
+            self.visit(&TABLE, scan, &[SENDER, ID, CONVERSATION, KIND, BODY, AUDIENCE, WITHDRAWN], |row| {
+                let (sender, id, rest) = (row.text()?, row.text()?, rest(row)?);
+                if is_wanted(&rest.kind) {
+                    found.push((sender, id, rest));
+                }
+                Ok(if found.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+            })?;
+        }
+        let read = |(sender, id, rest): (String, String, Rest)| {
             let from = sender.parse().map_err(|error| self.failed(error))?;
             let id = id.parse().map_err(|error| self.failed(error))?;
-            newest.push(rest.of(MessageReference { from, id }));
-        }
-        Ok(newest)
+            Ok(rest.of(MessageReference { from, id }))
+        };
+        found.into_iter().map(read).collect()
     }
 
     /// A kept message.

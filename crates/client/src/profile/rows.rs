@@ -61,7 +61,7 @@ impl Profile {
         columns: &[Column],
         mut look: impl FnMut(&mut Row) -> Kept<ControlFlow<()>>,
     ) -> Result<(), ClientError> {
-        self.kept(self.keep.scan(table, scan, columns, &mut |mut row| look(&mut row)))
+        self.kept(self.keep.scan(table, scan, columns, &mut look))
     }
 
     /// Adds a row unless it is there; whether it did.
@@ -70,6 +70,11 @@ impl Profile {
         table: &'static Table,
         row: [Cell; N],
     ) -> Result<bool, ClientError> {
+        if let Some((column, oldest)) = self.oldest.borrow_mut().get_mut(table.name)
+            && let Cell::Integer(number) = &row[column.index()]
+        {
+            *oldest = (*oldest).min(*number);
+        }
         self.kept(self.keep.insert(table, row.into()))
     }
 
@@ -109,7 +114,8 @@ impl Profile {
         self.kept(self.keep.remove(table, key))
     }
 
-    /// Removes rows with a number in this column that is less than `before`.
+    /// Removes rows with a number in this column that is less than `before`. Of a table always the same column, which no
+    /// row gets changed.
     pub(super) fn delete_before(
         &self,
         table: &'static Table,
@@ -117,14 +123,19 @@ impl Profile {
         before: u64,
     ) -> Result<(), ClientError> {
         let Cell::Integer(before) = number(before)? else { return Ok(()) };
+        // It is asked with every message, and looking through all of them takes longer than the message.
+        if self.oldest.borrow().get(table.name).is_some_and(|(_, oldest)| *oldest >= before) {
+            return Ok(());
+        }
         self.whole(|| {
-            // Mostly there are none, and their keys would be read of all.
-            let mut is_any = false;
+            // Keys of all are not read for the few that are old.
+            let mut oldest = i64::MAX;
             self.visit(table, Scan::by_arrival(), &[column], |row| {
-                is_any = row.number::<i64>()? < before;
-                Ok(if is_any { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+                oldest = oldest.min(row.number()?);
+                Ok(ControlFlow::Continue(()))
             })?;
-            if !is_any {
+            if oldest >= before {
+                self.oldest.borrow_mut().insert(table.name, (column, oldest));
                 return Ok(());
             }
             let columns: Vec<_> = [column].into_iter().chain(table.key_columns()).collect();

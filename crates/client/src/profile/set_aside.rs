@@ -13,7 +13,7 @@ use super::rows::number;
 use crate::ClientError;
 use crate::keeping::tables::set_aside::{
     CONVERSATION, DELIVERY, DUE, ID, REASON, REFUSALS, SEALED_TO, SENDER, SET_ASIDE_BY_CONVERSATION,
-    SET_ASIDE_BY_DUE, TABLE, TOLD, TRIES,
+    SET_ASIDE_BY_DUE, SET_ASIDE_BY_SENDER, TABLE, TOLD, TRIES,
 };
 use crate::keeping::{Cell, Column, Result as Kept, Row, Scan};
 
@@ -160,6 +160,9 @@ impl Profile {
         room: Room,
     ) -> Result<Vec<Waiting>, ClientError> {
         let sender = sender.to_string();
+        if self.is_room(&sender, room)? {
+            return Ok(Vec::new());
+        }
         let mut shares: HashMap<String, Share> = HashMap::new();
         let (mut count, mut bytes) = (0_u64, 0_u64);
         self.visit(&TABLE, Scan::by_arrival(), &[SENDER, ID, DELIVERY.length()], |row| {
@@ -189,6 +192,26 @@ impl Profile {
             rows.push(row);
         }
         self.waiting(rows)
+    }
+
+    /// Whether what waits fits, as it mostly does; whose it is is not read for this.
+    fn is_room(&self, sender: &str, room: Room) -> Result<bool, ClientError> {
+        let sum = |scan: Scan<'_>| {
+            let (mut count, mut bytes) = (0_u64, 0_u64);
+            self.visit(&TABLE, scan, &[DELIVERY.length()], |row| {
+                count += 1;
+                bytes += row.number::<u64>()?;
+                Ok(ControlFlow::Continue(()))
+            })?;
+            Ok::<_, ClientError>((count, bytes))
+        };
+        let sender = [sender.into()];
+        let (count, bytes) = sum(Scan::by_index(&SET_ASIDE_BY_SENDER, &sender))?;
+        if count > room.of_sender || bytes > room.bytes_of_sender {
+            return Ok(false);
+        }
+        let (count, bytes) = sum(Scan::by_arrival())?;
+        Ok(count <= room.of_all && bytes <= room.bytes_of_all)
     }
 
     /// What waits in these rows, in this order.
@@ -299,9 +322,10 @@ impl Profile {
     /// Whether something waits that is sealed to the keys with this digest.
     pub(crate) fn awaits_keys(&self, digest: &Sha512Digest) -> Result<bool, ClientError> {
         let mut awaits = false;
-        self.visit(&TABLE, Scan::by_arrival(), &[SEALED_TO], |row| {
-            awaits = row.cell()? == Cell::from(digest.0);
-            Ok(if awaits { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        let scan = Scan::by_arrival().only(SEALED_TO, digest.0.into());
+        self.visit(&TABLE, scan, &[], |_| {
+            awaits = true;
+            Ok(ControlFlow::Break(()))
         })?;
         Ok(awaits)
     }
@@ -309,32 +333,28 @@ impl Profile {
     /// What waits, and whether people were told; with `new` only what they were not, which counts as told from now on.
     pub(crate) fn piles(&self, new: bool) -> Result<Vec<Pile>, ClientError> {
         if !new {
-            return self.piles_of(|_| true);
+            return self.piles_of(Scan::by_arrival());
         }
         self.whole(|| {
-            let piles = self.piles_of(|was_told| !was_told)?;
-            let mut untold =
-                self.rows(&TABLE, Scan::by_arrival(), &[TOLD, ID], |row| Ok((row.is()?, row.cell()?)))?;
-            untold.retain(|(was_told, _)| !was_told);
-            for (_, id) in untold {
+            let untold = || Scan::by_arrival().only(TOLD, false.into());
+            let piles = self.piles_of(untold())?;
+            for id in self.rows(&TABLE, untold(), &[ID], Row::cell)? {
                 self.change(&TABLE, &[id], [(TOLD, true.into())])?;
             }
             Ok(piles)
         })
     }
 
-    fn piles_of(&self, is_wanted: impl Fn(bool) -> bool) -> Result<Vec<Pile>, ClientError> {
+    fn piles_of(&self, scan: Scan<'_>) -> Result<Vec<Pile>, ClientError> {
         let mut piles: Vec<((String, String, String), u64)> = Vec::new();
         let mut places = HashMap::new();
-        self.visit(&TABLE, Scan::by_arrival(), &[TOLD, SENDER, CONVERSATION, REASON], |row| {
-            if is_wanted(row.is()?) {
-                let pile = (row.text()?, row.text()?, row.text()?);
-                let place = *places.entry(pile).or_insert_with_key(|pile| {
-                    piles.push((pile.clone(), 0));
-                    piles.len() - 1
-                });
-                piles[place].1 += 1;
-            }
+        self.visit(&TABLE, scan, &[SENDER, CONVERSATION, REASON], |row| {
+            let pile = (row.text()?, row.text()?, row.text()?);
+            let place = *places.entry(pile).or_insert_with_key(|pile| {
+                piles.push((pile.clone(), 0));
+                piles.len() - 1
+            });
+            piles[place].1 += 1;
             Ok(ControlFlow::Continue(()))
         })?;
         let pile = |((from, group, reason), count): ((String, String, String), u64)| {

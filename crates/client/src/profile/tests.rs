@@ -146,6 +146,19 @@ fn signed_messages_are_found_by_their_id_until_they_are_old() {
         assert_eq!(senders(1), [(somebody(2), 1), (somebody(1), 1)]);
         keep(3, 3, 20, 12);
         assert_eq!((senders(1), senders(2).len(), senders(3).len()), (vec![], 1, 1));
+        // A clock that was set back: what it dated goes as well.
+        keep(3, 4, 20, 12);
+        keep(3, 5, 1, 0);
+        assert_eq!((senders(2).len(), senders(5).len()), (1, 1));
+        let undone: Result<(), _> = profile.atomically(|| {
+            keep(3, 6, 20, 2);
+            keep(3, 6, 20, 2);
+            Err(ClientError::TooLong)
+        });
+        assert!(undone.is_err());
+        assert_eq!(senders(5).len(), 1);
+        keep(3, 6, 20, 2);
+        assert_eq!((senders(2).len(), senders(5).len(), senders(6).len()), (1, 0, 1));
     });
 }
 

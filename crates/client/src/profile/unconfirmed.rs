@@ -43,7 +43,7 @@ impl Profile {
     /// Notes that all of them have to be submitted again: who had accepted them is lost.
     pub(crate) fn mark_unconfirmed_due(&self) -> Result<(), ClientError> {
         self.whole(|| {
-            self.by_due(false)?
+            self.not_due()?
                 .iter()
                 .try_for_each(|key| self.change(&TABLE, key, [(DUE, true.into())]).map(drop))
         })
@@ -51,18 +51,13 @@ impl Profile {
 
     /// Those that have to be submitted again, oldest first.
     pub(crate) fn due_unconfirmed(&self) -> Result<Vec<String>, ClientError> {
-        let mut due = Vec::new();
-        for key in self.by_due(true)? {
-            due.extend(self.row(&TABLE, &key, &[REQUEST], Row::text)?);
-        }
-        Ok(due)
+        self.rows(&TABLE, Scan::by_key(&[]).only(DUE, true.into()), &[REQUEST], Row::text)
     }
 
-    /// Keys of those that are due, or of those that are not.
-    fn by_due(&self, is_due: bool) -> Result<Vec<[Cell; 2]>, ClientError> {
-        let read = |row: &mut Row| Ok((row.is()?, [row.cell()?, row.cell()?]));
-        let all = self.rows(&TABLE, Scan::by_key(&[]), &[DUE, ID, RECIPIENT], read)?;
-        Ok(all.into_iter().filter(|(due, _)| *due == is_due).map(|(_, key)| key).collect())
+    /// Keys of those that are not due.
+    fn not_due(&self) -> Result<Vec<[Cell; 2]>, ClientError> {
+        let scan = Scan::by_key(&[]).only(DUE, false.into());
+        self.rows(&TABLE, scan, &[ID, RECIPIENT], |row| Ok([row.cell()?, row.cell()?]))
     }
 
     /// Notes that one was submitted again.
