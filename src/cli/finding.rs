@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use momedo_client::addresses::Finder;
+use momedo_client::platform::finding::Finder;
 use momedo_protocol::digest::Fingerprint;
 
 use crate::neighbours::nearby;

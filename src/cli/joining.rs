@@ -6,7 +6,7 @@ use std::io::{BufRead, IsTerminal};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use momedo_client::connection::ServerAddress;
-use momedo_client::{devices, key_backup, linking, watching};
+use momedo_client::{devices, key_backup, linking, recovering, watching};
 use momedo_protocol::api;
 use momedo_protocol::device_link::{DeviceLink, LinkCode};
 use momedo_protocol::id::ParticipantId;
@@ -193,14 +193,14 @@ async fn recover(
 ) -> anyhow::Result<()> {
     let place = profile.place()?;
     let language = language();
-    let recovering = key_backup::Recovering {
+    let recovering = recovering::Recovering {
         server: ServerAddress { addresses: vec![server.address], fingerprint: server.server },
         id,
         code: read_code()?,
         device_name,
         language: &language,
     };
-    let (opened, mut session, recovered) = key_backup::recover(&place, recovering, &output::progress).await?;
+    let (opened, mut session, recovered) = recovering::recover(&place, recovering, &output::progress).await?;
     let revokes = revoke_others && !recovered.others.is_empty();
     if revokes {
         devices::revoke_others(&opened, &mut session, &output::progress)

@@ -3,9 +3,6 @@
 
 use std::net::IpAddr;
 
-use futures_util::future::BoxFuture;
-use momedo_protocol::digest::Fingerprint;
-
 use crate::ClientError;
 use crate::connection::{Connection, ServerAddress};
 use crate::profile::Profile;
@@ -19,12 +16,6 @@ const MAX_NAMED: usize = 8;
 
 /// Longest address, in bytes: a DNS name, a colon and a port.
 const MAX_ADDRESS_BYTES: usize = 262;
-
-/// Looks for a server near this device, such as by DNS-SD in the local network.
-pub trait Finder: Send + Sync {
-    /// Addresses (`host:port`) of servers that claim this fingerprint; nothing of it is proved.
-    fn find(&self, server: Fingerprint) -> BoxFuture<'_, Vec<String>>;
-}
 
 /// Whether an address has the shape `host:port`.
 fn is_acceptable(address: &str) -> bool {

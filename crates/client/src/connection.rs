@@ -12,6 +12,7 @@ use crate::ClientError;
 use crate::clocks::Clocks;
 use crate::platform::Platform;
 use crate::platform::line::{ANSWER_TIME, Asked, Line, MAX_ANSWER_BYTES, Pieces, Upload, Wanted};
+use crate::progress::{Progress, Step};
 
 pub use crate::platform::line::{Answer, Payload, ServerAddress};
 
@@ -177,5 +178,12 @@ impl Connection {
             written += data.len() as u64;
         }
         Ok(written)
+    }
+}
+
+/// Says once it is known when some clock is wrong.
+pub(crate) fn tell_of_clocks(connection: &Connection, progress: Progress<'_>) {
+    if let Some(clocks) = connection.clocks() {
+        progress(Step::ClocksDiffer(clocks));
     }
 }

@@ -8,67 +8,20 @@ use momedo_protocol::countersignature::Countersignature;
 use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::McEliecePublicKey;
 use momedo_protocol::rsa_key::RsaPublicKey;
-use strum::{EnumString, IntoStaticStr};
 
 use crate::clocks::Minute;
 use crate::key_log::Vouching;
+pub use crate::known_keys::{KnownKeys, remembered};
+use crate::known_keys::{known_keys, untrusted, untrusted_now, verify};
 use crate::names::{self, Called};
 use crate::profile::Profile;
+pub use crate::profile::contact::{Contact, Trust};
 use crate::progress::{Progress, Step};
 use crate::session::{Session, server_information};
 use crate::{ClientError, key_log, now};
-
-/// How sure one is of a contact's key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "kebab-case")]
-pub enum Trust {
-    /// As the server gave it, and no log of key changes tells of it: the server may have made it up, and the home with it.
-    Unvouched,
-    /// It was taken as the server gave it the first time, and stands in the log of its home.
-    FirstUse,
-    /// Its fingerprint was compared with the person.
-    Compared,
-}
-
-impl Trust {
-    /// The word in JSON.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-
-    /// What a word in JSON means; an unknown one is trusted least.
-    pub fn of_name(name: &str) -> Self {
-        name.parse().unwrap_or(Self::Unvouched)
-    }
-}
-
-/// What is remembered of a contact.
-#[derive(Debug, Clone)]
-pub struct Contact {
-    /// How sure one is.
-    pub trust: Trust,
-    /// The newest bundle followed.
-    pub bundle: Jws,
-    /// Signature keys (SPKI DER) that were pinned before the current one.
-    pub earlier_keys: Vec<Base64Bytes>,
-    /// A bundle after a reset, waiting for somebody to compare its fingerprint.
-    pub reset: Option<Jws>,
-}
-
-/// A contact's keys that may be used now.
-#[derive(Debug, Clone)]
-pub struct KnownKeys {
-    /// The verified bundle.
-    pub bundle: KeyBundle,
-    /// How sure one is of it.
-    pub trust: Trust,
-    /// Signature keys pinned before.
-    pub earlier_keys: Vec<RsaPublicKey>,
-}
 
 /// Fetches a contact's keys, checks them and pins, follows or stops.
 ///
@@ -174,35 +127,6 @@ async fn published(
         id,
         "they are not the newest in their home's log of key changes: the server may show others other keys",
     ))
-}
-
-/// The remembered keys of a contact, without asking the server.
-///
-/// # Errors
-/// As [`ClientError`] says.
-pub fn remembered(profile: &Profile, id: ParticipantId) -> Result<Option<KnownKeys>, ClientError> {
-    profile.contact(id)?.map(|contact| known_keys(id, &contact)).transpose()
-}
-
-fn known_keys(id: ParticipantId, contact: &Contact) -> Result<KnownKeys, ClientError> {
-    let earlier = contact.earlier_keys.iter().filter_map(|key| RsaPublicKey::from_spki(&key.0).ok());
-    Ok(KnownKeys {
-        bundle: verify(id, &contact.bundle)?,
-        trust: contact.trust,
-        earlier_keys: earlier.collect(),
-    })
-}
-
-fn untrusted(id: ParticipantId, reason: impl ToString) -> ClientError {
-    ClientError::UntrustedKeys { id, reason: reason.to_string(), may_change: false }
-}
-
-fn untrusted_now(id: ParticipantId, reason: impl ToString) -> ClientError {
-    ClientError::UntrustedKeys { id, reason: reason.to_string(), may_change: true }
-}
-
-fn verify(id: ParticipantId, jws: &Jws) -> Result<KeyBundle, ClientError> {
-    KeyBundle::verify(jws).map_err(|error| untrusted(id, error))
 }
 
 /// Checks what the server says of itself about a bundle: right participant, in date, countersigned.

@@ -7,73 +7,25 @@ use momedo_protocol::api;
 use momedo_protocol::device_list::{DeviceEntry, DeviceListPayload};
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::jws::Jws;
-use momedo_protocol::key_bundle::KeyBundle;
 use web_time::Instant;
 
+pub use crate::adopting::adopt_published_keys;
+pub use crate::device_lists::list;
+use crate::device_lists::{active, has};
 use crate::groups::keys::confirm_waiting;
+use crate::groups::looking::look_for_group_keys;
 use crate::groups::renewing;
 use crate::platform::keys::KeyUse;
 use crate::profile::{Place, Profile};
 use crate::progress::{Progress, Step};
-use crate::receiving::look_for_group_keys;
 use crate::rotation::{self, Replacement};
 use crate::secrets::{DeviceKeys, MadeKey, NewKeys};
 use crate::session::Session;
 use crate::signing::signed;
-use crate::{ClientError, contacts, handing_back, key_backup, key_log, now, watching};
+use crate::{ClientError, held, key_backup, key_log, known_devices, now};
 
 /// Setting of a new device's profile: its entry, until the server is known to have it.
 const ADDING: &str = "adding";
-
-fn protocol(error: impl ToString) -> ClientError {
-    ClientError::Protocol(error.to_string())
-}
-
-/// The participant's device list, verified with the own signature key, and what the server knows of each.
-///
-/// # Errors
-/// As [`ClientError`] says.
-pub async fn list(
-    profile: &Profile,
-    session: &mut Session,
-) -> Result<(DeviceListPayload, Vec<api::DeviceState>), ClientError> {
-    let devices = session.devices().await?;
-    let list = DeviceListPayload::verify(&devices.device_list, &profile.own_bundle()?.signature_key)
-        .map_err(protocol)?;
-    handing_back::note_list(profile, &list, &devices.device_list)?;
-    Ok((list, devices.devices))
-}
-
-/// Puts keys into force that another own device made and has published meanwhile. Every command that signs
-/// or verifies for the participant begins with it.
-///
-/// # Errors
-/// As [`ClientError`] says.
-pub async fn adopt_published_keys(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
-    // The second home may not have heard of them yet.
-    if session.is_second || !profile.has_carried_keys()? {
-        return Ok(());
-    }
-    let own = profile.own_bundle()?;
-    let published = session.keys(session.id, own.payload.version).await?;
-    let bundle = KeyBundle::verify(&published.bundle).map_err(protocol)?;
-    let Some(key) = profile.carried_signature_key(&bundle.digest)? else { return Ok(()) };
-    if bundle.payload.id != session.id || bundle.payload.version <= own.payload.version {
-        return Ok(());
-    }
-    profile.atomically(|| {
-        handing_back::note_changes(profile, &published.changes)?;
-        profile.store_signature_key(&key)?;
-        profile.set_own_bundle(&bundle, &published.bundle)?;
-        // Whoever made the keys may not know what the key backup is renewed with.
-        key_backup::mark_due(profile)?;
-        profile.forget_carried_keys()
-    })?;
-    // Every own device has all of the newest keys, so that each can give them back to a server that loses them; what does
-    // not come now comes when something is sealed.
-    drop(Box::pin(contacts::mceliece_key(profile, session, &bundle, &|_| {})).await);
-    Ok(())
-}
 
 /// Adds a device: makes its profile in `place`, with the participant's keys and device keys of its own.
 ///
@@ -121,10 +73,6 @@ pub async fn add(
     }
     new.remove(ADDING)?;
     Ok((new, device))
-}
-
-fn has(list: &DeviceListPayload, device: DeviceId) -> bool {
-    list.devices.iter().any(|entry| entry.id() == device)
 }
 
 /// The profile of a device whose adding was begun and not finished, if there is one in `place`.
@@ -183,14 +131,14 @@ async fn offer(
         key_log::watch_later(new, &profile.contact_ids()?)?;
         new.copy_groups(profile)?;
         new.set("bundle", &profile.get::<momedo_protocol::jws::Jws>("bundle")?)?;
-        handing_back::copy(new, profile)
+        held::copy(new, profile)
     })?;
     list.devices.push(entry.clone());
     list.version += 1;
     list.issued_at = now();
     let device_list = signed(&list, &[&profile.signature_key().await?]).await?;
     session.update_devices(&api::DeviceListRequest { device_list: device_list.clone() }).await?;
-    handing_back::note_list(new, &list, &device_list)?;
+    held::note_list(new, &list, &device_list)?;
     added(profile, session, &list, &device_list, &entry).await
 }
 
@@ -202,19 +150,9 @@ async fn added(
     device_list: &Jws,
     entry: &DeviceEntry,
 ) -> Result<(), ClientError> {
-    handing_back::note_list(profile, list, device_list)?;
+    held::note_list(profile, list, device_list)?;
     Box::pin(key_log::follow_published(profile, session)).await;
-    watching::know_device(profile, entry)
-}
-
-/// The participant's device list without what an admin has locked out: such a device cannot be listed again.
-pub(crate) async fn active(
-    profile: &Profile,
-    session: &mut Session,
-) -> Result<DeviceListPayload, ClientError> {
-    let (mut list, states) = list(profile, session).await?;
-    list.devices.retain(|entry| states.iter().any(|state| state.id == entry.id()));
-    Ok(list)
+    known_devices::know_device(profile, entry)
 }
 
 /// Adds a device to the list; finds out by itself whether it counts when the answer is lost.
@@ -233,7 +171,7 @@ pub(crate) async fn publish_entry(
         return added(profile, session, &list, &device_list, entry).await;
     };
     match active(profile, session).await {
-        Ok(current) if has(&current, entry.id()) => watching::know_device(profile, entry),
+        Ok(current) if has(&current, entry.id()) => known_devices::know_device(profile, entry),
         _ => Err(error),
     }
 }
@@ -258,8 +196,8 @@ pub async fn revoke(
     let mut session = profile.log_in(language).await?;
     adopt_published_keys(profile, &mut session).await?;
     let (list, states) = list(profile, &mut session).await?;
-    let through = [revoked, &watching::locked_out(&list, &states)[..]].concat();
-    let joined = watching::joined_through(&states, &through, session.device);
+    let through = [revoked, &known_devices::locked_out(&list, &states)[..]].concat();
+    let joined = known_devices::joined_through(&states, &through, session.device);
     let unclear = list.devices.iter().filter(|entry| {
         let id = entry.id();
         joined.contains(&id) && !kept.contains(&id)
@@ -270,7 +208,7 @@ pub async fn revoke(
     }
     revoke_all(profile, &mut session, (list, states), revoked, progress).await?;
     match key_backup::state(profile, &mut session).await {
-        Ok(Some((state, _))) => watching::ended(profile, &state),
+        Ok(Some((state, _))) => known_devices::ended(profile, &state),
         // It was done; that is said with the next messages.
         _ => Ok(None),
     }
@@ -320,7 +258,7 @@ pub(crate) async fn revoke_all(
     let replacement = Replacement { signature_key: Some(signature_key), keys, device_list: Some(list) };
     renewing::note_all(profile)?;
     rotation::publish(profile, session, &staying, replacement, progress).await?;
-    watching::forget_devices(profile, devices)?;
+    known_devices::forget_devices(profile, devices)?;
     // The revoked device knows every group's key, so every group has to hear of it.
     let deadline = Instant::now() + Duration::from_secs(30);
     renewing::renew_everywhere(profile, session, deadline).await

@@ -10,13 +10,12 @@ use momedo_protocol::limits::MAX_IDENTITY_BYTES;
 use zeroize::Zeroizing;
 
 use crate::contacts::{Contact, Trust};
-use crate::groups::keys;
+use crate::groups::key_store as keys;
 use crate::platform::Platform;
 use crate::platform::keys::{KeyUse, PrivateKey};
 use crate::profile::Profile;
-use crate::rotation::MCELIECE_MADE_AT;
-use crate::secrets::{DeviceKeys, StoredKeys};
-use crate::{ClientError, key_log, watching};
+use crate::secrets::{DeviceKeys, MCELIECE_MADE_AT, StoredKeys};
+use crate::{ClientError, key_log, known_devices};
 
 fn damaged(error: impl ToString) -> ClientError {
     ClientError::Protocol(error.to_string())
@@ -116,7 +115,7 @@ pub(crate) fn install(
         if let Some(sealing) = &identity.key_backup {
             // Handed over together with the signature key that is in force.
             profile.set_sealing_keys(sealing, signature_key)?;
-            watching::know_key_backup(profile, Some(&sealing.lock))?;
+            known_devices::know_key_backup(profile, Some(&sealing.lock))?;
         }
         profile.set("addresses", &identity.addresses)?;
         profile.set("server", &identity.server)?;

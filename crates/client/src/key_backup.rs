@@ -1,30 +1,16 @@
 //! The key backup: made with a recovery code that is shown once, renewed without it, and recovered from with
 //! it on a new device.
 
-use std::time::Duration;
-
-use http::Method;
 use momedo_protocol::api;
-use momedo_protocol::countersignature::Countersignature;
-use momedo_protocol::device_list::DeviceListPayload;
 use momedo_protocol::encoding::Base64Bytes;
-use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::key_backup::{RecoveryCode, RecoveryKeys, SealingKeys};
-use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::message::{KIND_KEY_BACKUP, Message};
 use momedo_protocol::rsa_key::RsaPublicKey;
 
-use crate::connection::{Connection, ServerAddress};
-use crate::profile::{Place, Profile};
-use crate::progress::{Progress, Step};
-use crate::registration::tell_of_clocks;
-use crate::secrets::DeviceKeys;
-use crate::session::{Session, from_json, server_information, to_json};
-use crate::signing::signed;
-use crate::{ClientError, devices, identity, now, rotation, watching};
-
-/// Setting that says that the keys changed since the key backup was made.
-const DUE: &str = "key-backup-due";
+use crate::held::DUE;
+use crate::profile::Profile;
+use crate::session::Session;
+use crate::{ClientError, adopting, carrying, device_lists, identity, known_devices};
 
 /// Setting with the version of the slot that this device stored or removed last, and whether it removed it.
 const LAST: &str = "key-backup-last";
@@ -39,20 +25,20 @@ fn failed(error: impl ToString) -> ClientError {
 /// # Errors
 /// As [`ClientError`] says; after an error an earlier backup may be there still.
 pub async fn make(profile: &Profile, session: &mut Session) -> Result<RecoveryCode, ClientError> {
-    devices::adopt_published_keys(profile, session).await?;
+    adopting::adopt_published_keys(profile, session).await?;
     let code = RecoveryCode::random();
     let keys = RecoveryKeys::derive(&code, profile.server()?.fingerprint, session.id).sealing_keys();
     let signature_key = profile.signature_key().await?;
     store(profile, session, &keys, &identity::collect(profile)?, Storing::NewCode).await?;
     profile.atomically(|| {
         profile.set_sealing_keys(&keys, signature_key.public().fingerprint())?;
-        watching::know_key_backup(profile, Some(&keys.lock))?;
+        known_devices::know_key_backup(profile, Some(&keys.lock))?;
         profile.remove(DUE)
     })?;
     let body = serde_json::to_value(&keys).map_err(failed)?;
-    let (own, list) = (session.device, devices::active(profile, session).await?);
+    let (own, list) = (session.device, device_lists::active(profile, session).await?);
     for entry in list.devices.iter().filter(|entry| entry.id() != own) {
-        rotation::carry(profile, session, entry, KIND_KEY_BACKUP, body.clone(), &signature_key).await?;
+        carrying::carry(profile, session, entry, KIND_KEY_BACKUP, body.clone(), &signature_key).await?;
     }
     Ok(code)
 }
@@ -136,11 +122,6 @@ pub enum Renewal {
     Foreign,
 }
 
-/// Notes that the keys changed.
-pub(crate) fn mark_due(profile: &Profile) -> Result<(), ClientError> {
-    profile.set(DUE, &true)
-}
-
 /// Renews the key backup if the keys changed since; it never replaces one that another code opens.
 ///
 /// # Errors
@@ -205,120 +186,7 @@ pub async fn delete(profile: &Profile, session: &mut Session) -> Result<(), Clie
     profile.atomically(|| {
         profile.set(LAST, &(last + 1, true))?;
         profile.forget_sealing_keys()?;
-        watching::know_key_backup(profile, None)?;
+        known_devices::know_key_backup(profile, None)?;
         profile.remove(DUE)
     })
-}
-
-/// Whom and where to recover.
-pub struct Recovering<'a> {
-    /// The server.
-    pub server: ServerAddress,
-    /// The participant.
-    pub id: ParticipantId,
-    /// The recovery code.
-    pub code: RecoveryCode,
-    /// What the new device is called.
-    pub device_name: &'a str,
-    /// Language of error texts, a tag such as `de`.
-    pub language: &'a str,
-}
-
-/// What came back.
-#[derive(Debug)]
-pub struct Recovered {
-    /// The display name.
-    pub name: String,
-    /// The new device.
-    pub device: DeviceId,
-    /// The participant's other devices, with their names: lost ones should be revoked.
-    pub others: Vec<(DeviceId, String)>,
-}
-
-/// Makes a device of a participant out of the key backup: same ID, same keys, nothing that contacts notice.
-///
-/// # Errors
-/// [`ClientError::KeyBackup`], or as [`ClientError`] says; the profile then does not exist.
-pub async fn recover(
-    place: &dyn Place,
-    recovering: Recovering<'_>,
-    progress: Progress<'_>,
-) -> Result<(Profile, Session, Recovered), ClientError> {
-    if place.exists() {
-        return Err(place.exists_already());
-    }
-    let platform = place.platform();
-    let Recovering { server, id, code, device_name, language } = recovering;
-    let recovery = RecoveryKeys::derive(&code, server.fingerprint, id);
-    let mut connection = Connection::new(platform, server.clone(), language);
-    let information = server_information(&mut connection).await?;
-    tell_of_clocks(&connection, progress);
-    let fetch_secret = Base64Bytes(recovery.fetch_secret.to_vec());
-    let request = to_json(&api::KeyBackupFetchRequest { id, fetch_secret: fetch_secret.clone() })?;
-    let answer =
-        connection.request(Method::POST, "/key-backups/fetch", None, request, Duration::ZERO).await?;
-    let backup: api::KeyBackup = from_json(&answer.body)?;
-    let content = recovery.open(&backup.slot.0, id, backup.version).map_err(failed)?;
-    let (mut found, signature_key, _) = identity::read(platform, &content).await?;
-    if found.id != id || found.server != server.fingerprint {
-        return Err(failed("it is of another participant or server"));
-    }
-    // Where the server was just reached goes before where it once was.
-    found.addresses.retain(|address| !server.addresses.contains(address));
-    found.addresses = [server.addresses.clone(), found.addresses.clone()].concat();
-    let identity_key = RsaPublicKey::from_spki(&information.identity_key.0).map_err(failed)?;
-    let published = KeyBundle::verify(&backup.keys.bundle).map_err(failed)?;
-    let countersigned =
-        Countersignature::verify(&backup.keys.countersignature, &identity_key).map_err(failed)?;
-    if published.payload.id != id
-        || countersigned.id != id
-        || published.signature_key != *signature_key.public()
-    {
-        return Err(failed(
-            "it is older than your newest keys and cannot be used any more: ask your admin to reset your keys",
-        ));
-    }
-    let mut list =
-        DeviceListPayload::verify(&backup.devices.device_list, signature_key.public()).map_err(failed)?;
-    list.devices.retain(|entry| backup.devices.devices.iter().any(|state| state.id == entry.id()));
-    let others = list.devices.iter().map(|entry| (entry.id(), entry.name.clone())).collect();
-
-    progress(Step::MakingKeys);
-    let keys = DeviceKeys::make(platform).await?;
-    let entry = keys.entry(device_name);
-    list.devices.push(entry.clone());
-    list.version += 1;
-    list.issued_at = now();
-    let profile = place.create()?;
-    let joined = async {
-        let made_under = signature_key.public().fingerprint();
-        identity::install(&profile, &found, &backup.keys.bundle, made_under, &keys, &entry)?;
-        // Those in the backup may be of an earlier code.
-        let sealing = recovery.sealing_keys();
-        profile.set_sealing_keys(&sealing, signature_key.public().fingerprint())?;
-        watching::know_key_backup(&profile, Some(&sealing.lock))?;
-        watching::know_devices(&profile, &list)?;
-        let device_list = signed(&list, &[&signature_key]).await?;
-        let request = to_json(&api::RecoverDeviceRequest { id, fetch_secret, device_list })?;
-        let added =
-            connection.request(Method::POST, "/key-backups/device", None, request, Duration::ZERO).await;
-        // Perhaps only the answer was lost: who can log in is listed.
-        match (added, profile.log_in(language).await) {
-            (_, Ok(session)) => Ok(session),
-            (Err(error), Err(_)) | (Ok(_), Err(error)) => Err(error),
-        }
-    };
-    let mut session = match joined.await {
-        Ok(session) => session,
-        Err(error) => {
-            profile.discard();
-            return Err(error);
-        }
-    };
-    if profile.private_keys(&published.digest).await?.is_none() {
-        // The backup missed a rotation: what is sealed to the newest bundle cannot be opened here.
-        rotation::rotate(&profile, &mut session, progress).await?;
-    }
-    let recovered = Recovered { name: found.name.clone(), device: entry.id(), others };
-    Ok((profile, session, recovered))
 }

@@ -1,55 +1,68 @@
-//! A participant's side of momedo: profile on disk, log-in, keys, sending and receiving.
+//! A participant's side of momedo: what it decides about keys, contacts, groups, messages and files, wherever it runs.
 //!
-//! The command line, the tests and the examples stand on this crate. It believes the server nothing that
-//! it can check: the server's identity is pinned from the invite link, contacts' keys are remembered, and
-//! what arrives is verified before it is shown.
+//! Command line, bots, tests and browsers stand on this crate. It believes the server nothing that it can check: the
+//! server's identity is pinned from the invite link, contacts' keys are remembered, and what arrives is verified before it
+//! is shown. Sockets, files, threads, clocks that wake and private RSA keys are the platform's: `client-native` and
+//! `client-browser` bring them. What may not enter: anything that only one of the two can do.
+//!
+//! Arrows go down this table; nothing in it names what stands above it.
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`receiving`], [`devices`], [`watching`], [`linking`], [`recovering`], [`registration`], [`homes`] | what a person does, or what happens to them |
+//! | [`sending`], [`blobs`], [`receipts`], [`rotation`], [`key_backup`], `handing_back`, `adopting` | what that is made of |
+//! | [`groups`], `carrying`, `submitting`, `insisting`, `logging_in` | one step with a server, repeated until it is answered |
+//! | [`contacts`], [`key_log`], [`names`], [`living`], `unconfirmed`, [`blocking`], [`reporting`], [`personal`] | one thing that is known or said |
+//! | [`session`], [`connection`], [`addresses`] | log-in, and the calls of the API |
+//! | `inbox`, `opening`, `identity`, `held`, `known_devices`, `known_keys`, `own_bundle`, [`secrets`] | what is read out of the profile, and put there |
 //! | [`profile`] | everything a device keeps, and when it changes |
-//! | [`keeping`] | where it is kept: in an SQLite file, or in pages for a browser |
-//! | [`secrets`] | a participant's private keys, made, stored and loaded |
-//! | [`connection`] | HTTPS to the pinned server |
-//! | [`session`] | log-in, and the calls of the API |
-//! | [`registration`], [`devices`], [`rotation`] | joining, adding or revoking devices, new keys |
-//! | [`watching`] | what other own devices did: devices added or revoked, recovery words replaced |
-//! | [`key_backup`], [`linking`] | a new device, by a recovery code or by another device |
-//! | `handing_back` | what a server that was restored from an older backup is told first |
-//! | [`blocking`], [`reporting`], [`personal`] | unwanted mail, and what the server holds about one |
-//! | [`contacts`] | whose keys are known, and what happens when they change |
-//! | [`key_log`] | whether the server shows everybody the same keys |
-//! | [`sending`], [`receiving`], [`stream`] | messages |
-//! | [`blobs`], [`metadata`], [`file_name`] | files that go along: sealed, uploaded, fetched, saved; what images tell |
-//! | [`living`], [`receipts`] | what becomes of messages: seen, done, chosen, changed; telling senders |
-//! | [`groups`] | groups: who belongs, their keys, and posting |
+//! | [`keeping`] | rows, in SQLite or in pages |
+//! | [`metadata`], [`file_name`], [`signing`], [`private_keys`], [`clocks`], [`progress`], [`sentences`], [`error`] | small things that stand alone |
+//! | [`platform`] | what the client asks of whatever it runs on |
 
 pub mod addresses;
+mod adopting;
 pub mod blobs;
 pub mod blocking;
+mod carrying;
 pub mod clocks;
 pub mod connection;
 pub mod contacts;
+mod device_lists;
 pub mod devices;
+mod draft;
 pub mod error;
 pub mod file_name;
 pub mod groups;
 mod handing_back;
+mod held;
 pub mod homes;
 mod identity;
+mod inbox;
+mod insisting;
 pub mod keeping;
 pub mod key_backup;
 pub mod key_log;
+mod known_devices;
+mod known_keys;
 pub mod linking;
 pub mod living;
+mod logging_in;
+mod meaning;
 pub mod metadata;
 pub mod names;
+mod opening;
+mod own_bundle;
 pub mod personal;
 pub mod platform;
 pub mod private_keys;
 pub mod profile;
 pub mod progress;
+mod questions;
+mod queue_place;
 pub mod receipts;
 pub mod receiving;
+pub mod recovering;
 pub mod registration;
 pub mod reporting;
 pub mod rotation;
@@ -58,6 +71,7 @@ pub mod sending;
 pub mod sentences;
 pub mod session;
 pub mod signing;
+mod submitting;
 #[cfg(test)]
 mod testing;
 mod unconfirmed;

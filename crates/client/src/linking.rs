@@ -20,10 +20,10 @@ use momedo_protocol::seal::{self, RecipientKeys};
 use momedo_protocol::suite::Suite;
 use zeroize::Zeroizing;
 
+use crate::connection::tell_of_clocks;
 use crate::connection::{Connection, Payload, ServerAddress};
 use crate::profile::{Place, Profile};
 use crate::progress::{Progress, Step};
-use crate::registration::tell_of_clocks;
 use crate::secrets::DeviceKeys;
 use crate::session::{Session, server_information};
 use crate::{ClientError, devices, identity, now};

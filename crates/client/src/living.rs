@@ -11,10 +11,10 @@ use momedo_protocol::message::{KIND_GROUP_KEY, KIND_GROUP_KEY_REQUEST, KIND_KEY_
 use momedo_protocol::message_id::MessageId;
 use serde::Serialize;
 
+use crate::draft::{Destination, Draft};
 use crate::profile::Profile;
 use crate::profile::living::{KeptMessage, Mark};
-use crate::sending::{Destination, Draft};
-use crate::{ClientError, receiving};
+use crate::{ClientError, inbox};
 
 /// Kinds that are no messages of their own.
 const ABOUT_OTHERS: [&str; 10] = [
@@ -168,7 +168,7 @@ pub(crate) fn note(profile: &Profile, message: &Message) -> Result<(), ClientErr
     }
     // What another own device sent: this one hears what became of it, too.
     if let (true, Ok(to)) = (message.from == own, conversation.parse()) {
-        receiving::keep_beginning(profile, message.id, to, &content)?;
+        inbox::keep_beginning(profile, message.id, to, &content)?;
     }
     profile.keep_message(&KeptMessage {
         reference,
@@ -247,7 +247,7 @@ pub(crate) fn note_sent(
     }
     let audience =
         serde_json::to_string(&audience).map_err(|error| ClientError::Protocol(error.to_string()))?;
-    receiving::keep_beginning(profile, id, to, &content)?;
+    inbox::keep_beginning(profile, id, to, &content)?;
     profile.keep_message(&KeptMessage {
         reference: MessageReference { from: own, id },
         conversation,

@@ -8,8 +8,8 @@ use momedo_protocol::id::ParticipantId;
 use serde::{Deserialize, Serialize};
 
 use crate::ClientError;
+use crate::inbox::put_renamed;
 use crate::profile::Profile;
-use crate::receiving::put_renamed;
 
 /// What somebody is called.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

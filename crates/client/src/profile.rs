@@ -2,9 +2,10 @@
 //! No SQL stands here; see [`crate::keeping`].
 
 mod beginnings;
+pub(crate) mod contact;
 mod durability;
 pub(crate) mod files;
-mod groups;
+pub(crate) mod groups;
 pub(crate) mod key_log;
 pub(crate) mod keyring;
 pub(crate) mod living;
@@ -32,14 +33,14 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::ClientError;
-use crate::addresses::Finder;
 use crate::clocks::Clocks;
-use crate::contacts::{Contact, Trust};
 use crate::groups::earlier::EarlierGroups;
 use crate::keeping::{Cell, Column, Keep, Row, Scan, tables};
 use crate::platform::Platform;
+use crate::platform::finding::Finder;
 use crate::platform::folder::Folder;
 use crate::progress::Step;
+use contact::{Contact, Trust};
 use passphrase::{CHECK, SALT};
 use rows::number;
 

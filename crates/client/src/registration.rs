@@ -10,21 +10,19 @@ use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::id::{DeviceId, ParticipantId};
 use momedo_protocol::invite::{InviteCode, InviteLink};
 use momedo_protocol::jws::Jws;
-use momedo_protocol::key_bundle::{KeyBundle, KeyBundlePayload};
-use momedo_protocol::limits::KEY_BUNDLE_LIFETIME_DAYS;
+use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::possession::PossessionContext;
-use momedo_protocol::suite::Suite;
 use web_time::Instant;
 
 use crate::clocks::require_set;
-use crate::connection::{Connection, ServerAddress};
-use crate::platform::keys::PrivateKey;
+use crate::connection::{Connection, ServerAddress, tell_of_clocks};
+use crate::own_bundle::bundle_payload;
 use crate::profile::{Place, Profile};
 use crate::progress::{Progress, Step};
-use crate::secrets::{NewKeys, ParticipantKeys};
+use crate::secrets::ParticipantKeys;
 use crate::session::{from_json, server_information, store_mceliece_key, to_json};
 use crate::signing::signed;
-use crate::{ClientError, handing_back, now, sending, watching};
+use crate::{ClientError, held, insisting, known_devices, now};
 
 /// How long to try to find out whether a registration whose answer was lost took place.
 const ANSWER_LOST: Duration = Duration::from_secs(10);
@@ -81,7 +79,7 @@ pub async fn register_with(
         // Perhaps only the last answer was lost: who can log in is registered.
         Err(error) if error.is_temporary() && profile.id().is_ok() => {
             let bundle = profile.own_bundle()?;
-            match sending::log_in(&profile, joining.language, Instant::now() + ANSWER_LOST).await {
+            match insisting::log_in(&profile, joining.language, Instant::now() + ANSWER_LOST).await {
                 Ok(_) => {
                     let (id, name) = (bundle.payload.id, bundle.payload.name.clone());
                     Ok((profile, Joined { id, name, fingerprint: bundle.fingerprint() }))
@@ -130,8 +128,8 @@ async fn join(
         profile.set("name", &offered.bundle.payload.name)?;
         profile.set_own_bundle(&offered.bundle, &offered.jws)?;
         profile.set("device", &offered.device)?;
-        watching::know_devices(profile, &offered.list)?;
-        handing_back::note_list(profile, &offered.list, &offered.signed_list)?;
+        known_devices::know_devices(profile, &offered.list)?;
+        held::note_list(profile, &offered.list, &offered.signed_list)?;
         profile.set("id", &reservation.id)
     })?;
     let joined = Joined {
@@ -232,56 +230,4 @@ pub async fn prove(
         connection.request(Method::POST, &path, Some(&reservation.token), proof, Duration::ZERO).await?;
     let published: api::Published = from_json(&answer.body)?;
     published.session.ok_or_else(|| ClientError::Protocol("the registration gave no session".into()))
-}
-
-/// Says once it is known when some clock is wrong.
-pub(crate) fn tell_of_clocks(connection: &Connection, progress: Progress<'_>) {
-    if let Some(clocks) = connection.clocks() {
-        progress(Step::ClocksDiffer(clocks));
-    }
-}
-
-/// The payload of a bundle with these keys.
-pub(crate) fn bundle_payload(
-    id: ParticipantId,
-    name: &str,
-    version: u64,
-    homes: Vec<Fingerprint>,
-    signature_key: &PrivateKey,
-    keys: &NewKeys,
-) -> KeyBundlePayload {
-    let issued_at = now();
-    KeyBundlePayload {
-        id,
-        name: name.to_owned(),
-        homes,
-        version,
-        issued_at,
-        expires_at: issued_at.plus_days(KEY_BUNDLE_LIFETIME_DAYS),
-        signature_key: Base64Bytes(signature_key.public().spki().to_vec()),
-        rsa_key: Base64Bytes(keys.private.rsa.public().spki().to_vec()),
-        ml_kem_key: Base64Bytes(keys.private.ml_kem.public().bytes().to_vec()),
-        mceliece_key: Some(keys.mceliece.digest()),
-        suites: Suite::ALL.to_vec(),
-    }
-}
-
-impl Profile {
-    /// This profile's device.
-    ///
-    /// # Errors
-    /// As [`Profile::id`].
-    pub fn device(&self) -> Result<DeviceId, ClientError> {
-        self.get("device")?.ok_or_else(|| ClientError::Protocol("the profile has no device".into()))
-    }
-
-    /// The participant's own current bundle.
-    ///
-    /// # Errors
-    /// As [`ClientError`] says.
-    pub fn own_bundle(&self) -> Result<KeyBundle, ClientError> {
-        let jws =
-            self.get("bundle")?.ok_or_else(|| ClientError::Protocol("the profile has no bundle".into()))?;
-        KeyBundle::verify(&jws).map_err(|error| ClientError::Protocol(error.to_string()))
-    }
 }

@@ -3,44 +3,30 @@
 //! Encryption keys are renewed every 90 days and the McEliece key every year, by whichever device notices
 //! first; revoking a device renews everything.
 
-use std::time::Duration;
-
 use momedo_protocol::api;
 use momedo_protocol::device_list::{DeviceEntry, DeviceListPayload};
 use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::key_bundle::KeyBundle;
 use momedo_protocol::mceliece::McEliecePublicKey;
-use momedo_protocol::message::{KIND_KEYS, Message};
-use momedo_protocol::message_id::MessageId;
-use momedo_protocol::ml_kem_key::MlKemPublicKey;
+use momedo_protocol::message::KIND_KEYS;
 use momedo_protocol::possession::PossessionContext;
-use momedo_protocol::rsa_key::RsaPublicKey;
-use momedo_protocol::seal::{RecipientKeys, seal};
-use momedo_protocol::suite::Suite;
-use web_time::Instant;
 
+use crate::carrying::carry;
 use crate::clocks::require_set;
+use crate::own_bundle::bundle_payload;
 use crate::platform::keys::PrivateKey;
 use crate::profile::Profile;
 use crate::progress::{Progress, Step};
-use crate::registration::bundle_payload;
-use crate::secrets::{CarriedKeys, MadeKey, NewKeys};
-use crate::sending::submit;
+use crate::secrets::{CarriedKeys, MCELIECE_MADE_AT, MadeKey, NewKeys};
 use crate::session::Session;
 use crate::signing::signed;
-use crate::{ClientError, contacts, devices, handing_back, key_backup, key_log, now};
-
-/// How long the sealed keys for another device may take to be submitted.
-const CARRY_TIME: Duration = Duration::from_secs(10);
+use crate::{ClientError, device_lists, held, key_backup, key_log, now};
 
 /// How old encryption keys get, in days.
 const ENCRYPTION_KEY_DAYS: u64 = 90;
 
 /// How old a McEliece key gets, in days.
 const MCELIECE_KEY_DAYS: u64 = 365;
-
-/// Setting with the time the McEliece key was made.
-pub(crate) const MCELIECE_MADE_AT: &str = "mceliece-made-at";
 
 fn protocol(error: impl ToString) -> ClientError {
     ClientError::Protocol(error.to_string())
@@ -84,7 +70,7 @@ pub async fn rotate(
 ) -> Result<(), ClientError> {
     progress(Step::MakingKeys);
     let bundle = profile.own_bundle()?;
-    let list = devices::active(profile, session).await?;
+    let list = device_lists::active(profile, session).await?;
     let made_at = profile.get(MCELIECE_MADE_AT)?.unwrap_or(bundle.payload.issued_at);
     let current = profile.private_keys(&bundle.digest).await?.and_then(|keys| keys.mceliece.clone());
     let public =
@@ -119,7 +105,7 @@ pub(crate) async fn publish_homes(
     };
     // Without all of the keys at hand, new ones name the homes as well.
     let Some(keys) = keys else { return rotate(profile, session, progress).await };
-    let list = devices::active(profile, session).await?;
+    let list = device_lists::active(profile, session).await?;
     let replacement = Replacement { signature_key: None, keys, device_list: None };
     publish(profile, session, &list.devices, replacement, progress).await
 }
@@ -192,9 +178,9 @@ pub(crate) async fn publish(
         }
         profile.set_own_bundle(&bundle, &jws)?;
         if let Some((list, signed)) = device_list.as_ref().zip(signed_list.as_ref()) {
-            handing_back::note_list(profile, list, signed)?;
+            held::note_list(profile, list, signed)?;
         }
-        key_backup::mark_due(profile)?;
+        held::mark_due(profile)?;
         profile.forget_carried_keys()
     })?;
     // Whoever has the newest end of the log can give it back to a server that loses it.
@@ -202,70 +188,4 @@ pub(crate) async fn publish(
     // What cannot be renewed now is renewed with the next command.
     drop(key_backup::renew_if_due(profile, session).await);
     Ok(())
-}
-
-/// Sends the keys in force to the own other devices: a server that was restored has lost what was on its way to them.
-///
-/// # Errors
-/// As [`ClientError`] says.
-pub(crate) async fn carry_current(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
-    let bundle = profile.own_bundle()?;
-    let signature_key = profile.signature_key().await?;
-    let Some(keys) = profile.stored_keys(&bundle.digest)? else { return Ok(()) };
-    let carried = CarriedKeys {
-        signature_key: Base64Bytes(profile.signature_key_bytes()?.to_vec()),
-        bundle_digest: bundle.digest,
-        keys,
-    };
-    let body = serde_json::to_value(&carried).map_err(protocol)?;
-    let (own, list) = (session.device, devices::active(profile, session).await?);
-    let mut first = None;
-    for entry in list.devices.iter().filter(|entry| entry.id() != own) {
-        // What was signed with the key of before is believed by whoever has not heard of the new one.
-        if let Err(error) = carry(profile, session, entry, KIND_KEYS, body.clone(), &signature_key).await {
-            first.get_or_insert(error);
-        }
-    }
-    first.map_or(Ok(()), Err)
-}
-
-/// Sends keys to one of the own devices, sealed to that device's RSA and ML-KEM keys and to the McEliece key that all own
-/// devices have the private half of: whoever has none of the devices must break all three, whoever had one the two.
-pub(crate) async fn carry(
-    profile: &Profile,
-    session: &mut Session,
-    entry: &DeviceEntry,
-    kind: &str,
-    body: serde_json::Value,
-    signature_key: &PrivateKey,
-) -> Result<(), ClientError> {
-    let rsa = RsaPublicKey::from_spki(&entry.rsa_key.0).map_err(protocol)?;
-    let ml_kem = MlKemPublicKey::from_bytes(&entry.ml_kem_key.0).map_err(protocol)?;
-    let shared = contacts::mceliece_key(profile, session, &profile.own_bundle()?, &|_| {}).await?;
-    let mceliece = shared.as_ref();
-    let suite = if mceliece.is_some() { Suite::Full } else { Suite::Small };
-    // Device keys are named by their digest alone.
-    let keys = RecipientKeys { version: 0, digest: entry.key_digest(), rsa: &rsa, ml_kem: &ml_kem, mceliece };
-    let message = Message {
-        from: session.id,
-        to: Some(session.id),
-        group: None,
-        id: MessageId::new(now()),
-        sent_at: now(),
-        conversation: None,
-        log: None,
-        kind: kind.into(),
-        body,
-    };
-    let inner = signed(&message, &[signature_key]).await?.to_bytes();
-    let envelope = seal(suite, &keys, message.id, &inner).map_err(protocol)?;
-    let request = api::SubmitRequest {
-        id: message.id,
-        to: session.id,
-        device: Some(entry.id()),
-        envelope: Base64Bytes(envelope),
-        own_devices: None,
-        blobs: Vec::new(),
-    };
-    submit(profile, session, &request, Instant::now() + CARRY_TIME).await
 }

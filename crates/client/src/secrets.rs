@@ -20,7 +20,10 @@ use crate::platform::Platform;
 use crate::platform::keys::{KeyUse, PrivateKey};
 use crate::private_keys::PrivateKeys;
 use crate::profile::Profile;
-use crate::{ClientError, handing_back};
+use crate::{ClientError, held};
+
+/// Setting with the time the McEliece key was made.
+pub(crate) const MCELIECE_MADE_AT: &str = "mceliece-made-at";
 
 const SIGNATURE_KEY: &str = "signature-key";
 const LOGIN_KEY: &str = "login-key";
@@ -278,7 +281,7 @@ impl Profile {
             let mut keys = self.earlier_signature_keys()?;
             keys.push(Base64Bytes(earlier.signature_key.spki().to_vec()));
             self.set(EARLIER_SIGNATURE_KEYS, &keys)?;
-            handing_back::note_changes(self, std::slice::from_ref(jws))?;
+            held::note_changes(self, std::slice::from_ref(jws))?;
         }
         let mut versions = self.bundle_versions()?;
         versions.push((bundle.payload.version, bundle.digest));
@@ -514,7 +517,7 @@ mod tests {
     use momedo_protocol::id::ParticipantId;
 
     use super::*;
-    use crate::registration::bundle_payload;
+    use crate::own_bundle::bundle_payload;
     use crate::signing::signed;
     use crate::testing::{new_keys, rsa_key};
 

@@ -33,7 +33,7 @@ use web_time::Instant;
 use crate::ClientError;
 use crate::connection::{Connection, Downloading, Payload};
 use crate::platform::keys::PrivateKey;
-use crate::receiving::Questions;
+use crate::questions::Questions;
 use crate::signing::signed;
 
 /// A connection with a bearer token.

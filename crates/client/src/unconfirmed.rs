@@ -5,7 +5,7 @@ use momedo_protocol::api::SubmitRequest;
 
 use crate::profile::Profile;
 use crate::session::Session;
-use crate::{ClientError, contacts, now, receiving};
+use crate::{ClientError, contacts, inbox, now};
 
 /// Keeps an accepted submission, if it went to another server and there is a second home to take its place.
 pub(crate) fn keep(
@@ -45,7 +45,7 @@ pub(crate) async fn submit_due(profile: &Profile, session: &mut Session) -> Resu
             }
             Err(error) if error.is_temporary() || error.is_about_one_recipient() => {}
             Err(ClientError::Refused(problem)) if !matches!(problem.status, 401 | 500..) => {
-                receiving::put_undeliverable(profile, request.id, request.to, &problem.title)?;
+                inbox::put_undeliverable(profile, request.id, request.to, &problem.title)?;
             }
             Err(error) => drop(first.get_or_insert(error)),
         }

@@ -7,20 +7,14 @@
 
 use momedo_protocol::api::{DeviceJoined, DeviceState, JoinedHow, KeyBackupState};
 use momedo_protocol::device_list::{DeviceEntry, DeviceListPayload};
-use momedo_protocol::encoding::Base64Bytes;
 use momedo_protocol::id::DeviceId;
 use momedo_protocol::time::UnixMillis;
-use serde::{Deserialize, Serialize};
 
+use crate::known_devices::{DEVICES, KEY_BACKUP, KnownBackup, KnownDevice, came_through, locked_out};
+pub use crate::known_devices::{NEW_CODE, ended, joined_through, named};
 use crate::profile::Profile;
 use crate::session::Session;
-use crate::{ClientError, devices, handing_back, now, receiving};
-
-/// Setting with the devices this one knows of.
-const DEVICES: &str = "devices-known";
-
-/// Setting with what this device knows of the key backup.
-const KEY_BACKUP: &str = "key-backup-known";
+use crate::{ClientError, device_lists, devices, held, inbox, now};
 
 /// Setting with the devices that an admin locked out when this device last tried to make the keys anew for that, and
 /// when.
@@ -32,46 +26,6 @@ const LOCK_OUT_ASKED: &str = "lock-out-asked";
 
 /// How long after a renewal that failed another one is tried, in milliseconds: making keys is work.
 const RENEWAL_PAUSE: u64 = 600_000;
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct KnownDevice {
-    id: DeviceId,
-    name: String,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct KnownBackup {
-    lock: Option<Base64Bytes>,
-    ended: Option<UnixMillis>,
-}
-
-/// Notes the devices of a list that this device made or was made with: they are no news.
-pub(crate) fn know_devices(profile: &Profile, list: &DeviceListPayload) -> Result<(), ClientError> {
-    let known = list.devices.iter().map(|entry| KnownDevice { id: entry.id(), name: entry.name.clone() });
-    profile.set(DEVICES, &known.collect::<Vec<_>>())
-}
-
-/// Notes a device that this one added.
-pub(crate) fn know_device(profile: &Profile, entry: &DeviceEntry) -> Result<(), ClientError> {
-    let Some(mut known) = profile.get::<Vec<KnownDevice>>(DEVICES)? else { return Ok(()) };
-    if known.iter().all(|device| device.id != entry.id()) {
-        known.push(KnownDevice { id: entry.id(), name: entry.name.clone() });
-    }
-    profile.set(DEVICES, &known)
-}
-
-/// Notes that this device revoked others.
-pub(crate) fn forget_devices(profile: &Profile, revoked: &[DeviceId]) -> Result<(), ClientError> {
-    let Some(mut known) = profile.get::<Vec<KnownDevice>>(DEVICES)? else { return Ok(()) };
-    known.retain(|device| !revoked.contains(&device.id));
-    profile.set(DEVICES, &known)
-}
-
-/// Notes the lock of a recovery code that this device made or was handed.
-pub(crate) fn know_key_backup(profile: &Profile, lock: Option<&Base64Bytes>) -> Result<(), ClientError> {
-    let ended = profile.get::<KnownBackup>(KEY_BACKUP)?.unwrap_or_default().ended;
-    profile.set(KEY_BACKUP, &KnownBackup { lock: lock.cloned(), ended })
-}
 
 /// The own devices, as they are listed and as the server knows them.
 #[derive(Debug)]
@@ -97,8 +51,8 @@ pub async fn look(profile: &Profile, session: &mut Session) -> Result<Option<Loo
     };
     // The list need not be readable for the owner to hear of the words.
     profile.atomically(|| note_key_backup(profile, backup.as_ref()))?;
-    let (list, states) = devices::list(profile, session).await?;
-    Box::pin(handing_back::learn_changes(profile, session)).await?;
+    let (list, states) = device_lists::list(profile, session).await?;
+    Box::pin(held::learn_changes(profile, session)).await?;
     let state_of = |id: DeviceId| states.iter().find(|state| state.id == id);
     let active = list.devices.iter().filter(|entry| state_of(entry.id()).is_some());
     let active: Vec<_> =
@@ -106,12 +60,6 @@ pub async fn look(profile: &Profile, session: &mut Session) -> Result<Option<Loo
     let joined = |id: DeviceId| state_of(id).and_then(|state| state.joined);
     profile.atomically(|| note_devices(profile, &active, joined))?;
     Ok(Some(Looked { list, states }))
-}
-
-/// Listed devices that the server knows no more: an admin locked them out.
-pub(crate) fn locked_out(list: &DeviceListPayload, states: &[DeviceState]) -> Vec<DeviceId> {
-    let ids = list.devices.iter().map(DeviceEntry::id);
-    ids.filter(|id| states.iter().all(|state| state.id != *id)).collect()
 }
 
 /// What a device does about others that an admin locked out.
@@ -161,7 +109,7 @@ fn ask(
         names(profile, list, joined)?,
     );
     profile.atomically(|| {
-        receiving::put_alarm(profile, &words)?;
+        inbox::put_alarm(profile, &words)?;
         profile.set(LOCK_OUT_ASKED, &(locked_out, joined, now()))
     })
 }
@@ -224,7 +172,7 @@ fn begin_renewal(
             names(profile, list, locked_out)?,
             names(profile, list, &staying)?,
         );
-        receiving::put_alarm(profile, &words)
+        inbox::put_alarm(profile, &words)
     })?;
     Ok(true)
 }
@@ -245,11 +193,11 @@ fn note_devices(
                  revoke it: momedo user revoke-device {id}",
                 how.unwrap_or_default(),
             );
-            receiving::put_alarm(profile, &words)?;
+            inbox::put_alarm(profile, &words)?;
         }
         for KnownDevice { id, name } in known.iter().filter(|device| !is_in(active, device.id)) {
             let words = format!("{name} ({id}) is no device of yours any more: it was revoked.");
-            receiving::put_alarm(profile, &words)?;
+            inbox::put_alarm(profile, &words)?;
         }
     }
     profile.set(DEVICES, &active)
@@ -268,57 +216,6 @@ pub fn how(profile: &Profile, joined: &DeviceJoined) -> Result<String, ClientErr
         (JoinedHow::Recovered, Some(by)) => format!(", with the recovery code that was made on {by}"),
         (JoinedHow::Recovered, None) => ", with the recovery code".into(),
     })
-}
-
-/// Devices that came through others, directly or over several, and are not among them: they joined by them, or with a
-/// recovery code made on them. What joined before the server noted such things is not among them, nor is `own`.
-pub fn joined_through(states: &[DeviceState], through: &[DeviceId], own: DeviceId) -> Vec<DeviceId> {
-    came_through(states, through, Some(own))
-}
-
-fn came_through(states: &[DeviceState], through: &[DeviceId], except: Option<DeviceId>) -> Vec<DeviceId> {
-    let mut found: Vec<DeviceId> = through.to_vec();
-    loop {
-        let came = |state: &&DeviceState| {
-            let by = state.joined.and_then(|joined| joined.by);
-            Some(state.id) != except && !found.contains(&state.id) && by.is_some_and(|by| found.contains(&by))
-        };
-        match states.iter().find(came) {
-            Some(state) => found.push(state.id),
-            None => return found.split_off(through.len()),
-        }
-    }
-}
-
-/// A device as people know it: by its name, where this device knows it, and its ID.
-///
-/// # Errors
-/// [`ClientError::Profile`].
-pub fn named(profile: &Profile, device: DeviceId) -> Result<String, ClientError> {
-    if device == profile.device()? {
-        return Ok(format!("this device ({device})"));
-    }
-    let known = profile.get::<Vec<KnownDevice>>(DEVICES)?.unwrap_or_default();
-    Ok(match known.iter().find(|known| known.id == device) {
-        Some(known) => format!("{} ({device})", known.name),
-        None => format!("the device {device}"),
-    })
-}
-
-/// What is said while a recovery code is missing that there was once.
-pub const NEW_CODE: &str = "Make a new recovery code: momedo user backup-keys";
-
-/// Why the recovery code of before opens nothing any more; `None` while there is one, or where there never was.
-///
-/// # Errors
-/// [`ClientError::Profile`].
-pub fn ended(profile: &Profile, state: &KeyBackupState) -> Result<Option<String>, ClientError> {
-    let Some(end) = state.ended.as_ref().filter(|_| state.slot.is_none()) else { return Ok(None) };
-    let why = match end.by {
-        Some(by) => format!("the key backup was removed by {}", named(profile, by)?),
-        None => "since it was made, a device of yours was revoked".into(),
-    };
-    Ok(Some(format!("Your recovery code opens nothing any more: {why}. {NEW_CODE}")))
 }
 
 fn note_key_backup(profile: &Profile, state: Option<&KeyBackupState>) -> Result<(), ClientError> {
@@ -357,7 +254,7 @@ fn note_key_backup(profile: &Profile, state: Option<&KeyBackupState>) -> Result<
         _ => None,
     };
     if let Some(words) = words {
-        receiving::put_alarm(profile, &words)?;
+        inbox::put_alarm(profile, &words)?;
     }
     profile.set(KEY_BACKUP, &seen)
 }

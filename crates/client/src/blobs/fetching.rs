@@ -15,11 +15,11 @@ use super::{KnownFile, unusable};
 use crate::ClientError;
 use crate::connection::Downloading;
 use crate::file_name::safe_name;
+use crate::insisting::log_in;
 use crate::platform::Platform;
 use crate::platform::folder::Part;
 use crate::profile::Profile;
 use crate::progress::{Progress, Step};
-use crate::sending::log_in;
 use crate::session::Session;
 
 /// Fetches and saves the known file with this ID in `folder`, and tells the server that this device has it; one that

@@ -15,10 +15,10 @@ use web_time::Instant;
 
 use super::patience::Patience;
 use super::sealing::{Metadata, Sealed, SealedBytes, seal_file};
+use crate::insisting::log_in;
 use crate::platform::Platform;
 use crate::profile::Profile;
 use crate::progress::{Progress, Step};
-use crate::sending::log_in;
 use crate::session::Session;
 use crate::{ClientError, session};
 

@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use web_time::Instant;
 
 use super::keys::{self, Notice};
-use super::{chain, receiving};
+use super::{chain, notes};
+use crate::meaning::Meaning;
 use crate::profile::Profile;
-use crate::receiving::meaning::Meaning;
 use crate::session::Session;
 use crate::{ClientError, names, now};
 
@@ -147,7 +147,8 @@ async fn answer_one(profile: &Profile, session: &mut Session, wanted: &Wanted) -
     let deadline = Instant::now() + TIME;
     for epoch in asked.into_iter().filter(|epoch| theirs.contains(epoch)) {
         let commitment = profile.group_commitment(wanted.group, epoch)?;
-        let key = commitment.map(|commitment| keys::find(profile, &commitment)).transpose()?.flatten();
+        let key =
+            commitment.map(|commitment| super::key_store::find(profile, &commitment)).transpose()?.flatten();
         let Some(key) = key else { continue };
         let notice = Notice::of_key(&state, epoch, &key)?;
         keys::tell(profile, session, &state, &notice, &[wanted.by], deadline, &|_| {}).await?;
@@ -219,7 +220,7 @@ async fn ask_about(
     for epoch in &locked.epochs {
         // What the chain does not say yet comes with the chain.
         let Some(commitment) = profile.group_commitment(state.id(), *epoch)? else { continue };
-        if keys::find(profile, &commitment)?.is_none() {
+        if super::key_store::find(profile, &commitment)?.is_none() {
             epochs.insert(*epoch);
         }
     }
@@ -282,7 +283,7 @@ fn say(
     };
     let text = format!("{messages}, for their key has not come: asked {whom} for it");
     let digest = momedo_protocol::digest::sha256(format!("{text}{}", now().0).as_bytes());
-    receiving::note(profile, state, digest[..16].try_into().ok(), &text)
+    notes::note(profile, state, digest[..16].try_into().ok(), &text)
 }
 
 /// What waits for keys, by group.

@@ -11,10 +11,10 @@ use momedo_protocol::jws::Jws;
 use momedo_protocol::key_bundle::KeyBundle;
 use web_time::Instant;
 
-use super::keys;
-use super::receiving::note_changes;
+use super::key_store;
+use super::notes::note_changes;
+use crate::insisting::insist;
 use crate::profile::Profile;
-use crate::sending::insist;
 use crate::session::{Session, server_information};
 use crate::signing::signed;
 use crate::{ClientError, now};
@@ -92,7 +92,7 @@ fn keep(
 ) -> Result<(), ClientError> {
     profile.atomically(|| {
         profile.save_group(state, read)?;
-        keys::confirm(profile, state)?;
+        key_store::confirm(profile, state)?;
         note_changes(profile, before, state, read)
     })
 }

@@ -17,10 +17,10 @@ use web_time::Instant;
 
 use super::chain::{self, append, next_payload, suspend_reset, sync};
 use super::keys;
-use crate::devices::adopt_published_keys;
+use crate::adopting::adopt_published_keys;
+use crate::insisting::{insist, log_in};
 use crate::profile::Profile;
 use crate::progress::{Progress, Step};
-use crate::sending::{insist, log_in};
 use crate::session::Session;
 use crate::signing::signed;
 use crate::{ClientError, contacts};
@@ -168,8 +168,9 @@ impl<'a> Membership<'a> {
             .await?;
         }
         // Newcomers get the key now if there is one; if not, whoever writes first sees to it.
-        let has_key =
-            |commitment: Sha512Digest| Ok::<_, ClientError>(keys::find(self.profile, &commitment)?.is_some());
+        let has_key = |commitment: Sha512Digest| {
+            Ok::<_, ClientError>(super::key_store::find(self.profile, &commitment)?.is_some())
+        };
         if !state.needs_epoch && state.commitment.map(has_key).transpose()? == Some(true) {
             self.again();
             keys::ensure(self.profile, &mut self.session, &mut state, self.deadline, self.progress).await?;

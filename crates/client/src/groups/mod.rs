@@ -17,8 +17,11 @@
 pub(crate) mod asking;
 pub mod chain;
 pub(crate) mod earlier;
+pub(crate) mod key_store;
 pub(crate) mod keys;
+pub(crate) mod looking;
 pub mod membership;
+pub(crate) mod notes;
 pub mod posting;
 pub(crate) mod receiving;
 pub(crate) mod renewing;

@@ -15,11 +15,13 @@ use web_time::Instant;
 
 use super::chain::{self, suspend_reset};
 use super::keys;
+use crate::draft::Draft;
+use crate::insisting::{StepTime, insist};
 use crate::profile::Profile;
 use crate::progress::{Progress, Step};
-use crate::sending::{Draft, StepTime, insist, post_to_group, strongest_suite};
 use crate::session::Session;
 use crate::signing::signed;
+use crate::submitting::{post_to_group, strongest_suite};
 use crate::{ClientError, contacts, key_log, now};
 
 /// How often a message is sealed again because the group changed meanwhile.

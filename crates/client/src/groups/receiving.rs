@@ -2,20 +2,21 @@
 
 use momedo_protocol::api::Delivery;
 use momedo_protocol::group::GroupId;
-use momedo_protocol::group::entry::{Action, Encryption, GroupEntry, GroupRole, Posting};
+use momedo_protocol::group::entry::{Encryption, GroupRole, Posting};
 use momedo_protocol::group::envelope::{self, GroupEnvelope, GroupSuite, decode_slot, open_message};
 use momedo_protocol::group::state::GroupState;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::jws::Jws;
 use momedo_protocol::message::{GroupContext, Message};
-use momedo_protocol::message_id::MessageId;
 use zeroize::Zeroizing;
 
-use super::{chain, keys};
-use crate::contacts::{self, Trust};
+use super::notes::note;
+use super::{chain, key_store};
+use crate::inbox::{Received, described, unreadable};
+use crate::known_keys::{self as contacts};
 use crate::profile::Profile;
-use crate::receiving::questions::{self, Kind, Read};
-use crate::receiving::{Received, described, unreadable};
+use crate::profile::contact::Trust;
+use crate::questions::Kind;
+use crate::receiving::questions::{self, Read};
 use crate::session::Session;
 use crate::{ClientError, reporting};
 
@@ -108,7 +109,7 @@ async fn open(
             let id = GroupId::of(&outside.header.group);
             let commitment = profile.group_commitment(id, outside.header.epoch)?;
             let Some(key) =
-                commitment.map(|commitment| keys::find(profile, &commitment)).transpose()?.flatten()
+                commitment.map(|commitment| key_store::find(profile, &commitment)).transpose()?.flatten()
             else {
                 return Ok(Opened::NeedsKey);
             };
@@ -201,7 +202,7 @@ async fn sync_elsewhere(
 /// Reads every group on, and notices those the server does not count this participant into any more. Each by itself; the
 /// first error is returned when all were tried.
 pub(crate) async fn sync_all(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
-    keys::erase_old(profile)?;
+    key_store::erase_old(profile)?;
     let listed = session.groups().await?.groups;
     let own_server = profile.server()?.fingerprint;
     let mut first = None;
@@ -265,93 +266,4 @@ async fn sync_listed(profile: &Profile, session: &mut Session, id: GroupId) -> R
         Err(error) if error.problem() == Some("unknown-group") => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// Puts a note about a group among the messages to be shown, once.
-pub(super) fn note(
-    profile: &Profile,
-    state: &GroupState,
-    id: Option<[u8; 16]>,
-    text: &str,
-) -> Result<(), ClientError> {
-    let Some(id) = id.map(MessageId) else { return Ok(()) };
-    let received = Received {
-        id,
-        from: profile.id()?,
-        from_name: None,
-        to: None,
-        to_name: None,
-        group: Some(state.id()),
-        group_name: None,
-        kind: "group-changed".into(),
-        text: Some(text.to_owned()),
-        about: None,
-        reason: None,
-        body: None,
-        files: Vec::new(),
-        sent_at: crate::now(),
-        verified: true,
-        trust: Trust::Compared.name().into(),
-        suite: 0,
-        event: true,
-    };
-    let event = serde_json::to_string(&received).map_err(|error| ClientError::Protocol(error.to_string()))?;
-    profile.put_inbox(&format!("group {}", state.id()), id, Some(&event))
-}
-
-/// Notes what people should hear of: who came, who went, and that the key is new.
-pub(crate) fn note_changes(
-    profile: &Profile,
-    before: Option<&GroupState>,
-    state: &GroupState,
-    read: &[(GroupEntry, Jws)],
-) -> Result<(), ClientError> {
-    let own = profile.id()?;
-    let is_creator = read.first().is_some_and(|(entry, _)| entry.payload.author == own);
-    if before.is_none() && !is_creator {
-        let name = &state.settings.name;
-        let text = match state.active(own) {
-            Some(_) => format!("you belong to the group {name}"),
-            None => format!("you do not belong to the group {name} any more"),
-        };
-        return note(profile, state, state.group.0[..16].try_into().ok(), &text);
-    }
-    let mut has_link = before.is_some_and(|before| before.link.is_some());
-    for (entry, _) in read {
-        let ended_link = if has_link { "; that ended the link" } else { "" };
-        has_link = match &entry.payload.action {
-            Action::Link { key, .. } => key.is_some(),
-            Action::Remove { .. } | Action::Suspend { .. } => false,
-            _ => has_link,
-        };
-        let author = entry.payload.author;
-        let list = |ids: &mut dyn Iterator<Item = ParticipantId>| {
-            ids.map(|id| id.to_string()).collect::<Vec<_>>().join(", ")
-        };
-        let text = match &entry.payload.action {
-            Action::Add { members } => {
-                format!("{author} added {}", list(&mut members.iter().map(|member| member.id)))
-            }
-            Action::Remove { members } => {
-                format!("{author} removed {}{ended_link}", list(&mut members.iter().copied()))
-            }
-            Action::Join { .. } => format!("{author} joined"),
-            Action::Leave {} => format!("{author} left"),
-            Action::Role { member, role } => format!("{author} made {member} a {role}"),
-            Action::Settings { settings } => {
-                format!("{author} changed the group: {}, {} write", settings.name, settings.posting)
-            }
-            Action::Link { key: Some(_), uses } => format!("{author} made a link that lets {uses} join"),
-            Action::Link { key: None, .. } => format!("{author} ended the link"),
-            Action::Epoch { epoch, .. } => format!("{author} made a new group key (epoch {epoch})"),
-            Action::Suspend { member, .. } => {
-                format!("the keys of {member} were reset; a moderator has to add them again{ended_link}")
-            }
-            Action::Renew { .. } => format!("{author} has a new key, signed by the old one"),
-            Action::Archive {} => format!("{author} archived the group"),
-            Action::Welcome { .. } | Action::Create { .. } => continue,
-        };
-        note(profile, state, entry.digest.0[..16].try_into().ok(), &text)?;
-    }
-    Ok(())
 }

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use web_time::Instant;
 
 use super::chain::{MAX_TRIES, renew, sync};
+use crate::insisting::insist;
+use crate::meaning::Meaning;
 use crate::profile::Profile;
-use crate::receiving::meaning::Meaning;
-use crate::sending::insist;
 use crate::session::Session;
 use crate::{ClientError, now};
 

@@ -7,7 +7,7 @@ use momedo_protocol::time::UnixMillis;
 use super::{follow_log, subject};
 use crate::profile::Profile;
 use crate::session::Session;
-use crate::{ClientError, blocking, contacts, now, receiving};
+use crate::{ClientError, blocking, inbox, known_keys, now};
 
 /// Setting, with a server's fingerprint after it, with the time its log was last asked for because of contacts there.
 const ASKED_AT: &str = "key-log-asked-at";
@@ -46,7 +46,7 @@ pub(super) fn tell_added(profile: &Profile, server: Fingerprint) -> Result<(), C
         );
         profile.atomically(|| {
             if !blocking::is_blocked(profile, id)? {
-                receiving::put_device_added(profile, id, &added.digest, &words)?;
+                inbox::put_device_added(profile, id, &added.digest, &words)?;
             }
             profile.note_devices_added(server, &added)
         })?;
@@ -69,7 +69,7 @@ pub(crate) fn watch_later(profile: &Profile, ids: &[ParticipantId]) -> Result<()
 pub(super) async fn watch_handed(profile: &Profile, server: Fingerprint) -> Result<(), ClientError> {
     let Some(mut ids) = profile.get::<Vec<ParticipantId>>(TO_WATCH)? else { return Ok(()) };
     for id in ids.split_off(ids.len().saturating_sub(WATCHED_AT_ONCE)) {
-        let known = contacts::remembered(profile, id)?;
+        let known = known_keys::remembered(profile, id)?;
         if known.is_some_and(|known| known.bundle.payload.homes.contains(&server)) {
             watch(profile, server, id).await?;
         }

@@ -25,7 +25,7 @@ pub(crate) use own::check_own;
 use crate::profile::Profile;
 use crate::profile::key_log::Newest;
 use crate::session::Session;
-use crate::{ClientError, contacts, now, receiving};
+use crate::{ClientError, inbox, known_keys, now};
 use own::Demand;
 use web_time::Instant;
 
@@ -198,7 +198,7 @@ fn raise(
 ) -> Result<(), ClientError> {
     profile.atomically(|| {
         if profile.keep_log_alarm(about, now(), words, heads)? {
-            receiving::put_alarm(profile, words)?;
+            inbox::put_alarm(profile, words)?;
         }
         Ok(())
     })
@@ -366,7 +366,7 @@ async fn compare_elsewhere(
     from: ParticipantId,
     told: LogView,
 ) -> Result<(), ClientError> {
-    let Some(known) = contacts::remembered(profile, from)? else { return Ok(()) };
+    let Some(known) = known_keys::remembered(profile, from)? else { return Ok(()) };
     let home = known.bundle.payload.homes.iter().copied().find(|home| told.is_of(*home));
     let Some(home) = home else { return Ok(()) };
     let page = match session.key_log(Some(home), told.number).await {

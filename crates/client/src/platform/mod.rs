@@ -2,6 +2,7 @@
 //! differently. Shells implement them (`client-native`, `client-browser`); nothing else of the client names a socket, a
 //! file, a thread or a library of one of them. Nothing that decides anything may enter.
 
+pub mod finding;
 pub mod folder;
 pub mod keys;
 pub mod line;

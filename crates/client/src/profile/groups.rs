@@ -19,6 +19,9 @@ use crate::ClientError;
 use crate::keeping::tables::{group_entries, group_epochs, groups, unconfirmed_group_keys};
 use crate::keeping::{Cell, Row, Scan};
 
+/// Secrets that hold group keys begin with this; the commitment follows.
+pub(crate) const GROUP_KEYS: &str = "group-key/";
+
 /// Most keys from one sender that no chain confirms yet; more push out that sender's own.
 const MAX_UNCONFIRMED_KEYS: usize = 64;
 
@@ -221,7 +224,7 @@ impl Profile {
             }
             self.save_group(&state, &entries)?;
         }
-        for name in from.secret_names(crate::groups::keys::SECRET)? {
+        for name in from.secret_names(GROUP_KEYS)? {
             self.set_secret(&name, &from.secret(&name)?)?;
         }
         Ok(())

@@ -3,11 +3,7 @@
 //! Every step stands alone: what fails in one is remembered and told at the end, and never keeps mail from being shown or
 //! acknowledged. What cannot be judged is set aside on disk with its reason and tried again.
 
-pub(crate) mod meaning;
-mod notices;
-mod opening;
 pub(crate) mod questions;
-mod received;
 mod set_aside;
 mod showing;
 mod taking;
@@ -18,33 +14,28 @@ use std::time::Duration;
 
 use momedo_protocol::api::Delivery;
 use momedo_protocol::cursor::Cursor;
-use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::limits::MAX_OZONE_PAGE;
-use momedo_protocol::message::{KIND_GROUP_KEY, Message};
 use momedo_protocol::time::UnixMillis;
 use web_time::Instant;
 
-pub(crate) use notices::{keep_beginning, put_undeliverable};
-pub(crate) use questions::Questions;
-pub use received::{Received, ReceivedFile};
-pub(crate) use received::{described, unreadable};
+pub use crate::inbox::{Received, ReceivedFile};
 pub use set_aside::{SetAside, set_aside};
 pub use taking::take_delivery;
 use taking::take_opened;
-pub(crate) use taking::{put_alarm, put_device_added, put_renamed};
 
-use crate::devices::adopt_published_keys;
+use crate::adopting::adopt_published_keys;
+use crate::meaning::Meaning;
+use crate::opening::open_side_by_side;
 use crate::profile::Profile;
 use crate::progress::Progress;
+use crate::questions::Questions;
+use crate::queue_place::cursor_name;
 use crate::rotation::rotate_if_due;
 use crate::session::Session;
 use crate::{
-    ClientError, blobs, blocking, contacts, groups, homes, key_backup, key_log, now, receipts, unconfirmed,
-    watching,
+    ClientError, blobs, blocking, contacts, groups, homes, inbox, key_backup, key_log, logging_in, now,
+    receipts, unconfirmed, watching,
 };
-use meaning::Meaning;
-use opening::{open, open_side_by_side};
 use showing::Showing;
 
 /// Messages fetched at once.
@@ -58,9 +49,6 @@ const SIDE_BY_SIDE: usize = 25;
 
 /// How long the second home is asked to wait for something new.
 const SECOND_WAIT: Duration = Duration::from_secs(20);
-
-/// Setting with the server the participant registered at.
-pub(crate) const REGISTERED_AT: &str = "registered-at";
 
 /// Setting with the time the other home's queue was last emptied.
 const EMPTIED_AT: &str = "second-home-emptied-at";
@@ -277,7 +265,7 @@ impl Run<'_> {
             let told: u64 = profile.get(&missed)?.unwrap_or_default();
             if page.missed > told {
                 profile.atomically(|| {
-                    taking::put_missed(profile, page.missed - told)?;
+                    inbox::put_missed(profile, page.missed - told)?;
                     profile.set(&missed, &page.missed)
                 })?;
             }
@@ -315,7 +303,7 @@ impl Run<'_> {
         if session.is_second || !is_due {
             return Ok(None);
         }
-        let Some(mut other) = homes::second(profile, session).await else { return Ok(None) };
+        let Some(mut other) = logging_in::second(profile, session).await else { return Ok(None) };
         match self.fetch(&mut other, Duration::ZERO).await? {
             Ok(oldest) => {
                 profile.set(EMPTIED_AT, &now())?;
@@ -373,14 +361,6 @@ async fn patiently<T>(
     }
 }
 
-/// The setting with the place in the queue of the home that a session is with.
-fn cursor_name(profile: &Profile, session: &mut Session) -> Result<String, ClientError> {
-    let server = session.connection().server().fingerprint;
-    let registered_at: Option<Fingerprint> = profile.get(REGISTERED_AT)?;
-    let is_first = registered_at.unwrap_or(profile.server()?.fingerprint) == server;
-    Ok(if is_first { "cursor".into() } else { format!("cursor:{server}") })
-}
-
 /// What was taken and not shown yet, in the order it came.
 ///
 /// # Errors
@@ -389,30 +369,4 @@ pub fn stored(profile: &Profile) -> Result<Vec<Received>, ClientError> {
     let read =
         |event: &str| serde_json::from_str(event).map_err(|error| ClientError::Protocol(error.to_string()));
     profile.unshown()?.iter().map(|(_, _, event)| read(event)).collect()
-}
-
-/// Pages looked through for group keys before something is sealed.
-const KEY_PAGES: usize = 20;
-
-/// Takes group keys out of what waits, without showing or acknowledging anything: whoever writes before reading
-/// must not make a new key because of that.
-pub(crate) async fn look_for_group_keys(profile: &Profile, session: &mut Session) -> Result<(), ClientError> {
-    let mut after: Option<Cursor> = profile.get(&cursor_name(profile, session)?)?;
-    for _ in 0..KEY_PAGES {
-        let page = session.ozone(after, MAX_OZONE_PAGE, Duration::ZERO).await?;
-        for delivery in &page.messages {
-            let Some((inner, _)) = open(profile, delivery).await? else { continue };
-            let Ok(claimed) = Message::unverified(&inner) else { continue };
-            let says_the_same = claimed.from == delivery.from && claimed.to == Some(session.id);
-            if claimed.kind == KIND_GROUP_KEY && says_the_same && claimed.id == delivery.id {
-                // The chain says by its commitment which keys count, so whoever it is from.
-                crate::groups::keys::take(profile, &claimed)?;
-            }
-        }
-        if page.messages.is_empty() {
-            break;
-        }
-        after = Some(page.cursor);
-    }
-    Ok(())
 }

@@ -10,11 +10,11 @@ use momedo_protocol::id::ParticipantId;
 use momedo_protocol::message::{KIND_GROUP_KEY, KIND_GROUP_KEY_REQUEST, KIND_KEY_BACKUP, KIND_KEYS, Message};
 use serde::Serialize;
 
-use super::meaning::Meaning;
-use super::opening::open;
-use super::received::{Received, described, said, unreadable};
-use super::taking::{judge, put_unverified};
+use super::taking::judge;
 use crate::contacts::Trust;
+use crate::inbox::{Received, described, put_unverified, said, unreadable};
+use crate::meaning::Meaning;
+use crate::opening::open;
 use crate::profile::Profile;
 use crate::profile::set_aside::{Pile, Room, Waiting};
 use crate::session::Session;

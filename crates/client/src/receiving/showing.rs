@@ -5,10 +5,11 @@ use std::collections::{BTreeSet, HashSet};
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::{MessageReference, WITHDRAW};
 
-use super::{Received, Saving, Show};
+use super::{Saving, Show};
+use crate::inbox::Received;
 use crate::profile::Profile;
 use crate::session::Session;
-use crate::{ClientError, blobs, receipts};
+use crate::{ClientError, blobs, names, receipts};
 
 /// How often the files of a message are tried before it is shown without them.
 const FILE_TRIES: u32 = 3;
@@ -104,7 +105,7 @@ impl<'a> Showing<'a> {
                     file.problem.get_or_insert_with(|| words.clone());
                 }
             }
-            received.name(profile)?;
+            name(&mut received, profile)?;
             if let Err(error) = (self.show)(&received) {
                 // Nobody has read it, but it is here.
                 receipts::send_due(profile, session).await?;
@@ -170,4 +171,12 @@ impl<'a> Showing<'a> {
         }
         Ok(())
     }
+}
+
+/// Says what those are called whom it names, as it is known now. Of what nobody vouches for no sender is named.
+fn name(received: &mut Received, profile: &Profile) -> Result<(), ClientError> {
+    received.from_name = if received.verified { names::name(profile, received.from)? } else { None };
+    received.to_name = received.to.map(|to| names::name(profile, to)).transpose()?.flatten();
+    received.group_name = received.group.map(|group| names::group(profile, group)).transpose()?.flatten();
+    Ok(())
 }

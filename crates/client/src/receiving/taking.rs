@@ -10,19 +10,18 @@ use momedo_protocol::message::{KIND_GROUP_KEY, KIND_GROUP_KEY_REQUEST, KIND_KEY_
 use momedo_protocol::message_id::MessageId;
 use momedo_protocol::notice::Notice;
 
-use super::notices;
-use super::opening::{Opened, open};
 use super::questions;
-use super::received::{Received, described, said, unreadable};
 use super::set_aside::{self, Why};
+use crate::adopting::adopt_published_keys;
 use crate::contacts::{self, Trust};
-use crate::devices::adopt_published_keys;
 use crate::groups::asking;
 use crate::groups::receiving::{self as groups, Taken};
+use crate::inbox::{self, Received, described, group_sender, unreadable, unverified};
+use crate::opening::{Opened, open};
 use crate::profile::Profile;
 use crate::secrets::CarriedKeys;
 use crate::session::Session;
-use crate::{ClientError, blobs, blocking, handing_back, key_backup, living, receipts, reporting};
+use crate::{ClientError, blobs, blocking, held, key_backup, living, receipts, reporting};
 
 /// Takes one delivery: opens, verifies and stores it; low-level, [`super::receive`] does it for everything that waits.
 ///
@@ -82,7 +81,7 @@ async fn take_now(
     opened: Option<Opened>,
 ) -> Result<Taking, ClientError> {
     if let Some(notice) = Notice::decode(&delivery.envelope.0) {
-        return notices::take(profile, session.id, delivery, &notice).map(|()| Taking::Done);
+        return inbox::take(profile, session.id, delivery, &notice).map(|()| Taking::Done);
     }
     if blocking::is_blocked(profile, delivery.from)? {
         return take_from_blocked(profile, session, delivery).await.map(|()| Taking::Done);
@@ -142,25 +141,6 @@ fn claims_what_it_is(claimed: &Message, delivery: &Delivery, own: ParticipantId)
         && claimed.id == delivery.id
 }
 
-/// Shows what nobody vouches for.
-pub(super) fn put_unverified(
-    profile: &Profile,
-    delivery: &Delivery,
-    received: &Received,
-) -> Result<(), ClientError> {
-    let sender = match delivery.group {
-        Some(_) => group_sender(delivery),
-        None => delivery.from.to_string(),
-    };
-    let event = serde_json::to_string(received).map_err(|error| ClientError::Protocol(error.to_string()))?;
-    profile.put_inbox(&unverified(&sender), delivery.id, Some(&event))
-}
-
-/// What stands for a sender whom nobody vouches for.
-fn unverified(sender: &str) -> String {
-    format!("unverified {sender}")
-}
-
 /// Stores what was opened, unless it is known. Only what was verified stands for its ID: something forged must
 /// not keep the true message out.
 pub(super) fn put(
@@ -199,46 +179,6 @@ async fn compare_logs(
     }
 }
 
-/// Has an alarm about the server shown with the next messages.
-pub(crate) fn put_alarm(profile: &Profile, words: &str) -> Result<(), ClientError> {
-    let alarm = said(profile, words)?;
-    let event = serde_json::to_string(&alarm).map_err(|error| ClientError::Protocol(error.to_string()))?;
-    profile.put_inbox("alarm", alarm.id, Some(&event))
-}
-
-/// Has it shown with the next messages that some will not come to this device any more.
-pub(super) fn put_missed(profile: &Profile, count: u64) -> Result<(), ClientError> {
-    let messages = if count == 1 { "1 message was".into() } else { format!("{count} messages were") };
-    let words = format!(
-        "{messages} lost to this device: they waited too long, there was no room for them, or the device was not seen for a \
-         month; other devices of yours may have them, and their senders can send them again"
-    );
-    let event = Received { kind: "missed".into(), ..said(profile, &words)? };
-    let text = serde_json::to_string(&event).map_err(|error| ClientError::Protocol(error.to_string()))?;
-    profile.put_inbox("missed", event.id, Some(&text))
-}
-
-/// Has it shown with the next messages that a contact added a device; once for each device list.
-pub(crate) fn put_device_added(
-    profile: &Profile,
-    contact: ParticipantId,
-    list: &momedo_protocol::digest::Sha512Digest,
-    words: &str,
-) -> Result<(), ClientError> {
-    let said = said(profile, words)?;
-    let id = list.0.first_chunk().copied().map_or(said.id, MessageId);
-    let event = Received { id, to: Some(contact), kind: "device-added".into(), event: true, ..said };
-    let text = serde_json::to_string(&event).map_err(|error| ClientError::Protocol(error.to_string()))?;
-    profile.put_inbox(&format!("devices {contact}"), id, Some(&text))
-}
-
-/// Has it shown with the next messages that somebody is called otherwise than before.
-pub(crate) fn put_renamed(profile: &Profile, who: ParticipantId, words: &str) -> Result<(), ClientError> {
-    let event = Received { from: who, kind: "renamed".into(), ..said(profile, words)? };
-    let text = serde_json::to_string(&event).map_err(|error| ClientError::Protocol(error.to_string()))?;
-    profile.put_inbox(&format!("renamed {who}"), event.id, Some(&text))
-}
-
 /// Takes what was posted to a group; without its key it waits for it.
 async fn take_from_group(
     profile: &Profile,
@@ -251,12 +191,6 @@ async fn take_from_group(
     compare_logs(profile, session, Some(&received), message.as_deref()).await;
     put(profile, &group_sender(delivery), delivery.id, Some(&received), message.as_deref())?;
     Ok(Taking::Done)
-}
-
-/// One sender may use a message ID once in every conversation.
-fn group_sender(delivery: &Delivery) -> String {
-    let group = delivery.group.map(|group| group.to_string()).unwrap_or_default();
-    format!("{} {group}", delivery.from)
 }
 
 /// What may be asked of the server.
@@ -274,7 +208,7 @@ async fn take_group_key(
     message: &Message,
     asking: Asking,
 ) -> Result<(), ClientError> {
-    let Some(body) = crate::groups::keys::take(profile, message)? else { return Ok(()) };
+    let Some(body) = crate::groups::key_store::take(profile, message)? else { return Ok(()) };
     let id = GroupId::of(&body.group);
     if profile.group_commitment(id, body.epoch)?.is_none() && asking == Asking::Whatever {
         questions::read_group(profile, session, message.from, id).await?;
@@ -304,7 +238,7 @@ async fn read(
         keys.push(profile.own_bundle()?.signature_key);
         if claimed.kind == KIND_KEYS && keys.iter().all(|key| Message::verify(inner, key).is_err()) {
             // What they were first carried with may be lost with a server that was restored.
-            keys.extend(Box::pin(handing_back::successor(profile, session)).await?);
+            keys.extend(Box::pin(held::successor(profile, session)).await?);
         }
         let fits = keys.iter().find(|key| Message::verify(inner, key).is_ok());
         match (claimed.kind.as_str(), fits) {

@@ -12,9 +12,9 @@ use momedo_protocol::message_id::MessageId;
 use momedo_protocol::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-use crate::contacts::Trust;
 use crate::profile::Profile;
-use crate::{ClientError, names, now};
+use crate::profile::contact::Trust;
+use crate::{ClientError, now};
 
 /// A received message as it is shown; one line of JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,18 +87,8 @@ pub struct ReceivedFile {
     pub problem: Option<String>,
 }
 
-impl Received {
-    /// Says what those are called whom it names, as it is known now. Of what nobody vouches for no sender is named.
-    pub(super) fn name(&mut self, profile: &Profile) -> Result<(), ClientError> {
-        self.from_name = if self.verified { names::name(profile, self.from)? } else { None };
-        self.to_name = self.to.map(|to| names::name(profile, to)).transpose()?.flatten();
-        self.group_name = self.group.map(|group| names::group(profile, group)).transpose()?.flatten();
-        Ok(())
-    }
-}
-
 /// Something that this program says itself.
-pub(super) fn said(profile: &Profile, words: &str) -> Result<Received, ClientError> {
+pub(crate) fn said(profile: &Profile, words: &str) -> Result<Received, ClientError> {
     Ok(Received {
         id: MessageId::new(now()),
         from: profile.id()?,

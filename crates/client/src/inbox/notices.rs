@@ -8,10 +8,11 @@ use momedo_protocol::message_id::MessageId;
 use momedo_protocol::notice::{Fate, Notice};
 
 use super::received::{Received, said, unreadable};
-use super::taking::{put, put_unverified};
-use crate::contacts::{self, Trust};
+use super::{put_event, put_unverified};
+use crate::draft::Destination;
+use crate::known_keys;
 use crate::profile::Profile;
-use crate::sending::Destination;
+use crate::profile::contact::Trust;
 use crate::{ClientError, now};
 
 /// Characters of a message that are kept and said.
@@ -34,9 +35,8 @@ fn beginning(content: &Content) -> Option<String> {
 fn leaves(profile: &Profile, to: Destination) -> Result<bool, ClientError> {
     let own = profile.server()?.fingerprint;
     Ok(match to {
-        Destination::Participant(to) => {
-            contacts::remembered(profile, to)?.is_none_or(|known| !known.bundle.payload.homes.contains(&own))
-        }
+        Destination::Participant(to) => known_keys::remembered(profile, to)?
+            .is_none_or(|known| !known.bundle.payload.homes.contains(&own)),
         Destination::Group(group) => profile
             .group(group)?
             .is_some_and(|state| state.active_members().any(|(_, member)| member.home != own)),
@@ -76,7 +76,7 @@ fn words(reason: Option<Outcome>) -> &'static str {
 }
 
 /// Takes what the own home tells of messages to other servers: an event for each.
-pub(super) fn take(
+pub(crate) fn take(
     profile: &Profile,
     own: ParticipantId,
     delivery: &Delivery,
@@ -121,7 +121,9 @@ pub(crate) fn put_undeliverable(
 
 /// Has it shown what became of a message, of which nothing is kept any more.
 fn end(profile: &Profile, id: MessageId, to: ParticipantId, event: &Received) -> Result<(), ClientError> {
-    put(profile, &format!("notice {to}"), id, Some(event), None)?;
+    if !profile.is_known(&format!("notice {to}"), id)? {
+        put_event(profile, &format!("notice {to}"), id, event)?;
+    }
     profile.forget_unconfirmed(id, to)?;
     let kept = profile.kept_message(&MessageReference { from: profile.id()?, id })?;
     // Of what went to a group, more may be heard.

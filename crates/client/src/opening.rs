@@ -14,13 +14,13 @@ use crate::ClientError;
 use crate::profile::Profile;
 
 /// The signed bytes of an opened envelope, and its suite.
-pub(super) type Opened = (Zeroizing<Vec<u8>>, u8);
+pub(crate) type Opened = (Zeroizing<Vec<u8>>, u8);
 
 /// Opens a direct message; `None` when no key here opens it.
 ///
 /// # Errors
 /// [`ClientError::Profile`] or [`ClientError::Protocol`] when the keys cannot be read.
-pub(super) async fn open(profile: &Profile, delivery: &Delivery) -> Result<Option<Opened>, ClientError> {
+pub(crate) async fn open(profile: &Profile, delivery: &Delivery) -> Result<Option<Opened>, ClientError> {
     let bytes = &delivery.envelope.0;
     let Ok(outside) = envelope::decode(bytes) else { return Ok(None) };
     let Some(keys) = profile.private_keys(&outside.header.recipient_digest).await? else { return Ok(None) };
@@ -42,7 +42,7 @@ pub(super) async fn open(profile: &Profile, delivery: &Delivery) -> Result<Optio
 ///
 /// # Errors
 /// As [`open`].
-pub(super) async fn open_side_by_side(
+pub(crate) async fn open_side_by_side(
     profile: &Profile,
     deliveries: &[Delivery],
 ) -> Result<Vec<Option<Opened>>, ClientError> {
