@@ -18,7 +18,12 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The program's files by their path in `src`, without their unit tests.
 pub(super) fn files() -> BTreeMap<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    files_of("src")
+}
+
+/// The same of another folder of the repository.
+pub(super) fn files_of(folder: &str) -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut found = Vec::new();
     sources(&root, &mut found);
     let read = |path: PathBuf| {
