@@ -44,9 +44,11 @@ export class Line {
     });
   }
 
-  // Opens what this browser keeps; with `takesOver` another tab has to let go of it.
-  open(language, takesOver = false) {
-    return this.#ask("open", { language, takesOver });
+  // Opens what this browser keeps; with `takesOver` another tab has to let go of it. Resolves to whether the browser
+  // promised to keep it: without that it may throw it away when the device has little room.
+  async open(language, takesOver = false) {
+    await this.#ask("open", { language, takesOver });
+    return { isKept: (await navigator.storage?.persist?.()) ?? false };
   }
 
   // Runs a command of the command line; `files` are what it sends, by name. Resolves to its lines.

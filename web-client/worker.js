@@ -1,9 +1,12 @@
 // The client core in a worker of its own: what it computes never stops the page. One worker of a browser has the profile
 // at a time; the browser's locks say which.
+import { key } from "./chest.js";
 import init, { Client, readInvite } from "./client.js";
 
 // The lock that whoever has the profile holds until the worker ends.
 const LOCK = "momedo";
+// How long a tab that was just closed or loaded again may take to let go, in milliseconds.
+const PATIENCE = 1000;
 
 const loaded = init();
 let client;
@@ -15,19 +18,21 @@ const refused = (word, said) => JSON.stringify({ error: word, said });
 
 // Holds the lock for as long as the worker lives; false when another tab has it.
 function hold(takesOver) {
-  return new Promise((resolve, reject) => {
-    const options = takesOver ? { steal: true } : { ifAvailable: true };
+  return new Promise((resolve) => {
+    const options = takesOver ? { steal: true } : { signal: AbortSignal.timeout(PATIENCE) };
+    let had = false;
     navigator.locks
-      .request(LOCK, options, (lock) => {
-        resolve(lock !== null);
-        return lock === null ? undefined : new Promise(() => {});
+      .request(LOCK, options, () => {
+        had = true;
+        resolve(true);
+        return new Promise(() => {});
       })
-      .catch((error) => {
+      .catch(() => {
+        if (!had) return resolve(false);
         // Another tab took it: nothing is written here any more.
         client?.close();
         client = undefined;
         answer(null, "taken-over", null);
-        reject(error);
       });
   });
 }
@@ -39,19 +44,20 @@ async function open({ language, takesOver }) {
     [navigator.locks, "Web Locks"],
     [globalThis.crypto?.subtle, "WebCrypto"],
     [navigator.storage?.getDirectory, "private files (OPFS)"],
+    [globalThis.indexedDB, "IndexedDB"],
   ]) {
     if (!there) throw refused("not-possible-here", `This browser lacks ${what}: a newer one is needed.`);
   }
   if (!(await hold(takesOver))) {
     throw refused("open-elsewhere", "momedo is open in another tab or window of this browser.");
   }
-  // The tab that had it closes its file first.
+  // The tab that had it closes its file first. What is wrong otherwise stays wrong.
   for (let tries = 0; ; tries += 1) {
     try {
-      client = await Client.open(language);
+      client = await Client.open(language, await key());
       return "{}";
     } catch (error) {
-      if (!takesOver || tries === 50) throw error;
+      if (tries * 20 > PATIENCE) throw error;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

@@ -111,4 +111,5 @@ mod visitor;
 mod web_client;
 mod websocket;
 mod withdrawing;
+mod worker;
 mod wrong_clocks;

@@ -230,8 +230,17 @@ impl Drop for Temporary {
 }
 
 /// Where the profile is: there is one in a browser.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ThisBrowser;
+#[derive(Debug)]
+pub(crate) struct ThisBrowser {
+    _in_use: Arc<()>,
+}
+
+impl ThisBrowser {
+    /// For a profile that is open as long as `in_use` is held.
+    pub(crate) fn new(in_use: Arc<()>) -> Self {
+        Self { _in_use: in_use }
+    }
+}
 
 impl Folder for ThisBrowser {
     fn path(&self) -> &Path {

@@ -34,6 +34,7 @@ use send_wrapper::SendWrapper;
 use serde_json::{Value, json};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
+use zeroize::{Zeroize, Zeroizing};
 
 use commands::{Shell, Told, step_words};
 use files::PageFiles;
@@ -86,11 +87,12 @@ fn told(error: &ClientError, language: Language) -> JsValue {
 
 #[wasm_bindgen]
 impl Client {
-    /// Opens what this browser keeps; `language` is a tag such as `de`.
+    /// Opens what this browser keeps; `language` is a tag such as `de`, `key` the 32 bytes its secrets are sealed with, which
+    /// are emptied.
     ///
     /// # Errors
     /// JSON with a word and what is to be said, also when another tab has it.
-    pub async fn open(language: &str) -> Result<Client, JsValue> {
+    pub async fn open(language: &str, mut key: Vec<u8>) -> Result<Client, JsValue> {
         let spoken = if language.starts_with("de") { Language::German } else { Language::English };
         let files = files::page_files();
         let platform = Platform {
@@ -99,8 +101,11 @@ impl Client {
             work: Arc::new(work::OneThread),
             files: files.clone(),
         };
+        let sealing = <[u8; 32]>::try_from(&key[..]).map(Zeroizing::new);
+        key.zeroize();
         let opening = async {
-            let place = profiles::Place::open(platform).await?;
+            let sealing = sealing.map_err(|_| ClientError::Protocol("the key has another length".into()))?;
+            let place = profiles::Place::open(platform, sealing).await?;
             // Only now: this worker is the only one.
             files::clear_scratch().await?;
             Shell::new(place, language)

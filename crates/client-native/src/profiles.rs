@@ -55,7 +55,7 @@ impl profile::Place for Place {
             return Err(self.exists_already());
         }
         let sqlite = Sqlite::create(&self.path).map_err(|error| self.failed(error))?;
-        Profile::create(Box::new(sqlite), self.platform.clone(), self.folder(), self.passphrase())
+        Profile::create(Box::new(sqlite), self.platform.clone(), self.folder(), self.passphrase().into())
     }
 
     fn open(&self) -> Result<Profile, ClientError> {
@@ -63,7 +63,7 @@ impl profile::Place for Place {
             return Err(self.failed("there is no profile; make one with `momedo user register`"));
         }
         let sqlite = Sqlite::open(&self.path).map_err(|error| self.failed(error))?;
-        Profile::open(Box::new(sqlite), self.platform.clone(), self.folder(), self.passphrase())
+        Profile::open(Box::new(sqlite), self.platform.clone(), self.folder(), self.passphrase().into())
     }
 }
 

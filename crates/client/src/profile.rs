@@ -41,7 +41,7 @@ use crate::platform::finding::Finder;
 use crate::platform::folder::Folder;
 use crate::progress::Step;
 use contact::{Contact, Trust};
-use passphrase::{CHECK, SALT};
+use passphrase::{CHECK, CHECKED, SALT};
 use rows::number;
 
 /// A received message as it was signed, and who signed it.
@@ -71,6 +71,22 @@ pub trait Place: Send + Sync {
     fn open(&self) -> Result<Profile, ClientError>;
 }
 
+/// What a profile's secrets are sealed with (AES-256-GCM).
+pub enum Lock<'a> {
+    /// Nothing: whoever reads the profile has them.
+    Nothing,
+    /// A key made of a passphrase (Argon2id).
+    Passphrase(&'a str),
+    /// A key that is kept elsewhere.
+    Key(Zeroizing<[u8; 32]>),
+}
+
+impl<'a> From<Option<&'a str>> for Lock<'a> {
+    fn from(passphrase: Option<&'a str>) -> Self {
+        passphrase.map_or(Self::Nothing, Self::Passphrase)
+    }
+}
+
 /// A device's profile.
 pub struct Profile {
     keep: Box<dyn Keep>,
@@ -93,8 +109,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Makes a new profile where `keep` keeps it; one whose making was cut off is made anew. With a passphrase its secrets
-    /// are encrypted (Argon2id, AES-256-GCM).
+    /// Makes a new profile where `keep` keeps it; one whose making was cut off is made anew.
     ///
     /// # Errors
     /// [`ClientError::Profile`], also when there is a profile already.
@@ -102,7 +117,7 @@ impl Profile {
         keep: Box<dyn Keep>,
         platform: Platform,
         folder: Arc<dyn Folder>,
-        passphrase: Option<&str>,
+        lock: Lock<'_>,
     ) -> Result<Self, ClientError> {
         let profile = Self::of(keep, platform, folder);
         if profile.kept(profile.keep.is_made())? {
@@ -111,7 +126,7 @@ impl Profile {
                 return Err(profile.failed("there is a profile already; choose another folder"));
             }
         }
-        profile.begin_with(passphrase)
+        profile.begin_with(lock)
     }
 
     /// Opens the profile that `keep` keeps.
@@ -122,13 +137,13 @@ impl Profile {
         keep: Box<dyn Keep>,
         platform: Platform,
         folder: Arc<dyn Folder>,
-        passphrase: Option<&str>,
+        lock: Lock<'_>,
     ) -> Result<Self, ClientError> {
         let profile = Self::of(keep, platform, folder);
         if !profile.kept(profile.keep.is_made())? {
             return Err(profile.failed("there is no profile; make one with `momedo user register`"));
         }
-        profile.go_on_with(passphrase)
+        profile.go_on_with(lock)
     }
 
     fn of(keep: Box<dyn Keep>, platform: Platform, folder: Arc<dyn Folder>) -> Self {
@@ -145,23 +160,28 @@ impl Profile {
         }
     }
 
-    fn begin_with(mut self, passphrase: Option<&str>) -> Result<Self, ClientError> {
+    fn begin_with(mut self, lock: Lock<'_>) -> Result<Self, ClientError> {
         // A profile whose making was cut off has no version, or not what opening checks.
         self.kept(self.keep.make())?;
-        if let Some(passphrase) = passphrase {
-            self.lock(passphrase)?;
+        match lock {
+            Lock::Nothing => {}
+            Lock::Passphrase(passphrase) => self.lock(passphrase)?,
+            Lock::Key(key) => self.key = Some(key),
         }
-        self.set_secret(CHECK, b"momedo")?;
+        self.set_secret(CHECK, CHECKED)?;
         Ok(self)
     }
 
-    fn go_on_with(mut self, passphrase: Option<&str>) -> Result<Self, ClientError> {
+    fn go_on_with(mut self, lock: Lock<'_>) -> Result<Self, ClientError> {
         self.kept(self.keep.upgrade())?;
-        if let Some(salt) = self.get::<[u8; 16]>(SALT)? {
-            self.unlock(passphrase.ok_or(ClientError::Locked)?, &salt)?;
+        match (self.get::<[u8; 16]>(SALT)?, lock) {
+            (Some(salt), Lock::Passphrase(passphrase)) => self.unlock(passphrase, &salt)?,
+            (Some(_), _) => return Err(ClientError::Locked),
+            (None, Lock::Key(key)) => self.key = Some(key),
+            (None, _) => {}
         }
-        self.secret(CHECK)?;
-        Ok(self)
+        // Without a key what is sealed is read as it is.
+        if self.secret(CHECK)?[..] == CHECKED[..] { Ok(self) } else { Err(ClientError::Locked) }
     }
 
     /// Removes a profile that was begun and not finished.

@@ -149,14 +149,19 @@ pub(crate) fn platform() -> Platform {
     }
 }
 
+/// Where a test's profile is.
+pub(crate) fn folder() -> Arc<dyn Folder> {
+    Arc::new(Nobody)
+}
+
 /// A new profile in what keeps rows.
 pub(crate) fn made_in(keep: Box<dyn Keep>, passphrase: Option<&str>) -> Result<Profile, ClientError> {
-    Profile::create(keep, platform(), Arc::new(Nobody), passphrase)
+    Profile::create(keep, platform(), Arc::new(Nobody), passphrase.into())
 }
 
 /// The profile in what keeps rows.
 pub(crate) fn opened_in(keep: Box<dyn Keep>, passphrase: Option<&str>) -> Result<Profile, ClientError> {
-    Profile::open(keep, platform(), Arc::new(Nobody), passphrase)
+    Profile::open(keep, platform(), Arc::new(Nobody), passphrase.into())
 }
 
 /// A new profile in memory.

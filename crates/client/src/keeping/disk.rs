@@ -54,7 +54,7 @@ impl Disk {
     }
 
     /// What programs see.
-    pub(super) fn seen(&self) -> Vec<u8> {
+    pub(crate) fn seen(&self) -> Vec<u8> {
         self.0.lock().unwrap().seen.clone()
     }
 

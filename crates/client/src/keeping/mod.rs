@@ -140,6 +140,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The columns that order the rows; none when by arrival.
+    #[cfg(any(test, feature = "sqlite"))]
     pub(crate) fn columns(&self, table: &Table) -> Vec<Column> {
         match self.by {
             By::Arrival => Vec::new(),

@@ -14,6 +14,9 @@ pub(super) const SALT: &str = "passphrase-salt";
 /// Secret that is only there to tell a right passphrase from a wrong one.
 pub(crate) const CHECK: &str = "check";
 
+/// What that secret is.
+pub(super) const CHECKED: &[u8] = b"momedo";
+
 impl Profile {
     /// Encrypts what is stored from now on, under the passphrase's composed form.
     pub(super) fn lock(&mut self, passphrase: &str) -> Result<(), ClientError> {

@@ -252,3 +252,17 @@ fn what_became_of_submissions_is_waited_for_ninety_days() {
         assert_eq!(kept(1), None);
     });
 }
+
+#[test]
+fn a_key_kept_elsewhere_opens_what_it_sealed_and_no_other_does() {
+    let (disk, key) = (empty(), |byte: u8| Lock::Key(Zeroizing::new([byte; 32])));
+    let folder = || crate::testing::folder();
+    let profile = Profile::create(pages(&disk), crate::testing::platform(), folder(), key(1)).unwrap();
+    profile.set_secret("login-key", b"a private key").unwrap();
+    drop(profile);
+    let open = |lock: Lock<'_>| Profile::open(pages(&disk), crate::testing::platform(), folder(), lock);
+    assert_eq!(open(key(1)).unwrap().secret("login-key").unwrap()[..], b"a private key"[..]);
+    assert!(matches!(open(key(2)), Err(ClientError::WrongPassphrase)));
+    assert!(matches!(open(Lock::Nothing), Err(ClientError::Locked)));
+    assert!(!disk.seen().windows(13).any(|part| part == b"a private key"));
+}
