@@ -112,4 +112,5 @@ mod web_client;
 mod websocket;
 mod withdrawing;
 mod worker;
+mod worker_figures;
 mod wrong_clocks;
