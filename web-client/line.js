@@ -51,8 +51,9 @@ export class Line {
 
   // What a person types goes to the command that asked; nothing, if nobody is there to type.
   async #input(id, waiting) {
-    const value = await Promise.resolve(waiting?.ask()).catch(() => "");
-    this.#worker.postMessage({ id, command: "input", value: value ?? "" });
+    const typed = async () => waiting?.ask();
+    const value = (await typed().catch(() => "")) ?? "";
+    this.#worker.postMessage({ id, command: "input", value });
   }
 
   #ask(command, value, tell = () => {}, ask = () => "") {
