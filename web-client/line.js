@@ -12,34 +12,55 @@ export class Refused extends Error {
   }
 }
 
+// Answers are JSON, but for files.
+const read = (value) => (typeof value === "string" ? JSON.parse(value) : value);
+
 export class Line {
   #worker = new Worker(policy ? policy.createScriptURL("") : address, { type: "module" });
   #waiting = new Map();
   #next = 1;
+  #ended;
 
   // `onTakenOver` hears that another tab has the profile now, `onBroken` that the worker ended.
   constructor({ onTakenOver = () => {}, onBroken = () => {} } = {}) {
     this.#worker.addEventListener("message", ({ data: { id, kind, value } }) => {
-      if (kind === "taken-over") return onTakenOver();
+      if (kind === "taken-over") {
+        this.#end(new Refused({ error: "taken-over", said: "momedo was opened in another tab or window." }));
+        return onTakenOver();
+      }
       const waiting = this.#waiting.get(id);
       if (kind === "line") return waiting?.lines.push(JSON.parse(value)), waiting?.tell("line", JSON.parse(value));
       if (kind === "step") return waiting?.tell("step", JSON.parse(value));
+      if (kind === "ask") return this.#input(id, waiting);
       this.#waiting.delete(id);
-      if (kind === "done") waiting?.resolve({ lines: waiting.lines, value: JSON.parse(value) });
+      if (kind === "done") waiting?.resolve({ lines: waiting.lines, value: read(value) });
       else waiting?.reject(new Refused(JSON.parse(value)));
     });
     this.#worker.addEventListener("error", (event) => {
       const error = new Refused({ error: "broken", said: event.message ?? "the worker ended" });
-      for (const { reject } of this.#waiting.values()) reject(error);
-      this.#waiting.clear();
+      this.#end(error);
       onBroken(error);
     });
   }
 
-  #ask(command, value, tell = () => {}) {
+  #end(error) {
+    this.#ended = error;
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+
+  // What a person types goes to the command that asked; nothing, if nobody is there to type.
+  async #input(id, waiting) {
+    const typed = async () => waiting?.ask();
+    const value = (await typed().catch(() => "")) ?? "";
+    this.#worker.postMessage({ id, command: "input", value });
+  }
+
+  #ask(command, value, tell = () => {}, ask = () => "") {
     return new Promise((resolve, reject) => {
+      if (this.#ended !== undefined) return reject(this.#ended);
       const id = this.#next++;
-      this.#waiting.set(id, { resolve, reject, tell, lines: [] });
+      this.#waiting.set(id, { resolve, reject, tell, ask, lines: [] });
       this.#worker.postMessage({ id, command, value });
     });
   }
@@ -51,9 +72,15 @@ export class Line {
     return { isKept: (await navigator.storage?.persist?.()) ?? false };
   }
 
-  // Runs a command of the command line; `files` are what it sends, by name. Resolves to its lines.
-  async run(words, files = {}, tell = () => {}) {
-    return (await this.#ask("run", { words, files }, tell)).lines;
+  // Runs a command of the command line; `files` are what it sends, by name. `tell(kind, value)` hears each line and step as
+  // it comes; `ask()` gives, or promises, a line that somebody types. Resolves to its lines.
+  async run(words, files = {}, tell = () => {}, ask = () => "") {
+    return (await this.#ask("run", { words, files }, tell, ask)).lines;
+  }
+
+  // The file at a path that a command answered with.
+  async saved(path) {
+    return (await this.#ask("saved", path)).value;
   }
 
   // What an invite link says.
@@ -64,5 +91,6 @@ export class Line {
   // Ends the worker at once, as a crash would.
   kill() {
     this.#worker.terminate();
+    this.#end(new Refused({ error: "broken", said: "the worker was ended" }));
   }
 }

@@ -13,6 +13,9 @@ let client;
 // Commands run one after another.
 let last = Promise.resolve();
 
+// What a running command asks a person, by the command's number.
+const asked = new Map();
+
 const answer = (id, kind, value) => postMessage({ id, kind, value });
 const refused = (word, said) => JSON.stringify({ error: word, said });
 
@@ -29,10 +32,9 @@ function hold(takesOver) {
       })
       .catch(() => {
         if (!had) return resolve(false);
-        // Another tab took it: nothing is written here any more.
-        client?.close();
-        client = undefined;
+        // Another tab took it: nothing is written here any more, whatever is under way. The file is let go of with the worker.
         answer(null, "taken-over", null);
+        close();
       });
   });
 }
@@ -65,13 +67,29 @@ async function open({ language, takesOver }) {
 
 async function run(id, { words, files }) {
   if (client === undefined) throw refused("not-open", "The client is not open here.");
-  await client.run(words, files, (kind, json) => answer(id, kind, json));
+  const ask = () =>
+    new Promise((resolve) => {
+      asked.set(id, resolve);
+      answer(id, "ask", null);
+    });
+  try {
+    await client.run(words, files, (kind, json) => answer(id, kind, json), ask);
+  } finally {
+    asked.delete(id);
+  }
   return "{}";
+}
+
+// A saved file under its own name, which is the last part of its path.
+async function saved(path) {
+  if (client === undefined) throw refused("not-open", "The client is not open here.");
+  return new File([await client.saved(path)], path.slice(path.lastIndexOf("/") + 1));
 }
 
 async function work({ id, command, value }) {
   try {
-    const commands = { open, run: (given) => run(id, given), invite: async (link) => (await loaded, readInvite(link)) };
+    const invite = async (link) => (await loaded, readInvite(link));
+    const commands = { open, run: (given) => run(id, given), saved, invite };
     answer(id, "done", await commands[command](value));
   } catch (error) {
     answer(id, "failed", typeof error === "string" ? error : refused("broken", String(error)));
@@ -79,5 +97,7 @@ async function work({ id, command, value }) {
 }
 
 addEventListener("message", ({ data }) => {
+  // A command waits for it, so it waits for no command.
+  if (data.command === "input") return asked.get(data.id)?.(data.value);
   last = last.then(() => work(data));
 });

@@ -1,17 +1,17 @@
 //! `momedo file`: files that came or went along with messages.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Context;
 use clap::Subcommand;
-use momedo_client::blobs::{self, Metadata};
+use momedo_client::blobs::Metadata;
+use momedo_client::commands::files;
+use momedo_client::commands::send::{self, Attaching};
 use momedo_client::profile::Profile;
-use momedo_client::sending;
 use momedo_protocol::blob::{BlobId, FileReference};
 
 use super::naming::printable;
-use super::{ProfileArgs, client_runtime, language, naming, output};
+use super::{ProfileArgs, client_runtime, language, naming, output, reader};
 
 /// List files that came along with messages, and save them.
 #[derive(Debug, Subcommand)]
@@ -34,7 +34,7 @@ pub(super) enum File {
         #[arg(long, value_name = "FOLDER", default_value = ".")]
         to: PathBuf,
         /// How many seconds nothing may move before it is given up
-        #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+        #[arg(long, default_value_t = files::WAIT_SECONDS, value_name = "SECONDS")]
         wait: u64,
         /// Print JSON
         #[arg(long)]
@@ -54,7 +54,7 @@ impl File {
 }
 
 fn list(profile: &Profile, json: bool) -> anyhow::Result<()> {
-    for file in profile.files()? {
+    for file in files::list(profile)? {
         if json {
             output::json(&file)?;
             continue;
@@ -82,17 +82,10 @@ fn save(
     json: bool,
 ) -> anyhow::Result<()> {
     let language = language();
-    let saved = client_runtime()?.block_on(async {
-        let mut session = sending::log_in(profile, &language, Instant::now() + wait).await?;
-        blobs::save(profile, &mut session, id, None, to, wait, &output::progress).await
-    });
+    let saved = client_runtime()?.block_on(files::save(profile, id, to, wait, reader(&language)));
     output::end_progress();
     let saved = saved?;
-    if json {
-        return output::json(&serde_json::json!({ "id": id, "saved": saved }));
-    }
-    say!("{}", saved.display());
-    Ok(())
+    output::answer(json, &saved, &saved.saved.display().to_string())
 }
 
 /// Files to go along with a message.
@@ -113,19 +106,11 @@ impl FileArgs {
         if self.files.is_empty() {
             return Ok(Vec::new());
         }
-        let most = momedo_protocol::blob::MAX_MESSAGE_BLOBS;
-        anyhow::ensure!(self.files.len() <= most, words!("file.too-many", most = most));
         let metadata = if self.keep_metadata { Metadata::Keep } else { Metadata::Strip };
+        let attaching = Attaching { paths: self.files.clone(), metadata };
         let language = language();
-        let attached = client_runtime()?.block_on(blobs::attach(
-            profile,
-            &self.files,
-            metadata,
-            wait,
-            &language,
-            &output::progress,
-        ));
+        let attached = client_runtime()?.block_on(send::attach(profile, &attaching, wait, reader(&language)));
         output::end_progress();
-        attached.context(words!("send.not-sent"))
+        Ok(attached?)
     }
 }

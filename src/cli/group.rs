@@ -1,15 +1,15 @@
 //! `momedo group`: making groups and changing who belongs to them.
 
 use clap::Subcommand;
-use momedo_client::groups::membership::Membership;
+use momedo_client::commands::groups::{Changes, GroupShown, Groups, LINK_USES, Listed, MemberShown};
+use momedo_client::profile::Profile;
 use momedo_protocol::group::GroupId;
-use momedo_protocol::group::entry::{Access, Action, Encryption, GroupRole, Posting, Settings};
+use momedo_protocol::group::entry::{Access, Encryption, GroupRole, Posting, Settings};
 use momedo_protocol::group::link::GroupLink;
-use momedo_protocol::group::state::GroupState;
 use momedo_protocol::id::ParticipantId;
 
 use super::naming::{self, printable_name};
-use super::{ProfileArgs, client_runtime, language, output, words};
+use super::{ProfileArgs, client_runtime, language, output, reader, words};
 
 /// Make groups, and change who belongs to them.
 #[derive(Debug, Subcommand)]
@@ -93,7 +93,7 @@ pub(super) enum Group {
         #[command(flatten)]
         which: Which,
         /// How many may join with it
-        #[arg(long, default_value_t = 30)]
+        #[arg(long, default_value_t = LINK_USES)]
         uses: u32,
         /// End the link instead
         #[arg(long)]
@@ -164,183 +164,135 @@ impl Group {
         };
         let (profile, json) = (common.profile.open()?, common.json);
         client_runtime()?.block_on(async {
-            let membership = Membership::begin(&profile, &language(), &output::progress).await?;
-            self.act(membership, json).await
+            let language = language();
+            let groups = Groups::begin(&profile, reader(&language)).await?;
+            self.act(groups, json).await
         })
     }
 
-    async fn act(self, mut groups: Membership<'_>, json: bool) -> anyhow::Result<()> {
+    async fn act(self, mut groups: Groups<'_>, json: bool) -> anyhow::Result<()> {
         match self {
             Self::Create { name, posting, access, encryption, .. } => {
-                let state = groups.create(Settings { name, posting, access }, encryption).await?;
-                done(&state, json, "group.made")
+                let settings = Settings { name, posting, access };
+                done(&groups.create(settings, encryption).await?, json, "group.made")
             }
-            Self::List { .. } => {
-                let listed = groups.list().await?;
-                let own = listed.groups.iter().map(|group| (group, true));
-                for (group, member) in own.chain(listed.open.iter().map(|group| (group, false))) {
-                    let archived = groups.profile().group(group.id)?.is_some_and(|state| state.archived);
-                    if json {
-                        output::json(&serde_json::json!({
-                            "id": group.id, "name": group.name, "members": group.members, "member": member,
-                            "archived": archived,
-                        }))?;
-                    } else {
-                        let note = match (member, archived) {
-                            (_, true) => format!("  ({})", words!("group.is-archived")),
-                            (true, false) => String::new(),
-                            (false, false) => format!("  ({})", words!("group.is-open")),
-                        };
-                        let members = counted!("group.members", group.members);
-                        say!("{}  {}  {members}{note}", group.id, printable_name(&group.name));
-                    }
-                }
-                if listed.more_open {
-                    note!("{}", words!("group.more"));
-                }
-                Ok(())
-            }
-            Self::Show { which } => {
-                let state = groups.state(which.group).await?;
-                if json {
-                    return output::json(&description(&state));
-                }
-                say!("{}  {}", state.id(), printable_name(&state.settings.name));
-                say!("{}", rules(&state));
-                say!("{}", words!("group.sealing", encryption = encryption(&state), epoch = state.epoch));
-                say!("{}", words!("group.counts", members = state.members.len(), changes = state.number));
-                say!("{}", words!("group.digest", digest = state.group));
-                Ok(())
-            }
+            Self::List { .. } => list(&groups.list().await?, json),
+            Self::Show { which } => show(&groups.show(which.group).await?, json),
             Self::Members { which } => {
-                let state = groups.state(which.group).await?;
-                for (id, member) in &state.members {
-                    if json {
-                        output::json(&serde_json::json!({
-                            "id": id, "role": member.role, "fingerprint": member.fingerprint,
-                            "suspended": member.suspended,
-                        }))?;
-                    } else {
-                        let note = match member.suspended {
-                            true => format!("  ({})", words!("group.suspended")),
-                            false => String::new(),
-                        };
-                        let role = match member.role {
-                            GroupRole::Member => words!("group-role.member"),
-                            GroupRole::Moderator => words!("group-role.moderator"),
-                        };
-                        say!("{}  {role}{note}", naming::person(groups.profile(), *id)?);
-                    }
-                }
-                Ok(())
+                let members = groups.members(which.group).await?;
+                members.iter().try_for_each(|member| show_member(groups.profile(), member, json))
             }
             Self::Add { which, ids, role } => {
-                let state = groups.add(which.group, &ids, role).await?;
-                done(&state, json, "group.added")
+                done(&groups.add(which.group, &ids, role).await?, json, "group.added")
             }
             Self::Remove { which, ids } => {
-                let state = groups.remove(which.group, &ids).await?;
-                done(&state, json, "group.removed")
+                done(&groups.remove(which.group, &ids).await?, json, "group.removed")
             }
             Self::Role { which, id, role } => {
-                let state = groups.change(which.group, |_| Action::Role { member: id, role }).await?;
-                done(&state, json, "group.role-changed")
+                done(&groups.set_role(which.group, id, role).await?, json, "group.role-changed")
             }
             Self::Set { which, name, posting, access } => {
-                let state = groups
-                    .change(which.group, |state| {
-                        let mut settings = state.settings.clone();
-                        settings.name = name.clone().unwrap_or(settings.name);
-                        settings.posting = posting.unwrap_or(settings.posting);
-                        settings.access = access.unwrap_or(settings.access);
-                        Action::Settings { settings }
-                    })
-                    .await?;
-                done(&state, json, "group.changed")
+                let changes = Changes { name, posting, access };
+                done(&groups.set(which.group, &changes).await?, json, "group.changed")
             }
             Self::Link { which, end: true, .. } => {
-                let state = groups.change(which.group, |_| Action::Link { key: None, uses: 0 }).await?;
-                done(&state, json, "group.link-ended")
+                done(&groups.end_link(which.group).await?, json, "group.link-ended")
             }
             Self::Link { which, uses, .. } => {
-                let link = groups.open_link(which.group, uses).await?.to_string();
-                if json {
-                    return output::json(&serde_json::json!({ "link": link, "uses": uses }));
-                }
-                say!("{link}");
-                Ok(())
+                let shown = groups.link(which.group, uses).await?;
+                output::answer(json, &shown, &shown.link)
             }
-            Self::Join { group: Some(id), .. } => {
-                let state = groups.join(id).await?;
-                done(&state, json, "group.joined")
-            }
+            Self::Join { group: Some(id), .. } => done(&groups.join(id).await?, json, "group.joined"),
             Self::Join { link, .. } => {
                 let link = link.ok_or_else(|| anyhow::anyhow!(words!("group.either")))?;
-                let state = groups.join_by_link(&link).await?;
-                done(&state, json, "group.joined")
+                done(&groups.join_by_link(&link).await?, json, "group.joined")
             }
             Self::Leave { which } => {
-                groups.leave(which.group).await?;
-                if json {
-                    return output::json(&serde_json::json!({ "id": which.group, "status": "left" }));
-                }
-                say!("{}", words!("group.left", group = which.group));
-                Ok(())
+                let left = groups.leave(which.group).await?;
+                output::answer(json, &left, &words!("group.left", group = which.group))
             }
-            Self::NewKey { which } => {
-                let state = groups.new_key(which.group).await?;
-                done(&state, json, "group.new-key")
-            }
-            Self::Archive { which } => {
-                let state = groups.change(which.group, |_| Action::Archive {}).await?;
-                done(&state, json, "group.archived")
-            }
+            Self::NewKey { which } => done(&groups.new_key(which.group).await?, json, "group.new-key"),
+            Self::Archive { which } => done(&groups.archive(which.group).await?, json, "group.archived"),
         }
     }
 }
 
-fn description(state: &GroupState) -> serde_json::Value {
-    serde_json::json!({
-        "id": state.id(),
-        "name": state.settings.name,
-        "posting": state.settings.posting,
-        "access": state.settings.access,
-        "encryption": state.encryption,
-        "epoch": state.epoch,
-        "number": state.number,
-        "members": state.members.len(),
-        "archived": state.archived,
-    })
+fn list(listed: &Listed, json: bool) -> anyhow::Result<()> {
+    for group in &listed.groups {
+        if json {
+            output::json(group)?;
+            continue;
+        }
+        let note = match (group.member, group.archived) {
+            (_, true) => format!("  ({})", words!("group.is-archived")),
+            (true, false) => String::new(),
+            (false, false) => format!("  ({})", words!("group.is-open")),
+        };
+        let members = counted!("group.members", group.members);
+        say!("{}  {}  {members}{note}", group.id, printable_name(&group.name));
+    }
+    if listed.more_open {
+        note!("{}", words!("group.more"));
+    }
+    Ok(())
+}
+
+fn show(group: &GroupShown, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::json(group);
+    }
+    say!("{}  {}", group.id, printable_name(&group.name));
+    say!("{}", rules(group));
+    say!("{}", words!("group.sealing", encryption = encryption(group), epoch = group.epoch));
+    say!("{}", words!("group.counts", members = group.members, changes = group.number));
+    say!("{}", words!("group.digest", digest = group.digest));
+    Ok(())
+}
+
+fn show_member(profile: &Profile, member: &MemberShown, json: bool) -> anyhow::Result<()> {
+    if json {
+        return output::json(member);
+    }
+    let note = match member.suspended {
+        true => format!("  ({})", words!("group.suspended")),
+        false => String::new(),
+    };
+    let role = match member.role {
+        GroupRole::Member => words!("group-role.member"),
+        GroupRole::Moderator => words!("group-role.moderator"),
+    };
+    say!("{}  {role}{note}", naming::person(profile, member.id)?);
+    Ok(())
 }
 
 /// Who may write, and who may join.
-fn rules(state: &GroupState) -> String {
-    let posting = match state.settings.posting {
+fn rules(group: &GroupShown) -> String {
+    let posting = match group.posting {
         Posting::Everyone => words!("posting.everyone"),
         Posting::Moderators => words!("posting.moderators"),
     };
-    let access = match state.settings.access {
+    let access = match group.access {
         Access::Open => words!("access.open"),
         Access::Closed => words!("access.closed"),
     };
     words!("group.rules", posting = posting, access = access)
 }
 
-fn encryption(state: &GroupState) -> &'static str {
-    match state.encryption {
+fn encryption(group: &GroupShown) -> &'static str {
+    match group.encryption {
         Encryption::Symmetric => words!("encryption.symmetric"),
         Encryption::Asymmetric => words!("encryption.asymmetric"),
     }
 }
 
 /// Says what was done to a group; `what` is the key of the words for it.
-fn done(state: &GroupState, json: bool, what: &'static str) -> anyhow::Result<()> {
+fn done(group: &GroupShown, json: bool, what: &'static str) -> anyhow::Result<()> {
     if json {
-        return output::json(&description(state));
+        return output::json(group);
     }
-    let members = counted!("group.members", state.members.len());
-    let name = printable_name(&state.settings.name);
-    let values = [("name", name), ("id", state.id().to_string()), ("members", members)];
+    let members = counted!("group.members", group.members);
+    let name = printable_name(&group.name);
+    let values = [("name", name), ("id", group.id.to_string()), ("members", members)];
     say!("{}", words::with(what, &values));
     Ok(())
 }

@@ -3,12 +3,11 @@
 
 use std::io::{BufRead, IsTerminal};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Subcommand;
-use momedo_client::connection::ServerAddress;
-use momedo_client::{devices, key_backup, linking, recovering, watching};
-use momedo_protocol::api;
-use momedo_protocol::device_link::{DeviceLink, LinkCode};
+use momedo_client::commands::joining::{self, CodeShown, Linking, Others};
+use momedo_client::watching;
+use momedo_protocol::device_link::DeviceLink;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::invite::ServerLink;
 use momedo_protocol::key_backup::{RECOVERY_WORDS, RecoveryCode};
@@ -16,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::naming::printable_name;
 use super::qr_code::{self, Look};
-use super::{ProfileArgs, language, output, spoken, words};
+use super::{ProfileArgs, language, output, reader, spoken, words};
 
 /// New devices of yours.
 #[derive(Debug, Subcommand)]
@@ -77,90 +76,67 @@ impl Joining {
         match self {
             Self::BackupKeys { profile, state: true, json, .. } => show_state(&profile, json).await,
             Self::BackupKeys { profile, delete: true, json, .. } => {
-                let opened = profile.open()?;
-                let mut session = opened.log_in(&language()).await?;
-                key_backup::delete(&opened, &mut session).await?;
-                if json {
-                    return output::json(&serde_json::json!({ "key_backup": "deleted" }));
-                }
-                say!("{}", words!("key-backup.removed"));
-                Ok(())
+                let deleted = joining::delete_backup(&profile.open()?, reader(&language())).await?;
+                output::answer(json, &deleted, words!("key-backup.removed"))
             }
-            Self::BackupKeys { profile, json, .. } => back_up(&profile, json).await,
+            Self::BackupKeys { profile, json, .. } => {
+                let words = joining::back_up(&profile.open()?, reader(&language())).await?;
+                // A reader who is gone has not seen enough here: the earlier words open nothing any more.
+                show_words(&words, json).map_err(|error| {
+                    anyhow::anyhow!(words!("key-backup.not-shown", reason = super::said(&error, spoken())))
+                })
+            }
             Self::Recover { profile, server, id, device_name, revoke_others, json } => {
-                recover(&profile, server, id, &device_name, revoke_others, json).await
+                let others = if revoke_others { Others::Revoked } else { Others::Stay };
+                // What is wrong with the passphrase is said before anybody types twelve words.
+                let place = profile.place()?;
+                let recovering =
+                    joining::Recovering { server, id, code: read_code()?, device_name: &device_name, others };
+                let (_, recovered) = joining::recover(&place, recovering, reader(&language())).await?;
+                show_recovered(&recovered, others, &profile, json)
             }
             Self::LinkDevice { profile, json } => show_link(&profile, json).await,
         }
     }
 }
 
-async fn back_up(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
-    let opened = profile.open()?;
-    let mut session = opened.log_in(&language()).await?;
-    let code = key_backup::make(&opened, &mut session).await?;
-    let address = opened.server()?;
-    let server = ServerLink {
-        address: address.addresses.first().cloned().unwrap_or_default(),
-        server: address.fingerprint,
-    };
-    // A reader who is gone has not seen enough here: the earlier words open nothing any more.
-    show_words(session.id, &code, &server, json).map_err(|error| {
-        anyhow::anyhow!(words!("key-backup.not-shown", reason = super::said(&error, spoken())))
-    })
-}
-
-fn show_words(id: ParticipantId, code: &RecoveryCode, server: &ServerLink, json: bool) -> anyhow::Result<()> {
-    let words = code.words();
+fn show_words(made: &joining::Words, json: bool) -> anyhow::Result<()> {
     if json {
-        return output::json(&serde_json::json!({ "id": id, "words": *words, "server": server.to_string() }));
+        return output::json(made);
     }
     say!("{}\n", words!("key-backup.write-down"));
-    for (index, word) in words.split(' ').enumerate() {
+    for (index, word) in made.words.split(' ').enumerate() {
         say!("{:>4}. {word}", index + 1);
     }
-    say!("\n{}", words!("key-backup.id", id = id));
-    say!("{}", words!("key-backup.server", server = server));
+    say!("\n{}", words!("key-backup.id", id = made.id));
+    say!("{}", words!("key-backup.server", server = made.server));
     Ok(())
 }
 
 async fn show_state(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
     let opened = profile.open()?;
-    let mut session = opened.log_in(&language()).await?;
-    let state = key_backup::state(&opened, &mut session).await?;
+    let shown = joining::backup_state(&opened, reader(&language())).await?;
     if json {
-        return output::json(&match &state {
-            None => serde_json::json!({ "key_backup": null }),
-            Some((state, renewable)) => {
-                let slot = state.slot.as_ref().map(|slot| {
-                    serde_json::json!({
-                        "version": state.version, "bytes": slot.bytes, "stored_at": slot.stored_at,
-                        "fetched_at": slot.fetched_at, "renewable": renewable,
-                        "made_at": slot.made_at, "made_by": slot.made_by,
-                    })
-                });
-                serde_json::json!({ "key_backup": slot, "ended": state.ended })
-            }
-        });
+        return output::json(&shown);
     }
-    match state {
-        None => say!("{}", words!("key-backup.none")),
-        Some((api::KeyBackupState { version, slot: Some(slot), .. }, renewable)) => {
-            say!("{}", words!("key-backup.is-there", version = version));
-            if let Some(device) = slot.made_by {
-                say!(
-                    "{}",
-                    words!("key-backup.made-on", device = words::told(&watching::named(&opened, device)?))
-                );
-            }
-            if slot.fetched_at.is_some() {
-                say!("{}", words!("key-backup.fetched"));
-            }
-            if !renewable {
-                say!("{}", words!("key-backup.not-renewable"));
-            }
+    let Some(slot) = &shown.key_backup else {
+        let ended = shown.why_ended(&opened)?.map(|why| words::told(&why));
+        match shown.ended {
+            None => say!("{}", words!("key-backup.none")),
+            Some(_) => say!("{}", ended.unwrap_or_default()),
         }
-        Some((state, _)) => say!("{}", words::told(&watching::ended(&opened, &state)?.unwrap_or_default())),
+        return Ok(());
+    };
+    say!("{}", words!("key-backup.is-there", version = slot.version));
+    if let Some(device) = slot.made_by {
+        let device = words::told(&watching::named(&opened, device)?);
+        say!("{}", words!("key-backup.made-on", device = device));
+    }
+    if slot.fetched_at.is_some() {
+        say!("{}", words!("key-backup.fetched"));
+    }
+    if !slot.renewable {
+        say!("{}", words!("key-backup.not-renewable"));
     }
     Ok(())
 }
@@ -175,61 +151,40 @@ fn read_code() -> anyhow::Result<RecoveryCode> {
         let line = Zeroizing::new(line.context(words!("key-backup.unreadable"))?);
         text.push_str(&line);
         text.push('\n');
-        let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()).count();
-        if words >= RECOVERY_WORDS || text.len() > 4096 {
+        if joining::has_all_words(&text) {
             break;
         }
     }
     Ok(text.parse()?)
 }
 
-async fn recover(
+fn show_recovered(
+    recovered: &joining::Recovered,
+    others: Others,
     profile: &ProfileArgs,
-    server: ServerLink,
-    id: ParticipantId,
-    device_name: &str,
-    revoke_others: bool,
     json: bool,
 ) -> anyhow::Result<()> {
-    let place = profile.place()?;
-    let language = language();
-    let recovering = recovering::Recovering {
-        server: ServerAddress { addresses: vec![server.address], fingerprint: server.server },
-        id,
-        code: read_code()?,
-        device_name,
-        language: &language,
-    };
-    let (opened, mut session, recovered) = recovering::recover(&place, recovering, &output::progress).await?;
-    let revokes = revoke_others && !recovered.others.is_empty();
-    if revokes {
-        devices::revoke_others(&opened, &mut session, &output::progress)
-            .await
-            .with_context(|| words!("recover.not-revoked", id = id))?;
-    }
-    let name = &recovered.name;
     if json {
-        let listed = recovered
-            .others
-            .iter()
-            .map(|(device, name)| serde_json::json!({ "device": device, "name": name, "revoked": revokes }));
-        return output::json(&serde_json::json!({
-            "id": id, "name": name, "device": recovered.device, "others": listed.collect::<Vec<_>>(),
-        }));
+        return output::json(recovered);
     }
-    say!("{}", words!("recover.done", name = printable_name(name), id = id, device = recovered.device));
-    if revokes {
+    let (name, id) = (printable_name(&recovered.name), recovered.id);
+    say!("{}", words!("recover.done", name = name, id = id, device = recovered.device));
+    if recovered.others.is_empty() {
+        return Ok(());
+    }
+    if others == Others::Revoked {
         say!("{}", words!("recover.revoked"));
         say!("{}", words!("recover.words-ended", advice = words::told(watching::NEW_CODE)));
-    } else if !recovered.others.is_empty() {
-        say!("{}", words!("recover.others"));
-        for (device, name) in &recovered.others {
-            say!(
-                "    momedo user revoke-device --profile {} {device}    # {}",
-                profile.profile.display(),
-                printable_name(name)
-            );
-        }
+        return Ok(());
+    }
+    say!("{}", words!("recover.others"));
+    for other in &recovered.others {
+        say!(
+            "    momedo user revoke-device --profile {} {}    # {}",
+            profile.profile.display(),
+            other.device,
+            printable_name(&other.name)
+        );
     }
     Ok(())
 }
@@ -241,39 +196,29 @@ fn print_qr_code(text: &str) -> anyhow::Result<()> {
 
 async fn show_link(profile: &ProfileArgs, json: bool) -> anyhow::Result<()> {
     let opened = profile.open()?;
-    let mut session = opened.log_in(&language()).await?;
-    let (link, time) = linking::open(&opened, &mut session).await?;
-    let text = Zeroizing::new(link.to_string());
+    let language = language();
+    let mut linking = Linking::open(&opened, reader(&language)).await?;
+    let shown = linking.shown();
     if json {
-        output::json(&serde_json::json!({ "link": *text, "expires_in": time.as_secs() }))?;
+        output::json(&shown)?;
     } else {
-        print_qr_code(&text)?;
-        say!("{}", *text);
+        print_qr_code(&shown.link)?;
+        say!("{}", *shown.link);
         say!("\n{}", words!("linking.how"));
         say!("{}", words!("linking.two-minutes"));
     }
-    let candidate = linking::await_candidate(&mut session, &link).await?;
+    let candidate = linking.candidate().await?;
+    let name = printable_name(&candidate.name);
     if json {
-        output::json(&serde_json::json!({
-            "code": candidate.code.to_string(), "device": candidate.device(), "name": candidate.name,
-        }))?;
+        output::json(&candidate)?;
     } else {
-        let name = printable_name(&candidate.name);
         say!("\n{}", words!("linking.candidate", name = name, code = candidate.code));
         output::bytes(format!("{} ", words!("linking.type-here")).as_bytes())?;
     }
     let mut typed = String::new();
     std::io::stdin().lock().read_line(&mut typed).context(words!("linking.unreadable"))?;
-    if typed.trim().parse::<LinkCode>().ok() != Some(candidate.code) {
-        linking::refuse(&mut session, &link).await?;
-        bail!(words!("linking.codes-differ"));
-    }
-    let device = linking::accept(&opened, &mut session, &link, &candidate).await?;
-    if json {
-        return output::json(&serde_json::json!({ "device": device, "status": "linked" }));
-    }
-    say!("{}", words!("linking.done", name = printable_name(&candidate.name), device = device));
-    Ok(())
+    let linked = linking.finish(&candidate, &typed).await?;
+    output::answer(json, &linked, &words!("linking.done", name = name, device = linked.device))
 }
 
 /// Makes this device one of whoever shows the link.
@@ -284,19 +229,10 @@ pub(super) async fn join(
     json: bool,
 ) -> anyhow::Result<()> {
     let place = profile.place()?;
-    let show = |code: LinkCode| {
-        let shown = if json {
-            output::line(format_args!("{}", serde_json::json!({ "code": code.to_string() })))
-        } else {
-            output::line(format_args!("{}", words!("linking.type-there", code = code)))
-        };
+    let show = |shown: CodeShown| {
+        let shown = output::answer(json, &shown, &words!("linking.type-there", code = shown.code));
         shown.map_err(std::io::Error::other)
     };
-    let (new, device) =
-        linking::join(&place, link, device_name, &language(), &output::progress, &show).await?;
-    if json {
-        return output::json(&serde_json::json!({ "id": new.id()?, "device": device, "name": device_name }));
-    }
-    say!("{}", words!("linking.joined", id = new.id()?, device = device));
-    Ok(())
+    let (_, added) = joining::join(&place, link, device_name, reader(&language()), &show).await?;
+    output::answer(json, &added, &words!("linking.joined", id = added.id, device = added.device))
 }

@@ -1,18 +1,12 @@
 //! `momedo keys`: fingerprints, one's own and contacts'.
 
-use anyhow::Context;
 use clap::Subcommand;
+use momedo_client::commands::keys::{self, KeysShown, LogShown, OtherLog};
 use momedo_client::contacts::Trust;
-use momedo_client::devices::adopt_published_keys;
-use momedo_client::names::{self, Called};
-use momedo_client::profile::Profile;
-use momedo_client::{contacts, key_log, rotation};
-use momedo_protocol::digest::Fingerprint;
 use momedo_protocol::id::ParticipantId;
-use momedo_protocol::key_bundle::KeyBundle;
 
 use super::naming::{self, printable, printable_name};
-use super::{ProfileArgs, client_runtime, language, output, words};
+use super::{ProfileArgs, client_runtime, language, output, reader, words};
 
 /// Show and compare fingerprints.
 #[derive(Debug, Subcommand)]
@@ -71,97 +65,54 @@ impl Keys {
     }
 
     async fn act(self) -> anyhow::Result<()> {
+        let language = language();
+        let reader = reader(&language);
         match self {
-            Self::Show { profile, id, json } => {
-                let opened = profile.open()?;
-                let (bundle, trust, called) = match id {
-                    Some(id) if id != opened.id()? => {
-                        let mut session = opened.log_in(&language()).await?;
-                        let known = contacts::fetch(&opened, &mut session, id).await?;
-                        (known.bundle, known.trust.name(), names::of(&opened, id)?)
-                    }
-                    _ => (opened.own_bundle()?, "own", None),
-                };
-                show(&bundle, called, trust, json)
-            }
-            Self::Rotate { profile, json } => {
-                let opened = profile.open()?;
-                let mut session = opened.log_in(&language()).await?;
-                adopt_published_keys(&opened, &mut session).await?;
-                rotation::rotate(&opened, &mut session, &output::progress).await?;
-                show(&opened.own_bundle()?, None, "own", json)
-            }
-            Self::Log { profile, at, json } => {
-                let opened = profile.open()?;
-                let mut session = opened.log_in(&language()).await?;
-                key_log::follow(&opened, &mut session).await?;
-                log(&opened, at, json)
-            }
+            Self::Show { profile, id, json } => show(&keys::show(&profile.open()?, id, reader).await?, json),
+            Self::Rotate { profile, json } => show(&keys::rotate(&profile.open()?, reader).await?, json),
+            Self::Log { profile, at, json } => log(&keys::log(&profile.open()?, at, reader).await?, json),
             Self::Verify { profile, id, fingerprint, json } => {
-                let fingerprint: Fingerprint = fingerprint
-                    .concat()
-                    .replace([' ', '-', ':'], "")
-                    .parse()
-                    .map_err(|_| anyhow::anyhow!(words!("contact.not-a-fingerprint")))?;
-                let opened = profile.open()?;
-                let mut session = opened.log_in(&language()).await?;
-                adopt_published_keys(&opened, &mut session).await?;
-                contacts::compare(&opened, &mut session, id, fingerprint).await?;
-                if json {
-                    return output::json(&serde_json::json!({ "id": id, "trust": "compared" }));
-                }
-                say!("{}", words!("contact.compared", id = id));
-                Ok(())
+                let fingerprint = keys::fingerprint(&fingerprint.concat())?;
+                let verified = keys::verify(&profile.open()?, id, fingerprint, reader).await?;
+                output::answer(json, &verified, &words!("contact.compared", id = id))
             }
         }
     }
 }
 
-fn log(profile: &Profile, at: Option<u64>, json: bool) -> anyhow::Result<()> {
-    let view = key_log::view(profile, at)?.context(words!("contact.beyond-log"))?;
-    let (server, alarms) = (profile.server()?.fingerprint, profile.log_alarms()?);
-    let homes = profile.log_homes(server)?;
+fn log(log: &LogShown, json: bool) -> anyhow::Result<()> {
     if json {
-        return output::json(&serde_json::json!({
-            "server": server, "number": view.number, "hash": view.grouped_hash(), "alarms": alarms,
-            "servers": homes.iter().map(|(home, number)| serde_json::json!({ "server": home, "number": number }))
-                .collect::<Vec<_>>(),
-        }));
+        return output::json(log);
     }
-    say!("{}", words!("contact.log-server", server = server.grouped()));
-    say!("{}", words!("contact.log-number", number = view.number));
-    say!("{}", words!("contact.log-hash", hash = view.grouped_hash()));
-    for (home, number) in homes {
-        say!("{}", words!("contact.log-tells", server = home.grouped(), number = number));
+    say!("{}", words!("contact.log-server", server = log.server.grouped()));
+    say!("{}", words!("contact.log-number", number = log.number));
+    say!("{}", words!("contact.log-hash", hash = log.hash));
+    for OtherLog { server, number } in &log.servers {
+        say!("{}", words!("contact.log-tells", server = server.grouped(), number = number));
     }
-    for alarm in alarms {
+    for alarm in &log.alarms {
         let told = printable(&words::told(&alarm.words));
         say!("{}", words!("contact.alarm", at = output::time(Some(alarm.at)), words = told));
     }
     Ok(())
 }
 
-fn show(bundle: &KeyBundle, called: Option<Called>, trust: &str, json: bool) -> anyhow::Result<()> {
-    let payload = &bundle.payload;
-    let own = || Called { by_home: payload.name.clone(), by_themselves: payload.name.clone() };
-    let called = called.unwrap_or_else(own);
+fn show(keys: &KeysShown, json: bool) -> anyhow::Result<()> {
     if json {
-        return output::json(&serde_json::json!({
-            "id": payload.id, "name": called.by_home, "own_name": called.other_name(),
-            "fingerprint": bundle.fingerprint(), "version": payload.version, "suites": payload.suites, "trust": trust,
-        }));
+        return output::json(keys);
     }
-    say!("{} {}", payload.id, printable_name(&naming::told(&called)));
-    say!("{}", words!("contact.fingerprint", fingerprint = bundle.fingerprint().grouped()));
-    let told = match trust {
+    let called = naming::told(&keys.name, keys.own_name.as_deref());
+    say!("{} {}", keys.id, printable_name(&called));
+    say!("{}", words!("contact.fingerprint", fingerprint = keys.fingerprint.grouped()));
+    let told = match keys.trust {
         "unvouched" => words!("trust.unvouched"),
         "first-use" => words!("trust.first-use"),
         "compared" => words!("trust.compared"),
         "own" => words!("trust.own"),
         other => other,
     };
-    say!("{}", words!("contact.version", version = payload.version, trust = told));
-    if trust == Trust::Unvouched.name() {
+    say!("{}", words!("contact.version", version = keys.version, trust = told));
+    if keys.trust == Trust::Unvouched.name() {
         say!("{}", words!("contact.unvouched"));
     }
     Ok(())

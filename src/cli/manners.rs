@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::Subcommand;
-use momedo_client::{blocking, personal};
+use momedo_client::commands::manners;
+use momedo_client::personal;
 use momedo_protocol::id::ParticipantId;
 
-use super::{ProfileArgs, language, output};
+use super::{ProfileArgs, language, output, reader};
 use crate::surroundings::data_directory::create_private_file;
 
 /// Whom you take messages from, and what the server holds about you.
@@ -72,27 +73,16 @@ impl Manners {
     pub(super) async fn act(self) -> anyhow::Result<()> {
         match self {
             Self::Block { profile, id, json } => {
-                let opened = profile.open()?;
-                let mut session = opened.log_in(&language()).await?;
-                blocking::block(&opened, &mut session, id).await?;
-                done(
-                    json,
-                    &serde_json::json!({ "id": id, "blocked": true }),
-                    &words!("manners.blocked", id = id),
-                )
+                let blocked = manners::block(&profile.open()?, id, reader(&language())).await?;
+                output::answer(json, &blocked, &words!("manners.blocked", id = id))
             }
             Self::Unblock { profile, id, json } => {
-                let opened = profile.open()?;
-                let mut session = opened.log_in(&language()).await?;
-                blocking::unblock(&opened, &mut session, id).await?;
-                let text = words!("manners.unblocked", id = id);
-                done(json, &serde_json::json!({ "id": id, "blocked": false }), &text)
+                let unblocked = manners::unblock(&profile.open()?, id, reader(&language())).await?;
+                output::answer(json, &unblocked, &words!("manners.unblocked", id = id))
             }
             Self::Blocked { profile, json } => {
-                let opened = profile.open()?;
-                let mut session = opened.log_in(&language()).await?;
-                for block in blocking::refresh(&opened, &mut session).await? {
-                    done(json, &block, &block.id.to_string())?;
+                for block in manners::blocked(&profile.open()?, reader(&language())).await? {
+                    output::answer(json, &block, &block.id.to_string())?;
                 }
                 Ok(())
             }
@@ -117,25 +107,12 @@ impl Manners {
                     }
                 };
                 let line = serde_json::json!({ "file": to, "bytes": bytes });
-                done(json, &line, &words!("file.written", path = to.display(), bytes = bytes))
+                output::answer(json, &line, &words!("file.written", path = to.display(), bytes = bytes))
             }
             Self::Erase { profile, confirm, json } => {
-                let opened = profile.open()?;
-                let id = opened.id()?;
-                ensure!(confirm == id, words!("manners.not-erased", id = id, confirm = confirm));
-                let mut session = opened.log_in(&language()).await?;
-                personal::erase(&opened, &mut session).await?;
-                let text = words!("manners.erased", id = id);
-                done(json, &serde_json::json!({ "id": id, "status": "erased" }), &text)
+                let erased = manners::erase(&profile.open()?, confirm, reader(&language())).await?;
+                output::answer(json, &erased, &words!("manners.erased", id = erased.id))
             }
         }
     }
-}
-
-fn done(json: bool, line: &impl serde::Serialize, text: &str) -> anyhow::Result<()> {
-    if json {
-        return output::json(line);
-    }
-    say!("{text}");
-    Ok(())
 }

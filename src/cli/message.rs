@@ -1,12 +1,10 @@
 //! `momedo message`: what became of a message, and saying something about it.
 
-use std::time::Duration;
-
 use clap::Subcommand;
-use momedo_client::living::{self, About, LivingMessage};
+use momedo_client::commands::messages;
+use momedo_client::living::{About, LivingMessage};
 use momedo_client::profile::Profile;
 use momedo_client::sending::Destination;
-use momedo_client::{reporting, sending};
 use momedo_protocol::group::GroupId;
 use momedo_protocol::id::ParticipantId;
 use momedo_protocol::kind::TaskState;
@@ -15,10 +13,7 @@ use momedo_protocol::message_id::MessageId;
 use super::file::FileArgs;
 use super::naming::{self, printable};
 use super::receive::{kind_word, task_state};
-use super::{ProfileArgs, client_runtime, language, output};
-
-/// How long a command tries to reach the server.
-const WAIT: Duration = Duration::from_secs(10);
+use super::{ProfileArgs, client_runtime, language, output, reader};
 
 /// See what became of a message, answer it, change it, do it, vote.
 #[derive(Debug, Subcommand)]
@@ -31,7 +26,7 @@ pub(super) enum Message {
         #[arg(long, value_name = "ID|GROUP")]
         with: Option<Destination>,
         /// Most messages
-        #[arg(long, default_value_t = 20, value_name = "NUMBER")]
+        #[arg(long, default_value_t = messages::LISTED, value_name = "NUMBER")]
         limit: usize,
         /// Print JSON, one message per line
         #[arg(long)]
@@ -129,7 +124,7 @@ impl Message {
             Self::List { profile, with, limit, json } => list(&profile.open()?, with, limit, json),
             Self::Show { which } => show(&which),
             Self::Reply { which, files, text } => {
-                let files = files.attach(&which.profile.open()?, WAIT)?;
+                let files = files.attach(&which.profile.open()?, messages::WAIT)?;
                 say(&which, About::Reply(text, files))
             }
             Self::Edit { which, text } => say(&which, About::Edit(text)),
@@ -154,31 +149,20 @@ async fn report(
     json: bool,
 ) -> anyhow::Result<()> {
     let opened = profile.open()?;
-    let mut session = opened.log_in(&language()).await?;
-    let reported = reporting::report(&opened, &mut session, id, from, reason).await?;
-    if json {
-        return output::json(&reported);
-    }
-    say!("{}", words!("message.reported", number = reported.report));
-    Ok(())
+    let reported = messages::report(&opened, id, from, reason, reader(&language())).await?;
+    output::answer(json, &reported, &words!("message.reported", number = reported.report))
 }
 
 fn say(which: &Which, about: About) -> anyhow::Result<()> {
-    let profile = which.profile.open()?;
-    let (to, draft) = living::about(&profile, &which.id, about)?;
-    let language = language();
-    let sending = sending::send(&profile, to, &draft, WAIT, &language, &output::progress);
-    let sent = client_runtime()?.block_on(sending)?;
-    if which.json {
-        return output::json(&serde_json::json!({ "id": sent.id, "status": "accepted" }));
-    }
-    say!("{}", words!("send.accepted"));
-    Ok(())
+    let (profile, language) = (which.profile.open()?, language());
+    let saying = messages::say(&profile, &which.id, about, reader(&language));
+    let said = client_runtime()?.block_on(saying)?;
+    output::answer(which.json, &said, words!("send.accepted"))
 }
 
 fn show(which: &Which) -> anyhow::Result<()> {
     let profile = which.profile.open()?;
-    let message = living::find(&profile, &which.id)?;
+    let message = messages::show(&profile, &which.id)?;
     if which.json {
         return output::json(&message);
     }
@@ -186,7 +170,7 @@ fn show(which: &Which) -> anyhow::Result<()> {
 }
 
 fn list(profile: &Profile, with: Option<Destination>, limit: usize, json: bool) -> anyhow::Result<()> {
-    for message in living::newest(profile, with, limit)? {
+    for message in messages::list(profile, with, limit)? {
         if json {
             output::json(&message)?;
             continue;

@@ -45,6 +45,7 @@ use std::sync::Arc;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use momedo_client::ClientError;
+use momedo_client::commands::{CommandError, Reader};
 use momedo_texts::Language;
 
 use crate::control::ControlError;
@@ -245,6 +246,11 @@ fn language() -> String {
     spoken().tag().into()
 }
 
+/// Whoever reads what a client's command says.
+fn reader(language: &str) -> Reader<'_> {
+    Reader { language, progress: &output::progress }
+}
+
 /// A command with its help in the language of whoever reads it.
 fn localized(command: clap::Command) -> clap::Command {
     match spoken() {
@@ -281,11 +287,12 @@ fn told(cause: &(dyn std::error::Error + 'static), language: Language) -> String
     let service = cause.downcast_ref().map(|error: &ServiceError| error.said_in_full(language));
     let backup = || cause.downcast_ref().map(|error: &BackupError| error.said_in_full(language));
     let client = || cause.downcast_ref().map(|error: &ClientError| error.said(language));
+    let command = || cause.downcast_ref().map(|error: &CommandError| error.said(language));
     let control = || cause.downcast_ref().map(|error: &ControlError| error.said(language));
     let start = || match cause.downcast_ref() {
         Some(StartError::Service(error)) => Some(error.said_in_full(language)),
         _ => None,
     };
-    let typed = service.or_else(backup).or_else(control).or_else(client).or_else(start);
+    let typed = service.or_else(backup).or_else(control).or_else(client).or_else(command).or_else(start);
     words::told_in(&typed.unwrap_or_else(|| cause.to_string()), language)
 }

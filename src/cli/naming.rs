@@ -1,7 +1,7 @@
 //! What people and groups are called where a command names them, and names and texts from outside on a terminal.
 
 use momedo_client::ClientError;
-use momedo_client::names::{self, Called};
+use momedo_client::names;
 use momedo_client::profile::Profile;
 use momedo_client::sending::Destination;
 use momedo_protocol::group::GroupId;
@@ -59,10 +59,10 @@ pub(super) fn conversation(profile: &Profile, with: &str) -> Result<String, Clie
 }
 
 /// By what name somebody goes, and by which they call themselves.
-pub(super) fn told(called: &Called) -> String {
-    match called.other_name() {
-        None => called.by_home.clone(),
-        Some(own) => words!("naming.other-name", name = called.by_home, own = own),
+pub(super) fn told(name: &str, own_name: Option<&str>) -> String {
+    match own_name {
+        None => name.to_owned(),
+        Some(own) => words!("naming.other-name", name = name, own = own),
     }
 }
 

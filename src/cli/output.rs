@@ -29,6 +29,15 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(bytes(&line)?)
 }
 
+/// Prints an answer: as JSON, or in these words.
+pub(super) fn answer(json: bool, answer: &impl Serialize, words: &str) -> anyhow::Result<()> {
+    if json {
+        return self::json(answer);
+    }
+    say!("{words}");
+    Ok(())
+}
+
 /// Prints a line; what [`say!`] does.
 pub(super) fn line(text: Arguments<'_>) -> Result<(), OutputError> {
     bytes(format!("{text}\n").as_bytes())

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
+use momedo_client::commands::receive::{self, Hitch, Receiving};
 use momedo_client::contacts::Trust;
-use momedo_client::receiving::{self, Received, ReceivedFile, Saving};
+use momedo_client::receiving::{Received, ReceivedFile};
 use momedo_protocol::kind::{self, Content, ReceiptKind};
-use momedo_protocol::limits::MAX_WAIT_SECONDS;
 
 use super::naming::{self, printable};
-use super::{ProfileArgs, client_runtime, language, output, spoken, words};
+use super::{ProfileArgs, client_runtime, language, output, reader, spoken, words};
 
 /// Receive messages: prints what waits, then tells the server that it may forget it.
 #[derive(Debug, Args)]
@@ -33,12 +33,6 @@ pub(super) struct Receive {
     json: bool,
 }
 
-/// How long a file may stand still before it is given up for now.
-const SAVING: Duration = Duration::from_secs(30);
-
-/// Pause before the next try while following a server that cannot be reached.
-const PAUSE: Duration = Duration::from_secs(2);
-
 impl Receive {
     pub(super) fn run(self) -> anyhow::Result<()> {
         client_runtime()?.block_on(async {
@@ -54,10 +48,6 @@ impl Receive {
         // What is not shown stays unread; why it was not is told in words of its own.
         let mut unshown = None;
         let mut show = |received: &Received| {
-            // That somebody else may read along is said unasked.
-            if received.event && !self.events && received.kind != "device-added" {
-                return Ok(());
-            }
             print(received, self.json).map_err(|error| {
                 let told = std::io::Error::other(error.to_string());
                 unshown = Some(error);
@@ -77,54 +67,26 @@ impl Receive {
     ) -> anyhow::Result<()> {
         let profile = self.profile.open()?;
         let language = language();
-        let saving = self.save_files.as_deref().map(|folder| Saving {
-            folder,
-            wait: SAVING,
-            progress: &output::progress,
-        });
+        let receiving =
+            Receiving { events: self.events, save_files: self.save_files.as_deref(), wait: Duration::ZERO };
         if !self.follow {
-            let mut session = profile.log_in(&language).await?;
-            let outcome =
-                receiving::receive_files(&profile, &mut session, Duration::ZERO, saving.as_ref(), show)
-                    .await?;
             // Told last, and by the exit code: whatever could be had was shown.
-            return outcome.failed.map_or(Ok(()), |error| Err(error.into()));
+            return Ok(receive::receive(&profile, &receiving, reader(&language), show).await?);
         }
-        let wait = Duration::from_secs(MAX_WAIT_SECONDS);
         let mut told = String::new();
-        loop {
-            let following = async {
-                let mut session = profile.log_in(&language).await?;
-                loop {
-                    let outcome =
-                        receiving::receive_files(&profile, &mut session, wait, saving.as_ref(), show).await?;
-                    if let Some(error) = outcome.failed {
-                        if error.is_temporary() || error.problem() == Some("not-logged-in") {
-                            return Err(error);
-                        }
-                        // Said once, and gone on: other mail comes all the same.
-                        let words = words::told(&error.said(spoken()));
-                        if words != told {
-                            note!("momedo: {words}");
-                            told = words;
-                        }
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                    if session.is_second() {
-                        // The first home may be back.
-                        session = profile.log_in(&language).await?;
-                    }
+        let mut hitch = |hitch: Hitch<'_>| match hitch {
+            Hitch::TriesAgain(error) => tracing::debug!(%error, "trying again"),
+            Hitch::GoesOn(error) => {
+                // Said once.
+                let words = words::told(&error.said(spoken()));
+                if words != told {
+                    note!("momedo: {words}");
+                    told = words;
                 }
-            };
-            let result: Result<std::convert::Infallible, momedo_client::ClientError> = following.await;
-            match result {
-                Err(error) if error.is_temporary() || error.problem() == Some("not-logged-in") => {
-                    tracing::debug!(%error, "trying again");
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(error) => return Err(error.into()),
             }
-        }
+        };
+        let never = receive::follow(&profile, &receiving, reader(&language), show, &mut hitch).await?;
+        match never {}
     }
 }
 

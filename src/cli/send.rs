@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use momedo_client::contacts::Trust;
-use momedo_client::sending::{self, Destination, Draft};
-use momedo_protocol::blob::FileReference;
-use momedo_protocol::kind::{Announcement, Attachments, Content, Place, Poll, Task};
+use momedo_client::commands::send::{self, Meant};
+use momedo_client::sending::Destination;
+use momedo_protocol::kind::Place;
 
 use super::file::FileArgs;
-use super::{ProfileArgs, client_runtime, language, output};
+use super::{ProfileArgs, client_runtime, language, output, reader};
 
 /// Longest text taken, in bytes: about what fits an envelope.
 const MAX_TEXT_BYTES: u64 = 64 * 1024;
@@ -26,7 +25,7 @@ pub(super) struct Send {
     to: Destination,
     /// How many seconds to try again while the server cannot be reached; for files, and for the keys of a group's
     /// members, how long nothing may move
-    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    #[arg(long, default_value_t = send::WAIT_SECONDS, value_name = "SECONDS")]
     wait: u64,
     /// The text; - reads it from standard input. Without it there must be a file
     #[arg(required_unless_present = "files", default_value = "", hide_default_value = true)]
@@ -34,7 +33,7 @@ pub(super) struct Send {
     #[command(flatten)]
     files: FileArgs,
     /// Where it is about, in degrees north and east, such as 48.137,11.575; goes with files
-    #[arg(long, requires = "files", value_name = "LAT,LON", value_parser = place, allow_hyphen_values = true, conflicts_with_all = ["announcement", "task", "poll"])]
+    #[arg(long, requires = "files", value_name = "LAT,LON", value_parser = send::place, allow_hyphen_values = true, conflicts_with_all = ["announcement", "task", "poll"])]
     place: Option<Place>,
     /// An announcement: you can see who has read it
     #[arg(long, conflicts_with_all = ["task", "poll"])]
@@ -69,66 +68,34 @@ impl Send {
             self.text.clone()
         };
         let profile = self.profile.open()?;
-        let wait = Duration::from_secs(self.wait);
+        let (wait, meant) = (Duration::from_secs(self.wait), self.meant());
         // What is misspelt shows before anything is uploaded.
-        self.draft(text.clone(), Vec::new())?;
+        meant.draft(&text, Vec::new())?;
         let files = self.files.attach(&profile, wait)?;
-        let draft = self.draft(text, files)?;
-        let sent = client_runtime()?.block_on(sending::send(
-            &profile,
-            self.to,
-            &draft,
-            wait,
-            &language(),
-            &output::progress,
-        ))?;
-        if let Destination::Participant(to) = self.to
-            && profile.contact(to)?.is_some_and(|contact| contact.trust == Trust::Unvouched)
-        {
+        let draft = meant.draft(&text, files)?;
+        let language = language();
+        let sending = send::send(&profile, self.to, &draft, wait, reader(&language));
+        let sent = client_runtime()?.block_on(sending)?;
+        if let Some(to) = sent.unvouched {
             note!("{}", words!("send.unvouched", to = to));
         }
-        if !sent.left_out.is_empty() {
-            let whom = sent.left_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let left_out = sent.left_out.as_deref().unwrap_or_default();
+        if !left_out.is_empty() {
+            let whom = left_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             note!("{}", words!("send.left-out", whom = whom));
         }
-        if self.json {
-            let mut answer = serde_json::json!({ "id": sent.id, "status": "accepted" });
-            if let Some(members) = sent.members {
-                answer["members"] = members.into();
-                answer["left_out"] = serde_json::json!(sent.left_out);
-            }
-            return output::json(&answer);
-        }
-        say!("{}", words!("send.accepted"));
-        Ok(())
+        output::answer(self.json, &sent, words!("send.accepted"))
     }
 
-    fn draft(&self, text: String, files: Vec<FileReference>) -> anyhow::Result<Draft> {
-        let content = if self.announcement {
-            Content::Announcement(Announcement { text, files })
+    fn meant(&self) -> Meant {
+        if self.announcement {
+            Meant::Announcement
         } else if self.task {
-            Content::Task(Task { text, files })
+            Meant::Task
         } else if !self.poll.is_empty() {
-            let poll = Poll { question: text, options: self.poll.clone(), several: self.several };
-            anyhow::ensure!(poll.is_acceptable(), words!("send.poll"));
-            Content::Poll(poll)
-        } else if !files.is_empty() {
-            let is_image = files.iter().all(|file| file.media_type.starts_with("image/"));
-            let body = Attachments { text, files, place: self.place };
-            if is_image { Content::Image(body) } else { Content::File(body) }
+            Meant::Poll { options: self.poll.clone(), several: self.several }
         } else {
-            Content::Text(text)
-        };
-        Ok(Draft::of(&content))
+            Meant::Message(self.place)
+        }
     }
-}
-
-fn place(text: &str) -> Result<Place, String> {
-    let read = |text: &str| text.trim().parse::<f64>().ok();
-    let place = text.split_once(',').and_then(|(latitude, longitude)| {
-        Some(Place { latitude: read(latitude)?, longitude: read(longitude)? })
-    });
-    place.filter(Place::is_acceptable).ok_or_else(|| {
-        "a place is two numbers of degrees, north (-90 to 90) and east (-180 to 180), such as 48.137,11.575".to_owned()
-    })
 }

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Subcommand;
+use momedo_client::commands::user::HomesShown;
+use momedo_client::commands::{devices, user};
 use momedo_client::profile::Profile;
-use momedo_client::receipts::{self, Receipts};
-use momedo_client::{ClientError, addresses, devices, homes, key_backup, registration, watching};
+use momedo_client::receipts::Receipts;
+use momedo_client::{ClientError, watching};
 use momedo_client_native::profiles::Place;
 use momedo_protocol::api::DeviceJoined;
 use momedo_protocol::device_link::DeviceLink;
@@ -16,7 +18,7 @@ use momedo_protocol::invite::InviteLink;
 use crate::domain::host::TypedHost;
 
 use super::naming::printable_name;
-use super::{ProfileArgs, client_runtime, joining, language, manners, output, words};
+use super::{ProfileArgs, client_runtime, joining, language, manners, output, reader, words};
 
 /// The port that servers listen at unless their admins chose another one.
 const DEFAULT_PORT: u16 = 4710;
@@ -129,22 +131,15 @@ impl User {
     }
 
     async fn act(self) -> anyhow::Result<()> {
+        let language = language();
+        let reader = reader(&language);
         match self {
             Self::Register { profile, invite, name, device_name, json } => {
                 let place = profile.place()?;
-                let joining = registration::Joining {
-                    invite,
-                    name: name.as_deref(),
-                    device_name: &device_name,
-                    language: &language(),
-                };
-                let (_, joined) = registration::register(&place, &joining, &output::progress).await?;
+                let (_, joined) =
+                    user::register(&place, invite, name.as_deref(), &device_name, reader).await?;
                 if json {
-                    return output::json(&serde_json::json!({
-                        "id": joined.id,
-                        "name": joined.name,
-                        "fingerprint": joined.fingerprint,
-                    }));
+                    return output::json(&joined);
                 }
                 say!("{}", words!("user.registered", name = printable_name(&joined.name), id = joined.id));
                 say!("{}", words!("user.fingerprint", fingerprint = joined.fingerprint.grouped()));
@@ -156,109 +151,59 @@ impl User {
             Self::AddDevice { profile, new_profile, device_name, json, .. } => {
                 let new_profile = new_profile.context(words!("user.either"))?;
                 let place = Place::new(&new_profile, profile.passphrase()?.as_deref());
-                let opened = profile.open()?;
-                let (new, device) =
-                    devices::add(&opened, &place, &device_name, &language(), &output::progress).await?;
-                if json {
-                    return output::json(&serde_json::json!({
-                        "id": new.id()?, "device": device, "name": device_name,
-                    }));
-                }
-                say!("{}", words!("user.device-added", name = device_name, device = device));
-                Ok(())
+                let (_, added) = devices::add(&profile.open()?, &place, &device_name, reader).await?;
+                let text = words!("user.device-added", name = device_name, device = added.device);
+                output::answer(json, &added, &text)
             }
             Self::Receipts { profile, receipts, json } => {
-                let opened = profile.open()?;
-                if let Some(receipts) = receipts {
-                    receipts::set_receipts(&opened, receipts)?;
-                }
-                let receipts = receipts::receipts(&opened)?.word();
-                if json {
-                    return output::json(&serde_json::json!({ "receipts": receipts }));
-                }
-                say!("{receipts}");
-                Ok(())
+                let chosen = user::receipts(&profile.open()?, receipts)?;
+                output::answer(json, &chosen, chosen.receipts)
             }
             Self::Homes { profile, second, address, json } => {
-                let opened = profile.open()?;
-                if let Some(typed) = address {
-                    let typed = TypedHost { port: typed.port.or(Some(DEFAULT_PORT)), ..typed };
-                    addresses::take(&opened, &typed.to_string(), &language()).await?;
-                }
-                let mut session = opened.log_in(&language()).await?;
-                match second {
-                    Some(wanted) => {
-                        homes::choose(&opened, &mut session, wanted, &output::progress).await?;
-                    }
-                    None => homes::follow(&opened, &mut session, &output::progress).await?,
-                }
-                show_homes(&opened, json)
+                let typed =
+                    address.map(|typed| TypedHost { port: typed.port.or(Some(DEFAULT_PORT)), ..typed });
+                let address = typed.map(|typed| typed.to_string());
+                let homes = user::homes(&profile.open()?, second, address.as_deref(), reader).await?;
+                show_homes(&homes, json)
             }
             Self::Devices { profile, json } => {
                 let opened = profile.open()?;
-                let mut session = opened.log_in(&language()).await?;
-                devices::adopt_published_keys(&opened, &mut session).await?;
-                let (list, states) = devices::list(&opened, &mut session).await?;
-                watching::look(&opened, &mut session).await?;
-                let backup = key_backup::state(&opened, &mut session).await?.map(|(state, _)| state);
-                let words = match &backup {
-                    Some(state) if state.slot.is_some() => "valid",
-                    Some(_) => "ended",
-                    None => "none",
-                };
-                for entry in &list.devices {
-                    let state = states.iter().find(|state| state.id == entry.id());
-                    let (waiting, online) = state.map_or((0, false), |state| (state.waiting, state.online));
-                    if json {
-                        output::json(&serde_json::json!({
-                            "device": entry.id(), "name": entry.name, "waiting": waiting, "online": online,
-                            "this": entry.id() == session.device,
-                            "joined": state.and_then(|state| state.joined), "recovery_code": words,
-                            "locked_out": state.is_none(),
-                        }))?;
-                    } else {
-                        let joined = state.and_then(|state| state.joined);
-                        let joined = joined.map(|joined| describe(&opened, &joined)).transpose()?;
-                        let joined = joined.unwrap_or_default();
-                        let locked_out = match state {
-                            Some(_) => String::new(),
-                            None => format!("  {}", words!("user.locked-out")),
-                        };
-                        let (name, waiting) =
-                            (printable_name(&entry.name), words!("user.waiting", number = waiting));
-                        say!("{}  {name}  {waiting}{joined}{locked_out}", entry.id());
-                    }
-                }
-                let made_by = backup.as_ref().and_then(|state| state.slot.as_ref()?.made_by);
-                if let Some(device) = made_by
-                    && !json
-                {
-                    say!(
-                        "{}",
-                        words!("user.code-made-on", device = words::told(&watching::named(&opened, device)?))
-                    );
-                }
-                let ended = backup.map(|state| watching::ended(&opened, &state)).transpose()?.flatten();
-                say_ended(ended, json)?;
-                Ok(())
+                show_devices(&opened, devices::list(&opened, reader).await?, json)
             }
-            Self::RevokeDevice { profile, devices: revoked, keep, json } => {
-                let opened = profile.open()?;
-                let ended = devices::revoke(&opened, &revoked, &keep, &language(), &output::progress).await?;
-                for device in &revoked {
-                    if json {
-                        output::json(&serde_json::json!({ "device": device, "status": "revoked" }))?;
-                    } else {
-                        say!("{}", words!("user.revoked", device = device));
-                    }
+            Self::RevokeDevice { profile, devices, keep, json } => {
+                let revoked = devices::revoke(&profile.open()?, &devices, &keep, reader).await?;
+                for device in &revoked.devices {
+                    output::answer(json, device, &words!("user.revoked", device = device.device))?;
                 }
-                say_ended(ended, json)?;
-                Ok(())
+                say_ended(revoked.code_ended, json)
             }
             Self::Joining(command) => command.act().await,
             Self::Manners(command) => command.act().await,
         }
     }
+}
+
+fn show_devices(profile: &Profile, list: devices::Devices, json: bool) -> anyhow::Result<()> {
+    for device in &list.devices {
+        if json {
+            output::json(device)?;
+            continue;
+        }
+        let joined = device.joined.map(|joined| describe(profile, &joined)).transpose()?.unwrap_or_default();
+        let locked_out = match device.locked_out {
+            true => format!("  {}", words!("user.locked-out")),
+            false => String::new(),
+        };
+        let (name, waiting) = (printable_name(&device.name), words!("user.waiting", number = device.waiting));
+        say!("{}  {name}  {waiting}{joined}{locked_out}", device.device);
+    }
+    if let Some(device) = list.code_made_by
+        && !json
+    {
+        let device = words::told(&watching::named(profile, device)?);
+        say!("{}", words!("user.code-made-on", device = device));
+    }
+    say_ended(list.code_ended, json)
 }
 
 /// Says that a new recovery code is needed; beside JSON it is a note.
@@ -278,23 +223,14 @@ fn describe(profile: &Profile, joined: &DeviceJoined) -> Result<String, ClientEr
 }
 
 /// Where a participant lives, first the home that is asked first.
-fn show_homes(profile: &Profile, json: bool) -> anyhow::Result<()> {
-    let first = profile.server()?;
-    let second = profile.second_home()?;
-    let wanted = profile.wants_second_home()?;
+fn show_homes(homes: &HomesShown, json: bool) -> anyhow::Result<()> {
     if json {
-        return output::json(&serde_json::json!({
-            "first": { "server": first.fingerprint, "addresses": first.addresses },
-            "second": second.map(|home| serde_json::json!({
-                "server": home.server, "name": home.name, "addresses": home.addresses,
-            })),
-            "wanted": wanted,
-        }));
+        return output::json(homes);
     }
-    say!("{}", words!("homes.first", addresses = first.addresses.join(", ")));
-    match second {
+    say!("{}", words!("homes.first", addresses = homes.first.addresses.join(", ")));
+    match &homes.second {
         Some(home) => say!("{}", words!("homes.second", addresses = home.addresses.join(", "))),
-        None if wanted => say!("{}", words!("homes.none-offered")),
+        None if homes.wanted => say!("{}", words!("homes.none-offered")),
         None => say!("{}", words!("homes.not-wanted")),
     }
     Ok(())

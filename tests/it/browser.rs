@@ -173,6 +173,15 @@ impl Browser {
         self.client.issue_cmd(DevTools { command: command.into(), parameters }).await.unwrap()
     }
 
+    /// Lets pages of this origin keep so many bytes, or as many as the browser likes.
+    pub(crate) async fn allow_bytes(&self, origin: &str, most: Option<u64>) {
+        let mut parameters = json!({ "origin": origin });
+        if let Some(most) = most {
+            parameters["quotaSize"] = most.into();
+        }
+        self.devtools("Storage.overrideQuotaForOrigin", parameters).await;
+    }
+
     /// Saves what is downloaded in this folder.
     pub(crate) async fn download_to(&self, folder: &Path) {
         let parameters = json!({ "behavior": "allow", "downloadPath": folder });

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use momedo_client::sending::{Destination, Draft, send};
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
@@ -98,7 +99,7 @@ async fn one_tab_at_a_time_has_the_profile_and_another_can_take_it_over() {
         assert!(Instant::now() < deadline, "the first tab does not hear of it");
     }
     let refused = ben.run(&["user", "show"]).await.unwrap_err();
-    assert!(refused.starts_with("not-open"), "{refused}");
+    assert!(refused.starts_with("taken-over"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -172,4 +173,31 @@ async fn another_server_is_told_from_the_one_that_was_invited_to_and_nothing_is_
     assert!(refused.starts_with("wrong-server"), "{refused}");
     // The invite is not used up, and the browser is free.
     ben.one(&["user", "register", "--invite", &invite, "--name", "Ben"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_without_room_says_so_and_takes_all_of_it_later() {
+    const MESSAGES: usize = 30;
+    let server = Server::start();
+    let ada = server.register_profile(0, "ada").await;
+    let ben = Shell::worker(&server).await;
+    let ben_id = ben.register(&server, "Ben").await;
+    let to = Destination::Participant(ben_id.parse().unwrap());
+    for number in 0..MESSAGES {
+        let text = format!("{number} {}", "ä".repeat(10_000));
+        send(&ada, to, &Draft::text(&text), PATIENCE, "en", &|_| {}).await.unwrap();
+    }
+    let origin = format!("https://{}", server.address);
+    let used = script(browser(&ben), "return (await navigator.storage.estimate()).usage;").await;
+    browser(&ben).allow_bytes(&origin, Some(used.as_u64().unwrap() + 1)).await;
+    let refused = ben.run(&["receive"]).await.unwrap_err();
+    assert!(refused.starts_with("profile") && refused.contains("no room"), "{refused}");
+    // What was there before is, and nothing of the rest is lost.
+    assert_eq!(ben.one(&["user", "show"]).await["id"], ben_id.as_str());
+    browser(&ben).allow_bytes(&origin, None).await;
+    let got = ben.texts().await;
+    let numbers: Vec<_> = got.iter().map(|text| text.split(' ').next().unwrap().to_owned()).collect();
+    let expected: Vec<_> = (0..MESSAGES).map(|number| number.to_string()).collect();
+    assert!(expected.ends_with(&numbers), "{numbers:?}");
+    assert!(ben.texts().await.is_empty());
 }

@@ -15,7 +15,8 @@ use momedo_client::platform::folder::{Files, Folder, Opened, Part, Scratch};
 use momedo_protocol::encoding::encode_hex;
 use momedo_protocol::random;
 use send_wrapper::SendWrapper;
-use web_sys::{Blob, FileReaderSync, FileSystemDirectoryHandle};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Blob, FileReaderSync, FileSystemDirectoryHandle, FileSystemFileHandle};
 
 use crate::scope::{settled, words};
 use crate::storage::{Cursor, PrivateFile, folder, root};
@@ -132,7 +133,7 @@ fn remove_later(folder: &SendWrapper<FileSystemDirectoryHandle>, name: &str) {
     let (folder, name) = (folder.clone(), name.to_owned());
     wasm_bindgen_futures::spawn_local(async move {
         // In the next turn, when whoever held it has closed it; what stays is removed with the next start.
-        drop(settled(js_sys::Promise::resolve(&wasm_bindgen::JsValue::UNDEFINED)).await);
+        drop(settled(js_sys::Promise::resolve(&JsValue::UNDEFINED)).await);
         drop(settled(folder.remove_entry(&name)).await);
     });
 }
@@ -147,6 +148,19 @@ pub(crate) fn saved_id(path: &Path) -> Option<String> {
     let is_saved = parts.next()?.as_os_str() == SAVED;
     let id = parts.next()?.as_os_str().to_str()?.to_owned();
     is_saved.then_some(id)
+}
+
+/// A saved file, for the page.
+///
+/// # Errors
+/// [`ClientError::File`] when there is none.
+pub(crate) async fn saved(path: &Path) -> Result<Blob, ClientError> {
+    let failed = |error: JsValue| unusable(path, words(&error));
+    let id = saved_id(path).ok_or_else(|| unusable(path, "there is no such file"))?;
+    let folder = folder(&*root().await?, SAVED).await?;
+    let handle: FileSystemFileHandle =
+        settled(folder.get_file_handle(&id)).await.map_err(failed)?.unchecked_into();
+    Ok(settled(handle.get_file()).await.map_err(failed)?.unchecked_into())
 }
 
 impl Files for PageFiles {

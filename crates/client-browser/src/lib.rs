@@ -26,17 +26,17 @@ use std::sync::Arc;
 
 use js_sys::{Array, Function, Object};
 use momedo_client::ClientError;
+use momedo_client::commands::CommandError;
 use momedo_client::platform::Platform;
-use momedo_client::progress::Step;
 use momedo_protocol::invite::InviteLink;
 use momedo_texts::{Language, Refusal};
-use send_wrapper::SendWrapper;
-use serde_json::{Value, json};
+use serde_json::json;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
+use web_sys::Blob;
 use zeroize::{Zeroize, Zeroizing};
 
-use commands::{Shell, Told, step_words};
+use commands::{Page, Shell};
 use files::PageFiles;
 
 /// What an invite link says, as JSON: its server's address and fingerprint, or what is wrong with it. The code stays out
@@ -58,31 +58,15 @@ pub struct Client {
     language: Language,
 }
 
-/// What a command tells while it runs goes to a function of JavaScript: `(kind, json)`, with `line` or `step`.
-struct Teller(SendWrapper<Function>);
-
-impl Teller {
-    fn tell(&self, kind: &str, value: &Value) {
-        // Whoever does not listen misses it.
-        let _: Result<JsValue, JsValue> =
-            self.0.call2(&JsValue::UNDEFINED, &kind.into(), &value.to_string().into());
-    }
-}
-
-impl Told for Teller {
-    fn line(&self, line: &Value) {
-        self.tell("line", line);
-    }
-
-    fn step(&self, step: Step) {
-        self.tell("step", &step_words(step));
-    }
-}
-
 /// An error as JSON: a word for programs, and words for people.
-fn told(error: &ClientError, language: Language) -> JsValue {
-    let word = error.problem().unwrap_or_else(|| error.word());
-    json!({ "error": word, "said": error.said(language) }).to_string().into()
+fn told(error: &CommandError, language: Language) -> JsValue {
+    let word = match error {
+        CommandError::Client(error) | CommandError::NotSent(error) => {
+            error.problem().unwrap_or_else(|| error.word())
+        }
+        own => own.word(),
+    };
+    json!({ "error": word, "said": error.said_in_full(language) }).to_string().into()
 }
 
 #[wasm_bindgen]
@@ -110,19 +94,22 @@ impl Client {
             files::clear_scratch().await?;
             Shell::new(place, language)
         };
-        let shell = opening.await.map_err(|error| told(&error, spoken))?;
+        let shell = opening.await.map_err(|error: ClientError| told(&error.into(), spoken))?;
         Ok(Self { shell, files, language: spoken })
     }
 
-    /// Lets go of what is kept, so that another tab can have it.
-    pub fn close(self) {}
-
     /// Runs a command: the words of the command line after `momedo`, without a profile; `files` are those it sends, by name.
-    /// `tell` gets every line and step as it comes.
+    /// `tell` gets every line and step as it comes, as `(kind, json)`; `ask` promises a line that somebody types.
     ///
     /// # Errors
     /// As [`Client::open`].
-    pub async fn run(&mut self, words: Array, files: Option<Object>, tell: Function) -> Result<(), JsValue> {
+    pub async fn run(
+        &mut self,
+        words: Array,
+        files: Option<Object>,
+        tell: Function,
+        ask: Function,
+    ) -> Result<(), JsValue> {
         let words = words.iter().filter_map(|word| word.as_string()).collect();
         for entry in files.iter().flat_map(|files| Object::entries(files).iter().collect::<Vec<_>>()) {
             let entry: Array = entry.unchecked_into();
@@ -130,8 +117,16 @@ impl Client {
                 self.files.take(&name, blob);
             }
         }
-        let result = self.shell.run(words, &Teller(SendWrapper::new(tell))).await;
+        let result = self.shell.run(words, &Page::new(tell, ask)).await;
         self.files.forget();
         result.map_err(|error| told(&error, self.language))
+    }
+
+    /// The file at the path that `receive` or `file save` answered with, to be handed to the person.
+    ///
+    /// # Errors
+    /// As [`Client::open`], when there is none.
+    pub async fn saved(&self, path: &str) -> Result<Blob, JsValue> {
+        files::saved(path.as_ref()).await.map_err(|error| told(&error.into(), self.language))
     }
 }

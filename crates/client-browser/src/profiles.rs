@@ -55,7 +55,7 @@ impl Place {
     }
 
     /// The profile of whoever joined with this browser, if somebody did.
-    fn stored(&self) -> Result<Option<Profile>, ClientError> {
+    pub(crate) fn stored(&self) -> Result<Option<Profile>, ClientError> {
         if Arc::strong_count(&self.in_use) > 1 {
             return Err(self.exists_already_open());
         }

@@ -9,6 +9,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`commands`] | what the commands of every shell do, and their answers as JSON |
 //! | [`receiving`], [`devices`], [`watching`], [`linking`], [`recovering`], [`registration`], [`homes`] | what a person does, or what happens to them |
 //! | [`sending`], [`blobs`], [`receipts`], [`rotation`], [`key_backup`], `handing_back`, `adopting` | what that is made of |
 //! | [`groups`], `carrying`, `submitting`, `insisting`, `logging_in` | one step with a server, repeated until it is answered |
@@ -26,6 +27,7 @@ pub mod blobs;
 pub mod blocking;
 mod carrying;
 pub mod clocks;
+pub mod commands;
 pub mod connection;
 pub mod contacts;
 mod device_lists;
