@@ -39,7 +39,7 @@ async fn what_a_browser_keeps_outlasts_reloads_and_is_of_no_use_to_whoever_copie
     let ben_id = ben.register(&server, "Ben").await;
     ada.one(&["send", "--to", &ben_id, "eins"]).await;
     reload(&ben, &server).await;
-    assert_eq!(ben.one(&["user", "show"]).await["id"], ben_id.as_str());
+    assert_eq!(ben.one(&["keys", "show"]).await["id"], ben_id.as_str());
     assert_eq!(ben.texts().await, ["eins"]);
     reload(&ben, &server).await;
     assert!(ben.texts().await.is_empty(), "it came twice");
@@ -78,7 +78,19 @@ async fn one_tab_at_a_time_has_the_profile_and_another_can_take_it_over() {
     let second = client.new_window(true).await.unwrap().handle;
     client.switch_to_window(second.clone()).await.unwrap();
     browser(&ben).open(&format!("https://{}/client/", server.address)).await;
-    let refused = ben.run(&["user", "show"]).await.unwrap_err();
+    let refused = script(
+        browser(&ben),
+        r#"
+        const page = document.querySelector("script[type=module]").src;
+        const { Line } = await import(page.replace("page.js", "line.js"));
+        const line = new Line();
+        const refused = await line.open("en").catch((error) => `${error.word}: ${error.message}`);
+        line.kill();
+        return refused;
+        "#,
+    )
+    .await;
+    let refused = refused.as_str().unwrap_or_default();
     assert!(refused.starts_with("open-elsewhere") && refused.contains("another tab"), "{refused}");
 
     let taken = script(
@@ -88,7 +100,7 @@ async fn one_tab_at_a_time_has_the_profile_and_another_can_take_it_over() {
         const { Line } = await import(page.replace("page.js", "line.js"));
         globalThis.line = new Line();
         await globalThis.line.open("en", true);
-        return (await globalThis.line.run(["user", "show"]))[0];
+        return (await globalThis.line.run(["keys", "show"]))[0];
         "#,
     )
     .await;
@@ -98,7 +110,7 @@ async fn one_tab_at_a_time_has_the_profile_and_another_can_take_it_over() {
     while script(browser(&ben), "return globalThis.takenOver === true;").await != json!(true) {
         assert!(Instant::now() < deadline, "the first tab does not hear of it");
     }
-    let refused = ben.run(&["user", "show"]).await.unwrap_err();
+    let refused = ben.run(&["keys", "show"]).await.unwrap_err();
     assert!(refused.starts_with("taken-over"), "{refused}");
 }
 
@@ -193,7 +205,7 @@ async fn a_browser_without_room_says_so_and_takes_all_of_it_later() {
     let refused = ben.run(&["receive"]).await.unwrap_err();
     assert!(refused.starts_with("profile") && refused.contains("no room"), "{refused}");
     // What was there before is, and nothing of the rest is lost.
-    assert_eq!(ben.one(&["user", "show"]).await["id"], ben_id.as_str());
+    assert_eq!(ben.one(&["keys", "show"]).await["id"], ben_id.as_str());
     browser(&ben).allow_bytes(&origin, None).await;
     let got = ben.texts().await;
     let numbers: Vec<_> = got.iter().map(|text| text.split(' ').next().unwrap().to_owned()).collect();

@@ -102,7 +102,7 @@ async fn mail_that_waited_and_a_warm_start() {
             const begun = performance.now();
             globalThis.line = new Line();
             await globalThis.line.open("en");
-            await globalThis.line.run(["user", "show"]);
+            await globalThis.line.run(["keys", "show"]);
             return performance.now() - begun;
         "#;
         starts.push(timed(&ben, body).await);

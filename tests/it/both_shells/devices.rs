@@ -110,6 +110,9 @@ async fn a_device_is_linked_and_an_identity_recovered_from_shell_to_shell() {
     let got = carl.shell.receive().await;
     assert_eq!(got[0]["text"], "wieder da");
     assert!(got[1..].iter().all(|line| line["kind"] == "device-added"), "{got:?}");
+    // And she of what became of her words.
+    let got = ada.shell.receive().await;
+    assert!(!got.is_empty() && got.iter().all(|line| line["kind"] == "alarm"), "{got:?}");
     for (here, there) in [(&ada, &carl), (&carl, &ada)] {
         super::messages::texts_wait_and_come_once(here, there).await;
     }

@@ -27,7 +27,7 @@ use std::ops::ControlFlow;
 use redb::{Builder, Database, ReadableDatabase, StorageBackend, TableError, WriteTransaction};
 
 use super::encoding;
-use super::trees::{ABOUT, HEAVY, New, SMALL, Trees};
+use super::trees::{ABOUT, BROKEN, HEAVY, New, SMALL, Trees};
 use super::{
     By, Cell, Column, Direction, Durability, Keep, KeepError, Result, Row, Scan, Table, Visit, tables,
 };
@@ -42,6 +42,8 @@ pub struct Pages {
     /// Whether the open transaction changed anything: bringing nothing to the disk takes as long as bringing something.
     is_changed: Flag<bool>,
     durability: Flag<Durability>,
+    /// Why the first write failed: what follows fails for the same reason.
+    failed: RefCell<Option<String>>,
 }
 
 impl Pages {
@@ -57,6 +59,7 @@ impl Pages {
             open: RefCell::default(),
             is_changed: Flag::new(false),
             durability: Flag::new(Durability::AtOnce),
+            failed: RefCell::default(),
         })
     }
 
@@ -85,14 +88,37 @@ impl Pages {
         Ok(transaction)
     }
 
+    /// Has every failure say what the first one was.
+    fn said<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| match error {
+            KeepError::Failed(reason) => {
+                let mut first = self.failed.borrow_mut();
+                if reason == BROKEN {
+                    return KeepError::Failed(first.clone().unwrap_or(reason));
+                }
+                first.get_or_insert_with(|| reason.clone());
+                KeepError::Failed(reason)
+            }
+            error => error,
+        })
+    }
+
     fn read<T>(&self, run: impl FnOnce(&Trees<'_>) -> Result<T>) -> Result<T> {
+        self.said(self.read_in(run))
+    }
+
+    fn write<T>(&self, run: impl FnOnce(&mut Trees<'_>) -> Result<T>) -> Result<T> {
+        self.said(self.write_in(run))
+    }
+
+    fn read_in<T>(&self, run: impl FnOnce(&Trees<'_>) -> Result<T>) -> Result<T> {
         match &*self.open.borrow() {
             Some(transaction) => run(&Trees::of(transaction)?),
             None => run(&Trees::snapshot(&self.database.begin_read()?)?),
         }
     }
 
-    fn write<T>(&self, run: impl FnOnce(&mut Trees<'_>) -> Result<T>) -> Result<T> {
+    fn write_in<T>(&self, run: impl FnOnce(&mut Trees<'_>) -> Result<T>) -> Result<T> {
         if let Some(transaction) = &*self.open.borrow() {
             let mut trees = Trees::of(transaction)?;
             let result = run(&mut trees);
@@ -141,17 +167,17 @@ impl Keep for Pages {
         if open.is_some() {
             return Err(KeepError::failed("cannot start a transaction within a transaction"));
         }
-        *open = Some(self.start()?);
+        *open = Some(self.said(self.start())?);
         self.is_changed.set(false);
         Ok(())
     }
 
     fn commit(&self) -> Result<()> {
-        end(self.open.take().ok_or_else(no_transaction)?, self.is_changed.get())
+        self.said(end(self.open.take().ok_or_else(no_transaction)?, self.is_changed.get()))
     }
 
     fn rollback(&self) -> Result<()> {
-        end(self.open.take().ok_or_else(no_transaction)?, false)
+        self.said(end(self.open.take().ok_or_else(no_transaction)?, false))
     }
 
     fn is_in_transaction(&self) -> bool {

@@ -329,6 +329,9 @@ fn orders(table: &Table, place: i64, fields: &[Field]) -> Result<Vec<Vec<u8>>> {
     Ok(all)
 }
 
+/// Said of everything after a write that failed, until the file is opened anew.
+pub(super) const BROKEN: &str = "an earlier write failed";
+
 /// Tells what is wrong with a value from what is wrong with the file.
 macro_rules! explain {
     ($($error:ident)*) => {
@@ -336,6 +339,7 @@ macro_rules! explain {
             fn from(error: redb::$error) -> Self {
                 match redb::Error::from(error) {
                     error @ redb::Error::ValueTooLarge(_) => Self::Unfit(error.to_string()),
+                    redb::Error::PreviousIo => Self::failed(BROKEN),
                     error => Self::failed(error),
                 }
             }
