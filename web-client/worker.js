@@ -5,8 +5,9 @@ import init, { Client, readInvite } from "./client.js";
 
 // The lock that whoever has the profile holds until the worker ends.
 const LOCK = "momedo";
-// How long a tab that was just closed or loaded again may take to let go, in milliseconds.
-const PATIENCE = 1000;
+// How long a tab that was just closed or loaded again may take to let go, in milliseconds: browsers give a worker that
+// computes two seconds to end.
+const PATIENCE = 3000;
 
 const loaded = init();
 let client;

@@ -241,9 +241,11 @@ mod tests {
             assert_eq!(sealed.reference.media_type, "application/pdf");
             assert_eq!(sealed.length, momedo_protocol::blob::sealed_length(size as u64));
             let mut bytes = Vec::new();
-            let mut file = sealed.file.lock().unwrap();
-            file.seek(SeekFrom::Start(0)).unwrap();
-            file.read_to_end(&mut bytes).unwrap();
+            {
+                let mut file = sealed.file.lock().unwrap();
+                file.seek(SeekFrom::Start(0)).unwrap();
+                file.read_to_end(&mut bytes).unwrap();
+            }
             let mut opening = Opening {
                 reference: &sealed.reference,
                 opener: None,

@@ -5,7 +5,7 @@
 //! row follows from [`tables`] alone, so that both do the same.
 
 mod cell;
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod conformance;
 #[cfg(test)]
 pub(crate) mod disk;
