@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`line`], `pin` | HTTPS to the pinned server, proved before anything secret is sent |
+//! | [`mod@line`], `pin` | HTTPS to the pinned server, proved before anything secret is sent |
 //! | [`stream`] | the WebSocket, for programs that stay connected |
 //! | [`keys`] | private RSA keys in memory |
 //! | [`work`] | threads |

@@ -2,7 +2,7 @@
 //!
 //! What is kept and when it changes is written once, in [`crate::profile`]; a [`Keep`] only stores rows. Nothing about
 //! messages, people or keys may enter here, no clock and no network; and an engine decides nothing: what it does with a
-//! row follows from [`tables`] alone, so that both do the same.
+//! row follows from `tables` alone, so that both do the same.
 
 mod cell;
 #[cfg(all(test, feature = "sqlite"))]
@@ -153,7 +153,7 @@ impl<'a> Scan<'a> {
 /// Looks at a row; breaks off when it has seen enough.
 pub type Visit<'a> = &'a mut dyn FnMut(&mut Row) -> Result<ControlFlow<()>>;
 
-/// Keeps rows of [`tables`].
+/// Keeps rows of `tables`.
 ///
 /// One of these calls is whole or not at all, and on the disk as the [`Durability`] says; what has to be whole together
 /// stands between [`Keep::begin`] and [`Keep::commit`], and sees its own changes. There is one such transaction at a time.
