@@ -132,7 +132,7 @@ impl Drop for Saving {
 fn remove_later(folder: &SendWrapper<FileSystemDirectoryHandle>, name: &str) {
     let (folder, name) = (folder.clone(), name.to_owned());
     wasm_bindgen_futures::spawn_local(async move {
-        // In the next turn, when whoever held it has closed it; what stays is removed with the next start.
+        // In the next turn, when whoever held it has closed it; of what is there for a while the rest goes with the next start.
         drop(settled(js_sys::Promise::resolve(&JsValue::UNDEFINED)).await);
         drop(settled(folder.remove_entry(&name)).await);
     });

@@ -125,7 +125,7 @@ impl FetchLine {
                     self.address = Some(address);
                     return Ok(begun);
                 }
-                // Every call but a proof and a body that was used up may be made twice.
+                // Every call but a proof may be made twice.
                 Err(ClientError::Unreachable { .. }) if !sending.path.ends_with("/proof") => {}
                 Err(error) => return Err(error),
             }

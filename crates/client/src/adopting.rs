@@ -5,9 +5,6 @@ use momedo_protocol::key_bundle::KeyBundle;
 use crate::profile::Profile;
 use crate::session::Session;
 use crate::{ClientError, contacts, held};
-fn protocol(error: impl ToString) -> ClientError {
-    ClientError::Protocol(error.to_string())
-}
 
 /// Puts keys into force that another own device made and has published meanwhile. Every command that signs
 /// or verifies for the participant begins with it.
@@ -21,7 +18,7 @@ pub async fn adopt_published_keys(profile: &Profile, session: &mut Session) -> R
     }
     let own = profile.own_bundle()?;
     let published = session.keys(session.id, own.payload.version).await?;
-    let bundle = KeyBundle::verify(&published.bundle).map_err(protocol)?;
+    let bundle = KeyBundle::verify(&published.bundle).map_err(ClientError::protocol)?;
     let Some(key) = profile.carried_signature_key(&bundle.digest)? else { return Ok(()) };
     if bundle.payload.id != session.id || bundle.payload.version <= own.payload.version {
         return Ok(());

@@ -21,10 +21,6 @@ use crate::signing::signed;
 use crate::submitting::submit;
 use crate::{ClientError, contacts, device_lists, now};
 
-fn protocol(error: impl ToString) -> ClientError {
-    ClientError::Protocol(error.to_string())
-}
-
 /// How long the sealed keys for another device may take to be submitted.
 const CARRY_TIME: Duration = Duration::from_secs(10);
 
@@ -41,7 +37,7 @@ pub(crate) async fn carry_current(profile: &Profile, session: &mut Session) -> R
         bundle_digest: bundle.digest,
         keys,
     };
-    let body = serde_json::to_value(&carried).map_err(protocol)?;
+    let body = serde_json::to_value(&carried).map_err(ClientError::protocol)?;
     let (own, list) = (session.device, device_lists::active(profile, session).await?);
     let mut first = None;
     for entry in list.devices.iter().filter(|entry| entry.id() != own) {
@@ -63,8 +59,8 @@ pub(crate) async fn carry(
     body: serde_json::Value,
     signature_key: &PrivateKey,
 ) -> Result<(), ClientError> {
-    let rsa = RsaPublicKey::from_spki(&entry.rsa_key.0).map_err(protocol)?;
-    let ml_kem = MlKemPublicKey::from_bytes(&entry.ml_kem_key.0).map_err(protocol)?;
+    let rsa = RsaPublicKey::from_spki(&entry.rsa_key.0).map_err(ClientError::protocol)?;
+    let ml_kem = MlKemPublicKey::from_bytes(&entry.ml_kem_key.0).map_err(ClientError::protocol)?;
     let shared = contacts::mceliece_key(profile, session, &profile.own_bundle()?, &|_| {}).await?;
     let mceliece = shared.as_ref();
     let suite = if mceliece.is_some() { Suite::Full } else { Suite::Small };
@@ -82,7 +78,7 @@ pub(crate) async fn carry(
         body,
     };
     let inner = signed(&message, &[signature_key]).await?.to_bytes();
-    let envelope = seal(suite, &keys, message.id, &inner).map_err(protocol)?;
+    let envelope = seal(suite, &keys, message.id, &inner).map_err(ClientError::protocol)?;
     let request = api::SubmitRequest {
         id: message.id,
         to: session.id,

@@ -7,9 +7,6 @@ use momedo_protocol::id::DeviceId;
 use crate::profile::Profile;
 use crate::session::Session;
 use crate::{ClientError, held};
-fn protocol(error: impl ToString) -> ClientError {
-    ClientError::Protocol(error.to_string())
-}
 
 /// The participant's device list, verified with the own signature key, and what the server knows of each.
 ///
@@ -21,7 +18,7 @@ pub async fn list(
 ) -> Result<(DeviceListPayload, Vec<api::DeviceState>), ClientError> {
     let devices = session.devices().await?;
     let list = DeviceListPayload::verify(&devices.device_list, &profile.own_bundle()?.signature_key)
-        .map_err(protocol)?;
+        .map_err(ClientError::protocol)?;
     held::note_list(profile, &list, &devices.device_list)?;
     Ok((list, devices.devices))
 }

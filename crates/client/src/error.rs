@@ -219,6 +219,11 @@ impl ClientError {
         matches!(name, "unknown-participant" | "not-allowed-across") || UNKNOWN_HERE.contains(&name)
     }
 
+    /// Something is not what the protocol says, in the words of whoever found it.
+    pub(crate) fn protocol(error: impl ToString) -> Self {
+        Self::Protocol(error.to_string())
+    }
+
     /// The line ended before everything had come.
     pub fn cut() -> Self {
         Self::Unreachable { addresses: "its address".into(), reason: "the line broke".into() }

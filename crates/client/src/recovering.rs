@@ -20,6 +20,7 @@ use crate::secrets::DeviceKeys;
 use crate::session::{Session, from_json, server_information, to_json};
 use crate::signing::signed;
 use crate::{ClientError, identity, known_devices, now, rotation};
+
 fn failed(error: impl ToString) -> ClientError {
     ClientError::KeyBackup(error.to_string())
 }

@@ -28,10 +28,6 @@ const ENCRYPTION_KEY_DAYS: u64 = 90;
 /// How old a McEliece key gets, in days.
 const MCELIECE_KEY_DAYS: u64 = 365;
 
-fn protocol(error: impl ToString) -> ClientError {
-    ClientError::Protocol(error.to_string())
-}
-
 /// What is to be published.
 pub(crate) struct Replacement {
     /// A new signature key, if it changes.
@@ -79,7 +75,7 @@ pub async fn rotate(
     let keys = match kept {
         None => NewKeys::make(&profile.platform).await?,
         Some((private, public)) => {
-            let public = McEliecePublicKey::from_bytes(public).map_err(protocol)?;
+            let public = McEliecePublicKey::from_bytes(public).map_err(ClientError::protocol)?;
             NewKeys::make_beside(&profile.platform, private, public).await?
         }
     };
@@ -99,7 +95,7 @@ pub(crate) async fn publish_homes(
     let bundle = profile.own_bundle()?;
     let digest = bundle.payload.mceliece_key;
     let public = digest.map(|digest| profile.mceliece_key(&digest)).transpose()?.flatten();
-    let keys = match public.map(McEliecePublicKey::from_bytes).transpose().map_err(protocol)? {
+    let keys = match public.map(McEliecePublicKey::from_bytes).transpose().map_err(ClientError::protocol)? {
         Some(public) => profile.keys_for_another_bundle(&bundle.digest, public).await?,
         None => None,
     };
@@ -135,7 +131,7 @@ pub(crate) async fn publish(
         None => &[&old_signature_key],
     };
     let jws = signed(&payload, signers).await?;
-    let bundle = KeyBundle::verify(&jws).map_err(protocol)?;
+    let bundle = KeyBundle::verify(&jws).map_err(ClientError::protocol)?;
     let digest = keys.mceliece.digest();
     let has_new_mceliece_key = old.payload.mceliece_key != Some(digest);
     if has_new_mceliece_key {
@@ -150,7 +146,7 @@ pub(crate) async fn publish(
         keys: keys.stored.clone(),
     };
     let own = session.device;
-    let body = serde_json::to_value(&carried).map_err(protocol)?;
+    let body = serde_json::to_value(&carried).map_err(ClientError::protocol)?;
     for entry in devices.iter().filter(|entry| entry.id() != own) {
         carry(profile, session, entry, KIND_KEYS, body.clone(), &old_signature_key).await?;
     }
@@ -162,7 +158,8 @@ pub(crate) async fn publish(
     let challenge = session.publish(&request).await?;
     let context = PossessionContext { server: home, id: session.id, bundle_digest: bundle.digest };
     let answer = keys.private.answer(&challenge.challenge, &context).await;
-    let answer = answer.ok_or_else(|| protocol("the server's challenge does not fit the keys"))?;
+    let answer =
+        answer.ok_or_else(|| ClientError::protocol("the server's challenge does not fit the keys"))?;
     // On disk before the server makes them count: should the answer get lost, the next command adopts them.
     profile.store_carried_keys(&carried)?;
     let proof = api::ProofRequest {

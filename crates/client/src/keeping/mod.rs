@@ -5,7 +5,8 @@
 //! row follows from `tables` alone, so that both do the same.
 
 mod cell;
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(feature = "sqlite")]
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 pub(crate) mod disk;
@@ -140,7 +141,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The columns that order the rows; none when by arrival.
-    #[cfg(any(test, feature = "sqlite"))]
+    #[cfg(feature = "sqlite")]
     pub(crate) fn columns(&self, table: &Table) -> Vec<Column> {
         match self.by {
             By::Arrival => Vec::new(),

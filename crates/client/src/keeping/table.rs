@@ -59,7 +59,7 @@ impl Table {
         (0..self.key).map(Column::at)
     }
 
-    #[cfg(any(test, feature = "sqlite"))]
+    #[cfg(feature = "sqlite")]
     pub(crate) fn column_name(&self, column: Column) -> &'static str {
         self.columns[column.index()]
     }
