@@ -163,6 +163,7 @@ table! {
 }
 
 /// All of them.
+#[cfg(feature = "sqlite")]
 #[cfg(test)]
 pub(crate) static ALL: [&Table; 26] = [
     &settings::TABLE,
